@@ -1,0 +1,26 @@
+"""The quickstart: a small 3-D network on the synthetic motion dataset, and its contrast, which cannot see order.
+
+    bash launch/local.sh                                        both, from nothing
+    python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart
+    python -m vidjax.train --config configs/quickstart.py:frame_pool --workdir runs/quickstart_frame_pool
+
+I3D (Carreira and Zisserman, 2017) with an eighth of the channels. Expected accuracy: not measured.
+"""
+
+from configs.common import data
+
+
+def get_config(model="i3d"):
+    """`model` is "i3d" or "frame_pool": the same network with 2-D kernels, its frame features averaged over time."""
+    config = data.get_config("motion", "small")
+    if model == "i3d":
+        config.model = {"name": "i3d", "width": 0.125}
+    elif model == "frame_pool":
+        config.model = {"name": "frame_pool", "backbone": "inception_v1", "backbone_arguments": {"width": 0.125}}
+    else:
+        raise ValueError(f"Unknown model {model!r} of the quickstart; choose i3d or frame_pool.")
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size = 16
+    config.num_epochs = 8
+    return config

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Sets up .venv, then trains.
+#
+#   bash launch/local.sh
+#       The quickstart: renders the synthetic motion dataset as mp4 files, makes TFRecords of them, trains a small 3-D
+#       network and an order-blind one on them, and prints a table. What is there already is used again.
+#   bash launch/local.sh CONFIG --workdir W [--config.key=value]
+#       Trains any other config.
+cd "$(dirname "$0")/.."
+source launch/setup.sh ""
+
+if (($#)); then
+  [[ $1 == -* ]] && set -- configs/quickstart.py "$@"
+  config=$1
+  shift
+  exec .venv/bin/python -m vidjax.train --config "$config" "$@"
+fi
+
+.venv/bin/python -m vidjax.data.make_records motion --out data/motion --short_side 0
+.venv/bin/python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart
+.venv/bin/python -m vidjax.train --config configs/quickstart.py:frame_pool --workdir runs/quickstart_frame_pool
+.venv/bin/python -m vidjax.results runs/quickstart runs/quickstart_frame_pool

@@ -1,0 +1,164 @@
+import itertools
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidjax.data import pipeline, records
+
+CLIP = {"num_frames": 4, "frame_stride": 2, "size": 8}
+
+
+@pytest.fixture(scope="module")
+def source(numbered_records):
+    return pipeline.open_records(numbered_records, ["train"])
+
+
+def train(source, clip=None, **changes):
+    arguments = {"batch_size": 4, "num_steps": 8, "seed": 3, "num_threads": 2, **changes}
+    return list(pipeline.train_batches(source, clip or CLIP, **arguments))
+
+
+def videos_of(batches):
+    return [int(video[0, 0, 0, 0]) // 10 for batch in batches for video in batch["video"]]
+
+
+def assert_equal(batches, others):
+    for batch, other in itertools.zip_longest(batches, others):
+        assert batch.keys() == other.keys()
+        for name in batch:
+            np.testing.assert_array_equal(batch[name], other[name])
+
+
+def test_a_batch(source):
+    batch = train(source)[0]
+    assert batch["video"].shape == (4, 4, 8, 8, 3)
+    assert batch["video"].dtype == np.uint8
+    assert batch["target"].dtype == np.int32
+    assert batch["weight"].tolist() == [1, 1, 1, 1]
+    assert batch["target"].tolist() == [video % 2 for video in videos_of([batch])]
+
+
+def test_clips_are_cut_as_sampling_and_augment_say(source):
+    for batch in train(source):
+        for video in batch["video"]:
+            times, columns = video[:, 0, 0, 1], video[0, 0, :, 2]
+            assert np.diff(times).tolist() == [2, 2, 2]  # frame_stride
+            assert np.diff(columns).tolist() == [1] * 7  # a crop, not a resize
+            assert (video[..., 2] == columns).all()  # the same crop in every frame
+
+
+def test_each_epoch_is_a_permutation_and_epochs_differ(source):
+    order = videos_of(train(source, num_steps=11))  # 44 clips are four epochs of 11 videos
+    epochs = [order[i : i + 11] for i in range(0, 44, 11)]
+    assert all(sorted(epoch) == list(range(11)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+
+
+def test_resuming_gives_the_batches_that_were_still_to_come(source):
+    assert_equal(train(source)[5:], train(source, start_step=5))
+
+
+def test_two_processes_share_the_batches_of_one(source):
+    halves = [train(source, process=(p, 2)) for p in (0, 1)]
+    joined = [{name: np.concatenate([a[name], b[name]]) for name in a} for a, b in zip(*halves, strict=True)]
+    assert_equal(train(source), joined)
+
+
+def test_threads_do_not_change_the_batches(source):
+    assert_equal(train(source, num_threads=1), train(source, num_threads=8))
+
+
+def test_seeds_change_the_order_and_the_clips(source):
+    assert videos_of(train(source, seed=1)) != videos_of(train(source, seed=2))
+
+
+def test_batch_must_divide_over_processes(source):
+    with pytest.raises(ValueError, match="batch_size = 4 does not divide over 3 processes"):
+        train(source, process=(0, 3))
+
+
+def test_flips_mirror_video_and_label_as_the_dataset_says(source):
+    batches = train(source, {**CLIP, "flip": True}, num_steps=11)
+    flipped = 0
+    for batch in batches:
+        for video, target in zip(batch["video"], batch["target"], strict=True):
+            mirrored = video[0, 0, 0, 2] > video[0, 0, 1, 2]
+            flipped += mirrored
+            assert target == (video[0, 0, 0, 0] // 10 + mirrored) % 2
+    assert 10 < flipped < 34  # of 44
+
+
+def test_flips_are_refused_where_the_dataset_forbids_them(source):
+    forbidding = pipeline.Records(records.DatasetInfo(["a", "b"], "forbidden"), source.places)
+    with pytest.raises(ValueError, match="forbids horizontal flips"):
+        train(forbidding, {**CLIP, "flip": True})
+
+
+def test_resized_crops_and_colour_keep_the_shape(source):
+    batch = train(source, {**CLIP, "crop": "resized", "colour": 0.3, "resize": 20, "sampling": "segments"})[0]
+    assert batch["video"].shape == (4, 4, 8, 8, 3)
+
+
+def evaluated(source, **changes):
+    arguments = {"batch_size": 4, "num_threads": 2}
+    clip = {**CLIP, **{name: changes.pop(name) for name in ("num_views", "num_crops") if name in changes}}
+    return list(pipeline.eval_batches(source, clip, **{**arguments, **changes}))
+
+
+def test_evaluation_counts_every_video_once(source):
+    batches = evaluated(source)
+    weights = np.concatenate([batch["weight"] for batch in batches])
+    assert weights.tolist() == [1] * 11 + [0]
+    assert [int(video[0, 0, 0, 0, 0]) // 10 for batch in batches for video in batch["video"]][:11] == list(range(11))
+
+
+def test_evaluation_on_three_processes_sees_the_same_videos(source):
+    whole = evaluated(source, batch_size=6)
+    thirds = [evaluated(source, batch_size=6, process=(p, 3)) for p in range(3)]
+    joined = [
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        for parts in zip(*thirds, strict=True)
+    ]
+    assert_equal(whole, joined)
+
+
+def test_views_are_crops_times_clips(source):
+    video = evaluated(source, num_views=2, num_crops=3)[0]["video"]
+    assert video.shape == (4, 6, 4, 8, 8, 3)
+    assert video[0, :, 0, 0, 0, 1].tolist() == [0, 2] * 3  # first frames: 9 frames hold a span of 7 at 0 and at 2
+    assert video[0, :, 0, 0, 0, 2].tolist() == [0, 0, 4, 4, 8, 8]  # left, centre, right
+
+
+def test_multi_label_targets(source):
+    example = records.Example(images=source[0].images, labels=[0, 1])
+    clip = pipeline.eval_clips(example, source.info, **CLIP, multi_label=True)
+    assert clip["target"].tolist() == [1, 1]
+    with pytest.raises(ValueError, match="multi_label"):
+        pipeline.eval_clips(example, source.info, **CLIP)
+
+
+def test_only_the_frames_of_the_clip_are_decoded(source):
+    images = [b"never decoded"] * 9
+    images[1:8:2] = source[0].images[1:8:2]  # the centre clip of 9 frames
+    clip = pipeline.eval_clips(records.Example(images=images, labels=[0]), source.info, **CLIP)
+    assert clip["video"][0, :, 0, 0, 1].tolist() == [1, 3, 5, 7]
+
+
+def test_bad_frames_are_named(source):
+    broken = records.Example(images=[b"no picture"] * 9, labels=[0], media_id="a.mp4")
+    with pytest.raises(ValueError, match="of 'a.mp4' is not a JPEG or PNG"):
+        pipeline.eval_clips(broken, source.info, **CLIP)
+    with pytest.raises(ValueError, match="'a.mp4' holds no frames"):
+        pipeline.eval_clips(records.Example(images=[], labels=[0], media_id="a.mp4"), source.info, **CLIP)
+
+
+def test_a_damaged_record_stops_training_and_is_named(source, tmp_path):
+    shard, offset = source.places[2]
+    copy = Path(tmp_path) / shard.name
+    data = bytearray(shard.read_bytes())
+    data[offset + 100] ^= 1
+    copy.write_bytes(data)
+    damaged = pipeline.Records(source.info, [(copy, offset) for _, offset in source.places])
+    with pytest.raises(ValueError, match=f"{copy.name}: the record at byte {offset} is damaged"):
+        train(damaged, num_steps=3)

@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from vidjax.data import sampling
+
+
+def test_the_centre_clip():
+    # as DMVR's sample_sequence: 10 frames at stride 2 of 100 are frames 40, 42, ..., 58
+    assert sampling.spaced_clips(100, 10, 2).tolist() == [list(range(40, 60, 2))]
+
+
+def test_evenly_spaced_clips_reach_from_start_to_end():
+    assert sampling.spaced_clips(10, 4, 1, num_views=3).tolist() == [[0, 1, 2, 3], [3, 4, 5, 6], [6, 7, 8, 9]]
+
+
+def test_short_videos_wrap_around():
+    assert sampling.spaced_clips(3, 5).tolist() == [[0, 1, 2, 0, 1]]
+    assert sampling.random_clip(np.random.default_rng(0), 3, 5).tolist() == [0, 1, 2, 0, 1]
+    assert sampling.spaced_clips(1, 4, 2, num_views=2).tolist() == [[0] * 4] * 2
+
+
+def test_random_clips_start_everywhere_equally_often():
+    rng = np.random.default_rng(0)
+    clips = np.stack([sampling.random_clip(rng, 8, 3, 2) for _ in range(4000)])
+    assert (np.diff(clips) == 2).all()
+    starts, counts = np.unique(clips[:, 0], return_counts=True)
+    assert starts.tolist() == [0, 1, 2, 3]  # 3 + 4 = 7 is the last frame
+    assert counts.min() > 900
+
+
+def test_segments():
+    assert sampling.segments(30, 3).tolist() == [5, 15, 25]
+    rng = np.random.default_rng(0)
+    drawn = np.stack([sampling.segments(30, 3, rng) for _ in range(1000)])
+    assert drawn.min(axis=0).tolist() == [0, 10, 20]
+    assert drawn.max(axis=0).tolist() == [9, 19, 29]
+    assert sampling.segments(2, 4).tolist() == [0, 0, 1, 1]  # fewer frames than segments
+
+
+@pytest.mark.parametrize("length", [1, 5, 16, 17, 100])
+def test_indices_are_always_of_the_video(length):
+    rng = np.random.default_rng(length)
+    drawn = [sampling.random_clip(rng, length, 16, 2), sampling.spaced_clips(length, 16, 2, 10).ravel()]
+    drawn += [sampling.segments(length, 8, rng), sampling.segments(length, 8)]
+    for indices in drawn:
+        assert indices.min() >= 0
+        assert indices.max() < length

@@ -1,0 +1,46 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidjax import losses
+
+LOGITS = jnp.array([[0.0, 0.0], [0.0, np.log(3.0)]])
+
+
+def test_softmax_cross_entropy_by_hand():
+    # probabilities (1/2, 1/2) and (1/4, 3/4)
+    np.testing.assert_allclose(losses.softmax_cross_entropy(LOGITS, jnp.array([0, 1])), np.log([2, 4 / 3]), rtol=1e-6)
+
+
+def test_label_smoothing_mixes_with_the_uniform_target():
+    smoothed = losses.softmax_cross_entropy(LOGITS[1:], jnp.array([1]), label_smoothing=0.2)
+    np.testing.assert_allclose(smoothed, [0.9 * np.log(4 / 3) + 0.1 * np.log(4)], rtol=1e-6)
+
+
+def test_class_weights():
+    weighted = losses.softmax_cross_entropy(LOGITS, jnp.array([0, 1]), class_weights=(2.0, 3.0))
+    np.testing.assert_allclose(weighted, [2 * np.log(2), 3 * np.log(4 / 3)], rtol=1e-6)
+    for loss in losses.LOSSES.values():
+        with pytest.raises(ValueError, match="3 entries for 2 classes"):
+            loss(
+                LOGITS,
+                jnp.zeros((2, 2)) if loss is losses.sigmoid_cross_entropy else jnp.zeros(2, int),
+                class_weights=(1, 1, 1),
+            )
+
+
+def test_one_loss_a_frame():
+    logits = jax.random.normal(jax.random.key(0), (2, 5, 3))
+    target = jnp.array([[0, 1, 2, 0, 1], [2, 2, 1, 1, 0]])
+    loss = losses.softmax_cross_entropy(logits, target)
+    assert loss.shape == (2, 5)
+    np.testing.assert_allclose(loss[1, 3], losses.softmax_cross_entropy(logits[1, 3], target[1, 3]), rtol=1e-6)
+
+
+def test_sigmoid_cross_entropy_by_hand():
+    # sigmoid(log 3) = 3/4
+    loss = losses.sigmoid_cross_entropy(LOGITS, jnp.array([[1.0, 0.0], [0.0, 1.0]]))
+    np.testing.assert_allclose(loss, [2 * np.log(2), np.log(2) + np.log(4 / 3)], rtol=1e-6)
+    smoothed = losses.sigmoid_cross_entropy(LOGITS[1:], jnp.array([[0.0, 1.0]]), label_smoothing=0.2)
+    np.testing.assert_allclose(smoothed, [np.log(2) + 0.9 * np.log(4 / 3) + 0.1 * np.log(4)], rtol=1e-6)

@@ -1,0 +1,75 @@
+import jax.numpy as jnp
+import numpy as np
+import sklearn.metrics
+
+from vidjax import metrics
+
+
+def test_hit_at_k_by_hand():
+    scores = jnp.array([[0.1, 0.5, 0.4], [0.1, 0.5, 0.4]])
+    assert metrics.hit_at_k(scores, jnp.array([1, 2]), 1).tolist() == [1, 0]
+    assert metrics.hit_at_k(scores, jnp.array([1, 2]), 2).tolist() == [1, 1]
+    assert metrics.hit_at_k(scores, jnp.array([0, 0]), 5).tolist() == [1, 1]  # fewer than five classes
+
+
+def test_constant_or_missing_scores_never_hit():
+    assert metrics.hit_at_k(jnp.zeros((1, 3)), jnp.array([0]), 1).tolist() == [0]
+    assert metrics.hit_at_k(jnp.full((1, 3), jnp.nan), jnp.array([0]), 1).tolist() == [0]
+
+
+def test_hit_at_k_agrees_with_sklearn():
+    rng = np.random.default_rng(0)
+    scores, target = rng.normal(size=(200, 10)), rng.integers(10, size=200)
+    for k in (1, 3, 5):
+        expected = sklearn.metrics.top_k_accuracy_score(target, scores, k=k)
+        np.testing.assert_allclose(metrics.hit_at_k(scores, target, k).mean(), expected, rtol=1e-6)
+
+
+def test_padding_never_counts():
+    values, weight = jnp.array([1.0, 3.0, 1000.0]), jnp.array([1.0, 1.0, 0.0])
+    assert metrics.weighted_mean(values, weight) == 2
+    assert metrics.weighted_mean(values, jnp.zeros(3)) == 0
+
+
+def test_average_precision_agrees_with_sklearn_also_with_ties():
+    rng = np.random.default_rng(0)
+    for digits in (1, 8):
+        scores, relevant = rng.random(300).round(digits), rng.random(300) < 0.2
+        expected = sklearn.metrics.average_precision_score(relevant, scores)
+        np.testing.assert_allclose(metrics.average_precision(scores, relevant), expected, rtol=1e-12)
+    assert np.isnan(metrics.average_precision(scores, np.zeros(300, bool)))
+
+
+def test_single_label_by_hand():
+    # two videos of two clips; the second clip of video 0 is wrong, but the average of its clips is right
+    scores = np.array([[[0.9, 0.1, 0.0], [0.4, 0.6, 0.0]], [[0.2, 0.7, 0.1], [0.1, 0.8, 0.1]]])
+    result = metrics.single_label(scores, np.array([0, 2]))
+    assert result["top1"] == 0.5
+    assert result["top1_clip"] == 0.25
+    assert result["top5"] == result["top5_clip"] == 1
+    assert result["confusion"] == [[1, 0, 0], [0, 0, 0], [0, 1, 0]]
+    assert result["per_class"] == [1, None, 0]
+    assert result["num_videos"] == 2
+
+
+def test_confusion_agrees_with_sklearn():
+    rng = np.random.default_rng(0)
+    scores, target = rng.random((100, 1, 4)), rng.integers(4, size=100)
+    expected = sklearn.metrics.confusion_matrix(target, scores[:, 0].argmax(axis=1))
+    assert metrics.single_label(scores, target)["confusion"] == expected.tolist()
+
+
+def test_within_pairs_asks_only_for_the_direction():
+    # classes 0 and 1 are partners, as are 2 and 3: class 3 leads, but between 0 and 1 the true one does
+    scores = np.array([[[0.3, 0.1, 0.0, 0.6]], [[0.2, 0.2, 0.0, 0.6]]])
+    result = metrics.single_label(scores, np.array([0, 0]), pairs=[1, 0, 3, 2])
+    assert result["top1"] == 0
+    assert result["top1_within_pairs"] == 0.75  # one won, one tied
+
+
+def test_multi_label():
+    scores = np.array([[[0.9, 0.8, 0.1]], [[0.3, 0.7, 0.2]]])
+    result = metrics.multi_label(scores, np.array([[1, 1, 0], [1, 0, 0]]))
+    assert result["per_class"] == [1, 1, None]
+    assert result["mAP"] == 1
+    assert result["top1"] == 0.5

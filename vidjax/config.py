@@ -1,0 +1,105 @@
+"""What a config may hold, and the `config.json` that a work directory keeps of it."""
+
+import inspect
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from vidjax import losses, models, optimizer, sharding
+from vidjax.data import pipeline
+
+KEYS = {
+    "seed": "of the initial parameters, the order of the clips and their random draws",
+    "dataset": "directory of records",
+    "train_splits": "splits to train on",
+    "val_splits": "splits to watch while training; may be empty",
+    "test_splits": "splits of the final evaluation",
+    "clip": "num_frames, frame_stride, size, resize, sampling: the clip that the model sees",
+    "augment": "crop, flip, colour: of training clips only",
+    "preprocess": "mean, std: of each channel, in units of 0..255",
+    "model": "name, and the arguments of that model",
+    "freeze": "regular expressions of parameters that are not trained",
+    "loss": "name (softmax or sigmoid), label_smoothing, class_weights",
+    "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
+    "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
+    "ema_decay": "of the moving average of the parameters, which evaluation then uses; 0 keeps none",
+    "dtype": "compute type: float32 or bfloat16",
+    "batch_size": "clips in a global batch",
+    "num_epochs": "passes over the training splits; may be a fraction",
+    "eval": "num_views, num_crops, batch_size: of the final evaluation",
+    "log_every": "steps between lines of metrics.jsonl",
+    "eval_every": "steps between passes over the validation splits",
+    "checkpoint_every": "steps between checkpoints",
+    "mesh": "fsdp: over how many devices the parameters are split",
+    "num_threads": "that read and decode clips",
+}
+MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # between start and resume
+
+
+def check(config: ConfigDict):
+    """Raises a ValueError that says what is wrong with a config, and lists the valid choices."""
+    if unknown := sorted(set(config) - set(KEYS)):
+        raise ValueError(f"The config has no key {', '.join(unknown)}; valid keys are {', '.join(sorted(KEYS))}.")
+    if missing := sorted(set(KEYS) - set(config)):
+        lines = "".join(f"\n  {key}: {KEYS[key]}" for key in missing)
+        raise ValueError(f"The config lacks{lines}\n(start from configs/common/data.py).")
+    if config.loss.get("name") not in losses.LOSSES:
+        raise ValueError(f"Unknown loss {config.loss.get('name')!r}; choose {' or '.join(losses.LOSSES)}.")
+    if config.dtype not in ("float32", "bfloat16", "float64"):
+        raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
+    _check_arguments("loss", config.loss, losses.LOSSES[config.loss.name], extra=["name"])
+    _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
+    _check_arguments("schedule", config.schedule, optimizer.make_schedule)
+    _check_arguments("mesh", config.mesh, sharding.make_mesh)
+    _check_arguments("clip", config.clip, pipeline.eval_clips)
+    _check_arguments("augment", config.augment, pipeline.train_clip)
+    _check_arguments("eval", config.eval, pipeline.eval_clips, extra=["batch_size"])
+
+
+def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=()):
+    valid = [*inspect.signature(function).parameters, *extra]
+    if unknown := sorted(set(values) - set(valid)):
+        raise ValueError(f"config.{key} has no {', '.join(unknown)}: {key} is {KEYS[key]}.")
+
+
+def model_from(config: ConfigDict, num_classes: int):
+    """The model that `config.model` names. Raises a ValueError for an unknown name or argument."""
+    arguments = {name: value for name, value in config.model.to_dict().items() if name != "name"}
+    return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
+
+
+def write(workdir: Path, config: ConfigDict, labels: list[str], **versions):
+    """Writes `config.json`, or checks that the one there says the same.
+
+    Raises:
+        ValueError: where the directory holds a run of another config; lists the keys that differ.
+    """
+    path = workdir / "config.json"
+    content = {"config": json.loads(config.to_json()), "labels": labels, "versions": versions}
+    if path.exists():
+        before = json.loads(path.read_text())
+        differing = [
+            f"\n  {key}: {before['config'].get(key)} there, {value} now"
+            for key, value in content["config"].items()
+            if before["config"].get(key) != value and key not in MAY_CHANGE
+        ]
+        if before["labels"] != labels:
+            differing.append(f"\n  labels: {before['labels']} there, {labels} now")
+        if differing:
+            raise ValueError(f"{workdir} holds a run of another config:{''.join(differing)}\nUse another --workdir.")
+    path.write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read(workdir: Path) -> tuple[ConfigDict, list[str]]:
+    """Returns the config and the labels of a run.
+
+    Raises:
+        ValueError: where the directory holds none.
+    """
+    path = Path(workdir) / "config.json"
+    if not path.exists():
+        raise ValueError(f"{workdir} is no work directory: it has no config.json. Train one with vidjax.train.")
+    content = json.loads(path.read_text())
+    return ConfigDict(content["config"]), content["labels"]

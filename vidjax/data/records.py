@@ -1,0 +1,282 @@
+"""Records: the one place that knows TFRecord framing and the keys of a video example.
+
+A video is a `tf.train.SequenceExample` in the keys that DMVR, Scenic and MediaSequence read:
+https://github.com/google-deepmind/dmvr/tree/master/examples and
+https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/util/sequence/README.md.
+TensorFlow is not needed: the protos come with tensorflow-datasets, and the framing of a TFRecord is
+`length (uint64), crc32c(length), data, crc32c(data)`, little endian, checksums masked
+(https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
+"""
+
+import dataclasses
+import json
+import os
+import re
+import struct
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import google_crc32c
+from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
+
+HEADER_BYTES = 12  # length and its checksum
+FOOTER_BYTES = 4  # checksum of the data
+
+
+@dataclasses.dataclass(frozen=True)
+class Example:
+    """One labelled video (or the image that is a video of one frame), its frames still compressed.
+
+    Attributes:
+        images: one JPEG or PNG a frame; empty where there are only features.
+        labels: class indices: one, or several where a video may have more than one.
+        label_names: their names.
+        media_id: where the video comes from, for people.
+        fps: frames a second; 0 for an image.
+        height, width: of the frames, pixels.
+        start, end: the part of the original video, seconds.
+        frame_labels: one class index a frame, or empty.
+    """
+
+    images: Sequence[bytes]
+    labels: Sequence[int]
+    label_names: Sequence[str] = ()
+    media_id: str = ""
+    fps: float = 0.0
+    height: int = 0
+    width: int = 0
+    start: float = 0.0
+    end: float = 0.0
+    frame_labels: Sequence[int] = ()
+
+
+def encode(example: Example) -> bytes:
+    """Returns the example as a serialised SequenceExample; timestamps are microseconds."""
+    proto = tf_example.SequenceExample()
+    context = proto.context.feature
+    context["clip/media_id"].bytes_list.value.append(example.media_id.encode())
+    context["clip/label/index"].int64_list.value.extend(example.labels)
+    for key in ("clip/label/text", "clip/label/string"):  # DMVR's name, MediaSequence's name
+        context[key].bytes_list.value.extend(name.encode() for name in example.label_names)
+    context["clip/start/timestamp"].int64_list.value.append(round(example.start * 1e6))
+    context["clip/end/timestamp"].int64_list.value.append(round(example.end * 1e6))
+    context["image/frame_rate"].float_list.value.append(example.fps)
+    context["image/height"].int64_list.value.append(example.height)
+    context["image/width"].int64_list.value.append(example.width)
+    images = proto.feature_lists.feature_list["image/encoded"].feature
+    timestamps = proto.feature_lists.feature_list["image/timestamp"].feature
+    for i, image in enumerate(example.images):
+        images.add().bytes_list.value.append(image)
+        seconds = example.start + (i / example.fps if example.fps else 0.0)
+        timestamps.add().int64_list.value.append(round(seconds * 1e6))
+    if example.frame_labels:
+        frame_labels = proto.feature_lists.feature_list["image/label/index"].feature
+        for label in example.frame_labels:
+            frame_labels.add().int64_list.value.append(label)
+    return proto.SerializeToString(deterministic=True)
+
+
+def decode(data: bytes) -> Example:
+    """Parses what `encode`, DMVR or MediaSequence wrote. Missing keys take the defaults of `Example`.
+
+    Raises:
+        ValueError: where the bytes are no SequenceExample.
+    """
+    try:
+        proto = tf_example.SequenceExample.FromString(data)
+    except Exception as error:  # protobuf's DecodeError is another class in each implementation
+        raise ValueError(f"The record is not a tf.train.SequenceExample: {error}.") from None
+    context, lists = proto.context.feature, proto.feature_lists.feature_list
+
+    def first(key, kind, default):
+        values = getattr(context[key], kind).value if key in context else ()
+        return values[0] if values else default
+
+    def texts(key):
+        return [value.decode() for value in context[key].bytes_list.value] if key in context else []
+
+    def steps(key):
+        return lists[key].feature if key in lists else ()
+
+    return Example(
+        images=[step.bytes_list.value[0] for step in steps("image/encoded")],
+        labels=list(context["clip/label/index"].int64_list.value) if "clip/label/index" in context else [],
+        label_names=texts("clip/label/text") or texts("clip/label/string"),
+        media_id=first("clip/media_id", "bytes_list", b"").decode(),
+        fps=first("image/frame_rate", "float_list", 0.0),
+        height=first("image/height", "int64_list", 0),
+        width=first("image/width", "int64_list", 0),
+        start=first("clip/start/timestamp", "int64_list", 0) / 1e6,
+        end=first("clip/end/timestamp", "int64_list", 0) / 1e6,
+        frame_labels=[step.int64_list.value[0] for step in steps("image/label/index")],
+    )
+
+
+def masked_crc32c(data: bytes) -> int:
+    """The checksum of TFRecord: CRC-32C, rotated right by 15 bits, plus a constant."""
+    crc = google_crc32c.value(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def write_shard(path: Path, records: Iterable[bytes], problems: dict | None = None) -> int:
+    """Writes a TFRecord file and its index. The file appears whole or not at all.
+
+    Args:
+        records: serialised examples; may be a generator that fills `problems` as it goes.
+        problems: JSON, kept in the index: what `read_problems` returns.
+
+    Returns:
+        The number of records.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    offsets, offset = [], 0
+    with open(partial, "wb") as file:
+        for data in records:
+            length = struct.pack("<Q", len(data))
+            file.write(length + struct.pack("<I", masked_crc32c(length)))
+            file.write(data + struct.pack("<I", masked_crc32c(data)))
+            offsets.append(offset)
+            offset += HEADER_BYTES + len(data) + FOOTER_BYTES
+        file.flush()
+        os.fsync(file.fileno())
+    _write_index(path, offset, offsets, problems)
+    os.replace(partial, path)
+    return len(offsets)
+
+
+def index_path(shard: Path) -> Path:
+    return shard.with_name(shard.name + ".index.json")
+
+
+def _write_index(shard: Path, size: int, offsets: list[int], problems: dict | None = None):
+    partial = index_path(shard).with_suffix(f".partial{os.getpid()}")  # several processes may rebuild it at once
+    partial.write_text(json.dumps({"bytes": size, "offsets": offsets, "problems": problems}))
+    os.replace(partial, index_path(shard))
+
+
+def read_index(shard: Path) -> list[int]:
+    """Returns the byte offset of each record of a shard; makes the index where it is missing or stale.
+
+    Raises:
+        ValueError: where the shard is truncated or damaged, with the offset of the first bad record.
+    """
+    size = shard.stat().st_size
+    try:
+        index = json.loads(index_path(shard).read_text())
+        if index["bytes"] == size:
+            return index["offsets"]
+    except (OSError, ValueError, KeyError):
+        pass
+    offsets, offset = [], 0
+    with open(shard, "rb") as file:
+        while offset < size:
+            offsets.append(offset)
+            file.seek(offset)
+            offset += HEADER_BYTES + _length(shard, offset, file.read(HEADER_BYTES)) + FOOTER_BYTES
+            if offset > size:
+                raise ValueError(f"{shard}: the record at byte {offsets[-1]} is cut short: the file ends at {size}.")
+    try:
+        _write_index(shard, size, offsets)
+    except OSError:
+        pass  # a read-only dataset: the index is made again by each run
+    return offsets
+
+
+def read_problems(shard: Path) -> dict | None:
+    """What could not be read when the shard was made, from its index; None where the index was made again since."""
+    return json.loads(index_path(shard).read_text())["problems"]
+
+
+def _length(shard: Path, offset: int, header: bytes) -> int:
+    if len(header) < HEADER_BYTES:
+        raise ValueError(f"{shard}: the record at byte {offset} is cut short within its header.")
+    length, crc = struct.unpack("<QI", header)
+    if masked_crc32c(header[:8]) != crc:
+        raise ValueError(f"{shard}: the record at byte {offset} has a wrong length checksum; is this a TFRecord file?")
+    return length
+
+
+def read_record(shard: Path, offset: int) -> bytes:
+    """Reads one record and verifies its checksums.
+
+    Raises:
+        ValueError: where it is truncated or damaged; the message names shard and offset.
+    """
+    with open(shard, "rb") as file:
+        file.seek(offset)
+        length = _length(shard, offset, file.read(HEADER_BYTES))
+        data = file.read(length + FOOTER_BYTES)
+    if len(data) < length + FOOTER_BYTES:
+        raise ValueError(f"{shard}: the record at byte {offset} is cut short: the file ends within it.")
+    data, footer = data[:-FOOTER_BYTES], data[-FOOTER_BYTES:]
+    if masked_crc32c(data) != struct.unpack("<I", footer)[0]:
+        raise ValueError(f"{shard}: the record at byte {offset} is damaged: its checksum does not match.")
+    return data
+
+
+def shard_path(directory: Path, split: str, shard: int, num_shards: int) -> Path:
+    return Path(directory) / f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
+
+
+def find_shards(directory: Path, split: str) -> list[Path]:
+    """Returns the shards of a split in order, with or without an ending after `-00000-of-00010`.
+
+    Raises:
+        ValueError: where there are none (the splits that exist are listed) or some are missing.
+    """
+    pattern = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.tfrecords?)?")
+    found = [
+        (match, path) for path in sorted(Path(directory).glob("*-of-*")) if (match := pattern.fullmatch(path.name))
+    ]
+    shards = [(match, path) for match, path in found if match[1] == split]
+    if not shards:
+        splits = sorted({match[1] for match, _ in found})
+        raise ValueError(f"No split {split!r} in {directory}; it has {splits or 'no TFRecord shards at all'}.")
+    num_shards = int(shards[0][0][3])
+    if [int(match[2]) for match, _ in shards] != list(range(num_shards)):
+        raise ValueError(f"Split {split!r} in {directory} has {len(shards)} of {num_shards} shards: some are missing.")
+    return [path for _, path in shards]
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """What the pipeline knows of a dataset beside its records.
+
+    Attributes:
+        labels: class names in the order of their indices.
+        horizontal_flip: what mirroring does to a label: "unchanged", "forbidden", or a permutation of the classes.
+        time_reversal: the permutation of the classes that reversing time makes, or None where there is none.
+    """
+
+    labels: list[str]
+    horizontal_flip: str | list[int]
+    time_reversal: list[int] | None = None
+
+
+def write_info(directory: Path, info: DatasetInfo, **details):
+    """Writes `labels.txt` and `dataset.json`, with `details`: whether it is complete, counts, the build's arguments."""
+    (Path(directory) / "labels.txt").write_text("".join(f"{label}\n" for label in info.labels))
+    content = {"horizontal_flip": info.horizontal_flip, "time_reversal": info.time_reversal, **details}
+    (Path(directory) / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
+
+
+def read_info(directory: Path) -> DatasetInfo:
+    """Reads what `write_info` wrote.
+
+    Records that others made have no `dataset.json`: flipping is then forbidden, as nobody said that it is right.
+
+    Raises:
+        ValueError: where the directory or its `labels.txt` is missing; says how to make it.
+    """
+    directory = Path(directory)
+    if not directory.is_dir():
+        raise ValueError(f"No dataset at {directory}: make one with `python -m vidjax.data.make_records`.")
+    if not (directory / "labels.txt").exists():
+        raise ValueError(f"{directory} has no labels.txt: write one class name a line, in the order of their indices.")
+    labels = (directory / "labels.txt").read_text().splitlines()
+    path = directory / "dataset.json"
+    content = json.loads(path.read_text()) if path.exists() else {}
+    if not content.get("complete", True):
+        raise ValueError(f"{directory} is not finished: run the same make_records command again.")
+    return DatasetInfo(labels, content.get("horizontal_flip", "forbidden"), content.get("time_reversal"))

@@ -1,0 +1,47 @@
+"""Which frames of a video make a clip: functions from numbers to frame indices.
+
+The words are DMVR's (https://github.com/google-deepmind/dmvr, `processors.py`) and TSN's. A clip of `num_frames` frames
+at `frame_stride` spans (num_frames - 1) * frame_stride + 1 frames; where the video is shorter, it wraps around.
+All functions return int arrays of indices in [0, length).
+"""
+
+import numpy as np
+
+
+def span(num_frames: int, frame_stride: int) -> int:
+    """Number of consecutive frames from the first to the last frame of a clip, both counted."""
+    return (num_frames - 1) * frame_stride + 1
+
+
+def clip_at(start: int, length: int, num_frames: int, frame_stride: int) -> np.ndarray:
+    """The clip that begins at frame `start`: (num_frames,)."""
+    return (start + np.arange(num_frames) * frame_stride) % length
+
+
+def random_clip(rng: np.random.Generator, length: int, num_frames: int, frame_stride: int = 1) -> np.ndarray:
+    """A clip at a uniformly random place: (num_frames,)."""
+    last_start = max(0, length - span(num_frames, frame_stride))
+    return clip_at(rng.integers(last_start + 1), length, num_frames, frame_stride)
+
+
+def spaced_clips(length: int, num_frames: int, frame_stride: int = 1, num_views: int = 1) -> np.ndarray:
+    """`num_views` evenly spaced clips, the first at the start and the last at the end: (num_views, num_frames).
+
+    One view is the centre clip. Ten views are the test protocol of Non-local Networks (Wang et al., 2018, section 4.1).
+    """
+    last_start = max(0, length - span(num_frames, frame_stride))
+    if num_views == 1:
+        starts = [last_start // 2]
+    else:
+        starts = np.round(np.linspace(0, last_start, num_views)).astype(int)
+    return np.stack([clip_at(start, length, num_frames, frame_stride) for start in starts])
+
+
+def segments(length: int, num_segments: int, rng: np.random.Generator | None = None) -> np.ndarray:
+    """One frame from each of `num_segments` equal parts of the video: (num_segments,).
+
+    Random within its part given an `rng`, else the part's middle: Temporal Segment Networks (Wang et al., 2016),
+    section 3.1.
+    """
+    within = np.full(num_segments, 0.5) if rng is None else rng.random(num_segments)
+    return np.floor((np.arange(num_segments) + within) * length / num_segments).astype(int)

@@ -1,0 +1,65 @@
+"""Losses: (outputs, target) -> one loss per example, unreduced. The step weighs and averages them."""
+
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def softmax_cross_entropy(
+    logits: jax.Array,
+    target: jax.Array,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] = (),
+) -> jax.Array:
+    """Cross-entropy of one class per example, or per frame.
+
+    Args:
+        logits: float (..., K).
+        target: int (...), class indices.
+        label_smoothing: in [0, 1): mixes the one-hot target with the uniform one (Szegedy et al., 2016, section 7).
+        class_weights: K factors, by the example's class; empty for none.
+
+    Returns:
+        float (...), nats.
+    """
+    num_classes = logits.shape[-1]
+    smoothed = optax.smooth_labels(jax.nn.one_hot(target, num_classes, dtype=logits.dtype), label_smoothing)
+    loss = optax.softmax_cross_entropy(logits, smoothed)
+    if class_weights:
+        if len(class_weights) != num_classes:
+            raise ValueError(f"class_weights has {len(class_weights)} entries for {num_classes} classes.")
+        loss = loss * jnp.asarray(class_weights, loss.dtype)[target]
+    return loss
+
+
+def sigmoid_cross_entropy(
+    logits: jax.Array,
+    target: jax.Array,
+    *,
+    label_smoothing: float = 0.0,
+    class_weights: Sequence[float] = (),
+) -> jax.Array:
+    """Sum over the classes of binary cross-entropies: for examples that may have several labels.
+
+    Args:
+        logits: float (..., K).
+        target: float (..., K), multi-hot.
+        label_smoothing: in [0, 1): moves the targets 0 and 1 towards 1/2.
+        class_weights: K factors, by the class of each term; empty for none.
+
+    Returns:
+        float (...), nats.
+    """
+    target = (1 - label_smoothing) * target + label_smoothing / 2
+    loss = optax.sigmoid_binary_cross_entropy(logits, target)
+    if class_weights:
+        if len(class_weights) != logits.shape[-1]:
+            raise ValueError(f"class_weights has {len(class_weights)} entries for {logits.shape[-1]} classes.")
+        loss = loss * jnp.asarray(class_weights, loss.dtype)
+    return loss.sum(axis=-1)
+
+
+LOSSES = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}

@@ -1,0 +1,98 @@
+"""Metrics: hit@k on the device while training, and the exact figures of an evaluation from all its scores."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def hit_at_k(scores: jax.Array, target: jax.Array, k: int) -> jax.Array:
+    """Whether the target's score is among the k highest: (..., K) and int (...) -> float (...).
+
+    A class of equal score counts as ranked above the target, so constant scores never hit by accident.
+    """
+    own = jnp.take_along_axis(scores, target[..., None], axis=-1)
+    rank = (scores >= own).sum(axis=-1)  # 1 is the top
+    return ((rank >= 1) & (rank <= k)).astype(jnp.float32)  # rank 0: the score is not a number
+
+
+def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
+    """sum(weight * values) / sum(weight); 0 where nothing has weight."""
+    return (values * weight).sum() / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
+
+
+def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
+    """Area under the precision-recall curve as a step function, of one class.
+
+    Args:
+        scores: float (N,).
+        relevant: bool (N,).
+
+    Returns:
+        In [0, 1]; nan where no example is relevant. Equal scores share one threshold.
+    """
+    if not relevant.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    hits = np.cumsum(relevant[order])
+    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    hits, retrieved = hits[last_of_ties], np.flatnonzero(last_of_ties) + 1
+    recall = hits / relevant.sum()
+    return float((np.diff(recall, prepend=0) * hits / retrieved).sum())
+
+
+def single_label(clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = None) -> dict:
+    """The figures of a single-label evaluation.
+
+    Args:
+        clip_scores: float (N, V, K), class probabilities of each of the V clips of a video.
+        target: int (N,).
+        pairs: the dataset's time reversal, a permutation of the classes; adds `top1_within_pairs`: how often the
+            true class scores above its reversed partner, ties counting half (chance is 1/2).
+
+    Returns:
+        top1, top5 (videos, scores averaged over their clips), top1_clip, top5_clip, num_videos, per_class (hit@1 of each
+        class, None where it has no video), confusion (K x K counts, rows are true classes).
+    """
+    num_videos, num_clips, num_classes = clip_scores.shape
+    scores = clip_scores.mean(axis=1)  # (N, K)
+    clip_target = np.repeat(target, num_clips).reshape(num_videos, num_clips)
+    predicted = scores.argmax(axis=-1)
+    confusion = np.zeros((num_classes, num_classes), int)
+    np.add.at(confusion, (target, predicted), 1)
+    counts = confusion.sum(axis=1)
+    result = {
+        "top1": float(hit_at_k(scores, target, 1).mean()),
+        "top5": float(hit_at_k(scores, target, 5).mean()),
+        "top1_clip": float(hit_at_k(clip_scores, clip_target, 1).mean()),
+        "top5_clip": float(hit_at_k(clip_scores, clip_target, 5).mean()),
+        "num_videos": num_videos,
+        "per_class": [float(confusion[k, k] / counts[k]) if counts[k] else None for k in range(num_classes)],
+        "confusion": confusion.tolist(),
+    }
+    if pairs is not None:
+        own, partner = scores[np.arange(num_videos), target], scores[np.arange(num_videos), np.asarray(pairs)[target]]
+        result["top1_within_pairs"] = float(((own > partner) + 0.5 * (own == partner)).mean())
+    return result
+
+
+def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
+    """The figures of a multi-label evaluation.
+
+    Args:
+        clip_scores: float (N, V, K).
+        target: (N, K), multi-hot.
+
+    Returns:
+        mAP (mean of the classes' average precision, over the classes that occur), per_class, num_videos, and top1,
+        top5: how often one of the k highest classes is among the labels.
+    """
+    scores = clip_scores.mean(axis=1)  # (N, K)
+    per_class = [average_precision(scores[:, k], target[:, k] > 0) for k in range(scores.shape[1])]
+    ranked = np.take_along_axis(target, np.argsort(-scores, axis=1), axis=1)
+    return {
+        "mAP": float(np.nanmean(per_class)),
+        "top1": float(ranked[:, :1].max(axis=1).mean()),
+        "top5": float(ranked[:, :5].max(axis=1).mean()),
+        "num_videos": len(scores),
+        "per_class": [None if np.isnan(value) else value for value in per_class],
+    }

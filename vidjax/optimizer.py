@@ -1,0 +1,104 @@
+"""Schedule, optax chain and frozen parameters, from plain arguments."""
+
+import re
+from collections.abc import Sequence
+
+import jax
+import optax
+from flax import traverse_util
+
+
+def make_schedule(
+    name: str = "cosine",
+    *,
+    learning_rate: float,
+    total_steps: int,
+    warmup_steps: int = 0,
+    boundaries: Sequence[float] = (),
+    factor: float = 0.1,
+) -> optax.Schedule:
+    """Learning rate by step: a linear warm-up from 0, then one of three courses.
+
+    Args:
+        name: "cosine" (to 0 at `total_steps`; Loshchilov and Hutter, 2017), "steps" or "constant".
+        learning_rate: at the end of the warm-up.
+        warmup_steps: length of the warm-up, steps.
+        boundaries: for "steps": where the rate is multiplied by `factor`, as shares of `total_steps`.
+
+    Raises:
+        ValueError: for an unknown name or a warm-up that leaves no step.
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(f"warmup_steps = {warmup_steps} must be below total_steps = {total_steps}.")
+    if name == "cosine":
+        course = optax.cosine_decay_schedule(learning_rate, total_steps - warmup_steps)
+    elif name == "steps":
+        places = {round(share * total_steps) - warmup_steps: factor for share in boundaries}
+        course = optax.piecewise_constant_schedule(learning_rate, places)
+    elif name == "constant":
+        course = optax.constant_schedule(learning_rate)
+    else:
+        raise ValueError(f"Unknown schedule {name!r}; choose cosine, steps or constant.")
+    if not warmup_steps:
+        return course
+    return optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), course], [warmup_steps])
+
+
+def make_optimizer(
+    name: str,
+    schedule: optax.Schedule,
+    *,
+    momentum: float = 0.9,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    clip_norm: float = 0.0,
+) -> optax.GradientTransformation:
+    """SGD with momentum, or AdamW.
+
+    Args:
+        name: "sgd" (weight decay is added to the gradient, as the papers did it) or "adamw" (decoupled, Loshchilov and
+            Hutter, 2019).
+        weight_decay: of kernels; biases, scales and other parameters of one axis are never decayed.
+        clip_norm: largest global norm of the gradient; 0 does not clip.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
+    decay = optax.add_decayed_weights(weight_decay, mask=_is_kernel) if weight_decay else optax.identity()
+    if name == "sgd":
+        return optax.chain(clip, decay, optax.sgd(schedule, momentum, nesterov=nesterov))
+    if name == "adamw":
+        return optax.chain(clip, optax.scale_by_adam(), decay, optax.scale_by_learning_rate(schedule))
+    raise ValueError(f"Unknown optimizer {name!r}; choose sgd or adamw.")
+
+
+def _is_kernel(params):
+    return jax.tree.map(lambda param: param.ndim > 1, params)
+
+
+def split_frozen(params: dict, freeze: Sequence[str]) -> tuple[dict, dict]:
+    """Splits nested parameters into two flat dicts by path: the trained and the frozen ones.
+
+    Args:
+        params: nested dict.
+        freeze: regular expressions; a parameter is frozen where one matches the start of its path, as `Conv3d_.*`
+            matches `Conv3d_1a_7x7/conv/kernel`.
+
+    Raises:
+        ValueError: where a pattern matches nothing (the top-level names are listed) or nothing is left to train.
+    """
+    flat = traverse_util.flatten_dict(params, sep="/")
+    for pattern in freeze:
+        if not any(re.match(pattern, path) for path in flat):
+            raise ValueError(f"freeze pattern {pattern!r} matches no parameter; the model has {sorted(params)}.")
+    frozen = {path: value for path, value in flat.items() if any(re.match(pattern, path) for pattern in freeze)}
+    trained = {path: value for path, value in flat.items() if path not in frozen}
+    if not trained:
+        raise ValueError(f"freeze = {list(freeze)} leaves no parameter to train.")
+    return trained, frozen
+
+
+def join_frozen(trained: dict, frozen: dict) -> dict:
+    """The inverse of `split_frozen`."""
+    return traverse_util.unflatten_dict({**trained, **frozen}, sep="/")

@@ -1,0 +1,56 @@
+"""The pictures of a run: curves and the confusion matrix (matplotlib, no display needed)."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+
+def curves(lines: list[dict], path: Path):
+    """Draws loss and hit@1 over the steps, of training and validation, from the lines of `metrics.jsonl`."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    for axes, name, label in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss (nats)", "hit@1"), strict=True):
+        trained = [(line["step"], line[name]) for line in lines if name in line]
+        validated = [(line["step"], line[f"val_{name}"]) for line in lines if f"val_{name}" in line]
+        if trained:
+            steps, values = np.asarray(trained).T
+            width = max(1, len(values) // 50)
+            smooth = np.convolve(values, np.ones(width) / width, "valid")
+            axes.plot(steps, values, color="tab:blue", alpha=0.25, linewidth=1)
+            axes.plot(steps[width - 1 :], smooth, color="tab:blue", label=f"training, mean of {width}")
+        if validated:
+            axes.plot(*np.asarray(validated).T, color="tab:orange", marker="o", markersize=4, label="validation")
+        axes.set(xlabel="step", ylabel=label)
+        axes.grid(alpha=0.3)
+        if trained or validated:
+            axes.legend()
+    figure.axes[1].set_ylim(0, 1.02)
+    figure.savefig(path, dpi=120)
+
+
+def confusion(counts: np.ndarray, labels: list[str], path: Path):
+    """Draws a confusion matrix: rows are true classes, columns predicted ones, shades are shares of the row.
+
+    Args:
+        counts: int (K, K).
+        labels: K names; they and the counts are written out up to 30 classes.
+    """
+    num_classes = len(labels)
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    side = 2.5 + 0.5 * min(num_classes, 30)
+    figure = Figure(figsize=(side + 0.8, side), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    figure.colorbar(image, ax=axes, label="share of the true class", fraction=0.046)
+    axes.set(
+        xlabel="predicted",
+        ylabel="true",
+        title=f"hit@1 {np.trace(counts) / max(counts.sum(), 1):.1%} of {counts.sum()} videos",
+    )
+    if num_classes <= 30:
+        axes.set_xticks(range(num_classes), labels, rotation=45, ha="right")
+        axes.set_yticks(range(num_classes), labels)
+        for row, column in np.argwhere(counts):
+            colour = "white" if share[row, column] > 0.5 else "black"
+            axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=9)
+    figure.savefig(path, dpi=120)

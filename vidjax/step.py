@@ -1,0 +1,132 @@
+"""TrainState, its initial value, the training step and the evaluation step: pure functions, no input or output."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import optax
+from flax import linen as nn
+
+from vidjax import metrics, optimizer
+from vidjax.preprocess import Spec, preprocess
+
+Batch = dict[str, jax.Array]
+
+
+class TrainState(flax.struct.PyTreeNode):
+    """Everything that training changes.
+
+    Attributes:
+        step: int32, number of updates made.
+        params: nested dict, float32.
+        model_state: the other collections of the model by name (`batch_stats`, ...).
+        ema: moving average of `params`, or {} where there is none.
+        opt_state: of the trained parameters; frozen ones have none.
+    """
+
+    step: jax.Array
+    params: dict
+    model_state: dict
+    ema: dict
+    opt_state: Any
+
+
+def model_inputs(model: nn.Module, batch: Batch) -> Batch:
+    """The entries of the batch that the model's signature names.
+
+    Raises:
+        ValueError: where an input without a default is missing from the batch.
+    """
+    parameters = inspect.signature(type(model).__call__).parameters
+    required = [name for name, p in parameters.items() if p.default is inspect.Parameter.empty and name != "self"]
+    if missing := [name for name in required if name not in batch]:
+        raise ValueError(f"{type(model).__name__} needs the inputs {missing}; the batch has {sorted(batch)}.")
+    return {name: value for name, value in batch.items() if name in parameters}
+
+
+def init_variables(seed: int, batch: Batch, *, model: nn.Module, spec: Spec) -> tuple[dict, dict]:
+    """Initial parameters and model state, a pure function of the seed. `batch` gives the shapes only."""
+    key = jax.random.key(seed)
+    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    variables = dict(model.init({"params": key, "dropout": key}, **inputs))
+    params = variables.pop("params")
+    variables.pop("losses", None)
+    if model.dtype == jnp.float64:  # for proofs of equality; the state is float32 whatever else the model computes in
+        params, variables = jax.tree.map(lambda x: x.astype(jnp.float64), (params, variables))
+    return params, variables
+
+
+def init_state(
+    seed: int,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    spec: Spec,
+    tx: optax.GradientTransformation,
+    freeze: Sequence[str] = (),
+    ema_decay: float = 0.0,
+) -> TrainState:
+    """The state before the first step; arguments as of `init_variables` and `train_step`."""
+    params, model_state = init_variables(seed, batch, model=model, spec=spec)
+    trained, _ = optimizer.split_frozen(params, freeze)
+    ema = jax.tree.map(jnp.copy, params) if ema_decay else {}
+    return TrainState(jnp.zeros((), jnp.int32), params, model_state, ema, tx.init(trained))
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    model: nn.Module,
+    spec: Spec,
+    loss_fn: Callable[[jax.Array, jax.Array], jax.Array],
+    tx: optax.GradientTransformation,
+    seed: int = 0,
+    freeze: Sequence[str] = (),
+    ema_decay: float = 0.0,
+) -> tuple[TrainState, dict[str, jax.Array]]:
+    """One update from one global batch.
+
+    Args:
+        batch: inputs by name, `target`, `weight`; see the contracts of the pipeline.
+        loss_fn: (outputs, target) -> unreduced loss, of the shape of `weight`.
+        seed: of the random numbers of dropout; those of a step derive from (seed, step).
+        freeze: patterns of parameters that get no gradient, see `optimizer.split_frozen`.
+        ema_decay: of the moving average of the parameters; 0 keeps none.
+
+    Returns:
+        The next state, and scalars: loss (with the model's own penalties), grad_norm, and top1 where the target is one
+        class per output.
+    """
+    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    target, weight = batch["target"], batch["weight"]
+    trained, frozen = optimizer.split_frozen(state.params, freeze)
+    dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
+
+    def loss_of(trained):
+        variables = {"params": optimizer.join_frozen(trained, frozen), **state.model_state}
+        (outputs, _), updates = model.apply(
+            variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*state.model_state, "losses"]
+        )
+        outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+        penalties = sum(jax.tree.leaves(updates.pop("losses", {})))
+        return metrics.weighted_mean(loss_fn(outputs, target), weight) + penalties, (outputs, updates)
+
+    (loss, (outputs, model_state)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
+    updates, opt_state = tx.update(gradient, state.opt_state, trained)
+    params = optimizer.join_frozen(optax.apply_updates(trained, updates), frozen)
+    ema = jax.tree.map(lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.ema, params) if ema_decay else {}
+    measured = {"loss": loss, "grad_norm": optax.tree.norm(gradient)}
+    if target.ndim == outputs.ndim - 1:
+        measured["top1"] = metrics.weighted_mean(metrics.hit_at_k(outputs, target, 1), weight)
+    return TrainState(state.step + 1, params, dict(model_state), ema, opt_state), measured
+
+
+def eval_step(params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec) -> jax.Array:
+    """The model's outputs for a batch of clips, float32: (B, ..., K)."""
+    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    outputs, _ = model.apply({"params": params, **model_state}, **inputs)
+    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))

@@ -1,0 +1,263 @@
+"""Trains a video classifier: the story, from records to result.json. Read this first.
+
+    python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart [--config.batch_size=32]
+
+Started again on the same work directory, it goes on where it stopped and ends with the same numbers as a run that was
+never interrupted. Ctrl-C (or SIGTERM) saves, then stops.
+"""
+
+import functools
+import json
+import math
+import signal
+import sys
+import time
+from pathlib import Path
+
+import flax
+import jax
+import numpy as np
+from absl import app, flags
+from ml_collections import ConfigDict, config_flags
+from tqdm import tqdm
+
+import vidjax
+from vidjax import config as configs
+from vidjax import evaluate, losses, optimizer, plots, sharding, step
+from vidjax.checkpoint import Checkpoints
+from vidjax.data import pipeline
+
+INTERRUPTED = 130  # the exit status of a run that saved and stopped when asked to; shells use it for Ctrl-C
+
+
+def train(config: ConfigDict, workdir: Path) -> dict | None:
+    """Trains, validates, checkpoints and evaluates; returns the content of result.json, None where it was interrupted.
+
+    Raises:
+        ValueError: for a config that cannot work, before anything is computed.
+        FloatingPointError: where loss or gradient is not finite; names step, learning rate and last checkpoint.
+    """
+    started = time.perf_counter()
+    is_main = jax.process_index() == 0
+    process = (jax.process_index(), jax.process_count())
+
+    # ---------------------------------------------------------------------------------------------- data
+    configs.check(config)
+    source = pipeline.open_records(config.dataset, config.train_splits)
+    val_source = pipeline.open_records(config.dataset, config.val_splits) if config.val_splits else None
+    test_source = pipeline.open_records(config.dataset, config.test_splits)
+    labels = source.info.labels
+    total_steps = max(1, round(config.num_epochs * len(source) / config.batch_size))
+    clip_arguments = {**config.clip, **config.augment, "multi_label": config.loss.name == "sigmoid"}
+
+    # ---------------------------------------------------------------------------------------------- model and optimizer
+    mesh = sharding.make_mesh(**config.mesh)
+    model = configs.model_from(config, len(labels))
+    loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
+    loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)
+    schedule = optimizer.make_schedule(**config.schedule, total_steps=total_steps)
+    tx = optimizer.make_optimizer(schedule=schedule, **config.optimizer)
+
+    # ---------------------------------------------------------------------------------------------- state
+    shape = (config.batch_size, config.clip.num_frames, config.clip.size, config.clip.size, 3)
+    kept = {"freeze": tuple(config.freeze), "ema_decay": config.ema_decay}
+    make_state = functools.partial(
+        step.init_state,
+        config.seed,
+        {"video": np.zeros(shape, np.uint8)},
+        model=model,
+        spec=config.preprocess,
+        tx=tx,
+        **kept,
+    )
+    abstract = jax.eval_shape(make_state)
+    shardings = sharding.state_shardings(mesh, abstract)
+    num_params = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
+
+    if is_main:
+        workdir.mkdir(parents=True, exist_ok=True)
+        configs.write(workdir, config, labels, vidjax=vidjax.__version__, jax=jax.__version__, flax=flax.__version__)
+    checkpoints = Checkpoints(workdir / "checkpoints")
+    if checkpoints.steps():
+        state, position = checkpoints.restore(sharding.with_shardings(abstract, shardings))
+        print(f"Going on from the checkpoint of step {position['step']} in {workdir}.")
+    else:
+        state, position = jax.jit(make_state, out_shardings=shardings)(), {"step": 0, "seconds": 0.0}
+    start_step = position["step"]
+    log = MetricsLog(workdir / "metrics.jsonl", start_step)
+
+    # ---------------------------------------------------------------------------------------------- compiled functions
+    train_step = jax.jit(
+        functools.partial(
+            step.train_step, model=model, spec=config.preprocess, loss_fn=loss_fn, tx=tx, seed=config.seed, **kept
+        ),
+        in_shardings=(shardings, sharding.batch_sharding(mesh)),
+        out_shardings=(shardings, sharding.replicated(mesh)),
+        donate_argnums=0,
+    )
+    eval_fn = evaluate.make_eval_fn(model, config.preprocess, mesh, (shardings.params, shardings.model_state))
+
+    def evaluated_on(records, num_views=1, num_crops=1):
+        params = state.ema if config.ema_decay else state.params
+        views = {"num_views": num_views, "num_crops": num_crops}
+        return evaluate.evaluate(params, state.model_state, eval_fn, mesh, records, config, **views)
+
+    # ---------------------------------------------------------------------------------------------- loop
+    batches = pipeline.train_batches(
+        source,
+        clip_arguments,
+        batch_size=config.batch_size,
+        num_steps=total_steps,
+        seed=config.seed,
+        start_step=start_step,
+        process=process,
+        num_threads=config.num_threads,
+    )
+    batches = sharding.prefetch(batches, mesh)
+    interrupt = Interrupt()
+    bar = tqdm(total=total_steps, initial=start_step, desc=config.model.name, unit="step", disable=not is_main)
+    bar.mininterval = 0.5 if sys.stderr.isatty() else 15  # a log file wants few lines
+    waiting, loop_started, clips_per_second = 0.0, time.perf_counter(), None
+    last_saved = start_step
+
+    def check_finite(at_step, measured):
+        if not all(np.isfinite(float(measured[name])) for name in ("loss", "grad_norm")):
+            checkpoints.wait()
+            raise FloatingPointError(
+                f"Step {at_step}: the loss is {float(measured['loss'])}, the gradient's norm {float(measured['grad_norm'])}, "
+                f"at learning rate {float(schedule(at_step - 1)):.3g}. The last good checkpoint is of step "
+                f"{last_saved or 'none'}. Try a lower schedule.learning_rate, more warmup_steps, or optimizer.clip_norm."
+            )
+
+    def save(at_step):
+        nonlocal last_saved
+        seconds = position["seconds"] + time.perf_counter() - started
+        checkpoints.save(state, {"step": at_step, "seconds": seconds})
+        last_saved = at_step
+
+    before = None  # the measurements of the step before: reading them one step late keeps the device busy
+    for at_step in range(start_step + 1, total_steps + 1):
+        asked = time.perf_counter()
+        batch = next(batches)
+        waiting += time.perf_counter() - asked
+        state, measured = train_step(state, batch)
+        if before:
+            check_finite(at_step - 1, before)
+        else:  # the first step compiles: count the speed from its end
+            jax.block_until_ready(measured)
+            waiting, loop_started, first_step = 0.0, time.perf_counter(), at_step
+        before = measured
+        bar.update()
+
+        last = at_step == total_steps
+        logging = at_step % config.log_every == 0 or last
+        validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
+        saving = at_step % config.checkpoint_every == 0 or last or interrupt.asked
+        if logging or validating or saving:
+            check_finite(at_step, measured)
+        if logging or validating:
+            elapsed = time.perf_counter() - loop_started
+            line = {"step": at_step, "epoch": at_step * config.batch_size / len(source)}
+            line |= {name: float(value) for name, value in measured.items()}
+            line["learning_rate"] = float(schedule(at_step - 1))
+            if at_step > first_step:
+                clips_per_second = (at_step - first_step) * config.batch_size / elapsed
+                line |= {"clips_per_second": clips_per_second, "waiting_for_data": waiting / elapsed}
+                shown = {
+                    "loss": f"{line['loss']:.3f}",
+                    "clips/s": f"{clips_per_second:.1f}",
+                    "wait": f"{waiting / elapsed:.0%}",
+                }
+                bar.set_postfix({**shown, **({"top1": f"{line['top1']:.2f}"} if "top1" in line else {})}, refresh=False)
+            if validating:
+                paused = time.perf_counter()
+                figures = evaluated_on(val_source)
+                line |= {f"val_{name}": figures[name] for name in ("loss", "top1", "top5", "mAP") if name in figures}
+                loop_started += time.perf_counter() - paused  # validation does not count as training time
+            if is_main:
+                log.write(line)
+        if saving:
+            save(at_step)
+        if interrupt.asked:
+            break
+    bar.close()
+    checkpoints.wait()
+    interrupt.restore()
+    if interrupt.asked and last_saved < total_steps:
+        checkpoints.close()
+        print(f"\nInterrupted: saved step {last_saved} of {total_steps}. The same command goes on from there.")
+        return None
+
+    # ---------------------------------------------------------------------------------------------- final figures
+    result = evaluated_on(test_source, **{name: config.eval[name] for name in ("num_views", "num_crops")})
+    result |= {
+        "model": config.model.name,
+        "num_params": num_params,
+        "steps": total_steps,
+        "seconds": position["seconds"] + time.perf_counter() - started,
+        "clips_per_second": clips_per_second,
+        "splits": list(config.test_splits),
+        **config.eval,
+    }
+    if is_main:
+        evaluate.write_result(workdir, result, labels)
+        plots.curves(log.lines(), workdir / "curves.png")
+    checkpoints.close()
+    return result
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from."""
+
+    def __init__(self, path: Path, start_step: int):
+        self.path = path
+        if jax.process_index() == 0:
+            kept = [line for line in self.lines() if line["step"] <= start_step]
+            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, line: dict):
+        with open(self.path, "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def lines(self) -> list[dict]:
+        if not self.path.exists():
+            return []
+        whole = self.path.read_text().split("\n")[:-1]  # a line that a kill cut short has no newline
+        return [json.loads(line) for line in whole]
+
+
+class Interrupt:
+    """Notes the first SIGINT or SIGTERM, so that the loop can save and stop; a second one acts as usual."""
+
+    def __init__(self):
+        self.asked = False
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _note(self, number, frame):
+        self.asked = True
+        self.restore()
+
+    def restore(self):
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
+    try:
+        result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir))
+    except (ValueError, FloatingPointError) as error:
+        sys.exit(f"vidjax.train: {error}")
+    if result is None:
+        sys.exit(INTERRUPTED)
+    shown = ("top1", "top5", "mAP", "top1_within_pairs", "top1_reversed")
+    print("  ".join(f"{name} {100 * result[name]:.1f} %" for name in shown if name in result))
+    print(f"Wrote result.json, metrics.jsonl, curves.png, confusion.png and checkpoints/ to {flags.FLAGS.workdir}")
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", help_string="a file of configs/, as in configs/quickstart.py")
+    flags.DEFINE_string("workdir", None, "where the run writes; started again, it goes on from there")
+    flags.mark_flags_as_required(["config", "workdir"])
+    app.run(main)

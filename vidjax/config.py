@@ -33,7 +33,7 @@ KEYS = {
     "eval_every": "steps between passes over the validation splits",
     "checkpoint_every": "steps between checkpoints",
     "mesh": "fsdp: over how many devices the parameters are split",
-    "num_threads": "that read and decode clips",
+    "num_threads": "that read and decode clips; 0 is one a core",
 }
 MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # between start and resume
 

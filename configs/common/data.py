@@ -48,5 +48,5 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.eval_every = 100
     config.checkpoint_every = 100
     config.mesh = ConfigDict({"fsdp": 1})
-    config.num_threads = 8
+    config.num_threads = 0
     return config

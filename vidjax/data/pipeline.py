@@ -9,6 +9,9 @@ step has consumed, and it means the same on any number of processes.
 
 import dataclasses
 import functools
+import os
+import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -20,6 +23,8 @@ from vidjax.data import augment, records
 from vidjax.data.sampling import random_clip, segments, spaced_clips
 
 cv2.setNumThreads(1)  # Grain's threads share the cores; OpenCV's own would fight them
+
+DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
 Batch = dict[str, np.ndarray]
 
@@ -70,6 +75,7 @@ def train_clip(
     flip: bool = False,
     colour: float = 0.0,
     multi_label: bool = False,
+    out: np.ndarray | None = None,
 ) -> Batch:
     """Cuts one random clip out of a video.
 
@@ -82,6 +88,7 @@ def train_clip(
         flip: mirrors every other clip, and its label as the dataset says.
         colour: strength of the colour jitter; 0 is none.
         multi_label: the target is multi-hot (K,) instead of one index.
+        out: where to write the video; a new array by default.
 
     Returns:
         video uint8 (T, size, size, 3), target, weight 1.
@@ -91,22 +98,23 @@ def train_clip(
         indices = segments(length, num_frames, rng)
     else:
         indices = random_clip(rng, length, num_frames, frame_stride)
-    frames = decode_frames(example, indices, resize)
-    height, width = frames[0].shape[:2]
-    if crop == "resized":
-        box = augment.random_resized_box(rng, height, width)
-    elif crop == "centre":
-        box = augment.centre_box(height, width, size)
-    else:
-        box = augment.random_box(rng, height, width, size)
-    video = np.stack([augment.resize(augment.crop(frame, box), size, size) for frame in frames])  # (T, size, size, 3)
+
+    def draw_box(height: int, width: int) -> list[augment.Box]:
+        if crop == "resized":
+            return [augment.random_resized_box(rng, height, width)]
+        if crop == "centre":
+            return [augment.centre_box(height, width, size)]
+        return [augment.random_box(rng, height, width, size)]
+
+    video = np.empty((num_frames, size, size, 3), np.uint8) if out is None else out
+    cut(example, indices[None], draw_box, resize, video[None, None])
     labels = example.labels
     if flip and rng.random() < 0.5:
-        video = np.ascontiguousarray(video[:, :, ::-1])
+        video[:] = video[:, :, ::-1].copy()
         if info.horizontal_flip != "unchanged":
             labels = [info.horizontal_flip[label] for label in labels]
     if colour:
-        video = augment.jitter_colour(rng, video, colour)
+        video[:] = augment.jitter_colour(rng, video, colour)
     return {"video": video, "target": make_target(labels, len(info.labels), multi_label), "weight": np.float32(1)}
 
 
@@ -122,6 +130,7 @@ def eval_clips(
     num_views: int = 1,
     num_crops: int = 1,
     multi_label: bool = False,
+    out: np.ndarray | None = None,
 ) -> Batch:
     """Cuts the views of a video that an evaluation averages: `num_views` places in time times `num_crops` in space.
 
@@ -132,14 +141,16 @@ def eval_clips(
     """
     length = number_of_frames(example)
     if sampling == "segments":
-        clips = np.stack([segments(length, num_frames)])
+        clips = segments(length, num_frames)[None]
     else:
         clips = spaced_clips(length, num_frames, frame_stride, num_views)
-    frames = decode_frames(example, clips.ravel(), resize)
-    height, width = frames[0].shape[:2]
-    boxes = [augment.centre_box(height, width, size)] if num_crops == 1 else augment.three_boxes(height, width, size)
-    video = np.stack([np.stack([augment.crop(frame, box) for frame in frames]) for box in boxes])
-    video = video.reshape(len(boxes) * len(clips), num_frames, size, size, 3)  # (crops * views, T, size, size, 3)
+
+    def boxes(height: int, width: int) -> list[augment.Box]:
+        centre = [augment.centre_box(height, width, size)]
+        return centre if num_crops == 1 else augment.three_boxes(height, width, size)
+
+    video = np.empty((num_crops * len(clips), num_frames, size, size, 3), np.uint8) if out is None else out
+    cut(example, clips, boxes, resize, video.reshape(num_crops, *clips.shape, size, size, 3))
     return {
         "video": video,
         "target": make_target(example.labels, len(info.labels), multi_label),
@@ -154,19 +165,34 @@ def number_of_frames(example: records.Example) -> int:
     return len(example.images)
 
 
-def decode_frames(example: records.Example, indices: np.ndarray, resize: int | tuple[int, int]) -> list[np.ndarray]:
-    """Decodes the frames at `indices`, each once: uint8 (H, W, 3) RGB, resized.
+def cut(
+    example: records.Example,
+    clips: np.ndarray,
+    make_boxes: Callable[[int, int], list[augment.Box]],
+    resize: int | tuple[int, int],
+    out: np.ndarray,
+):
+    """Decodes the frames that some clips need, each once, and cuts the same boxes out of all of them.
+
+    Args:
+        clips: int (V, T), frame indices.
+        make_boxes: (height, width) of the resized frames -> boxes; called once.
+        out: uint8 (boxes, V, T, size, size, 3), is written; boxes of another size are resized to it.
 
     Raises:
         ValueError: where a frame is no picture.
     """
-    decoded = {}
-    for index in set(indices.tolist()):
-        frame = cv2.imdecode(np.frombuffer(example.images[index], np.uint8), cv2.IMREAD_COLOR_RGB)
+    boxes, size = [], out.shape[-2]
+    for index in np.unique(clips).tolist():
+        frame = cv2.imdecode(np.frombuffer(example.images[index], np.uint8), DECODE)
         if frame is None:
             raise ValueError(f"Frame {index} of {example.media_id!r} is not a JPEG or PNG picture.")
-        decoded[index] = augment.resize(frame, *augment.resized_shape(*frame.shape[:2], resize)) if resize else frame
-    return [decoded[index] for index in indices.tolist()]
+        if resize:
+            frame = augment.resize(frame, *augment.resized_shape(*frame.shape[:2], resize))
+        if not boxes:
+            boxes = make_boxes(*frame.shape[:2])
+        for clips_of_box, box in zip(out, boxes, strict=True):
+            clips_of_box[clips == index] = augment.resize(augment.crop(frame, box), size, size)
 
 
 def make_target(labels: Sequence[int], num_classes: int, multi_label: bool) -> np.ndarray:
@@ -200,7 +226,7 @@ def train_batches(
     seed: int = 0,
     start_step: int = 0,
     process: tuple[int, int] = (0, 1),
-    num_threads: int = 8,
+    num_threads: int = 0,
 ) -> Iterator[Batch]:
     """Yields this process's rows of the global batches start_step, ..., num_steps - 1.
 
@@ -209,7 +235,7 @@ def train_batches(
         clip_arguments: keyword arguments of `train_clip`.
         batch_size: of the global batch, clips.
         process: (index, count) of this process.
-        num_threads: that read, decode and crop.
+        num_threads: that read, decode and crop; 0 is one a core.
 
     Raises:
         ValueError: where the batch does not divide over the processes, or a flip is asked for that the dataset forbids.
@@ -219,13 +245,14 @@ def train_batches(
             "config.clip.flip is on, but dataset.json forbids horizontal flips: mirroring changes the label."
         )
 
-    def load(position: int) -> Batch:
+    def load(position: int, out: np.ndarray) -> Batch:
         epoch, index = divmod(position, len(source))
         rng = np.random.default_rng((seed, epoch, position))
         example = source[epoch_order(len(source), seed, epoch)[index]]
-        return train_clip(example, rng, source.info, **clip_arguments)
+        return train_clip(example, rng, source.info, **clip_arguments, out=out)
 
-    return _batches(load, batch_size, range(start_step, num_steps), process, num_threads)
+    shape = (clip_arguments["num_frames"], clip_arguments["size"], clip_arguments["size"], 3)
+    return _batches(load, shape, batch_size, range(start_step, num_steps), process, num_threads)
 
 
 def eval_batches(
@@ -234,35 +261,55 @@ def eval_batches(
     *,
     batch_size: int,
     process: tuple[int, int] = (0, 1),
-    num_threads: int = 8,
+    num_threads: int = 0,
 ) -> Iterator[Batch]:
     """Yields this process's rows of one pass over the records, in order, each once.
 
-    The last batch is filled up with zeros of weight 0, so that every process sees equally many batches of one shape.
+    The last batch is filled up with clips of weight 0, so that every process sees equally many batches of one shape.
     Args: as of `train_batches`, with `clip_arguments` those of `eval_clips`.
     """
 
-    def load(position: int) -> Batch:
+    def load(position: int, out: np.ndarray) -> Batch:
         if position < len(source):
-            return eval_clips(source[position], source.info, **clip_arguments)
-        return {key: np.zeros_like(value) for key, value in load(0).items()}
+            return eval_clips(source[position], source.info, **clip_arguments, out=out)
+        return {**load(0, out), "weight": np.float32(0)}
 
-    return _batches(load, batch_size, range(-(-len(source) // batch_size)), process, num_threads)
+    num_clips = clip_arguments.get("num_views", 1) * clip_arguments.get("num_crops", 1)
+    shape = (num_clips, clip_arguments["num_frames"], clip_arguments["size"], clip_arguments["size"], 3)
+    return _batches(load, shape, batch_size, range(-(-len(source) // batch_size)), process, num_threads)
 
 
 def _batches(
-    load: Callable[[int], Batch], batch_size: int, steps: range, process: tuple[int, int], num_threads: int
+    load: Callable[[int, np.ndarray], Batch],
+    video_shape: tuple[int, ...],
+    batch_size: int,
+    steps: range,
+    process: tuple[int, int],
+    num_threads: int,
 ) -> Iterator[Batch]:
     process_index, process_count = process
     if batch_size % process_count:
         raise ValueError(f"batch_size = {batch_size} does not divide over {process_count} processes.")
     rows = batch_size // process_count
+    num_threads = num_threads or os.cpu_count()
+    # A thread writes its row straight into the video of its batch: stacking rows afterwards costs a tenth of the
+    # speed. An array lives here as long as one of its rows is under way.
+    videos, lock = weakref.WeakValueDictionary(), threading.Lock()
 
-    def position(i: int) -> int:
+    def load_row(i: int) -> Batch:
         step, row = divmod(i, rows)
-        return (steps.start + step) * batch_size + process_index * rows + row
+        with lock:
+            video = videos.get(step)
+            if video is None:
+                video = videos[step] = np.empty((rows, *video_shape), np.uint8)
+        position = (steps.start + step) * batch_size + process_index * rows + row
+        return {**load(position, video[row]), "video": video}
 
-    # Enough elements ahead that every thread has work while a batch is assembled, few enough that memory stays small.
+    def assemble(loaded: Sequence[Batch]) -> Batch:
+        batch = {name: np.stack([row[name] for row in loaded]) for name in loaded[0] if name != "video"}
+        return {**batch, "video": loaded[0]["video"]}
+
+    # Enough rows ahead that every thread has work while a batch is consumed, few enough that memory stays small.
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(num_threads, 2 * rows))
-    dataset = grain.MapDataset.range(len(steps) * rows).map(lambda i: load(position(i)))
-    return iter(dataset.to_iter_dataset(options).batch(rows, drop_remainder=True))
+    dataset = grain.MapDataset.range(len(steps) * rows).map(load_row)
+    return iter(dataset.to_iter_dataset(options).batch(rows, drop_remainder=True, batch_fn=assemble))

@@ -76,6 +76,19 @@ def encode(example: Example) -> bytes:
     return proto.SerializeToString(deterministic=True)
 
 
+class Images(Sequence):
+    """The compressed frames of a parsed record; each is copied out of it only when it is asked for."""
+
+    def __init__(self, steps):
+        self._steps = steps
+
+    def __len__(self) -> int:
+        return len(self._steps)
+
+    def __getitem__(self, index: int) -> bytes:
+        return self._steps[index].bytes_list.value[0]
+
+
 def decode(data: bytes) -> Example:
     """Parses what `encode`, DMVR or MediaSequence wrote. Missing keys take the defaults of `Example`.
 
@@ -99,7 +112,7 @@ def decode(data: bytes) -> Example:
         return lists[key].feature if key in lists else ()
 
     return Example(
-        images=[step.bytes_list.value[0] for step in steps("image/encoded")],
+        images=Images(steps("image/encoded")),
         labels=list(context["clip/label/index"].int64_list.value) if "clip/label/index" in context else [],
         label_names=texts("clip/label/text") or texts("clip/label/string"),
         media_id=first("clip/media_id", "bytes_list", b"").decode(),
@@ -203,13 +216,12 @@ def read_record(shard: Path, offset: int) -> bytes:
     Raises:
         ValueError: where it is truncated or damaged; the message names shard and offset.
     """
-    with open(shard, "rb") as file:
+    with open(shard, "rb", buffering=0) as file:
         file.seek(offset)
         length = _length(shard, offset, file.read(HEADER_BYTES))
-        data = file.read(length + FOOTER_BYTES)
-    if len(data) < length + FOOTER_BYTES:
+        data, footer = file.read(length), file.read(FOOTER_BYTES)
+    if len(footer) < FOOTER_BYTES:
         raise ValueError(f"{shard}: the record at byte {offset} is cut short: the file ends within it.")
-    data, footer = data[:-FOOTER_BYTES], data[-FOOTER_BYTES:]
     if masked_crc32c(data) != struct.unpack("<I", footer)[0]:
         raise ValueError(f"{shard}: the record at byte {offset} is damaged: its checksum does not match.")
     return data

@@ -85,9 +85,7 @@ def from_csv(path: Path) -> list[Item]:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         if missing := [name for name in ("path", "label") if name not in columns]:
-            raise ValueError(
-                f"{path} has no column {' or '.join(missing)}; it has {', '.join(columns) or 'none'}."
-            )
+            raise ValueError(f"{path} has no column {' or '.join(missing)}; it has {', '.join(columns) or 'none'}.")
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if not row["path"] or not row["label"]:

@@ -1,0 +1,25 @@
+import jax
+import jax.numpy as jnp
+import pytest
+
+from vidjax.models import MODELS, make_model
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_keeps_the_contract(name):
+    model = make_model(name, 7, dtype="bfloat16", **({} if name == "frame_pool" else {"width": 0.125}))
+    video = jnp.zeros((2, 17, 64, 64, 3), jnp.bfloat16)
+    variables = jax.eval_shape(model.init, jax.random.key(0), video)
+    outputs, ends = jax.eval_shape(lambda v: model.apply(v, video, frame_mask=jnp.ones((2, 17))), variables)
+    assert outputs.shape == (2, 7) and outputs.dtype == jnp.bfloat16
+    assert ends["features"].shape[:2] == (2, 2 if name == "i3d" else 17)
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
+def test_unknown_names_and_arguments_are_listed():
+    with pytest.raises(ValueError, match="Unknown model 'i4d'; choose one of frame_pool, i3d, inception_v1, resnet18"):
+        make_model("i4d", 7)
+    with pytest.raises(ValueError, match="The model i3d has no argument wide; valid ones are .*width, dropout"):
+        make_model("i3d", 7, wide=2)
+    with pytest.raises(ValueError, match="The model resnet18 has no argument block"):
+        make_model("resnet18", 7, block=None)

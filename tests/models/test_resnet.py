@@ -1,0 +1,125 @@
+import json
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.peers.formula import draw_tree, uniform
+from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
+
+GOLDEN = json.loads((Path(__file__).parents[1] / "peers/resnet.json").read_text())
+NETWORKS = {"resnet18": ResNet18, "resnet34": ResNet34, "resnet50": ResNet50}
+
+
+def shapes_of(model, video=(1, 1, 64, 64, 3)):
+    return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(video))
+
+
+def drawn(model):
+    return {collection: draw_tree(tree) for collection, tree in shapes_of(model).items()}
+
+
+@pytest.fixture(scope="module")
+def small():
+    """A narrow ResNet-18, its variables, and (variables, video, frame_mask) -> (outputs, endpoints)."""
+    model = ResNet18(num_classes=5, width=0.125)
+    run = jax.jit(lambda variables, video, mask=None: model.apply(variables, video, frame_mask=mask))
+    return model, drawn(model), run
+
+
+@pytest.mark.parametrize("name, count", [("resnet18", 11689512), ("resnet34", 21797672), ("resnet50", 25557032)])
+def test_parameters_are_as_many_as_torchvision_says(name, count):
+    """Counts: `num_params` of the weights at docs.pytorch.org/vision/stable/models.html."""
+    params = shapes_of(NETWORKS[name](num_classes=1000))["params"]
+    assert sum(x.size for x in jax.tree.leaves(params)) == count
+
+
+@pytest.mark.parametrize("case", GOLDEN["logits"])
+def test_logits_are_torchvisions(case):
+    name, size = case.split("_")
+    model = NETWORKS[name](num_classes=10)
+    images = uniform("images", (2, int(size), int(size), 3))[:, None]
+    logits, _ = jax.jit(model.apply)(drawn(model), images)
+    expected = np.array(GOLDEN["logits"][case])
+    np.testing.assert_allclose(logits, expected, atol=2e-5 * np.abs(expected).max(), rtol=0)
+
+
+def test_a_clip_has_the_mean_of_the_logits_of_its_frames(small):
+    _, variables, run = small
+    video = uniform("video", (2, 3, 40, 32, 3))
+    logits, ends = run(variables, video)
+    assert logits.shape == (2, 5)
+    assert ends["features"].shape == (2, 3, 64)
+    assert ends["layer4"].shape == (2, 3, 2, 1, 64)
+    frames, _ = run(variables, video.reshape(6, 1, 40, 32, 3))
+    np.testing.assert_allclose(logits, frames.reshape(2, 3, 5).mean(1), atol=1e-5)
+
+
+def test_masked_frames_do_not_count(small):
+    _, variables, run = small
+    video = uniform("video", (2, 3, 40, 32, 3))
+    whole, _ = run(variables, video, jnp.ones((2, 3)))
+    masked, _ = run(variables, video, jnp.array([[1, 1, 0], [1, 1, 0]]))
+    np.testing.assert_allclose(whole, run(variables, video)[0], atol=1e-6)
+    np.testing.assert_allclose(masked, run(variables, video[:, :2])[0], atol=1e-6)
+    assert np.abs(masked - whole).max() > 1e-3
+
+
+def test_without_classes_the_outputs_are_the_features(small):
+    _, variables, _ = small
+    video = uniform("video", (1, 2, 40, 32, 3))
+    for num_classes in (0, None):
+        model = ResNet18(num_classes=num_classes, width=0.125)
+        assert "fc" not in shapes_of(model)["params"]
+    features, ends = model.apply(variables, video)
+    assert features.shape == (1, 2, 64) and features is ends["features"]
+
+
+def test_training_updates_statistics_and_every_parameter_has_a_gradient(small):
+    model, variables, _ = small
+    params, stats = variables["params"], variables["batch_stats"]
+    video = uniform("video", (2, 2, 32, 32, 3))
+
+    @jax.jit
+    def gradient(params):
+        def loss(params):
+            (logits, ends), updates = model.apply(
+                {"params": params, "batch_stats": stats}, video, train=True, mutable=["batch_stats"]
+            )
+            return jax.nn.logsumexp(logits, -1).sum() - logits[:, 0].sum(), (ends, updates["batch_stats"])
+
+        return jax.grad(loss, has_aux=True)(params)
+
+    gradients, (_, updates) = gradient(params)
+    norms = jax.tree.map(jnp.linalg.norm, gradients)
+    assert all(jnp.isfinite(norm) and norm > 1e-6 for norm in jax.tree.leaves(norms))
+    kernel = params["conv1"]["kernel"]
+    first = jax.lax.conv_general_dilated(
+        video.reshape(4, 32, 32, 3), kernel, (2, 2), [(3, 3), (3, 3)], dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+    for name, batch in [("mean", first.mean((0, 1, 2))), ("var", first.var((0, 1, 2)))]:
+        np.testing.assert_allclose(updates["bn1"][name], 0.9 * stats["bn1"][name] + 0.1 * batch, atol=1e-5)
+
+
+def test_zero_init_starts_each_block_as_the_identity():
+    block_scales = {}
+    for zero_init in (False, True):
+        model = ResNet18(num_classes=0, width=0.0625, zero_init_residual=zero_init)
+        params = model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)))["params"]
+        block_scales[zero_init] = [np.unique(params[f"layer{i}_1"]["bn2"]["scale"]).tolist() for i in (1, 2, 3, 4)]
+    assert block_scales == {False: [[1.0]] * 4, True: [[0.0]] * 4}
+
+
+def test_computes_in_bfloat16_with_float32_parameters():
+    model = ResNet50(num_classes=5, width=0.125, dtype=jnp.bfloat16)
+    variables, video = shapes_of(model), jnp.zeros((2, 2, 64, 64, 3), jnp.bfloat16)
+    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+    logits, ends = jax.eval_shape(model.apply, variables, video)
+    assert logits.dtype == jnp.bfloat16 and ends["features"].dtype == jnp.bfloat16
+
+
+def test_too_small_frames_are_refused():
+    with pytest.raises(ValueError, match="at least 32x32"):
+        shapes_of(ResNet18(num_classes=5), (1, 1, 28, 28, 3))

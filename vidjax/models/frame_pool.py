@@ -1,0 +1,98 @@
+"""A 2-D network on each frame, its features pooled over time, and a linear classifier: order does not matter to it.
+
+The late-fusion-by-averaging baseline of the field: "Two-Stream" (Simonyan and Zisserman, NeurIPS 2014,
+https://arxiv.org/abs/1406.2199) averages over sampled frames, Karpathy et al. (CVPR 2014) call it the single-frame
+model. The pooling by minimum and maximum side by side is that of Girdhar et al. and of SVMs on deep features.
+"""
+
+from collections.abc import Mapping
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vidjax.models.inception import InceptionV1
+from vidjax.models.layers import check_arguments, mean_over_time
+from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
+
+BACKBONES = {"inception_v1": InceptionV1, "resnet18": ResNet18, "resnet34": ResNet34, "resnet50": ResNet50}
+POOLS = ("mean", "max", "min", "max_min")
+
+
+def pool_over_time(features: jax.Array, pool: str, frame_mask: jax.Array | None = None) -> jax.Array:
+    """Pools the features of the frames that count.
+
+    Args:
+        features: (B, T, D), float.
+        pool: "mean", "max", "min", or "max_min", which is the two side by side.
+        frame_mask: (B, T), boolean or 0 and 1; None counts every frame.
+
+    Returns:
+        (B, D), or (B, 2 D) of "max_min". A clip without a frame that counts gives zeros.
+
+    Raises:
+        ValueError: for another kind of pool.
+    """
+    if pool not in POOLS:
+        raise ValueError(f"Unknown pool {pool!r}; choose one of {', '.join(POOLS)}.")
+    if pool == "mean":
+        return mean_over_time(features, frame_mask)
+    if pool == "max_min":
+        return jnp.concatenate([pool_over_time(features, p, frame_mask) for p in ("max", "min")], -1)  # (B, 2 D)
+    if pool == "min":
+        return -pool_over_time(-features, "max", frame_mask)
+    if frame_mask is None:
+        return features.max(1)
+    mask = frame_mask.astype(bool)[..., None]  # (B, T, 1)
+    maximum = jnp.where(mask, features, jnp.finfo(features.dtype).min).max(1)  # (B, D)
+    return jnp.where(mask.any(1), maximum, 0)
+
+
+class FramePool(nn.Module):
+    """A 2-D backbone on each frame, a pool over time, dropout, a linear classifier.
+
+    Attributes:
+        num_classes: 0 or None for no classifier.
+        backbone: a name in `BACKBONES`.
+        backbone_arguments: of that network, but for `num_classes` and `dtype`.
+        pool: one of `POOLS`.
+        dropout: of the pooled features, while training.
+        dtype: of the computation; parameters are float32.
+
+    Raises:
+        ValueError: when made, for an unknown backbone, argument of it, or pool. A backbone that mixes frames is none.
+    """
+
+    num_classes: int | None
+    backbone: str = "resnet18"
+    backbone_arguments: Mapping | None = None
+    pool: str = "mean"
+    dropout: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    def __post_init__(self):
+        check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
+        if self.pool not in POOLS:
+            raise ValueError(f"Unknown pool {self.pool!r}; choose one of {', '.join(POOLS)}.")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, video, *, frame_mask=None, train=False):
+        """Classifies clips.
+
+        Args:
+            video: (B, T, H, W, C), normalised float.
+            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
+            train: use the statistics of this batch, and dropout.
+
+        Returns:
+            Logits (B, num_classes); without a classifier the pooled features. Endpoints: those of the backbone, whose
+            "features" are (B, T, D), and "pooled", (B, D) or (B, 2 D).
+        """
+        arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
+        x, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)  # (B, T, D)
+        x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)
+        if not self.num_classes:
+            return x, ends
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, num_classes)

@@ -1,0 +1,224 @@
+"""Inception-v1 with BatchNorm, for images and inflated to I3D: one definition.
+
+Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), https://arxiv.org/abs/1409.4842.
+Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset" (CVPR 2017),
+https://arxiv.org/abs/1705.07750.
+
+Modules and endpoints have the names of DeepMind's I3D (github.com/google-deepmind/kinetics-i3d, i3d.py), so that the
+variable `RGB/inception_i3d/Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/w` is the parameter
+`Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/kernel`, `batch_norm/beta` is `batch_norm/bias`, and `moving_mean` and
+`moving_variance` are `mean` and `var` of `batch_stats`. The 2-D network keeps these names: its kernels just lack the
+first axis, so that inflating it is one map over the tree.
+"""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vidjax.models.layers import (
+    ConvUnit,
+    check_video,
+    conv,
+    max_pool,
+    mean_over_time,
+    pool_space,
+    scaled,
+    tf_same,
+)
+
+# Output channels: of branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (1x1 after the pool).
+# Szegedy et al., table 1; the 5x5 of branch 2 is a 3x3 in every network with BatchNorm, I3D's included.
+MIXED = {
+    "Mixed_3b": (64, (96, 128), (16, 32), 32),
+    "Mixed_3c": (128, (128, 192), (32, 96), 64),
+    "Mixed_4b": (192, (96, 208), (16, 48), 64),
+    "Mixed_4c": (160, (112, 224), (24, 64), 64),
+    "Mixed_4d": (128, (128, 256), (24, 64), 64),
+    "Mixed_4e": (112, (144, 288), (32, 64), 64),
+    "Mixed_4f": (256, (160, 320), (32, 128), 128),
+    "Mixed_5b": (256, (160, 320), (32, 128), 128),
+    "Mixed_5c": (384, (192, 384), (48, 128), 128),
+}
+TIME_STRIDE = 8  # of I3D: frames for each step of Mixed_5c
+
+
+class Branch(nn.Module):
+    """One branch of a Mixed block: an optional 3x3x3 max-pool, then units, given as (name, channels, kernel size)."""
+
+    units: tuple[tuple[str, int, int], ...]
+    unit: type | partial
+    pool: bool = False
+    dims: int = 3
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, T, H, W, C) -> (B, T, H, W, channels of the last unit)."""
+        if self.pool:
+            x = max_pool(x, (3, 3, 3), (1, 1, 1), padding=tf_same, dims=self.dims)
+        for name, channels, size in self.units:
+            x = self.unit(channels, (size,) * 3, name=name)(x)
+        return x
+
+
+class Mixed(nn.Module):
+    """The Inception block: four branches side by side, of a row of `MIXED`."""
+
+    channels: tuple
+    unit: type | partial
+    width: float = 1.0
+    dims: int = 3
+    name_of_3x3: str = "Conv3d_0b_3x3"
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, T, H, W, C) -> (B, T, H, W, sum of the last channels of each branch)."""
+        c0, c1, c2, c3 = jax.tree.map(lambda c: scaled(c, self.width), self.channels)
+        branches = (
+            (("Conv3d_0a_1x1", c0, 1),),
+            (("Conv3d_0a_1x1", c1[0], 1), ("Conv3d_0b_3x3", c1[1], 3)),
+            (("Conv3d_0a_1x1", c2[0], 1), (self.name_of_3x3, c2[1], 3)),
+            (("Conv3d_0b_1x1", c3, 1),),
+        )
+        outputs = [
+            Branch(units, self.unit, pool=i == 3, dims=self.dims, name=f"Branch_{i}")(x)
+            for i, units in enumerate(branches)
+        ]
+        return jnp.concatenate(outputs, -1)
+
+
+class Head(nn.Module):
+    """Dropout and the 1x1x1 convolution with a bias that gives the logits of each step in time."""
+
+    num_classes: int
+    unit: type | partial
+    dropout: float = 0.0
+
+    @nn.compact
+    def __call__(self, x, train):
+        """(B, T, D) -> (B, T, num_classes)."""
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)[:, :, None, None]  # (B, T, 1, 1, D)
+        unit = self.unit(self.num_classes, (1, 1, 1), norm=None, activation=None, use_bias=True, name="Conv3d_0c_1x1")
+        return unit(x)[:, :, 0, 0]  # (B, T, num_classes)
+
+
+class Inception(nn.Module):
+    """Inception-v1 on each frame by itself (`dims=2`: `InceptionV1`), or inflated over time (`dims=3`: `I3D`).
+
+    Padding is TensorFlow's SAME everywhere. BatchNorm has an offset but no scale, and an epsilon of 1e-3; kernels are
+    drawn as Sonnet's default does (truncated normal, variance 1 / fan-in): all as in kinetics-i3d. Any number of input
+    channels does: 3 for RGB, 2 for optical flow.
+
+    Attributes:
+        num_classes: 0 or None for no classifier.
+        width: multiplies the channels of every layer; 1 is the published network. Features have 1024 * width channels.
+        dropout: of the features before the classifier, while training.
+        batch_norm_momentum: how much of the running statistics a step keeps. The original has 0.9997, for runs of 100k
+            steps; 0.9 follows within tens of steps.
+        dtype: of the computation; parameters are float32.
+        dims: 2 or 3.
+    """
+
+    num_classes: int | None
+    width: float = 1.0
+    dropout: float = 0.0
+    batch_norm_momentum: float = 0.9
+    dtype: jnp.dtype = jnp.float32
+    dims: int = 3
+
+    @nn.compact
+    def __call__(self, video, *, frame_mask=None, train=False):
+        """Classifies clips.
+
+        Args:
+            video: (B, T, H, W, C), normalised float, H and W at least 32.
+            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count. In 3-D they are set to zero, and a
+                step in time counts where one of its 8 frames does.
+            train: use the statistics of this batch, and dropout.
+
+        Returns:
+            Logits (B, num_classes), the mean of those of each step in time; without a classifier the features.
+            Endpoints: the activations by their names in kinetics-i3d, "features" (B, T', D) with T' = T in 2-D and
+            T' = max(ceil(T / 8) - 1, 1) in 3-D, and "Logits" (B, num_classes).
+
+        Raises:
+            ValueError: for a shape that is not a video, or frames that are too small.
+        """
+        check_video(video, min_size=32)
+        norm = partial(
+            nn.BatchNorm,
+            use_running_average=not train,
+            momentum=self.batch_norm_momentum,
+            epsilon=1e-3,
+            use_scale=False,
+            dtype=self.dtype,
+        )
+        unit = partial(ConvUnit, conv=partial(conv, padding=tf_same, dims=self.dims, dtype=self.dtype), norm=norm)
+        ends = {}
+
+        def convolve(x, name, channels, kernel, strides=(1, 1, 1)):
+            ends[name] = unit(scaled(channels, self.width), kernel, strides, name=name)(x)
+            return ends[name]
+
+        def pool(x, name, window, strides):
+            ends[name] = max_pool(x, window, strides, padding=tf_same, dims=self.dims)
+            return ends[name]
+
+        def mixed(x, name):
+            # One variable of the published checkpoints is misnamed; a name that differs would be lost on import.
+            name_of_3x3 = "Conv3d_0a_3x3" if name == "Mixed_5b" else "Conv3d_0b_3x3"
+            ends[name] = Mixed(MIXED[name], unit, self.width, self.dims, name_of_3x3, name=name)(x)
+            return ends[name]
+
+        x = video.astype(self.dtype)
+        if frame_mask is not None and self.dims == 3:
+            x = x * frame_mask[:, :, None, None, None].astype(x.dtype)
+
+        # Shapes are those of I3D at width 1; in 2-D the time axis stays T.
+        x = convolve(x, "Conv3d_1a_7x7", 64, (7, 7, 7), (2, 2, 2))  # (B, T/2, H/2, W/2, 64)
+        x = pool(x, "MaxPool3d_2a_3x3", (1, 3, 3), (1, 2, 2))  # (B, T/2, H/4, W/4, 64)
+        x = convolve(x, "Conv3d_2b_1x1", 64, (1, 1, 1))
+        x = convolve(x, "Conv3d_2c_3x3", 192, (3, 3, 3))  # (B, T/2, H/4, W/4, 192)
+        x = pool(x, "MaxPool3d_3a_3x3", (1, 3, 3), (1, 2, 2))  # (B, T/2, H/8, W/8, 192)
+        x = mixed(x, "Mixed_3b")  # (B, T/2, H/8, W/8, 256)
+        x = mixed(x, "Mixed_3c")  # (B, T/2, H/8, W/8, 480)
+        x = pool(x, "MaxPool3d_4a_3x3", (3, 3, 3), (2, 2, 2))  # (B, T/4, H/16, W/16, 480)
+        x = mixed(x, "Mixed_4b")  # (B, T/4, H/16, W/16, 512)
+        x = mixed(x, "Mixed_4c")
+        x = mixed(x, "Mixed_4d")
+        x = mixed(x, "Mixed_4e")  # (B, T/4, H/16, W/16, 528)
+        x = mixed(x, "Mixed_4f")  # (B, T/4, H/16, W/16, 832)
+        x = pool(x, "MaxPool3d_5a_2x2", (2, 2, 2), (2, 2, 2))  # (B, T/8, H/32, W/32, 832)
+        x = mixed(x, "Mixed_5b")
+        x = mixed(x, "Mixed_5c")  # (B, T/8, H/32, W/32, 1024)
+
+        # The original averages over windows of 2x7x7, which at 224x224 is all of the space.
+        x = pool_space(x)  # (B, T/8, 1024)
+        if self.dims == 3:
+            x = _windows_of_two(x, nn.avg_pool)  # (B, T/8 - 1, 1024)
+            frame_mask = _mask_of_steps(frame_mask)
+        ends["features"] = x
+        if not self.num_classes:
+            return x, ends
+        x = Head(self.num_classes, unit, self.dropout, name="Logits")(x, train)  # (B, T/8 - 1, num_classes)
+        ends["Logits"] = mean_over_time(x, frame_mask)  # (B, num_classes)
+        return ends["Logits"], ends
+
+
+def _windows_of_two(x: jax.Array, pool) -> jax.Array:
+    """Pools each two neighbours in time, where there are two: (B, T, D) -> (B, max(T - 1, 1), D)."""
+    return pool(x, (min(2, x.shape[1]),), (1,), "VALID")
+
+
+def _mask_of_steps(frame_mask: jax.Array | None) -> jax.Array | None:
+    """Which steps of I3D's features see a frame that counts: (B, T) -> (B, T')."""
+    if frame_mask is None:
+        return None
+    mask = frame_mask.astype(jnp.float32)[..., None]  # (B, T, 1)
+    mask = nn.max_pool(mask, (TIME_STRIDE,), (TIME_STRIDE,), ((0, -mask.shape[1] % TIME_STRIDE),))  # (B, T/8, 1)
+    return _windows_of_two(mask, nn.max_pool)[..., 0]  # (B, T')
+
+
+InceptionV1 = partial(Inception, dims=2)
+I3D = partial(Inception, dims=3)

@@ -1,0 +1,206 @@
+"""The pieces that several networks share: padding, convolution, the conv-norm-activation unit, pooling, averages.
+
+Kernels, windows and strides are always written as (time, height, width). With `dims=2` the first of the three is
+dropped and the time axis becomes one more batch axis: the same definition then sees each frame by itself.
+"""
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+Triple = tuple[int, int, int]
+
+
+# --- Padding: explicit, and named after where it is from -------------------------------------------------------------
+
+
+def tf_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """TensorFlow's SAME: ceil(size / stride) outputs, and the odd one of the padding at the end.
+
+    Source: the notes on padding of convolutions at https://www.tensorflow.org/api_docs/python/tf/nn.
+
+    Args:
+        size: of the input along each axis; kernel, strides: along the same axes.
+
+    Returns:
+        (before, after) along each axis. Depends on the size: a stride of 2 over 64 with a kernel of 3 gives (0, 1).
+    """
+    total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, strides, strict=True)]
+    return tuple((p // 2, p - p // 2) for p in total)
+
+
+def torch_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """What torch code calls `padding=kernel // 2`: symmetric, whatever the size. Arguments as of `tf_same`."""
+    return tuple((k // 2, k // 2) for k in kernel)
+
+
+# --- Convolution -----------------------------------------------------------------------------------------------------
+
+
+def conv(
+    x: jax.Array,
+    features: int,
+    kernel: Triple,
+    strides: Triple = (1, 1, 1),
+    *,
+    padding: Callable,
+    dims: int = 3,
+    use_bias: bool = False,
+    kernel_init: Callable = nn.initializers.lecun_normal(),  # noqa: B008
+    dtype: jnp.dtype | None = None,
+    name: str | None = None,
+) -> jax.Array:
+    """A 2-D or 3-D convolution; to be called in a compact method, where it makes the submodule `name`.
+
+    Args:
+        x: (B, T, H, W, C).
+        kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
+        padding: `tf_same` or `torch_same`.
+        dims: 2 (each frame by itself) or 3.
+
+    Returns:
+        (B, T', H', W', features). The parameter `kernel` is (t, h, w, C, features), or (h, w, C, features) in 2-D.
+    """
+    kernel, strides = kernel[-dims:], strides[-dims:]
+    pads = padding(x.shape[-1 - dims : -1], kernel, strides)
+    arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
+    return nn.Conv(features, kernel, strides, pads, **arguments)(x)
+
+
+def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:
+    """Channels between the two halves of a (2+1)-D convolution, such that it has the parameters of the 3-D one.
+
+    Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018), section 3.5:
+    M = floor(t d^2 N_in N_out / (d^2 N_in + t N_out)).
+    """
+    t, h, w = kernel
+    return (t * h * w * inputs * features) // (h * w * inputs + t * features)
+
+
+class Conv2Plus1D(nn.Module):
+    """A convolution over space, norm, ReLU, then a convolution over time: R(2+1)D's stand-in for a 3-D convolution.
+
+    Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018).
+
+    Attributes:
+        norm: makes the norm layer from `name`, e.g. `partial(nn.BatchNorm, use_running_average=True)`.
+        middle: channels between the two; None is `middle_width`. (torchvision gives both convolutions of a block the
+            middle width of the first.)
+    """
+
+    features: int
+    kernel: Triple
+    strides: Triple = (1, 1, 1)
+    norm: Callable = partial(nn.BatchNorm, use_running_average=True)
+    padding: Callable = torch_same
+    middle: int | None = None
+    kernel_init: Callable = nn.initializers.lecun_normal()
+    dtype: jnp.dtype | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, T, H, W, C) -> (B, T', H', W', features)."""
+        (t, h, w), (st, sh, sw) = self.kernel, self.strides
+        middle = self.middle or middle_width(x.shape[-1], self.features, self.kernel)
+        apply = partial(conv, padding=self.padding, kernel_init=self.kernel_init, dtype=self.dtype)
+        x = apply(x, middle, (1, h, w), (1, sh, sw), name="spatial")  # (B, T, H', W', M)
+        x = nn.relu(self.norm(name="norm")(x))
+        return apply(x, self.features, (t, 1, 1), (st, 1, 1), name="temporal")  # (B, T', H', W', features)
+
+
+class ConvUnit(nn.Module):
+    """Convolution, norm, activation: the unit that Inception-v1 and I3D are made of.
+
+    Attributes:
+        conv: the convolution, called as `conv` above: `partial(conv, padding=tf_same, dims=2)`.
+        norm: makes the norm layer from `name`; None for none.
+        activation: None for none.
+        use_bias: of the convolution; of use only where no norm follows.
+    """
+
+    features: int
+    kernel: Triple
+    strides: Triple = (1, 1, 1)
+    conv: Callable = partial(conv, padding=tf_same)
+    norm: Callable | None = None
+    activation: Callable | None = nn.relu
+    use_bias: bool = False
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, T, H, W, C) -> (B, T', H', W', features)."""
+        x = self.conv(x, self.features, self.kernel, self.strides, use_bias=self.use_bias, name="conv_3d")
+        if self.norm is not None:
+            x = self.norm(name="batch_norm")(x)
+        return x if self.activation is None else self.activation(x)
+
+
+# --- Pooling and averages --------------------------------------------------------------------------------------------
+
+
+def max_pool(x: jax.Array, window: Triple, strides: Triple, *, padding: Callable, dims: int = 3) -> jax.Array:
+    """Max-pooling of (B, T, H, W, C); arguments as of `conv`. What is padded never is the maximum."""
+    if dims == 2:
+        window, strides = (1, *window[1:]), (1, *strides[1:])
+    return nn.max_pool(x, window, strides, padding(x.shape[1:-1], window, strides))
+
+
+def pool_space(x: jax.Array) -> jax.Array:
+    """The mean over height and width: (B, T, H, W, C) -> (B, T, C)."""
+    return x.mean((-3, -2))
+
+
+def mean_over_time(x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Array:
+    """The mean over the frames that count.
+
+    Args:
+        x: (B, T, D).
+        frame_mask: (B, T), boolean or 0 and 1; None counts every frame.
+
+    Returns:
+        (B, D); zeros for a clip without a frame that counts.
+    """
+    if frame_mask is None:
+        return x.mean(1)
+    mask = frame_mask.astype(x.dtype)[..., None]  # (B, T, 1)
+    return (x * mask).sum(1) / jnp.maximum(mask.sum(1), 1)
+
+
+# --- Sizes and checks ------------------------------------------------------------------------------------------------
+
+
+def scaled(channels: int, width: float) -> int:
+    """`width` times the channels, rounded, at least 4."""
+    return max(4, round(channels * width)) if width != 1 else channels
+
+
+def check_video(video: jax.Array, min_size: int):
+    """Raises a ValueError where a video is not (B, T, H, W, C) with at least `min_size` pixels along each side."""
+    if video.ndim != 5:
+        raise ValueError(f"A video is (batch, time, height, width, channels); got the shape {video.shape}.")
+    if not jnp.issubdtype(video.dtype, jnp.floating):
+        raise ValueError(f"The model wants a normalised float video, see vidjax.preprocess; got {video.dtype}.")
+    if min(video.shape[1:]) < 1 or min(video.shape[2:4]) < min_size:
+        raise ValueError(
+            f"Frames must be at least {min_size}x{min_size}, since the network halves them "
+            f"{min_size.bit_length() - 1} times; got a video of the shape {video.shape}."
+        )
+
+
+def check_arguments(kind: str, name: str, networks: dict[str, Callable], arguments: Sequence[str]):
+    """Checks a choice among `networks` and the arguments for it, before anything is built.
+
+    Raises:
+        ValueError: for a name or an argument that there is not; lists the valid ones.
+    """
+    if name not in networks:
+        raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(sorted(networks))}.")
+    network = networks[name]
+    fixed = getattr(network, "keywords", {})  # of a functools.partial
+    valid = [a for a in inspect.signature(network).parameters if a not in ("parent", "name", *fixed)]
+    if unknown := sorted(set(arguments) - set(valid)):
+        raise ValueError(f"The {kind} {name} has no argument {', '.join(unknown)}; valid ones are {', '.join(valid)}.")

@@ -82,7 +82,10 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         state, position = checkpoints.restore(sharding.with_shardings(abstract, shardings))
         print(f"Going on from the checkpoint of step {position['step']} in {workdir}.")
     else:
-        state, position = jax.jit(make_state, out_shardings=shardings)(), {"step": 0, "seconds": 0.0}
+        # Drawing parameters is many small programs that run once: optimising them takes four times as long as all the rest
+        quickly = {"xla_backend_optimization_level": 0}
+        state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
+        position = {"step": 0, "seconds": 0.0}
     start_step = position["step"]
     log = MetricsLog(workdir / "metrics.jsonl", start_step)
 

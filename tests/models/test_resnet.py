@@ -1,13 +1,16 @@
 import json
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from tests.peers.formula import draw_tree, uniform
-from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
+from vidjax.models.layers import conv, torch_same
+from vidjax.models.resnet import BasicBlock, Bottleneck, ResNet18, ResNet34, ResNet50
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers/resnet.json").read_text())
 NETWORKS = {"resnet18": ResNet18, "resnet34": ResNet34, "resnet50": ResNet50}
@@ -60,11 +63,12 @@ def test_a_clip_has_the_mean_of_the_logits_of_its_frames(small):
 def test_masked_frames_do_not_count(small):
     _, variables, run = small
     video = uniform("video", (2, 3, 40, 32, 3))
-    whole, _ = run(variables, video, jnp.ones((2, 3)))
-    masked, _ = run(variables, video, jnp.array([[1, 1, 0], [1, 1, 0]]))
-    np.testing.assert_allclose(whole, run(variables, video)[0], atol=1e-6)
-    np.testing.assert_allclose(masked, run(variables, video[:, :2])[0], atol=1e-6)
-    assert np.abs(masked - whole).max() > 1e-3
+    masked, _ = run(variables, video, jnp.array([[1, 1, 0], [1, 1, 1]]))
+    whole, _ = run(variables, video)
+    video[0, 2] = video[0, :2].mean(0)  # another third frame
+    np.testing.assert_allclose(masked, run(variables, video, jnp.array([[1, 1, 0], [1, 1, 1]]))[0], atol=1e-6)
+    np.testing.assert_allclose(masked[1], whole[1], atol=1e-6)
+    assert np.abs(masked[0] - whole[0]).max() > 1e-3
 
 
 def test_without_classes_the_outputs_are_the_features(small):
@@ -73,8 +77,8 @@ def test_without_classes_the_outputs_are_the_features(small):
     for num_classes in (0, None):
         model = ResNet18(num_classes=num_classes, width=0.125)
         assert "fc" not in shapes_of(model)["params"]
-    features, ends = model.apply(variables, video)
-    assert features.shape == (1, 2, 64) and features is ends["features"]
+    features, ends = jax.eval_shape(model.apply, variables, video)
+    assert features.shape == ends["features"].shape == (1, 2, 64)
 
 
 def test_training_updates_statistics_and_every_parameter_has_a_gradient(small):
@@ -103,13 +107,15 @@ def test_training_updates_statistics_and_every_parameter_has_a_gradient(small):
         np.testing.assert_allclose(updates["bn1"][name], 0.9 * stats["bn1"][name] + 0.1 * batch, atol=1e-5)
 
 
-def test_zero_init_starts_each_block_as_the_identity():
-    block_scales = {}
+@pytest.mark.parametrize("block, last", [(BasicBlock, "bn2"), (Bottleneck, "bn3")])
+def test_zero_init_starts_a_block_as_the_identity(block, last):
+    norm = partial(nn.BatchNorm, use_running_average=True)
+    x = abs(uniform("x", (2, 1, 4, 4, 4 * block.expansion)))
     for zero_init in (False, True):
-        model = ResNet18(num_classes=0, width=0.0625, zero_init_residual=zero_init)
-        params = model.init(jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)))["params"]
-        block_scales[zero_init] = [np.unique(params[f"layer{i}_1"]["bn2"]["scale"]).tolist() for i in (1, 2, 3, 4)]
-    assert block_scales == {False: [[1.0]] * 4, True: [[0.0]] * 4}
+        model = block(4, 1, partial(conv, padding=torch_same, dims=2), norm, zero_init)
+        outputs, variables = jax.jit(model.init_with_output)(jax.random.key(0), x)
+        np.testing.assert_array_equal(variables["params"][last]["scale"], 0 if zero_init else 1)
+        assert np.array_equal(outputs, x) == zero_init
 
 
 def test_computes_in_bfloat16_with_float32_parameters():

@@ -1,7 +1,7 @@
 """Reads the names and shapes of a TensorFlow checkpoint from its `.index` file, without TensorFlow.
 
 The file is a table of LevelDB (github.com/google/leveldb, doc/table_format.md) whose values are `BundleEntryProto`s
-(tensorflow/core/protobuf/tensor_bundle.proto: field 2 is the shape, whose field 2 is a dimension, whose field 1 its size).
+of tensorflow/core/protobuf/tensor_bundle.proto. Field 2 is the shape, its field 2 a dimension, of that field 1 the size.
 """
 
 from collections.abc import Iterator

@@ -216,7 +216,7 @@ def read_record(shard: Path, offset: int) -> bytes:
     Raises:
         ValueError: where it is truncated or damaged; the message names shard and offset.
     """
-    with open(shard, "rb", buffering=0) as file:
+    with open(shard, "rb") as file:
         file.seek(offset)
         length = _length(shard, offset, file.read(HEADER_BYTES))
         data, footer = file.read(length), file.read(FOOTER_BYTES)

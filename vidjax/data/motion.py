@@ -1,0 +1,129 @@
+"""The synthetic motion dataset: video files in which only motion tells the class.
+
+Eight classes in four pairs that are each other's reverse in time. A clip of the one class of a pair is the reversed frame
+list of a clip drawn as those of the other, so the set of its frames carries no information about which of the two it is:
+a model that ignores order stays at chance within a pair. Background and sprite come from one distribution for all classes.
+The files are coded all-intra: ordinary H.264 gives the order away by the sharpness of its frames.
+"""
+
+import concurrent.futures
+import multiprocessing
+import zlib
+from pathlib import Path
+
+import cv2
+import numpy as np
+from tqdm import tqdm
+
+from vidjax.data import video
+
+CLASSES = ("clockwise", "counter_clockwise", "down", "growing", "left", "right", "shrinking", "up")
+REVERSED = (1, 0, 7, 6, 5, 4, 3, 2)  # the class of a clip that is played backwards
+DRAWN = ("clockwise", "down", "growing", "right")  # rendered as they are; their partners are theirs reversed
+
+
+def clip(label: int, seed: int, *, num_frames: int = 24, size: int = 64) -> np.ndarray:
+    """Renders a clip, a pure function of its arguments.
+
+    Args:
+        label: index into `CLASSES`.
+        seed: clips of a class and its partner with one seed are each other's reverse.
+        num_frames, size: length, and side in pixels.
+
+    Returns:
+        uint8 (num_frames, size, size, 3), RGB.
+    """
+    name = CLASSES[label]
+    if name not in DRAWN:
+        return clip(REVERSED[label], seed, num_frames=num_frames, size=size)[::-1]
+    rng = np.random.default_rng((DRAWN.index(name), seed))
+    background, (sprite, alpha) = _texture(rng, size), _sprite(rng, size // 2)
+    progress = np.linspace(-0.5, 0.5, num_frames)  # symmetric about the clip's middle
+    angle, scale = np.full(num_frames, rng.uniform(0, 360)), np.full(num_frames, rng.uniform(0.9, 1.3))
+    x, y = (np.full(num_frames, rng.uniform(0.35, 0.65) * size) for _ in range(2))
+    if name == "clockwise":
+        angle = angle - rng.uniform(150, 300) * progress  # OpenCV counts degrees counter-clockwise
+    elif name == "growing":
+        scale = scale * np.exp(rng.uniform(0.8, 1.4) * progress)
+    elif name == "right":
+        x = x + rng.uniform(0.4, 0.8) * size * progress
+    elif name == "down":
+        y = y + rng.uniform(0.4, 0.8) * size * progress
+    frames = [_paste(background, sprite, alpha, *pose) for pose in zip(x, y, angle, scale, strict=True)]
+    noise = rng.normal(scale=2.0, size=(num_frames, size, size, 1))  # of a sensor: independent from frame to frame
+    return np.clip(np.stack(frames) + noise, 0, 255).astype(np.uint8)
+
+
+def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
+    """Smooth coloured noise of three scales: float32 (size, size, 3), 0..255."""
+    layers = [rng.normal(scale=weight, size=(cells, cells, 3)) for cells, weight in ((3, 30), (7, 20), (15, 12))]
+    smooth = sum(cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC) for layer in layers)
+    return np.clip(rng.uniform(60, 195, 3) + smooth, 0, 255).astype(np.float32)
+
+
+def _sprite(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """A textured polygon that no rotation maps onto itself: colours (size, size, 3) and coverage (size, size, 1)."""
+    angles = np.sort(rng.uniform(0, 2 * np.pi / 7, 7) + np.arange(7) * 2 * np.pi / 7)
+    radii = rng.uniform(0.3, 1.0, 7) * size * 0.48
+    radii[0], radii[3] = size * 0.48, size * 0.16  # one long and one short corner
+    corners = size / 2 + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    alpha = np.zeros((size, size), np.uint8)
+    cv2.fillPoly(alpha, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
+    colours = np.clip(255 - _texture(rng, size) + rng.uniform(-60, 60, 3), 0, 255)
+    return colours.astype(np.float32), (alpha / 255).astype(np.float32)[..., None]
+
+
+def _paste(background, sprite, alpha, x, y, angle, scale) -> np.ndarray:
+    """The sprite with its centre at (x, y) pixels, turned by `angle` degrees counter-clockwise: float32 (H, W, 3)."""
+    size, half = background.shape[0], sprite.shape[0] / 2
+    matrix = cv2.getRotationMatrix2D((half, half), angle, scale)
+    matrix[:, 2] += x - half, y - half
+    rgba = cv2.warpAffine(np.concatenate([sprite * alpha, alpha], axis=2), matrix, (size, size), flags=cv2.INTER_LINEAR)
+    return background * (1 - rgba[..., 3:]) + rgba[..., :3]
+
+
+def render(
+    directory: str | Path,
+    *,
+    num_videos: dict[str, int],
+    seed: int = 0,
+    num_frames: int = 24,
+    size: int = 64,
+    fps: float = 12.0,
+    num_workers: int = 2,
+    all_intra: bool = True,
+) -> list[tuple[Path, str, str]]:
+    """Renders `directory/SPLIT/CLASS/0000.mp4`, ... in parallel, with a progress bar; files that exist are kept.
+
+    Args:
+        num_videos: how many for each split; the classes get equally many, so each must be a multiple of 8.
+
+    Returns:
+        (path, class, split) of each file.
+
+    Raises:
+        ValueError: where a number of videos does not divide over the classes.
+    """
+    tasks, files = [], []
+    for split, count in num_videos.items():
+        if count % len(CLASSES):
+            raise ValueError(f"{count} {split} videos do not divide over {len(CLASSES)} classes.")
+        for i in range(count):
+            label = i % len(CLASSES)
+            path = Path(directory) / split / CLASSES[label] / f"{i // len(CLASSES):04d}.mp4"
+            files.append((path, CLASSES[label], split))
+            if not path.exists():
+                # A file's own number, so that no video of any split shares its draws with another
+                number = (seed << 64) + (zlib.crc32(split.encode()) << 32) + i
+                tasks.append((path, label, number, num_frames, size, fps, all_intra))
+    if tasks:
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:
+            list(tqdm(pool.map(_render_one, tasks, chunksize=16), "render", len(tasks), unit="video"))
+    return files
+
+
+def _render_one(task):
+    path, label, number, num_frames, size, fps, all_intra = task
+    frames = clip(label, number, num_frames=num_frames, size=size)
+    video.write_video(path, frames, fps, all_intra=all_intra)

@@ -1,4 +1,5 @@
 import json
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -16,6 +17,7 @@ ENDPOINTS = """Conv3d_1a_7x7 MaxPool3d_2a_3x3 Conv3d_2b_1x1 Conv3d_2c_3x3 MaxPoo
     MaxPool3d_4a_3x3 Mixed_4b Mixed_4c Mixed_4d Mixed_4e Mixed_4f MaxPool3d_5a_2x2 Mixed_5b Mixed_5c Logits""".split()
 
 
+@cache
 def shapes_of(model, video=(1, 8, 32, 32, 3)):
     return jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(video))
 
@@ -57,11 +59,10 @@ def test_names_and_shapes_are_those_of_deepminds_checkpoint(shared_data, stream,
     variables = tf_index.read(shared_data / f"i3d/{stream}_imagenet.model.ckpt.index")
     prefix = f"{stream.upper() if stream == 'rgb' else 'Flow'}/inception_i3d/"
     expected = {name.removeprefix(prefix): shape for name, shape in variables.items()}
-    ours = tensorflow_names(shapes_of(I3D(num_classes=400), (1, 8, 32, 32, channels)))
-    assert ours == expected
-    params = shapes_of(I3D(num_classes=400), (1, 8, 32, 32, channels))["params"]
+    shapes = shapes_of(I3D(num_classes=400), (1, 8, 32, 32, channels))
+    assert tensorflow_names(shapes) == expected
     trained = [np.prod(shape) for name, shape in expected.items() if "/moving_" not in name]
-    assert sum(x.size for x in jax.tree.leaves(params)) == sum(trained)
+    assert sum(x.size for x in jax.tree.leaves(shapes["params"])) == sum(trained)
 
 
 def test_names_and_shapes_are_those_of_the_checkpoint_for_kinetics_600(shared_data):
@@ -95,7 +96,6 @@ def test_features_are_pytorch_i3ds(full, case):
     np.testing.assert_allclose(features, expected, atol=2e-5 * expected.max(), rtol=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", GOLDEN["logits"])
 def test_logits_are_pytorch_i3ds(full, case):
     variables, run = full
@@ -133,12 +133,13 @@ def test_video_network_with_the_image_networks_kernels_sees_a_still_as_the_image
         kernel[x.shape[0] // 2] = x
         return kernel
 
-    image = uniform("image", (2, 1, 64, 64, 3))
+    image = uniform("image", (2, 1, 32, 32, 3))
     expected, expected_ends = jax.jit(model.apply)(image_variables, image)
-    still = np.repeat(image, 16, axis=1)
+    still = np.repeat(image, 32, axis=1)
     logits, ends = run(jax.tree_util.tree_map_with_path(inflate, image_variables), still)
     np.testing.assert_allclose(logits, expected, atol=1e-4 * np.abs(expected).max())
-    np.testing.assert_allclose(ends["features"], expected_ends["features"], atol=1e-4)
+    for step in range(3):
+        np.testing.assert_allclose(ends["features"][:, step], expected_ends["features"][:, 0], atol=1e-4)
 
 
 def test_image_network_sees_each_frame_by_itself():
@@ -183,9 +184,9 @@ def test_steps_in_time(frames, steps):
 
 def test_order_of_frames_matters(small):
     variables, run = small
-    video = uniform("video", (2, 16, 64, 64, 3))
+    video = uniform("video", (2, 32, 32, 32, 3))
     logits, ends = run(variables, video)
-    assert logits.shape == (2, 5) and ends["features"].shape == (2, 1, 128)
+    assert logits.shape == (2, 5) and ends["features"].shape == (2, 3, 128)
     assert np.abs(logits - run(variables, video[:, ::-1])[0]).max() > 1e-2
 
 

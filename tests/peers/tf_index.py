@@ -1,7 +1,8 @@
 """Reads the names and shapes of a TensorFlow checkpoint from its `.index` file, without TensorFlow.
 
-The file is a table of LevelDB (github.com/google/leveldb, doc/table_format.md) whose values are `BundleEntryProto`s
-of tensorflow/core/protobuf/tensor_bundle.proto. Field 2 is the shape, its field 2 a dimension, of that field 1 the size.
+The file is a table of LevelDB (github.com/google/leveldb, doc/table_format.md) whose values are `BundleEntryProto`s of
+tensorflow/core/protobuf/tensor_bundle.proto: field 2 is the shape, whose field 2 is a dimension, whose field 1 is its
+size.
 """
 
 from collections.abc import Iterator

@@ -37,7 +37,8 @@ def clip(label: int, seed: int, *, num_frames: int = 24, size: int = 64) -> np.n
     if name not in DRAWN:
         return clip(REVERSED[label], seed, num_frames=num_frames, size=size)[::-1]
     rng = np.random.default_rng((DRAWN.index(name), seed))
-    background, (sprite, alpha) = _texture(rng, size), _sprite(rng, size // 2)
+    levels = rng.permutation([80.0, 175.0])  # of dark and light: either may be the sprite
+    background, (sprite, alpha) = _texture(rng, size, levels[0]), _sprite(rng, size // 2, levels[1])
     progress = np.linspace(-0.5, 0.5, num_frames)  # symmetric about the clip's middle
     angle, scale = np.full(num_frames, rng.uniform(0, 360)), np.full(num_frames, rng.uniform(0.9, 1.3))
     x, y = (np.full(num_frames, rng.uniform(0.35, 0.65) * size) for _ in range(2))
@@ -54,23 +55,22 @@ def clip(label: int, seed: int, *, num_frames: int = 24, size: int = 64) -> np.n
     return np.clip(np.stack(frames) + noise, 0, 255).astype(np.uint8)
 
 
-def _texture(rng: np.random.Generator, size: int) -> np.ndarray:
-    """Smooth coloured noise of three scales: float32 (size, size, 3), 0..255."""
-    layers = [rng.normal(scale=weight, size=(cells, cells, 3)) for cells, weight in ((3, 30), (7, 20), (15, 12))]
+def _texture(rng: np.random.Generator, size: int, brightness: float) -> np.ndarray:
+    """Smooth coloured noise of three scales about a mean brightness: float32 (size, size, 3), 0..255."""
+    layers = [rng.normal(scale=weight, size=(cells, cells, 3)) for cells, weight in ((3, 16), (7, 12), (15, 8))]
     smooth = sum(cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC) for layer in layers)
-    return np.clip(rng.uniform(60, 195, 3) + smooth, 0, 255).astype(np.float32)
+    return np.clip(brightness + rng.uniform(-25, 25, 3) + smooth, 0, 255).astype(np.float32)
 
 
-def _sprite(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
+def _sprite(rng: np.random.Generator, size: int, brightness: float) -> tuple[np.ndarray, np.ndarray]:
     """A textured polygon that no rotation maps onto itself: colours (size, size, 3) and coverage (size, size, 1)."""
-    angles = np.sort(rng.uniform(0, 2 * np.pi / 7, 7) + np.arange(7) * 2 * np.pi / 7)
-    radii = rng.uniform(0.3, 1.0, 7) * size * 0.48
+    angles = (np.arange(7) + rng.uniform(0.1, 0.9, 7)) * 2 * np.pi / 7
+    radii = rng.uniform(0.4, 0.9, 7) * size * 0.48
     radii[0], radii[3] = size * 0.48, size * 0.16  # one long and one short corner
     corners = size / 2 + radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
     alpha = np.zeros((size, size), np.uint8)
     cv2.fillPoly(alpha, [np.round(corners * 16).astype(np.int32)], 255, cv2.LINE_AA, shift=4)
-    colours = np.clip(255 - _texture(rng, size) + rng.uniform(-60, 60, 3), 0, 255)
-    return colours.astype(np.float32), (alpha / 255).astype(np.float32)[..., None]
+    return _texture(rng, size, brightness), (alpha / 255).astype(np.float32)[..., None]
 
 
 def _paste(background, sprite, alpha, x, y, angle, scale) -> np.ndarray:

@@ -147,7 +147,9 @@ def _decode(path, start: float, end: float | None) -> Iterator[tuple[av.VideoFra
         except av.error.FFmpegError as error:
             if not count:
                 raise ValueError(f"{path}: no frame could be decoded: {error.strerror}.") from None
-            raise DamagedVideo(f"{path}: damaged after {count} of {_promised(stream)} frames: {error.strerror}.") from None
+            raise DamagedVideo(
+                f"{path}: damaged after {count} of {_promised(stream)} frames: {error.strerror}."
+            ) from None
         if not count:
             raise ValueError(f"{path}: no frame could be decoded.")
         if whole and count < 0.9 * stream.frames - 1:
@@ -170,7 +172,7 @@ def _resample(frames, fps: float, start: float, end: float | None):
     count, before = 0, None
     for frame, seconds, duration in frames:
         if before is not None:
-            middle = (before[1] + seconds) / 2
+            middle = (before[1] + seconds) / 2 + 1e-6  # halfway, the frame that is still on screen
             while (wanted := start + count / fps) < middle and (end is None or wanted < end - 1e-6):
                 yield before[0], wanted
                 count += 1

@@ -11,16 +11,16 @@ from configs.common import data
 
 
 def get_config(model="i3d"):
-    """`model` is "i3d" or "frame_pool": the same network with 2-D kernels, its frame features averaged over time."""
+    """`model` is "i3d", or "frame_pool": a 2-D ResNet-18 whose frame features are averaged over time."""
     config = data.get_config("motion", "small")
     if model == "i3d":
         config.model = {"name": "i3d", "width": 0.125}
     elif model == "frame_pool":
-        config.model = {"name": "frame_pool", "backbone": "inception_v1", "backbone_arguments": {"width": 0.125}}
+        config.model = {"name": "frame_pool", "backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
     else:
         raise ValueError(f"Unknown model {model!r} of the quickstart; choose i3d or frame_pool.")
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
     config.batch_size = 16
-    config.num_epochs = 8
+    config.num_epochs = 6.0
     return config

@@ -27,7 +27,7 @@ BATCH_SIZE = 8
 
 
 def write_videos(directory: Path, num_videos: int = 48):
-    """Records of 340x256 JPEG frames of about 25 kB, as Kinetics at quality 90 has: moving texture of several scales."""
+    """Records of 340x256 JPEG frames of about 25 kB: moving texture of several scales."""
     rng = np.random.default_rng(0)
 
     def video(index: int) -> bytes:
@@ -137,9 +137,8 @@ def main():
     result["pipeline"] = bench_pipeline(args.rounds, args.clips)
     for name, values in result["pipeline"].items():
         unit = "x" if name == "ratio" else "clips/s"
-        print(
-            f"{name:8} {values['median']:7.2f} {unit:8} [{values['min']:.2f}, {values['max']:.2f}] in {values['runs']} runs"
-        )
+        spread = f"[{values['min']:.2f}, {values['max']:.2f}] in {values['runs']} runs"
+        print(f"{name:8} {values['median']:7.2f} {unit:8} {spread}")
     if args.memory_clips:
         result["memory"] = bench_memory(args.memory_clips)
         print("resident MB:", *result["memory"]["resident_mb"])

@@ -50,8 +50,8 @@ def single_label(clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] |
             true class scores above its reversed partner, ties counting half (chance is 1/2).
 
     Returns:
-        top1, top5 (videos, scores averaged over their clips), top1_clip, top5_clip, num_videos, per_class (hit@1 of each
-        class, None where it has no video), confusion (K x K counts, rows are true classes).
+        top1, top5 (videos, scores averaged over their clips), top1_clip, top5_clip, num_videos, per_class (hit@1 of
+        each class, None where it has no video), confusion (K x K counts, rows are true classes).
     """
     num_videos, num_clips, num_classes = clip_scores.shape
     scores = clip_scores.mean(axis=1)  # (N, K)

@@ -7,9 +7,7 @@ never interrupted. Ctrl-C (or SIGTERM) saves, then stops.
 """
 
 import functools
-import json
 import math
-import signal
 import sys
 import time
 from pathlib import Path
@@ -18,12 +16,12 @@ import flax
 import jax
 import numpy as np
 from absl import app, flags
+from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
-from tqdm import tqdm
 
 import vidjax
 from vidjax import config as configs
-from vidjax import evaluate, losses, optimizer, plots, sharding, step
+from vidjax import evaluate, losses, optimizer, plots, progress, sharding, step
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import pipeline
 
@@ -39,7 +37,6 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     """
     started = time.perf_counter()
     is_main = jax.process_index() == 0
-    process = (jax.process_index(), jax.process_count())
 
     # ---------------------------------------------------------------------------------------------- data
     configs.check(config)
@@ -82,12 +79,12 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         state, position = checkpoints.restore(sharding.with_shardings(abstract, shardings))
         print(f"Going on from the checkpoint of step {position['step']} in {workdir}.")
     else:
-        # Drawing parameters is many small programs that run once: optimising them takes four times as long as all the rest
+        # Drawing the parameters is many small programs that run once: optimising them takes most of the start
         quickly = {"xla_backend_optimization_level": 0}
         state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
         position = {"step": 0, "seconds": 0.0}
     start_step = position["step"]
-    log = MetricsLog(workdir / "metrics.jsonl", start_step)
+    log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)
 
     # ---------------------------------------------------------------------------------------------- compiled functions
     train_step = jax.jit(
@@ -100,7 +97,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     )
     eval_fn = evaluate.make_eval_fn(model, config.preprocess, mesh, (shardings.params, shardings.model_state))
 
-    def evaluated_on(records, num_views=1, num_crops=1):
+    def evaluated_on(state, records, num_views=1, num_crops=1):
         params = state.ema if config.ema_decay else state.params
         views = {"num_views": num_views, "num_crops": num_crops}
         return evaluate.evaluate(params, state.model_state, eval_fn, mesh, records, config, **views)
@@ -113,139 +110,78 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         num_steps=total_steps,
         seed=config.seed,
         start_step=start_step,
-        process=process,
+        process=(jax.process_index(), jax.process_count()),
         num_threads=config.num_threads,
     )
     batches = sharding.prefetch(batches, mesh)
-    interrupt = Interrupt()
-    bar = tqdm(total=total_steps, initial=start_step, desc=config.model.name, unit="step", disable=not is_main)
-    bar.mininterval = 0.5 if sys.stderr.isatty() else 15  # a log file wants few lines
-    waiting, loop_started, clips_per_second = 0.0, time.perf_counter(), None
-    last_saved = start_step
-
-    def check_finite(at_step, measured):
-        if not all(np.isfinite(float(measured[name])) for name in ("loss", "grad_norm")):
-            checkpoints.wait()
-            raise FloatingPointError(
-                f"Step {at_step}: the loss is {float(measured['loss'])}, the gradient's norm {float(measured['grad_norm'])}, "
-                f"at learning rate {float(schedule(at_step - 1)):.3g}. The last good checkpoint is of step "
-                f"{last_saved or 'none'}. Try a lower schedule.learning_rate, more warmup_steps, or optimizer.clip_norm."
-            )
-
-    def save(at_step):
-        nonlocal last_saved
-        seconds = position["seconds"] + time.perf_counter() - started
-        checkpoints.save(state, {"step": at_step, "seconds": seconds})
-        last_saved = at_step
-
-    before = None  # the measurements of the step before: reading them one step late keeps the device busy
+    bar = progress.progress_bar(total_steps, start_step, config.model.name)
+    speed, interrupt = progress.Speed(config.batch_size), progress.Interrupt()
+    last_saved, unchecked = start_step, None
     for at_step in range(start_step + 1, total_steps + 1):
-        asked = time.perf_counter()
-        batch = next(batches)
-        waiting += time.perf_counter() - asked
+        batch = speed.next_batch(batches)
         state, measured = train_step(state, batch)
-        if before:
-            check_finite(at_step - 1, before)
-        else:  # the first step compiles: count the speed from its end
-            jax.block_until_ready(measured)
-            waiting, loop_started, first_step = 0.0, time.perf_counter(), at_step
-        before = measured
+        speed.step_done(measured)
         bar.update()
 
+        # The device is kept busy by looking at the step before, but where something is written, this one counts.
         last = at_step == total_steps
+        stopping = interrupt.asked
         logging = at_step % config.log_every == 0 or last
         validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
-        saving = at_step % config.checkpoint_every == 0 or last or interrupt.asked
-        if logging or validating or saving:
-            check_finite(at_step, measured)
+        saving = at_step % config.checkpoint_every == 0 or last or stopping
+        try:
+            if unchecked:
+                progress.check_finite(at_step - 1, unchecked, float(schedule(at_step - 2)), last_saved)
+            if logging or validating or saving:
+                progress.check_finite(at_step, measured, float(schedule(at_step - 1)), last_saved)
+        except FloatingPointError:
+            checkpoints.close()
+            raise
+        unchecked = measured
+
         if logging or validating:
-            elapsed = time.perf_counter() - loop_started
             line = {"step": at_step, "epoch": at_step * config.batch_size / len(source)}
             line |= {name: float(value) for name, value in measured.items()}
-            line["learning_rate"] = float(schedule(at_step - 1))
-            if at_step > first_step:
-                clips_per_second = (at_step - first_step) * config.batch_size / elapsed
-                line |= {"clips_per_second": clips_per_second, "waiting_for_data": waiting / elapsed}
-                shown = {
-                    "loss": f"{line['loss']:.3f}",
-                    "clips/s": f"{clips_per_second:.1f}",
-                    "wait": f"{waiting / elapsed:.0%}",
-                }
-                bar.set_postfix({**shown, **({"top1": f"{line['top1']:.2f}"} if "top1" in line else {})}, refresh=False)
+            line |= {"learning_rate": float(schedule(at_step - 1)), **speed.figures()}
+            progress.show(bar, line)
             if validating:
                 paused = time.perf_counter()
-                figures = evaluated_on(val_source)
+                figures = evaluated_on(state, val_source)
                 line |= {f"val_{name}": figures[name] for name in ("loss", "top1", "top5", "mAP") if name in figures}
-                loop_started += time.perf_counter() - paused  # validation does not count as training time
-            if is_main:
-                log.write(line)
+                speed.pause(time.perf_counter() - paused)
+            log.write(line)
         if saving:
-            save(at_step)
-        if interrupt.asked:
+            seconds = position["seconds"] + time.perf_counter() - started
+            checkpoints.save(state, {"step": at_step, "seconds": seconds})
+            last_saved = at_step
+        if stopping:
             break
     bar.close()
-    checkpoints.wait()
     interrupt.restore()
-    if interrupt.asked and last_saved < total_steps:
-        checkpoints.close()
+    checkpoints.close()  # when all is written
+    if last_saved < total_steps:
         print(f"\nInterrupted: saved step {last_saved} of {total_steps}. The same command goes on from there.")
         return None
 
     # ---------------------------------------------------------------------------------------------- final figures
-    result = evaluated_on(test_source, **{name: config.eval[name] for name in ("num_views", "num_crops")})
+    result = evaluated_on(state, test_source, **{name: config.eval[name] for name in ("num_views", "num_crops")})
     result |= {
         "model": config.model.name,
         "num_params": num_params,
         "steps": total_steps,
         "seconds": position["seconds"] + time.perf_counter() - started,
-        "clips_per_second": clips_per_second,
+        "clips_per_second": speed.figures().get("clips_per_second"),
         "splits": list(config.test_splits),
         **config.eval,
     }
     if is_main:
         evaluate.write_result(workdir, result, labels)
         plots.curves(log.lines(), workdir / "curves.png")
-    checkpoints.close()
     return result
 
 
-class MetricsLog:
-    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from."""
-
-    def __init__(self, path: Path, start_step: int):
-        self.path = path
-        if jax.process_index() == 0:
-            kept = [line for line in self.lines() if line["step"] <= start_step]
-            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
-
-    def write(self, line: dict):
-        with open(self.path, "a") as file:
-            file.write(json.dumps(line) + "\n")
-
-    def lines(self) -> list[dict]:
-        if not self.path.exists():
-            return []
-        whole = self.path.read_text().split("\n")[:-1]  # a line that a kill cut short has no newline
-        return [json.loads(line) for line in whole]
-
-
-class Interrupt:
-    """Notes the first SIGINT or SIGTERM, so that the loop can save and stop; a second one acts as usual."""
-
-    def __init__(self):
-        self.asked = False
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def _note(self, number, frame):
-        self.asked = True
-        self.restore()
-
-    def restore(self):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-
 def main(argv):
+    absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every file that it opens
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     try:

@@ -14,7 +14,7 @@ IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  
 DATASETS = {
     # 8 classes, 24 frames of 64x64 at 12 frames/s: python -m vidjax.data.make_records motion --out data/motion
     "motion": {
-        "small": {"num_frames": 8, "frame_stride": 2, "size": 32, "resize": 32},
+        "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
     },
 }

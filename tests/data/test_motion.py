@@ -61,7 +61,7 @@ def test_render_writes_each_file_once(tmp_path):
 
 
 def frame_statistics(frames):
-    """Of each frame: brightness, contrast, energies of detail, which coding changes; sprite's place and size: (T, 8)."""
+    """Of each frame: brightness, contrast, energies of detail (which coding changes), the sprite's place: (T, 8)."""
     grey = frames.astype(float).mean(axis=-1)  # (T, H, W)
     across, down = np.diff(grey, axis=2)[:, 1:], np.diff(grey, axis=1)[:, :, 1:]
     detail = 4 * grey[:, 1:-1, 1:-1] - grey[:, :-2, 1:-1] - grey[:, 2:, 1:-1] - grey[:, 1:-1, :-2] - grey[:, 1:-1, 2:]

@@ -1,9 +1,9 @@
 """The synthetic motion dataset: video files in which only motion tells the class.
 
-Eight classes in four pairs that are each other's reverse in time. A clip of the one class of a pair is the reversed frame
-list of a clip drawn as those of the other, so the set of its frames carries no information about which of the two it is:
-a model that ignores order stays at chance within a pair. Background and sprite come from one distribution for all classes.
-The files are coded all-intra: ordinary H.264 gives the order away by the sharpness of its frames.
+Eight classes in four pairs that are each other's reverse in time. A clip of the one class of a pair is the reversed
+frame list of a clip drawn as those of the other, so the set of its frames carries no information about which of the two
+it is: a model that ignores order stays at chance within a pair. Background and sprite come from one distribution for
+all classes. The files are coded all-intra: ordinary H.264 gives the order away by the sharpness of its frames.
 """
 
 import concurrent.futures

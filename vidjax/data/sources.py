@@ -72,8 +72,8 @@ def _videos(folder: Path) -> list[Path]:
 def from_csv(path: Path) -> list[Item]:
     """Reads a CSV with the columns `path,label` and optionally `split,start,end` (seconds) and any others.
 
-    Paths are relative to the CSV's folder; several labels are separated by `|`. A file that is missing is found out when
-    it is read, as any other unreadable file.
+    Paths are relative to the CSV's folder; several labels are separated by `|`. That a file is missing
+    is found out when it is read, as of any other unreadable file.
 
     Raises:
         ValueError: for a missing file, column or value, or a start or end that is no number; names the line.
@@ -85,7 +85,8 @@ def from_csv(path: Path) -> list[Item]:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         if missing := [name for name in ("path", "label") if name not in columns]:
-            raise ValueError(f"{path} has no column {' or '.join(missing)}; it has {', '.join(columns) or 'none'}.")
+            found = ", ".join(columns) or "none"
+            raise ValueError(f"{path} has no column {' or '.join(missing)}; it has {found}.")
         for row in reader:
             where = f"{path}, line {reader.line_num}"
             if not row["path"] or not row["label"]:
@@ -135,9 +136,7 @@ def _tfds_features(builder) -> tuple[str, str]:
     videos = [key for key in features if isinstance(features[key], kinds)]
     labels = [key for key in features if isinstance(features[key], tfds.features.ClassLabel)]
     if not videos or not labels:
-        raise ValueError(
-            f"{builder.name} has no video or image with a class label; its features are {sorted(features)}."
-        )
+        raise ValueError(f"{builder.name} has no video or image with a class label, but {sorted(features)}.")
     return videos[0], labels[0]
 
 

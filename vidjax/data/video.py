@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import av
-import cv2
 import numpy as np
 
 from vidjax.data import augment
@@ -66,7 +65,7 @@ def iterate_frames(
         short_side: pixels that the short side is resized to; 0 keeps the size.
 
     Yields:
-        A frame, uint8 (H, W, 3) RGB, turned as the file's rotation says; and its time from the file's first frame, seconds.
+        A frame, uint8 (H, W, 3) RGB, turned as the file's rotation says; its time from the file's first frame, seconds.
 
     Raises:
         ValueError: where the file is missing or no video.
@@ -135,11 +134,8 @@ def _decode(path, start: float, end: float | None) -> Iterator[tuple[av.VideoFra
             for frame in container.decode(stream):
                 if frame.is_corrupt and seconds >= start:
                     raise DamagedVideo(f"{path}: damaged after {count} frames.")
-                guess = seconds + 1 / rate
-                seconds = frame.time - origin if trusted and frame.time is not None else guess
-                if count and seconds <= last:
-                    seconds = guess = last + 1 / rate
-                last = seconds
+                told = frame.time - origin if trusted and frame.time is not None else None
+                seconds = told if told is not None and (told > seconds or not count) else seconds + 1 / rate
                 count += 1
                 yield frame, seconds, 1 / rate
                 if end is not None and seconds > end:
@@ -190,8 +186,8 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float, *, all_intra: 
     Args:
         frames: uint8 (T, H, W, 3) RGB; odd sides are made even by repeating the last row or column.
         fps: frames a second.
-        all_intra: every frame is a key frame of the same quantiser, so that nothing in a frame tells what came before or
-            after it. False is x264's default: groups of pictures, whose frames differ in sharpness by their place.
+        all_intra: every frame is a key frame of the same quantiser, so that nothing in a frame tells what came before
+            or after it. False is x264's default: groups of pictures, in which sharpness depends on the place.
         quality: x264's quantiser (all_intra) or rate factor, 0 best to 51 worst.
     """
     path = Path(path)

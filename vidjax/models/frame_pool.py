@@ -1,8 +1,8 @@
 """A 2-D network on each frame, its features pooled over time, and a linear classifier: order does not matter to it.
 
-The late-fusion-by-averaging baseline of the field: "Two-Stream" (Simonyan and Zisserman, NeurIPS 2014,
-https://arxiv.org/abs/1406.2199) averages over sampled frames, Karpathy et al. (CVPR 2014) call it the single-frame
-model. The pooling by minimum and maximum side by side is that of Girdhar et al. and of SVMs on deep features.
+The baseline of the field: Karpathy et al., "Large-scale Video Classification with Convolutional Neural Networks" (CVPR
+2014) call it the single-frame model; Simonyan and Zisserman, "Two-Stream Convolutional Networks" (NeurIPS 2014,
+https://arxiv.org/abs/1406.2199), average the scores of sampled frames so.
 """
 
 from collections.abc import Mapping

@@ -29,7 +29,7 @@ from vidjax.models.layers import (
 )
 
 # Output channels: of branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (1x1 after the pool).
-# Szegedy et al., table 1; the 5x5 of branch 2 is a 3x3 in every network with BatchNorm, I3D's included.
+# Szegedy et al., table 1, with a 3x3 for the 5x5 of branch 2, and 208 channels in Mixed_4b: as in kinetics-i3d, i3d.py.
 MIXED = {
     "Mixed_3b": (64, (96, 128), (16, 32), 32),
     "Mixed_3c": (128, (128, 192), (32, 96), 64),

@@ -1,0 +1,73 @@
+import pytest
+
+from configs import quickstart
+from vidjax import config as configs
+from vidjax import models
+
+
+@pytest.mark.parametrize("model", ["i3d", "frame_pool"])
+def test_the_quickstart_is_a_valid_config(model):
+    config = quickstart.get_config(model)
+    configs.check(config)
+    assert configs.model_from(config, 8).num_classes == 8
+
+
+def test_unknown_names_of_the_quickstart():
+    with pytest.raises(ValueError, match="choose i3d or frame_pool"):
+        quickstart.get_config("lstm")
+    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['motion'\]"):
+        quickstart.data.get_config("ucf", "small")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"learning_rat": 1}, r"no key learning_rat; valid keys are augment, batch_size"),
+        ({"clip.num_frame": 8}, "config.clip has no num_frame: clip is num_frames, frame_stride"),
+        ({"augment.flips": True}, "config.augment has no flips"),
+        ({"optimizer.beta": 0.9}, "config.optimizer has no beta"),
+        ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'; choose sgd or adamw"),
+        ({"schedule.rate": 0.9}, "config.schedule has no rate"),
+        ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose softmax or sigmoid"),
+        ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
+        ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of frame_pool, i3d"),
+        ({"model.widht": 2}, "The model frame_pool has no argument widht; valid ones are"),
+        ({"mesh.fsdp": 3}, "mesh.fsdp = 3 must divide the number of devices, 1"),
+        ({"dataset": "nowhere"}, "No dataset at nowhere"),
+        ({"train_splits": ("holdout",)}, r"No split 'holdout' in .*; it has \['test', 'train', 'val'\]"),
+        ({"schedule.warmup_steps": 99}, "warmup_steps = 99 must be below total_steps = 12"),
+        ({"clip.size": 64}, "crop of 64 pixels does not fit in frames of 32x32"),
+    ],
+)
+def test_what_is_wrong_is_said(change, message, tiny_config, tmp_path):
+    from vidjax import train
+
+    with tiny_config.unlocked():
+        for key, value in change.items():
+            part, _, name = key.rpartition(".")
+            (tiny_config[part] if part else tiny_config)[name] = value
+    with pytest.raises(ValueError, match=message):
+        train.train(tiny_config, tmp_path)
+
+
+def test_a_missing_key_is_explained(tiny_config):
+    del tiny_config.batch_size
+    with pytest.raises(ValueError, match="lacks\n  batch_size: clips in a global batch"):
+        configs.check(tiny_config)
+
+
+def test_a_config_survives_writing(tiny_config, tmp_path):
+    configs.write(tmp_path, tiny_config, ["a", "b"], vidjax="0")
+    config, labels = configs.read(tmp_path)
+    assert labels == ["a", "b"]
+    assert config.to_json() == tiny_config.to_json()
+    configs.write(tmp_path, tiny_config, ["a", "b"], vidjax="1")  # the same again
+    tiny_config.log_every = 77  # may change
+    configs.write(tmp_path, tiny_config, ["a", "b"])
+    tiny_config.seed = 1
+    with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
+        configs.write(tmp_path, tiny_config, ["a", "b"])
+
+
+def test_every_model_can_be_named():
+    assert all(isinstance(name, str) for name in models.MODELS)

@@ -1,0 +1,140 @@
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from flax import linen as nn
+
+from vidjax import losses, step
+
+SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
+
+
+class Tiny(nn.Module):
+    """Mean colour of the clip -> classes, by way of a norm, with a penalty of its own."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, video, *, frame_mask=None, train=False):
+        x = nn.Dense(4, dtype=self.dtype, name="stem")(video.mean((1, 2, 3)))  # (B, 4)
+        x = nn.BatchNorm(use_running_average=not train, momentum=0.9, dtype=self.dtype)(x)
+        x = nn.Dropout(0.2, deterministic=not train)(x)
+        self.sow("losses", "penalty", 0.25 * jnp.ones(()))
+        return nn.Dense(2, dtype=self.dtype, name="head")(x), {"features": x}
+
+
+def make(tx=None, **kept):
+    arguments = {"model": Tiny(), "spec": SPEC, "tx": tx or optax.sgd(0.1), **kept}
+    state = step.init_state(0, batch_of(2), **arguments)
+    return state, jax.jit(partial(step.train_step, loss_fn=losses.softmax_cross_entropy, **arguments))
+
+
+def batch_of(size, seed=0):
+    rng = np.random.default_rng(seed)
+    video = rng.integers(0, 256, (size, 2, 4, 4, 3), dtype=np.uint8)
+    return {"video": video, "target": rng.integers(2, size=size), "weight": np.ones(size, np.float32)}
+
+
+def test_a_step_changes_everything_that_it_should():
+    state, train_step = make()
+    after, measured = train_step(state, batch_of(8))
+    assert after.step == 1
+    assert set(measured) == {"loss", "grad_norm", "top1"}
+    changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, after.params)
+    assert all(jax.tree.leaves(changed["head"]) + jax.tree.leaves(changed["stem"]["kernel"]))
+    assert (after.model_state["batch_stats"]["BatchNorm_0"]["mean"] != 0).any()
+    assert "losses" not in after.model_state
+
+
+def test_training_learns():
+    state, train_step = make(optax.adam(0.05))
+    batch = batch_of(8)
+    values = []
+    for _ in range(60):
+        state, measured = train_step(state, batch)
+        values.append(float(measured["loss"]))
+    assert values[-1] < values[0] - 0.1
+
+
+def test_loss_is_the_weighted_mean_plus_the_penalty():
+    class Fixed(nn.Module):
+        dtype: jnp.dtype = jnp.float32
+
+        @nn.compact
+        def __call__(self, video, *, train=False):
+            self.sow("losses", "penalty", jnp.float32(10))
+            bias = self.param("bias", nn.initializers.zeros, (2,))
+            return bias + jnp.zeros((len(video), 2)), {"features": bias}
+
+    batch = {**batch_of(3), "weight": np.array([1, 1, 0], np.float32)}
+    arguments = {"model": Fixed(), "spec": SPEC, "tx": optax.sgd(0.1)}
+    state = step.init_state(0, batch, **arguments)
+    loss_fn = lambda logits, target: jnp.array([1.0, 2.0, 1e9])  # noqa: E731
+    _, measured = step.train_step(state, batch, loss_fn=loss_fn, **arguments)
+    assert measured["loss"] == 1.5 + 10
+
+
+def test_padding_does_not_change_the_gradient():
+    state, _ = make()
+    padded = {**batch_of(8), "weight": np.array([1] * 6 + [0] * 2, np.float32)}
+    cut = {name: value[:6] for name, value in batch_of(8).items()}
+
+    def gradient(batch):
+        def loss(head):
+            logits = batch["video"].mean((1, 2, 3))[:, :2] / 255 @ head
+            return losses.softmax_cross_entropy(logits, batch["target"])
+
+        return jax.grad(lambda head: step.metrics.weighted_mean(loss(head), batch["weight"]))(jnp.eye(2))
+
+    np.testing.assert_allclose(gradient(padded), gradient(cut), rtol=1e-6)
+
+
+def test_frozen_parameters_stay_and_have_no_optimizer_state():
+    state, train_step = make(optax.adam(0.1), freeze=("stem.*",))
+    assert not any(
+        "stem" in jax.tree_util.keystr(path) for path, _ in jax.tree_util.tree_leaves_with_path(state.opt_state)
+    )
+    after, _ = train_step(state, batch_of(8))
+    np.testing.assert_array_equal(after.params["stem"]["kernel"], state.params["stem"]["kernel"])
+    assert (after.params["head"]["kernel"] != state.params["head"]["kernel"]).any()
+
+
+def test_moving_average_of_the_parameters():
+    state, train_step = make(ema_decay=0.9)
+    after, _ = train_step(state, batch_of(8))
+    expected = 0.9 * state.params["head"]["kernel"] + 0.1 * after.params["head"]["kernel"]
+    np.testing.assert_allclose(after.ema["head"]["kernel"], expected, rtol=1e-6)
+
+
+def test_dropout_depends_on_seed_and_step_alone():
+    state, train_step = make()
+    same = [train_step(state, batch_of(8))[1]["loss"] for _ in range(2)]
+    assert same[0] == same[1]
+    later = train_step(state.replace(step=jnp.int32(5)), batch_of(8))[1]["loss"]
+    assert later != same[0]
+
+
+def test_evaluation_does_not_depend_on_the_rest_of_the_batch():
+    state, _ = make()
+    whole = step.eval_step(state.params, state.model_state, batch_of(8), model=Tiny(), spec=SPEC)
+    alone = {name: value[2:3] for name, value in batch_of(8).items()}
+    single = step.eval_step(state.params, state.model_state, alone, model=Tiny(), spec=SPEC)
+    assert whole.dtype == jnp.float32
+    np.testing.assert_allclose(whole[2:3], single, rtol=1e-5, atol=1e-6)
+
+
+def test_bfloat16_computes_in_half_and_keeps_parameters_in_float32():
+    model = Tiny(dtype=jnp.bfloat16)
+    state = step.init_state(0, batch_of(2), model=model, spec=SPEC, tx=optax.sgd(0.1))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves((state.params, state.model_state)))
+    assert step.eval_step(state.params, state.model_state, batch_of(2), model=model, spec=SPEC).dtype == jnp.float32
+
+
+def test_the_step_passes_what_the_signature_names():
+    batch = {**batch_of(2), "frame_mask": np.ones((2, 2)), "flow": np.ones((2, 2, 4, 4, 2))}
+    assert set(step.model_inputs(Tiny(), batch)) == {"video", "frame_mask"}
+    with pytest.raises(ValueError, match=r"Tiny needs the inputs \['video'\]; the batch has \['target', 'weight'\]"):
+        step.model_inputs(Tiny(), {"target": 0, "weight": 0})

@@ -1,0 +1,161 @@
+import copy
+import json
+import os
+import signal
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from vidjax import evaluate, sharding, train
+from vidjax.data import pipeline
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, request):
+    """The work directory of a run that nothing disturbed, and its result; made by the first test that asks."""
+    return {}
+
+
+def run_once(finished, config, tmp_path_factory):
+    if not finished:
+        workdir = tmp_path_factory.mktemp("finished")
+        finished.update(workdir=workdir, result=train.train(config, workdir))
+    return finished["workdir"], finished["result"]
+
+
+def lines_of(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def numbers_of(workdir):
+    """What must not depend on interruptions: all figures but times."""
+    return [
+        {k: v for k, v in line.items() if k not in ("clips_per_second", "waiting_for_data")}
+        for line in lines_of(workdir)
+    ]
+
+
+def assert_same_run(workdir, other):
+    assert numbers_of(workdir) == numbers_of(other)
+    (*_, params, stats, step), (*_, other_params, other_stats, other_step) = map(evaluate.load_run, (workdir, other))
+    assert step == other_step
+    jax.tree.map(np.testing.assert_array_equal, (params, stats), (other_params, other_stats))
+
+
+def test_a_run_writes_what_it_promises(finished, tiny_config, tmp_path_factory):
+    workdir, result = run_once(finished, tiny_config, tmp_path_factory)
+    assert result == json.loads((workdir / "result.json").read_text())
+    assert set(result) >= {"top1", "top5", "num_videos", "num_params", "steps", "seconds", "clips_per_second"}
+    assert (result["num_videos"], result["steps"]) == (16, 12)
+    assert result["top1_within_pairs"] is not None and result["top1_reversed"] is not None
+    for name in ("config.json", "curves.png", "confusion.png"):
+        assert (workdir / name).stat().st_size > 0
+    lines = lines_of(workdir)
+    assert [line["step"] for line in lines] == list(range(1, 13))
+    assert [line["step"] for line in lines if "val_top1" in line] == [6, 12]
+    assert lines[0]["learning_rate"] == 0
+    assert lines[2]["learning_rate"] == pytest.approx(1e-3)
+
+
+def test_a_finished_run_started_again_only_evaluates(finished, tiny_config, tmp_path_factory):
+    workdir, result = run_once(finished, tiny_config, tmp_path_factory)
+    before = (workdir / "metrics.jsonl").read_text()
+    again = train.train(tiny_config, workdir)
+    assert again["confusion"] == result["confusion"]
+    assert (workdir / "metrics.jsonl").read_text() == before
+
+
+def test_a_run_that_crashed_goes_on_with_the_same_numbers(
+    finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch
+):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    whole = pipeline.train_batches
+
+    def crashing(*args, **kwargs):
+        for i, batch in enumerate(whole(*args, **kwargs)):
+            if i == 9:
+                raise RuntimeError("power cut")
+            yield batch
+
+    monkeypatch.setattr(pipeline, "train_batches", crashing)
+    with pytest.raises(RuntimeError, match="power cut"):
+        train.train(tiny_config, tmp_path)
+    monkeypatch.undo()
+    assert lines_of(tmp_path)[-1]["step"] < 12
+    (tmp_path / "metrics.jsonl").open("a").write('{"step": 11, "lo')  # a line that the power cut interrupted
+    train.train(tiny_config, tmp_path)
+    assert_same_run(tmp_path, workdir)
+
+
+def test_ctrl_c_saves_and_stops_and_the_run_goes_on(
+    finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch, capsys
+):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    write = train.progress.MetricsLog.write
+
+    def interrupted(log, line):
+        write(log, line)
+        if line["step"] == 6:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(train.progress.MetricsLog, "write", interrupted)
+    assert train.train(tiny_config, tmp_path) is None
+    assert "saved step 7 of 12" in capsys.readouterr().out
+    monkeypatch.undo()
+    train.train(tiny_config, tmp_path)
+    assert_same_run(tmp_path, workdir)
+
+
+def test_a_loss_that_is_not_finite_stops_and_says_where(tiny_config, tmp_path):
+    tiny_config.optimizer = {"name": "sgd"}
+    tiny_config.schedule = {"name": "constant", "learning_rate": 1e30}
+    tiny_config.checkpoint_every = 1
+    with pytest.raises(
+        FloatingPointError, match=r"Step (\d+): .* learning rate 1e\+30.* last good checkpoint is (of step|none)"
+    ):
+        train.train(tiny_config, tmp_path)
+    for line in lines_of(tmp_path):
+        assert np.isfinite(line["loss"])
+
+
+def test_another_config_needs_another_directory(finished, tiny_config, tmp_path_factory):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    tiny_config.batch_size = 4
+    with pytest.raises(ValueError, match=r"holds a run of another config:\n  batch_size: 8 there, 4 now"):
+        train.train(tiny_config, workdir)
+
+
+def test_a_flip_on_a_dataset_that_forbids_it(tiny_config, tmp_path):
+    tiny_config.augment.flip = True
+    with pytest.raises(ValueError, match="forbids horizontal flips"):
+        train.train(tiny_config, tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_refused(finished, tiny_config, tmp_path_factory, tmp_path):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    tiny_config.model.backbone_arguments.width = 1 / 8
+    (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
+    with pytest.raises(ValueError, match="params is of another model:\n"):
+        train.train(tiny_config, tmp_path)
+
+
+def test_freezing_averaging_and_class_weights_work_together(tiny_config, tmp_path):
+    tiny_config.num_epochs = 0.75
+    tiny_config.freeze = ("backbone/.*",)
+    tiny_config.ema_decay = 0.5
+    tiny_config.loss = {"name": "softmax", "label_smoothing": 0.1, "class_weights": (1.0,) * 7 + (2.0,)}
+    result = train.train(tiny_config, tmp_path)
+    assert result["steps"] == 3
+    assert evaluate.load_run(tmp_path)[-1] == 3
+
+
+def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):
+    bad = copy.deepcopy(tiny_config)
+    bad.model.name = "i4d"
+    flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": bad, "workdir": str(tmp_path)})})
+    monkeypatch.setattr(train, "flags", flags)
+    with pytest.raises(SystemExit, match="Unknown model 'i4d'; choose one of frame_pool, i3d"):
+        train.main(["train"])
+    assert sharding.make_mesh().size == 1 and sys.argv

@@ -1,0 +1,116 @@
+"""What the training loop reports and heeds: metrics.jsonl, speed, numbers that are not finite, and interrupts."""
+
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+from tqdm import tqdm
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from."""
+
+    def __init__(self, path: Path, start_step: int):
+        self.path = path
+        if jax.process_index() == 0:
+            kept = [line for line in self.lines() if line["step"] <= start_step]
+            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+
+    def write(self, line: dict):
+        """Appends a line, on the first process only."""
+        if jax.process_index() == 0:
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def lines(self) -> list[dict]:
+        """All whole lines; one that a kill cut short has no newline."""
+        if not self.path.exists():
+            return []
+        return [json.loads(line) for line in self.path.read_text().split("\n")[:-1]]
+
+
+class Speed:
+    """Clips a second and the share of time spent waiting for data, since the end of the first step, which compiles."""
+
+    def __init__(self, batch_size: int):
+        self.batch_size, self.steps, self.waited, self.started = batch_size, -1, 0.0, 0.0
+
+    def next_batch(self, batches):
+        """The next batch; the time that it takes to come counts as waiting."""
+        asked = time.perf_counter()
+        batch = next(batches)
+        self.waited += time.perf_counter() - asked
+        return batch
+
+    def step_done(self, measured):
+        """Counts a step. Of the first one the result is waited for."""
+        self.steps += 1
+        if self.steps == 0:
+            jax.block_until_ready(measured)
+            self.started, self.waited = time.perf_counter(), 0.0
+
+    def pause(self, seconds: float):
+        """Takes out time that was not training."""
+        self.started += seconds
+
+    def figures(self) -> dict[str, float]:
+        """`clips_per_second` and `waiting_for_data` (a share of the time); nothing before the second step."""
+        if self.steps < 1:
+            return {}
+        elapsed = time.perf_counter() - self.started
+        return {
+            "clips_per_second": self.steps * self.batch_size / elapsed,
+            "waiting_for_data": self.waited / elapsed,
+        }
+
+
+def progress_bar(total: int, initial: int, description: str) -> tqdm:
+    """A bar over steps on the first process; where it goes to a file and not to a terminal, with few lines."""
+    mininterval = 0.5 if sys.stderr.isatty() else 30
+    disable = jax.process_index() > 0
+    return tqdm(total=total, initial=initial, desc=description, unit="step", mininterval=mininterval, disable=disable)
+
+
+def show(bar: tqdm, line: dict):
+    """Puts the figures of a line of metrics.jsonl beside the bar."""
+    forms = {
+        "loss": "loss {:.3f}",
+        "top1": "top1 {:.2f}",
+        "clips_per_second": "{:.0f} clips/s",
+        "waiting_for_data": "{:.0%} waiting for data",
+    }
+    shown = [form.format(line[name]) for name, form in forms.items() if name in line]
+    bar.set_postfix_str(", ".join(shown), refresh=False)
+
+
+def check_finite(step: int, measured: dict, learning_rate: float, last_saved: int):
+    """Raises a FloatingPointError where loss or gradient is not finite; it says where the run can go on from."""
+    loss, grad_norm = float(measured["loss"]), float(measured["grad_norm"])
+    if not np.isfinite(loss + grad_norm):
+        saved = f"of step {last_saved}" if last_saved else "none: no step was saved yet"
+        raise FloatingPointError(
+            f"Step {step}: the loss is {loss}, the gradient's norm {grad_norm}, at learning rate {learning_rate:.3g}. "
+            f"The last good checkpoint is {saved}. Try a lower schedule.learning_rate, more schedule.warmup_steps, or "
+            "optimizer.clip_norm."
+        )
+
+
+class Interrupt:
+    """Notes the first SIGINT or SIGTERM, so that the loop can save and stop; a second one acts as usual."""
+
+    def __init__(self):
+        self.asked = False
+        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def _note(self, number, frame):
+        self.asked = True
+        self.restore()
+
+    def restore(self):
+        """Gives the signals back to who had them before."""
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,22 @@
+import json
+import sys
+
+from vidjax import bench
+
+
+def test_the_pipeline_section_measures_and_writes(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench, "VIDEO_FRAMES", 17)
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        [*"bench pipeline --rounds 1 --clips 16 --memory_clips 160 --out".split(), str(tmp_path / "b.json")],
+    )
+    bench.main()
+    result = json.loads((tmp_path / "b.json").read_text())
+    assert result["pipeline"]["vidjax"]["median"] > 0
+    assert len(result["memory"]["resident_mb"]) == 20
+    assert "clips/s" in capsys.readouterr().out
+
+
+def test_summary():
+    assert bench.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}

@@ -1,0 +1,55 @@
+import json
+import os
+import signal
+import time
+
+import pytest
+
+from vidjax import progress
+
+
+def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"step": i}) + "\n" for i in range(1, 6)) + '{"step": 6, "lo')
+    log = progress.MetricsLog(path, start_step=3)
+    assert [line["step"] for line in log.lines()] == [1, 2, 3]
+    log.write({"step": 4})
+    assert [line["step"] for line in log.lines()] == [1, 2, 3, 4]
+
+
+def test_speed_leaves_out_the_first_step_and_pauses():
+    speed = progress.Speed(batch_size=8)
+    for i in range(3):
+        speed.next_batch(iter([None]))
+        time.sleep(0.2 if i == 0 else 0.02)
+        speed.step_done({})
+        assert bool(speed.figures()) == (i > 0)
+    time.sleep(0.2)
+    speed.pause(0.2)
+    assert speed.figures()["clips_per_second"] > 16 / 0.2
+    assert speed.figures()["waiting_for_data"] < 0.5
+
+
+def test_numbers_that_are_not_finite():
+    progress.check_finite(1, {"loss": 1.0, "grad_norm": 1.0}, 0.1, 0)
+    for measured in ({"loss": float("nan"), "grad_norm": 1.0}, {"loss": 1.0, "grad_norm": float("inf")}):
+        with pytest.raises(FloatingPointError, match=r"Step 7: .* learning rate 0.1. .* checkpoint is of step 5"):
+            progress.check_finite(7, measured, 0.1, 5)
+        with pytest.raises(FloatingPointError, match="none: no step was saved yet"):
+            progress.check_finite(7, measured, 0.1, 0)
+
+
+def test_the_first_interrupt_is_noted_the_second_acts():
+    interrupt = progress.Interrupt()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert interrupt.asked
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+
+
+def test_the_bar_shows_what_there_is(capsys):
+    bar = progress.progress_bar(10, 2, "i3d")
+    progress.show(bar, {"loss": 0.5, "clips_per_second": 12.3, "waiting_for_data": 0.25})
+    bar.close()
+    assert bar.postfix == "loss 0.500, 12 clips/s, 25% waiting for data"

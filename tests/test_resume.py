@@ -1,0 +1,104 @@
+"""The whole command, killed again and again: the run must end as if nothing had happened."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from vidjax import evaluate
+
+ROOT = Path(__file__).parent.parent
+COMMAND = [
+    *(sys.executable, "-m", "vidjax.train", "--config", "configs/quickstart.py"),
+    *("--config.batch_size=8", "--config.num_epochs=12.0", "--config.clip.num_frames=8", "--config.clip.size=32"),
+    *(
+        "--config.clip.resize=0",
+        "--config.clip.frame_stride=1",
+        "--config.checkpoint_every=7",
+        "--config.eval_every=20",
+    ),
+    *("--config.log_every=1", "--config.eval.batch_size=8"),
+]  # 48 steps of I3D
+
+
+def start(workdir, dataset):
+    workdir.mkdir(exist_ok=True)
+    log = open(workdir / "log.txt", "a")
+    command = [*COMMAND, f"--config.dataset={dataset}", "--workdir", str(workdir)]
+    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+
+
+def lines_of(workdir):
+    try:
+        return (workdir / "metrics.jsonl").read_text().splitlines()
+    except FileNotFoundError:
+        return []
+
+
+def wait_for_lines(process, workdir, count):
+    while len(lines_of(workdir)) < count:
+        assert process.poll() is None, (workdir / "log.txt").read_text()
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory, tiny_motion):
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    assert start(workdir, tiny_motion).wait() == 0
+    return workdir
+
+
+def assert_same_run(workdir, other):
+    timing = ("clips_per_second", "waiting_for_data")
+    runs = [
+        [{k: v for k, v in json.loads(line).items() if k not in timing} for line in lines_of(w)]
+        for w in (workdir, other)
+    ]
+    assert [line["step"] for line in runs[0]] == list(range(1, 49))
+    assert runs[0] == runs[1]
+    loaded = [evaluate.load_run(w)[4:] for w in (workdir, other)]
+    jax.tree.map(np.testing.assert_array_equal, *loaded)
+
+
+@pytest.mark.slow
+def test_five_kills_change_nothing(undisturbed, tiny_motion, tmp_path):
+    # in the first steps, before and after a checkpoint, while one is being written, near the end
+    for lines in (3, 13, 21, 29, 46):
+        process = start(tmp_path, tiny_motion)
+        wait_for_lines(process, tmp_path, lines)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert start(tmp_path, tiny_motion).wait() == 0
+    assert_same_run(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_sigterm_save_and_exit_with_their_own_status(undisturbed, tiny_motion, tmp_path):
+    for number, lines in ((signal.SIGINT, 5), (signal.SIGTERM, 30)):
+        process = start(tmp_path, tiny_motion)
+        wait_for_lines(process, tmp_path, lines)
+        process.send_signal(number)
+        assert process.wait() == 130
+        assert "The same command goes on from there" in (tmp_path / "log.txt").read_text()
+    assert start(tmp_path, tiny_motion).wait() == 0
+    assert_same_run(tmp_path, undisturbed)
+
+
+@pytest.mark.slow
+def test_a_run_goes_on_on_another_number_of_devices(undisturbed, tiny_motion, tmp_path):
+    process = start(tmp_path, tiny_motion)
+    wait_for_lines(process, tmp_path, 10)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    command = [*COMMAND, f"--config.dataset={tiny_motion}", "--workdir", str(tmp_path), "--config.mesh.fsdp=4"]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
+    losses = [[json.loads(line)["loss"] for line in lines_of(w)] for w in (tmp_path, undisturbed)]
+    np.testing.assert_allclose(losses[0][:8], losses[1][:8], rtol=1e-6)  # 7 steps before, the first after

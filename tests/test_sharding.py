@@ -1,0 +1,64 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from vidjax import sharding
+
+
+def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20):
+    """The losses of a training run on simulated devices, in a process of its own."""
+    environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    arguments = [sys.executable, "-m", "tests.losses_on_a_mesh", model, dtype, str(steps), str(fsdp), "64"]
+    root = Path(__file__).parent.parent
+    out = subprocess.run(arguments, env=environment, cwd=root, check=True, capture_output=True, text=True).stdout
+    result = json.loads(out.splitlines()[-1])
+    assert result["devices"] == devices
+    assert (result["split"] > 0) == (fsdp > 1)
+    return np.array(result["losses"])
+
+
+MODELS = ["frame_pool", pytest.param("i3d", marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_eight_devices_compute_what_one_does(model):
+    one = losses_on(1, model=model)
+    assert one[-1] < one[0]
+    for fsdp in (1, 4, 8):
+        np.testing.assert_allclose(losses_on(8, fsdp, model=model), one, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_in_float32_the_first_step_agrees(model):
+    one = losses_on(1, model=model, dtype="float32", steps=1)
+    for fsdp in (1, 8):
+        np.testing.assert_allclose(losses_on(8, fsdp, model=model, dtype="float32", steps=1), one, rtol=1e-5)
+
+
+def test_shardings_are_by_shape():
+    mesh = jax.sharding.AbstractMesh((1, 4), ("data", "fsdp"))
+    shapes = {"kernel": (3, 8, 64), "odd": (3, 5, 7000), "bias": (64,), "prime": (1009, 1013)}
+    state = {name: jax.ShapeDtypeStruct(shape, np.float32) for name, shape in shapes.items()}
+    specs = {name: s.spec for name, s in sharding.state_shardings(mesh, state, smallest=1000).items()}
+    assert specs["kernel"] == jax.sharding.PartitionSpec(None, None, "fsdp")
+    assert specs["odd"] == jax.sharding.PartitionSpec(None, None, "fsdp")
+    assert specs["bias"] == jax.sharding.PartitionSpec()  # too small
+    assert specs["prime"] == jax.sharding.PartitionSpec()  # does not divide
+
+
+def test_mesh_errors():
+    with pytest.raises(ValueError, match="mesh.fsdp = 2 must divide the number of devices, 1"):
+        sharding.make_mesh(2)
+
+
+def test_prefetching_keeps_the_order_and_drops_nothing():
+    batches = [{"target": np.full(2, i)} for i in range(5)]
+    for size in (0, 2, 9):
+        got = [int(batch["target"][0]) for batch in sharding.prefetch(iter(batches), sharding.make_mesh(), size)]
+        assert got == [0, 1, 2, 3, 4]

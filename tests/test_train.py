@@ -1,8 +1,11 @@
 import copy
 import json
 import os
+import re
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -149,6 +152,26 @@ def test_freezing_averaging_and_class_weights_work_together(tiny_config, tmp_pat
     result = train.train(tiny_config, tmp_path)
     assert result["steps"] == 3
     assert evaluate.load_run(tmp_path)[-1] == 3
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--config.clip.sise=1", "the config has no key 'sise'; valid keys are.*clip: num_frames, frame_stride, size"),
+        ("--config.batch_size=many", "batch_size"),
+        ("--config.num_epochs=2.5", "No dataset at data/motion|No split|not finished"),  # parsed; no data where it runs
+    ],
+)
+def test_settings_on_the_command_line(argument, message, tmp_path):
+    root = Path(__file__).parent.parent
+    config = ["--config", str(root / "configs/quickstart.py"), "--workdir", str(tmp_path / "w"), argument]
+    environment = {**os.environ, "PYTHONPATH": str(root)}
+    done = subprocess.run(
+        [sys.executable, "-m", "vidjax.train", *config], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert re.search(message, done.stderr, re.DOTALL), done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):

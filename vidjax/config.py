@@ -38,6 +38,11 @@ KEYS = {
 MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # between start and resume
 
 
+def describe_keys() -> str:
+    """All keys of a config, a line each."""
+    return "\n".join(f"  {key}: {meaning}" for key, meaning in KEYS.items())
+
+
 def check(config: ConfigDict):
     """Raises a ValueError that says what is wrong with a config, and lists the valid choices."""
     if unknown := sorted(set(config) - set(KEYS)):

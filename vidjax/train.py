@@ -8,6 +8,7 @@ never interrupted. Ctrl-C (or SIGTERM) saves, then stops.
 
 import functools
 import math
+import re
 import sys
 import time
 from pathlib import Path
@@ -180,6 +181,17 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     return result
 
 
+def parse_flags(arguments):
+    """absl's parser, with an answer in plain words where --config.key=value names no key or has a wrong type."""
+    try:
+        return app.parse_flags_with_usage(arguments)
+    except AttributeError as error:
+        key = re.findall(r"\w+", str(error))[0]  # ml_collections' text is quoted several times over
+        sys.exit(f"vidjax.train: the config has no key {key!r}; valid keys are\n{configs.describe_keys()}")
+    except TypeError as error:
+        sys.exit(f"vidjax.train: {error}")
+
+
 def main(argv):
     absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every file that it opens
     if len(argv) > 1:
@@ -199,4 +211,4 @@ if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="a file of configs/, as in configs/quickstart.py")
     flags.DEFINE_string("workdir", None, "where the run writes; started again, it goes on from there")
     flags.mark_flags_as_required(["config", "workdir"])
-    app.run(main)
+    app.run(main, flags_parser=parse_flags)

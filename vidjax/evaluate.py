@@ -84,7 +84,7 @@ def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, confi
             num_threads=config.num_threads,
         )
         num_batches = -(-len(source) // config.eval.batch_size)
-        bar = tqdm(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0)
+        bar = tqdm(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0 or None)
         return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse)
 
     pairs = None if multi_label else source.info.time_reversal

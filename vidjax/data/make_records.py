@@ -122,8 +122,9 @@ def write_shards(tasks: dict[Path, list[sources.Item]], encoding: Encoding, labe
     num_videos, num_missing = sum(map(len, tasks.values())), sum(map(len, missing.values()))
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", num_videos - num_missing)
+    pause = 0.5 if sys.stderr.isatty() else 30  # a log file wants few lines
     with (
-        tqdm(total=num_videos, initial=done.value, desc="videos to records", unit="video") as bar,
+        tqdm(total=num_videos, initial=done.value, desc="videos to records", unit="video", mininterval=pause) as bar,
         concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, (done,)) as pool,
     ):
         waiting = [pool.submit(_write_shard, path, items, encoding, labels) for path, items in missing.items()]

@@ -119,7 +119,7 @@ def render(
     if tasks:
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:
-            list(tqdm(pool.map(_render_one, tasks, chunksize=16), "render", len(tasks), unit="video"))
+            list(tqdm(pool.map(_render_one, tasks, chunksize=16), "render", len(tasks), unit="video", disable=None))
     return files
 
 

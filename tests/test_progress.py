@@ -42,12 +42,14 @@ def test_numbers_that_are_not_finite():
 
 
 def test_the_first_interrupt_is_noted_the_second_acts():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores SIGINT
     interrupt = progress.Interrupt()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupt.asked
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)
+    signal.signal(signal.SIGINT, before)
 
 
 def test_the_bar_shows_what_there_is(capsys):

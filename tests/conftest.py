@@ -50,6 +50,20 @@ def numbered_records(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def numbered_features(tmp_path_factory) -> Path:
+    """Features of 6 videos: video v has v + 1 steps of the vector (v, step, 1)."""
+    directory = tmp_path_factory.mktemp("features")
+    sequences = [np.array([(v, step, 1) for step in range(v + 1)], np.float32) for v in range(6)]
+    examples = [
+        records.Example(images=[], labels=[v % 2], features={"RGB": sequence}) for v, sequence in enumerate(sequences)
+    ]
+    records.write_shard(records.shard_path(directory, "train", 0, 1), map(records.encode, examples))
+    inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
+    records.write_info(directory, records.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def tiny_motion(tmp_path_factory) -> Path:
     """The motion dataset in small: 8 frames of 32x32, PNG, without the way through mp4; 32 train, 8 val, 16 test."""
     directory = tmp_path_factory.mktemp("tiny_motion")

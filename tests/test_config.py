@@ -57,16 +57,16 @@ def test_a_missing_key_is_explained(tiny_config):
 
 
 def test_a_config_survives_writing(tiny_config, tmp_path):
-    configs.write(tmp_path, tiny_config, ["a", "b"], vidjax="0")
-    config, labels = configs.read(tmp_path)
+    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0}, vidjax="0")
+    config, labels, inputs = configs.read(tmp_path)
     assert labels == ["a", "b"]
     assert config.to_json() == tiny_config.to_json()
-    configs.write(tmp_path, tiny_config, ["a", "b"], vidjax="1")  # the same again
+    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0}, vidjax="1")  # the same again
     tiny_config.log_every = 77  # may change
-    configs.write(tmp_path, tiny_config, ["a", "b"])
+    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})
     tiny_config.seed = 1
     with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
-        configs.write(tmp_path, tiny_config, ["a", "b"])
+        configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})
 
 
 def test_every_model_can_be_named():

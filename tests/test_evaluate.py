@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from vidjax import evaluate, sharding, train
+from vidjax import evaluate, sharding, train, trained
 from vidjax.data import pipeline
 
 
@@ -19,15 +19,15 @@ def run(tiny_config, workdir):
     tiny_config.num_epochs = 0.75
     if not (workdir / "result.json").exists():
         train.train(tiny_config, workdir)
-    return evaluate.load_run(workdir)
+    return trained.from_run(workdir)
 
 
 def logits_with(run, batch_size, reverse=False, **views):
-    config, _, mesh, model, params, model_state, _ = run
-    source = pipeline.open_records(config.dataset, ["test"])
-    eval_fn = evaluate.make_eval_fn(model, config.preprocess, mesh, sharding.shardings_of((params, model_state)))
-    batches = pipeline.eval_batches(source, {**config.clip, **views}, batch_size=batch_size)
-    return evaluate.clip_logits(eval_fn, params, model_state, batches, mesh, reverse=reverse)
+    source = pipeline.open_records(run.config.dataset, ["test"])
+    shardings = sharding.shardings_of((run.params, run.model_state))
+    eval_fn = evaluate.make_eval_fn(run.model, run.preprocess, run.mesh, shardings)
+    batches = pipeline.eval_batches(source, {**run.clip, **views}, batch_size=batch_size)
+    return evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh, reverse=reverse)
 
 
 def test_every_video_counts_once_whatever_the_batch(run):
@@ -78,8 +78,3 @@ def test_the_command_says_what_is_wrong(run, workdir, arguments, message, monkey
     with pytest.raises(SystemExit):
         evaluate.main()
     assert message in capsys.readouterr().err
-
-
-def test_no_work_directory(tmp_path):
-    with pytest.raises(ValueError, match="is no work directory: it has no config.json"):
-        evaluate.load_run(tmp_path)

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from vidjax import evaluate
+from vidjax import trained
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [
@@ -67,8 +67,8 @@ def assert_same_run(workdir, other):
     ]
     assert [line["step"] for line in runs[0]] == list(range(1, 49))
     assert runs[0] == runs[1]
-    loaded = [evaluate.load_run(w)[4:] for w in (workdir, other)]
-    jax.tree.map(np.testing.assert_array_equal, *loaded)
+    runs = [trained.from_run(w) for w in (workdir, other)]
+    jax.tree.map(np.testing.assert_array_equal, *[(run.params, run.model_state, run.step) for run in runs])
 
 
 @pytest.mark.slow

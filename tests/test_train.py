@@ -11,7 +11,7 @@ import jax
 import numpy as np
 import pytest
 
-from vidjax import evaluate, sharding, train
+from vidjax import sharding, train, trained
 from vidjax.data import pipeline
 
 
@@ -42,9 +42,9 @@ def numbers_of(workdir):
 
 def assert_same_run(workdir, other):
     assert numbers_of(workdir) == numbers_of(other)
-    (*_, params, stats, step), (*_, other_params, other_stats, other_step) = map(evaluate.load_run, (workdir, other))
-    assert step == other_step
-    jax.tree.map(np.testing.assert_array_equal, (params, stats), (other_params, other_stats))
+    ours, theirs = map(trained.from_run, (workdir, other))
+    assert ours.step == theirs.step
+    jax.tree.map(np.testing.assert_array_equal, (ours.params, ours.model_state), (theirs.params, theirs.model_state))
 
 
 def test_a_run_writes_what_it_promises(finished, tiny_config, tmp_path_factory):
@@ -151,7 +151,7 @@ def test_freezing_averaging_and_class_weights_work_together(tiny_config, tmp_pat
     tiny_config.loss = {"name": "softmax", "label_smoothing": 0.1, "class_weights": (1.0,) * 7 + (2.0,)}
     result = train.train(tiny_config, tmp_path)
     assert result["steps"] == 3
-    assert evaluate.load_run(tmp_path)[-1] == 3
+    assert trained.from_run(tmp_path).step == 3
 
 
 @pytest.mark.parametrize(

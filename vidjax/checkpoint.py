@@ -112,18 +112,21 @@ class Checkpoints:
 
 
 def _check_same_tree(what: str, expected, saved):
-    """Raises a ValueError that lists the parameters in which two trees differ."""
-    expected, saved = _shapes(expected), _shapes(saved)
-    lines = [f"  {path}: the model has {shape}, the checkpoint {saved.get(path, 'nothing')}"
-             for path, shape in expected.items() if saved.get(path) != shape]  # fmt: skip
-    lines += [
-        f"  {path}: the model has nothing, the checkpoint {saved[path]}" for path in saved if path not in expected
-    ]
-    if lines:
-        more = [f"  ... and {len(lines) - 10} more"] if len(lines) > 10 else []
-        raise ValueError("\n".join([f"{what} is of another model:", *lines[:10], *more]))
+    if lines := differences(shapes(expected), shapes(saved), "the checkpoint"):
+        raise ValueError(f"{what} is of another model:{lines}")
 
 
-def _shapes(tree) -> dict[str, tuple[int, ...]]:
+def shapes(tree) -> dict[str, tuple[int, ...]]:
+    """The shape of each array of a tree, by its path: {"Dense_0/kernel": (3, 8)}."""
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
     return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def differences(expected: dict[str, tuple], found: dict[str, tuple], other: str) -> str:
+    """Where the shapes of a model's arrays differ from those in `other`: up to 10 lines, "" where nowhere."""
+    lines = [
+        f"\n  {path}: the model has {expected.get(path, 'nothing')}, {other} {found.get(path, 'nothing')}"
+        for path in (expected | found)
+        if expected.get(path) != found.get(path)
+    ]
+    return "".join(lines[:10]) + (f"\n  ... and {len(lines) - 10} more" if len(lines) > 10 else "")

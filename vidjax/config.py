@@ -8,7 +8,7 @@ from pathlib import Path
 from ml_collections import ConfigDict
 
 from vidjax import losses, models, optimizer, sharding
-from vidjax.data import pipeline
+from vidjax.data import clips
 
 KEYS = {
     "seed": "of the initial parameters, the order of the clips and their random draws",
@@ -20,6 +20,7 @@ KEYS = {
     "augment": "crop, flip, colour: of training clips only",
     "preprocess": "mean, std: of each channel, in units of 0..255",
     "model": "name, and the arguments of that model",
+    "init_from": "weights of vidjax.weights, or a work directory, whose parameters to start from; empty draws them",
     "freeze": "regular expressions of parameters that are not trained",
     "loss": "name (softmax or sigmoid), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
@@ -58,9 +59,9 @@ def check(config: ConfigDict):
     _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
-    _check_arguments("clip", config.clip, pipeline.eval_clips)
-    _check_arguments("augment", config.augment, pipeline.train_clip)
-    _check_arguments("eval", config.eval, pipeline.eval_clips, extra=["batch_size"])
+    _check_arguments("clip", config.clip, clips.eval_clips)
+    _check_arguments("augment", config.augment, clips.train_clip)
+    _check_arguments("eval", config.eval, clips.eval_clips, extra=["batch_size"])
 
 
 def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=()):
@@ -75,14 +76,17 @@ def model_from(config: ConfigDict, num_classes: int):
     return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
 
 
-def write(workdir: Path, config: ConfigDict, labels: list[str], **versions):
+def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **versions):
     """Writes `config.json`, or checks that the one there says the same.
+
+    Args:
+        labels, inputs: of the records, see `records.DatasetInfo`.
 
     Raises:
         ValueError: where the directory holds a run of another config; lists the keys that differ.
     """
     path = workdir / "config.json"
-    content = {"config": json.loads(config.to_json()), "labels": labels, "versions": versions}
+    content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs, "versions": versions}
     if path.exists():
         before = json.loads(path.read_text())
         differing = [
@@ -90,15 +94,16 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], **versions):
             for key, value in content["config"].items()
             if before["config"].get(key) != value and key not in MAY_CHANGE
         ]
-        if before["labels"] != labels:
-            differing.append(f"\n  labels: {before['labels']} there, {labels} now")
+        for key, value in (("labels", labels), ("inputs", inputs)):
+            if before[key] != value:
+                differing.append(f"\n  {key}: {before[key]} there, {value} now")
         if differing:
             raise ValueError(f"{workdir} holds a run of another config:{''.join(differing)}\nUse another --workdir.")
     path.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def read(workdir: Path) -> tuple[ConfigDict, list[str]]:
-    """Returns the config and the labels of a run.
+def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
+    """Returns the config, the labels and the inputs of a run, as of `write`.
 
     Raises:
         ValueError: where the directory holds none.
@@ -107,4 +112,4 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str]]:
     if not path.exists():
         raise ValueError(f"{workdir} is no work directory: it has no config.json. Train one with vidjax.train.")
     content = json.loads(path.read_text())
-    return ConfigDict(content["config"]), content["labels"]
+    return ConfigDict(content["config"]), content["labels"], content["inputs"]

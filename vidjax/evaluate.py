@@ -13,9 +13,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from vidjax import config as configs
-from vidjax import losses, metrics, plots, sharding, step
-from vidjax.checkpoint import Checkpoints
+from vidjax import losses, metrics, plots, sharding, step, trained
 from vidjax.data import pipeline
 
 
@@ -36,7 +34,7 @@ def clip_logits(
 
     Args:
         eval_fn: from `make_eval_fn`.
-        batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C).
+        batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
         reverse: plays every clip backwards.
 
     Returns:
@@ -44,10 +42,13 @@ def clip_logits(
     """
     all_logits, all_targets = [], []
     for batch in batches:
-        views = np.moveaxis(batch["video"], 1, 0)  # (V, B, T, H, W, C): one view at a time bounds the memory
+        inputs = {name: array for name, array in batch.items() if name not in ("target", "weight")}
         view_logits = []
-        for video in views:
-            device_batch = sharding.put_batch({**batch, "video": video[:, ::-1] if reverse else video}, mesh)
+        for view in range(next(iter(inputs.values())).shape[1]):  # one view at a time bounds the memory
+            of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
+            if reverse:
+                of_view = {name: array[:, ::-1] for name, array in of_view.items()}
+            device_batch = sharding.put_batch({**batch, **of_view}, mesh)
             logits, target, weight = eval_fn(params, model_state, device_batch)
             view_logits.append(logits)
         counted = np.asarray(weight) > 0
@@ -96,28 +97,11 @@ def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, confi
     return result
 
 
-def load_run(workdir: Path, at_step: int | None = None):
-    """Restores a trained model from its work directory.
-
-    Returns:
-        config, labels, mesh, model, params, model_state, step.
-
-    Raises:
-        ValueError: where there is no run, no such checkpoint, or it does not fit the config.
-    """
-    config, labels = configs.read(workdir)
-    mesh = sharding.make_mesh(**config.mesh)
-    model = configs.model_from(config, len(labels))
-    clip = np.zeros((mesh.size, config.clip.num_frames, config.clip.size, config.clip.size, 3), np.uint8)
-    abstract = jax.eval_shape(
-        functools.partial(step.init_variables, model=model, spec=config.preprocess), 0, {"video": clip}
-    )
-    shardings = sharding.state_shardings(mesh, abstract)
-    abstract = sharding.with_shardings(abstract, shardings)
-    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
-    params, model_state, at_step = checkpoints.restore_model(*abstract, at_step)
-    checkpoints.close()
-    return config, labels, mesh, model, params, model_state, at_step
+def check_inputs(inputs: dict, run: trained.Trained):
+    """Raises a ValueError where records hold other features than a run was trained on."""
+    names = ("prefix", "width", "layer", "source", "clip")
+    if [inputs.get(name) for name in names] != [run.inputs.get(name) for name in names]:
+        raise ValueError(f"{run.name} was trained on records of {run.inputs}; these hold {inputs}.")
 
 
 def main():
@@ -134,24 +118,28 @@ def main():
     args = parser.parse_args()
 
     try:
-        config, labels, mesh, model, params, model_state, at_step = load_run(args.workdir, args.step)
+        run = trained.from_run(args.workdir, args.step)
+        config = run.config
         splits = args.splits or list(config.test_splits)
         source = pipeline.open_records(config.dataset, splits)
+        check_inputs(source.info.inputs, run)
     except ValueError as error:
         parser.error(str(error))
     num_views, num_crops = args.num_views or config.eval.num_views, args.num_crops or config.eval.num_crops
-    eval_fn = make_eval_fn(model, config.preprocess, mesh, sharding.shardings_of((params, model_state)))
-    result = evaluate(params, model_state, eval_fn, mesh, source, config, num_views=num_views, num_crops=num_crops)
-    result |= {"checkpoint": at_step, "splits": splits, "num_views": num_views, "num_crops": num_crops}
+    shardings = sharding.shardings_of((run.params, run.model_state))
+    eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, shardings)
+    views = {"num_views": num_views, "num_crops": num_crops}
+    result = evaluate(run.params, run.model_state, eval_fn, run.mesh, source, config, **views)
+    result |= {"checkpoint": run.step, "splits": splits, **views}
     if jax.process_index() == 0:
-        write_result(args.workdir, result, labels)
+        write_result(args.workdir, result, run.labels)
         for name in ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed"):
             if name in result:
                 print(f"{name:18} {100 * result[name]:6.2f} %")
         print(
-            f"{result['num_videos']} videos of {splits}, {num_views} x {num_crops} views, checkpoint of step {at_step}"
+            f"{result['num_videos']} videos of {splits}, {num_views} x {num_crops} views, checkpoint of step {run.step}"
         )
-        for label, value in zip(labels, result["per_class"], strict=True):
+        for label, value in zip(run.labels, result["per_class"], strict=True):
             print(f"  {label:20} {'no video' if value is None else f'{100 * value:6.2f} %'}")
 
 

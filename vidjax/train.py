@@ -15,16 +15,15 @@ from pathlib import Path
 
 import flax
 import jax
-import numpy as np
 from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 import vidjax
 from vidjax import config as configs
-from vidjax import evaluate, losses, optimizer, plots, progress, sharding, step
+from vidjax import evaluate, losses, optimizer, plots, progress, sharding, step, trained
 from vidjax.checkpoint import Checkpoints
-from vidjax.data import pipeline
+from vidjax.data import clips, pipeline
 
 INTERRUPTED = 130  # the exit status of a run that saved and stopped when asked to; shells use it for Ctrl-C
 
@@ -57,12 +56,12 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     tx = optimizer.make_optimizer(schedule=schedule, **config.optimizer)
 
     # ---------------------------------------------------------------------------------------------- state
-    shape = (config.batch_size, config.clip.num_frames, config.clip.size, config.clip.size, 3)
+    blank = clips.blank_batch(source.info.inputs, config.clip, config.batch_size)
     kept = {"freeze": tuple(config.freeze), "ema_decay": config.ema_decay}
     make_state = functools.partial(
         step.init_state,
         config.seed,
-        {"video": np.zeros(shape, np.uint8)},
+        blank,
         model=model,
         spec=config.preprocess,
         tx=tx,
@@ -74,7 +73,8 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
 
     if is_main:
         workdir.mkdir(parents=True, exist_ok=True)
-        configs.write(workdir, config, labels, vidjax=vidjax.__version__, jax=jax.__version__, flax=flax.__version__)
+        versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
+        configs.write(workdir, config, labels, source.info.inputs, **versions)
     checkpoints = Checkpoints(workdir / "checkpoints")
     if checkpoints.steps():
         state, position = checkpoints.restore(sharding.with_shardings(abstract, shardings))
@@ -83,6 +83,9 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         # Drawing the parameters is many small programs that run once: optimising them takes most of the start
         quickly = {"xla_backend_optimization_level": 0}
         state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
+        if config.init_from:
+            of_model = {"model": model, "batch": blank, "spec": config.preprocess}
+            state = trained.start_from(config.init_from, state, labels=labels, **of_model)
         position = {"step": 0, "seconds": 0.0}
     start_step = position["step"]
     log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)

@@ -39,6 +39,7 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.clip = ConfigDict({"sampling": "clip", **DATASETS[dataset][size]})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
+    config.init_from = ""
     config.freeze = ()
     config.loss = ConfigDict({"name": "softmax", "label_smoothing": 0.0, "class_weights": ()})
     config.ema_decay = 0.0

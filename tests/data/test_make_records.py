@@ -30,7 +30,7 @@ def test_a_folder_becomes_records(folder, tmp_path, capsys):
     assert make(folder, "--out", tmp_path / "out", "--fps", 5, "--short_side", 16, "--format", "png") is None
     assert "2 classes; 0 skipped" in capsys.readouterr().out
     info = records.read_info(tmp_path / "out")
-    assert info == records.DatasetInfo(["a", "b"], "unchanged", None)
+    assert info == records.DatasetInfo(["a", "b"], "unchanged", inputs={"fps": 5.0, "short_side": 16})
     details = json.loads((tmp_path / "out/dataset.json").read_text())
     assert details["splits"] == {"test": 2, "train": 6, "val": 2}
     assert details["arguments"]["fps"] == 5
@@ -122,7 +122,9 @@ def test_what_a_flip_does(folder, tmp_path):
 def test_motion(tmp_path):
     make("motion", "--out", tmp_path / "out", "--motion_videos", 8, 8, 8, "--short_side", 0)
     info = records.read_info(tmp_path / "out")
-    assert info == records.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
+    assert info == records.DatasetInfo(
+        list(motion.CLASSES), "forbidden", list(motion.REVERSED), inputs={"fps": 0.0, "short_side": 0}
+    )
     example = pipeline.open_records(tmp_path / "out", ["test"])[0]
     assert (len(example.images), example.fps, example.height) == (24, 12, 64)
 

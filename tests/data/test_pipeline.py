@@ -130,29 +130,6 @@ def test_views_are_crops_times_clips(source):
     assert video[0, :, 0, 0, 0, 2].tolist() == [0, 0, 4, 4, 8, 8]  # left, centre, right
 
 
-def test_multi_label_targets(source):
-    example = records.Example(images=source[0].images, labels=[0, 1])
-    clip = pipeline.eval_clips(example, source.info, **CLIP, multi_label=True)
-    assert clip["target"].tolist() == [1, 1]
-    with pytest.raises(ValueError, match="multi_label"):
-        pipeline.eval_clips(example, source.info, **CLIP)
-
-
-def test_only_the_frames_of_the_clip_are_decoded(source):
-    images = [b"never decoded"] * 9
-    images[1:8:2] = list(source[0].images)[1:8:2]  # the centre clip of 9 frames
-    clip = pipeline.eval_clips(records.Example(images=images, labels=[0]), source.info, **CLIP)
-    assert clip["video"][0, :, 0, 0, 1].tolist() == [1, 3, 5, 7]
-
-
-def test_bad_frames_are_named(source):
-    broken = records.Example(images=[b"no picture"] * 9, labels=[0], media_id="a.mp4")
-    with pytest.raises(ValueError, match="of 'a.mp4' is not a JPEG or PNG"):
-        pipeline.eval_clips(broken, source.info, **CLIP)
-    with pytest.raises(ValueError, match="'a.mp4' holds no frames"):
-        pipeline.eval_clips(records.Example(images=[], labels=[0], media_id="a.mp4"), source.info, **CLIP)
-
-
 def test_a_damaged_record_stops_training_and_is_named(source, tmp_path):
     shard, offset = source.places[2]
     copy = Path(tmp_path) / shard.name
@@ -162,3 +139,38 @@ def test_a_damaged_record_stops_training_and_is_named(source, tmp_path):
     damaged = pipeline.Records(source.info, [(copy, offset) for _, offset in source.places])
     with pytest.raises(ValueError, match=f"{copy.name}: the record at byte {offset} is damaged"):
         train(damaged, num_steps=3)
+
+
+# ------------------------------------------------------------------------------------------------------------ features
+
+
+@pytest.fixture(scope="module")
+def features(numbered_features):
+    return pipeline.open_records(numbered_features, ["train"])
+
+
+def test_a_batch_of_features(features):
+    clip = {"num_frames": 4, "crop": "random", "size": 8, "flip": False}  # settings of videos are passed over
+    batches = train(features, clip)
+    batch = batches[0]
+    assert {name: (array.shape, str(array.dtype)) for name, array in batch.items()} == {
+        "features": ((4, 4, 3), "float32"),
+        "frame_mask": ((4, 4), "float32"),
+        "target": ((4,), "int32"),
+        "weight": ((4,), "float32"),
+    }
+    assert_equal(batches[5:], train(features, clip, start_step=5))
+    video = batch["features"][:, 0, 0].astype(int)
+    np.testing.assert_array_equal(batch["frame_mask"].sum(axis=1), np.minimum(video + 1, 4))  # video v has v + 1 steps
+
+
+def test_features_are_evaluated_once_each(features):
+    batches = list(pipeline.eval_batches(features, {"num_frames": 2, "num_views": 3}, batch_size=4))
+    assert batches[0]["features"].shape == (4, 3, 2, 3)
+    assert batches[0]["frame_mask"].shape == (4, 3, 2)
+    assert np.concatenate([batch["weight"] for batch in batches]).tolist() == [1] * 6 + [0] * 2
+
+
+def test_features_have_no_picture_to_change(features):
+    with pytest.raises(ValueError, match="Features cannot be flipped or recoloured"):
+        train(features, {"num_frames": 4, "flip": True})

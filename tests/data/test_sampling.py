@@ -45,3 +45,14 @@ def test_indices_are_always_of_the_video(length):
     for indices in drawn:
         assert indices.min() >= 0
         assert indices.max() < length
+
+
+def test_the_kinds_of_sampling():
+    rng = np.random.default_rng(0)
+    assert np.diff(sampling.train_indices(rng, 100, num_frames=5, frame_stride=3)).tolist() == [3] * 4
+    assert (sampling.train_indices(rng, 100, num_frames=5, sampling="segments") // 20).tolist() == [0, 1, 2, 3, 4]
+    assert sampling.eval_indices(100, num_frames=2, num_views=2).tolist() == [[0, 1], [98, 99]]
+    assert sampling.eval_indices(100, num_frames=2, num_views=2, sampling="segments").tolist() == [[25, 75]]
+    for sample in (sampling.eval_indices, lambda *a, **k: sampling.train_indices(rng, *a, **k)):
+        with pytest.raises(ValueError, match="Unknown sampling 'dense'; choose clip or segments"):
+            sample(10, num_frames=2, sampling="dense")

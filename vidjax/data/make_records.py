@@ -184,7 +184,7 @@ def make_records(args: argparse.Namespace) -> str | None:
     digest = hashlib.sha256(described.encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     _check_same_build(out, digest)
-    info = records.DatasetInfo(labels, flip, reversal)
+    info = records.DatasetInfo(labels, flip, reversal, inputs={"fps": args.fps, "short_side": args.short_side})
     records.write_info(out, info, complete=False, arguments=arguments, digest=digest)
     write_shards(tasks, encoding, labels, args.workers)
 

@@ -13,14 +13,16 @@ import json
 import os
 import re
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import google_crc32c
+import numpy as np
 from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
 HEADER_BYTES = 12  # length and its checksum
 FOOTER_BYTES = 4  # checksum of the data
+FEATURES = "/feature/floats"  # of MediaSequence, after a prefix
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Example:
         height, width: of the frames, pixels.
         start, end: the part of the original video, seconds.
         frame_labels: one class index a frame, or empty.
+        features: by prefix ("RGB", "FLOW"): float32 (L, D), one vector a step in time.
     """
 
     images: Sequence[bytes]
@@ -48,6 +51,7 @@ class Example:
     start: float = 0.0
     end: float = 0.0
     frame_labels: Sequence[int] = ()
+    features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
 
 def encode(example: Example) -> bytes:
@@ -73,6 +77,10 @@ def encode(example: Example) -> bytes:
         frame_labels = proto.feature_lists.feature_list["image/label/index"].feature
         for label in example.frame_labels:
             frame_labels.add().int64_list.value.append(label)
+    for prefix, vectors in example.features.items():
+        steps = proto.feature_lists.feature_list[prefix + FEATURES].feature
+        for vector in vectors:
+            steps.add().float_list.value.extend(vector.tolist())
     return proto.SerializeToString(deterministic=True)
 
 
@@ -122,6 +130,11 @@ def decode(data: bytes) -> Example:
         start=first("clip/start/timestamp", "int64_list", 0) / 1e6,
         end=first("clip/end/timestamp", "int64_list", 0) / 1e6,
         frame_labels=[step.int64_list.value[0] for step in steps("image/label/index")],
+        features={
+            key.removesuffix(FEATURES): np.array([step.float_list.value for step in steps(key)], np.float32)
+            for key in lists
+            if key.endswith(FEATURES)
+        },
     )
 
 
@@ -259,17 +272,21 @@ class DatasetInfo:
         labels: class names in the order of their indices.
         horizontal_flip: what mirroring does to a label: "unchanged", "forbidden", or a permutation of the classes.
         time_reversal: the permutation of the classes that reversing time makes, or None where there is none.
+        inputs: what the records hold. Of videos `fps` (0 where they keep their own) and `short_side` (pixels; 0 where
+            they keep their size). Of features `prefix`, `width`, `layer`, `source` (the network) and `clip` (of which
+            frames they are), see `vidjax.features`. Empty where nobody said.
     """
 
     labels: list[str]
     horizontal_flip: str | list[int]
     time_reversal: list[int] | None = None
+    inputs: dict = dataclasses.field(default_factory=dict)
 
 
 def write_info(directory: Path, info: DatasetInfo, **details):
     """Writes `labels.txt` and `dataset.json`, with `details`: whether it is complete, counts, the build's arguments."""
     (Path(directory) / "labels.txt").write_text("".join(f"{label}\n" for label in info.labels))
-    content = {"horizontal_flip": info.horizontal_flip, "time_reversal": info.time_reversal, **details}
+    content = {name: value for name, value in dataclasses.asdict(info).items() if name != "labels"} | details
     (Path(directory) / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
 
 
@@ -291,4 +308,9 @@ def read_info(directory: Path) -> DatasetInfo:
     content = json.loads(path.read_text()) if path.exists() else {}
     if not content.get("complete", True):
         raise ValueError(f"{directory} is not finished: run the same make_records command again.")
-    return DatasetInfo(labels, content.get("horizontal_flip", "forbidden"), content.get("time_reversal"))
+    return DatasetInfo(
+        labels,
+        horizontal_flip=content.get("horizontal_flip", "forbidden"),
+        time_reversal=content.get("time_reversal"),
+        inputs=content.get("inputs", {}),
+    )

@@ -45,3 +45,36 @@ def segments(length: int, num_segments: int, rng: np.random.Generator | None = N
     """
     within = np.full(num_segments, 0.5) if rng is None else rng.random(num_segments)
     return np.floor((np.arange(num_segments) + within) * length / num_segments).astype(int)
+
+
+def train_indices(
+    rng: np.random.Generator, length: int, *, num_frames: int, frame_stride: int = 1, sampling: str = "clip"
+) -> np.ndarray:
+    """The frames of one random clip, (num_frames,): "clip" (consecutive frames) or "segments" (one a segment).
+
+    Raises:
+        ValueError: for another kind of sampling.
+    """
+    _check(sampling)
+    if sampling == "segments":
+        return segments(length, num_frames, rng)
+    return random_clip(rng, length, num_frames, frame_stride)
+
+
+def eval_indices(
+    length: int, *, num_frames: int, frame_stride: int = 1, sampling: str = "clip", num_views: int = 1
+) -> np.ndarray:
+    """The frames of the views that an evaluation averages, (V, num_frames); V is 1 for "segments".
+
+    Raises:
+        ValueError: for another kind of sampling.
+    """
+    _check(sampling)
+    if sampling == "segments":
+        return segments(length, num_frames)[None]
+    return spaced_clips(length, num_frames, frame_stride, num_views)
+
+
+def _check(sampling: str):
+    if sampling not in ("clip", "segments"):
+        raise ValueError(f"Unknown sampling {sampling!r}; choose clip or segments.")

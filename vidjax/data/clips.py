@@ -1,0 +1,247 @@
+"""One record -> the clips of a batch: which frames, decoded, cropped, augmented; or a stretch of its features."""
+
+from collections.abc import Callable, Sequence
+
+import cv2
+import numpy as np
+
+from vidjax.data import augment, records
+from vidjax.data.sampling import eval_indices, train_indices
+
+DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
+
+Clip = dict[str, np.ndarray]
+
+
+def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
+    """The model inputs of a batch, all zeros: what a model is built from.
+
+    Args:
+        inputs: of `records.DatasetInfo`: whether the records hold videos or features.
+        clip: `num_frames`, and of videos `size`.
+
+    Returns:
+        `video` uint8 (B, T, size, size, 3), or `features` float32 (B, T, D) and `frame_mask` float32 (B, T).
+    """
+    if "prefix" in inputs:
+        shape = (batch_size, clip["num_frames"])
+        return {"features": np.zeros((*shape, inputs["width"]), np.float32), "frame_mask": np.ones(shape, np.float32)}
+    return {"video": np.zeros((batch_size, clip["num_frames"], clip["size"], clip["size"], 3), np.uint8)}
+
+
+def train_clip(
+    example: records.Example,
+    rng: np.random.Generator,
+    info: records.DatasetInfo,
+    *,
+    num_frames: int,
+    frame_stride: int = 1,
+    size: int,
+    resize: int | tuple[int, int] = 0,
+    sampling: str = "clip",
+    crop: str = "random",
+    flip: bool = False,
+    colour: float = 0.0,
+    multi_label: bool = False,
+    out: np.ndarray | None = None,
+) -> Clip:
+    """Cuts one random clip out of a video.
+
+    Args:
+        num_frames, frame_stride: of the clip, in frames of the record.
+        size: of the square that comes out, pixels.
+        resize: before cropping: short side, or (height, width); 0 leaves the frames as they are.
+        sampling: "clip" (consecutive frames) or "segments" (one frame a segment, TSN).
+        crop: "random" (size x size), "resized" (random area and aspect) or "centre".
+        flip: mirrors every other clip, and its label as the dataset says.
+        colour: strength of the colour jitter; 0 is none.
+        multi_label: the target is multi-hot (K,) instead of one index.
+        out: where to write the video; a new array by default.
+
+    Returns:
+        video uint8 (T, size, size, 3), target, weight 1.
+    """
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
+    indices = train_indices(rng, number_of_frames(example), **frames)
+
+    def draw_box(height: int, width: int) -> list[augment.Box]:
+        if crop == "resized":
+            return [augment.random_resized_box(rng, height, width)]
+        if crop == "centre":
+            return [augment.centre_box(height, width, size)]
+        return [augment.random_box(rng, height, width, size)]
+
+    video = np.empty((num_frames, size, size, 3), np.uint8) if out is None else out
+    cut(example, indices[None], draw_box, resize, video[None, None])
+    labels = example.labels
+    if flip and rng.random() < 0.5:
+        video[:] = video[:, :, ::-1].copy()
+        if info.horizontal_flip != "unchanged":
+            labels = [info.horizontal_flip[label] for label in labels]
+    if colour:
+        video[:] = augment.jitter_colour(rng, video, colour)
+    return {"video": video, "target": make_target(labels, len(info.labels), multi_label), "weight": np.float32(1)}
+
+
+def eval_clips(
+    example: records.Example,
+    info: records.DatasetInfo,
+    *,
+    num_frames: int,
+    frame_stride: int = 1,
+    size: int,
+    resize: int | tuple[int, int] = 0,
+    sampling: str = "clip",
+    num_views: int = 1,
+    num_crops: int = 1,
+    multi_label: bool = False,
+    out: np.ndarray | None = None,
+) -> Clip:
+    """Cuts the views of a video that an evaluation averages: `num_views` places in time times `num_crops` in space.
+
+    Args: as of `train_clip`; num_crops is 1 (centre) or 3 (along the long side).
+
+    Returns:
+        video uint8 (num_views * num_crops, T, size, size, 3), target, weight 1.
+    """
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
+    clips = eval_indices(number_of_frames(example), num_views=num_views, **frames)
+
+    def boxes(height: int, width: int) -> list[augment.Box]:
+        centre = [augment.centre_box(height, width, size)]
+        return centre if num_crops == 1 else augment.three_boxes(height, width, size)
+
+    video = np.empty((num_crops * len(clips), num_frames, size, size, 3), np.uint8) if out is None else out
+    cut(example, clips, boxes, resize, video.reshape(num_crops, *clips.shape, size, size, 3))
+    return {
+        "video": video,
+        "target": make_target(example.labels, len(info.labels), multi_label),
+        "weight": np.float32(1),
+    }
+
+
+def train_features(
+    example: records.Example,
+    rng: np.random.Generator,
+    info: records.DatasetInfo,
+    *,
+    num_frames: int,
+    frame_stride: int = 1,
+    sampling: str = "clip",
+    multi_label: bool = False,
+    out: np.ndarray | None = None,
+) -> Clip:
+    """Cuts one random stretch out of a sequence of features. Arguments as of `train_clip`.
+
+    Returns:
+        features float32 (T, D), frame_mask float32 (T,), target, weight 1. A shorter sequence is filled up with zeros,
+        for which the mask is 0.
+    """
+    sequence = feature_sequence(example, info)
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
+    indices = train_indices(rng, len(sequence), **frames)
+    stride = 0 if sampling == "segments" else frame_stride
+    target = make_target(example.labels, len(info.labels), multi_label)
+    return {**cut_features(sequence, indices, stride, out), "target": target, "weight": np.float32(1)}
+
+
+def eval_features(
+    example: records.Example,
+    info: records.DatasetInfo,
+    *,
+    num_frames: int,
+    frame_stride: int = 1,
+    sampling: str = "clip",
+    num_views: int = 1,
+    num_crops: int = 1,
+    multi_label: bool = False,
+    out: np.ndarray | None = None,
+) -> Clip:
+    """Cuts the views of a sequence of features, as `eval_clips` does of a video: features (V, T, D), frame_mask (V, T).
+
+    Raises:
+        ValueError: for more than one crop, which features do not have.
+    """
+    if num_crops != 1:
+        raise ValueError("Features have no space to crop: set eval.num_crops to 1.")
+    sequence = feature_sequence(example, info)
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
+    clips = eval_indices(len(sequence), num_views=num_views, **frames)
+    stride = 0 if sampling == "segments" else frame_stride
+    target = make_target(example.labels, len(info.labels), multi_label)
+    return {**cut_features(sequence, clips, stride, out), "target": target, "weight": np.float32(1)}
+
+
+def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.ndarray:
+    """The features of a record: float32 (L, D).
+
+    Raises:
+        ValueError: where they are missing or of another width than `dataset.json` says.
+    """
+    prefix, width = info.inputs["prefix"], info.inputs["width"]
+    sequence = example.features.get(prefix)
+    if sequence is None or sequence.ndim != 2 or sequence.shape[1] != width:
+        found = {name: array.shape for name, array in example.features.items()}
+        raise ValueError(f"The record of {example.media_id!r} holds {found}; expected {prefix} of width {width}.")
+    return sequence
+
+
+def cut_features(sequence: np.ndarray, indices: np.ndarray, frame_stride: int, out: np.ndarray | None) -> Clip:
+    """(L, D) at the indices (..., T) -> features (..., T, D) and frame_mask (..., T).
+
+    Where a clip at `frame_stride` would wrap around, because the sequence is too short, features and mask are 0.
+    """
+    out = np.empty((*indices.shape, sequence.shape[1]), np.float32) if out is None else out
+    mask = indices[..., :1] + frame_stride * np.arange(indices.shape[-1]) < len(sequence)
+    out[:] = np.where(mask[..., None], sequence[indices], 0)
+    return {"features": out, "frame_mask": mask.astype(np.float32)}
+
+
+def number_of_frames(example: records.Example) -> int:
+    """Raises a ValueError where the record holds none."""
+    if not example.images:
+        raise ValueError(f"The record of {example.media_id!r} holds no frames.")
+    return len(example.images)
+
+
+def cut(
+    example: records.Example,
+    clips: np.ndarray,
+    make_boxes: Callable[[int, int], list[augment.Box]],
+    resize: int | tuple[int, int],
+    out: np.ndarray,
+):
+    """Decodes the frames that some clips need, each once, and cuts the same boxes out of all of them.
+
+    Args:
+        clips: int (V, T), frame indices.
+        make_boxes: (height, width) of the resized frames -> boxes; called once.
+        out: uint8 (boxes, V, T, size, size, 3), is written; boxes of another size are resized to it.
+
+    Raises:
+        ValueError: where a frame is no picture.
+    """
+    boxes, size = [], out.shape[-2]
+    for index in np.unique(clips).tolist():
+        frame = cv2.imdecode(np.frombuffer(example.images[index], np.uint8), DECODE)
+        if frame is None:
+            raise ValueError(f"Frame {index} of {example.media_id!r} is not a JPEG or PNG picture.")
+        if resize:
+            frame = augment.resize(frame, *augment.resized_shape(*frame.shape[:2], resize))
+        if not boxes:
+            boxes = make_boxes(*frame.shape[:2])
+        for clips_of_box, box in zip(out, boxes, strict=True):
+            clips_of_box[clips == index] = augment.resize(augment.crop(frame, box), size, size)
+
+
+def make_target(labels: Sequence[int], num_classes: int, multi_label: bool) -> np.ndarray:
+    """One class index as int32, or float32 multi-hot (K,)."""
+    if multi_label:
+        target = np.zeros(num_classes, np.float32)
+        target[list(labels)] = 1
+        return target
+    if len(labels) != 1:
+        raise ValueError(
+            f"A record has the labels {list(labels)}: where that is not one, train with multi_label = True."
+        )
+    return np.int32(labels[0])

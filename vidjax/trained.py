@@ -1,0 +1,171 @@
+"""A trained network with all that its use needs: from a work directory, or from the table of published weights."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from flax import traverse_util
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vidjax import config as configs
+from vidjax import models, sharding, step, weights
+from vidjax.checkpoint import Checkpoints, differences
+from vidjax.data import clips
+from vidjax.preprocess import Spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network, its parameters on a mesh, and how its inputs have to look.
+
+    Attributes:
+        name: of the weights, or the work directory with the step.
+        model: the network; params, model_state: its variables.
+        mesh: where they are.
+        labels: class names, in the order of the logits.
+        preprocess: the spec for `preprocess`.
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`.
+        inputs: what the records that it was trained on hold, see `records.DatasetInfo`.
+        multi_label: whether the classes are independent of each other (sigmoid) or exclusive (softmax).
+        config: of the run; None for published weights.
+        step: of the checkpoint; None for published weights.
+    """
+
+    name: str
+    model: nn.Module
+    params: dict
+    model_state: dict
+    mesh: Mesh
+    labels: list[str]
+    preprocess: Spec
+    clip: dict
+    inputs: dict
+    multi_label: bool = False
+    config: ConfigDict | None = None
+    step: int | None = None
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """(..., K) -> (..., K): softmax, or sigmoid where classes are independent."""
+        return np.asarray(jax.nn.sigmoid(logits) if self.multi_label else jax.nn.softmax(logits))
+
+
+def from_run(workdir: Path, at_step: int | None = None) -> Trained:
+    """Restores a run's last checkpoint, or that of a step; averaged parameters where the run kept some.
+
+    Raises:
+        ValueError: where there is no run, no such checkpoint, or it does not fit the config.
+    """
+    config, labels, inputs = configs.read(workdir)
+    mesh = sharding.make_mesh(**config.mesh)
+    model = configs.model_from(config, len(labels))
+    batch = clips.blank_batch(inputs, config.clip, mesh.size)
+    abstract = abstract_variables(model, batch, config.preprocess)
+    shardings = sharding.state_shardings(mesh, abstract)
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    params, model_state, at_step = checkpoints.restore_model(*sharding.with_shardings(abstract, shardings), at_step)
+    checkpoints.close()
+    return Trained(
+        name=f"{workdir}, step {at_step}",
+        model=model,
+        params=params,
+        model_state=model_state,
+        mesh=mesh,
+        labels=labels,
+        preprocess=config.preprocess.to_dict(),
+        clip=config.clip.to_dict(),
+        inputs=inputs,
+        multi_label=config.loss.name == "sigmoid",
+        config=config,
+        step=at_step,
+    )
+
+
+def from_weights(name: str) -> Trained:
+    """Fetches published weights if need be, and loads them.
+
+    Raises:
+        ValueError: for an unknown name, or weights that cannot be fetched or are damaged.
+    """
+    entry = weights.find(name)
+    model = models.make_model(num_classes=len(entry.labels), **entry.model)
+    mesh = sharding.make_mesh()
+    variables = jax.device_put(weights.load(name), sharding.replicated(mesh))
+    params = variables.pop("params")
+    return Trained(
+        name=name,
+        model=model,
+        params=params,
+        model_state=variables,
+        mesh=mesh,
+        labels=entry.labels,
+        preprocess=entry.preprocess,
+        clip=entry.clip,
+        inputs=entry.inputs,
+    )
+
+
+def load(source: str) -> Trained:
+    """`from_run` where `source` is a work directory, else `from_weights`."""
+    if (Path(source) / "config.json").exists():
+        return from_run(Path(source))
+    if source not in weights.WEIGHTS:
+        known = ", ".join(sorted(weights.WEIGHTS))
+        raise ValueError(f"{source!r} is neither a work directory nor the name of weights; those are {known}.")
+    return from_weights(source)
+
+
+def abstract_variables(model: nn.Module, batch: dict, spec: Spec) -> tuple[dict, dict]:
+    """Shapes and dtypes of the parameters and the model state; `batch` gives the shapes of the inputs."""
+    return jax.eval_shape(functools.partial(step.init_variables, model=model, spec=spec), 0, batch)
+
+
+# ------------------------------------------------------------------------------------------- starting from another's
+
+
+def start_from(source: str, state: step.TrainState, *, model: nn.Module, batch: dict, spec: Spec, labels: list[str]):
+    """Puts the parameters and statistics of a trained network into a fresh state: `init_from` of a config.
+
+    Where the classes are the same in the same order, all is taken over. Where they differ, the classifier stays as it
+    was drawn: those parameters whose shape depends on the number of classes.
+
+    Args:
+        source: a work directory or the name of published weights.
+        state: fresh; says where each array lives.
+        batch: shapes of the inputs of the model.
+        labels: of the new task.
+
+    Raises:
+        ValueError: where anything else differs between the two networks; lists it.
+    """
+    pretrained = load(source)
+    fresh = {"params": state.params, **state.model_state}
+    loaded = {"params": pretrained.params, **pretrained.model_state}
+    replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
+    fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
+    wanted, found = ({path: x.shape for path, x in tree.items() if path not in replaced} for tree in (fresh, loaded))
+    if lines := differences(wanted, found, pretrained.name):
+        raise ValueError(f"init_from = {source!r} is of another network:{lines}")
+    merged = {
+        path: x if path in replaced else jax.device_put(jnp.astype(loaded[path], x.dtype), x.sharding)
+        for path, x in fresh.items()
+    }
+    model_state = traverse_util.unflatten_dict(merged, sep="/")
+    params = model_state.pop("params")
+    ema = jax.tree.map(jnp.copy, params) if state.ema else {}
+    return state.replace(params=params, model_state=model_state, ema=ema)
+
+
+def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:
+    """The variables whose shape depends on the number of classes, as `params/Logits/Conv3d_0c_1x1/conv_3d/kernel`."""
+
+    def shapes(network):
+        params, model_state = abstract_variables(network, batch, spec)
+        return traverse_util.flatten_dict({"params": params, **model_state}, sep="/")
+
+    one, other = shapes(model), shapes(model.clone(num_classes=model.num_classes + 1))
+    return {path for path, x in one.items() if x.shape != other[path].shape}

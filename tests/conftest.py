@@ -2,6 +2,7 @@
 
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs.common import data
-from vidjax.data import motion, records
+from vidjax import train
+from vidjax.data import make_records, motion, pipeline, records
 
 
 @pytest.fixture(scope="session")
@@ -83,8 +85,13 @@ def tiny_motion(tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny_config(tiny_motion) -> ConfigDict:
     """A run of 12 steps on `tiny_motion` that compiles in seconds."""
+    return tiny_settings(tiny_motion)
+
+
+def tiny_settings(dataset: Path) -> ConfigDict:
+    """A narrow `frame_pool`, 3 epochs in batches of 8."""
     config = data.get_config("motion", "small")
-    config.dataset = str(tiny_motion)
+    config.dataset = str(dataset)
     config.clip = ConfigDict({"num_frames": 4, "frame_stride": 2, "size": 32, "resize": 0, "sampling": "clip"})
     config.model = ConfigDict(
         {"name": "frame_pool", "backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}, "dropout": 0.1}
@@ -97,3 +104,26 @@ def tiny_config(tiny_motion) -> ConfigDict:
     config.eval = ConfigDict({"num_views": 1, "num_crops": 1, "batch_size": 8})
     config.num_threads = 2
     return config
+
+
+class TinyRun(NamedTuple):
+    """A run on videos that went the whole way, with what it was made from."""
+
+    workdir: Path
+    records: Path
+    videos: dict[str, list[Path]]  # by split, in the order of the records
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory) -> TinyRun:
+    """Motion as mp4 files of 24 frames of 64x64, 8 a split, records of them as PNG, and a `frame_pool` of 3 steps."""
+    directory = tmp_path_factory.mktemp("tiny_run")
+    arguments = ["motion", "--out", str(directory / "data"), "--motion_videos", "8", "8", "8", "--short_side", "48"]
+    assert make_records.make_records(make_records.parse_args([*arguments, "--format", "png"])) is None
+    config = tiny_settings(directory / "data")
+    config.clip.size = config.clip.resize = 40
+    config.num_epochs = 3.0
+    train.train(config, directory / "run")
+    source = {split: pipeline.open_records(directory / "data", [split]) for split in ("train", "val", "test")}
+    videos = {split: [Path(records[i].media_id) for i in range(8)] for split, records in source.items()}
+    return TinyRun(directory / "run", directory / "data", videos)

@@ -35,7 +35,7 @@ def test_unknown_names_of_the_quickstart():
         ({"mesh.fsdp": 3}, "mesh.fsdp = 3 must divide the number of devices, 1"),
         ({"dataset": "nowhere"}, "No dataset at nowhere"),
         ({"train_splits": ("holdout",)}, r"No split 'holdout' in .*; it has \['test', 'train', 'val'\]"),
-        ({"schedule.warmup_steps": 99}, "warmup_steps = 99 must be below total_steps = 12"),
+        ({"schedule.warmup_steps": 99}, "warmup_steps = 99 must be below the 12 steps of the run"),
         ({"clip.size": 64}, "crop of 64 pixels does not fit in frames of 32x32"),
     ],
 )

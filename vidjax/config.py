@@ -59,9 +59,9 @@ def check(config: ConfigDict):
     _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
-    _check_arguments("clip", config.clip, clips.eval_clips)
+    _check_arguments("clip", config.clip, clips.cut_views)
     _check_arguments("augment", config.augment, clips.train_clip)
-    _check_arguments("eval", config.eval, clips.eval_clips, extra=["batch_size"])
+    _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
 
 
 def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=()):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from absl import logging as absl_logging
 from tqdm import tqdm
 
 from vidjax import losses, metrics, plots, sharding, step, trained
@@ -116,6 +117,7 @@ def main():
         "--num_crops", type=int, choices=(1, 3), help="crops in space; the run's eval.num_crops by default"
     )
     args = parser.parse_args()
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
 
     try:
         run = trained.from_run(args.workdir, args.step)

@@ -20,6 +20,14 @@ def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
     return (values * weight).sum() / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
 
 
+def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
+    """The 95 % interval of a share of `right` out of `count` (Wilson, 1927): in [0, 1]."""
+    share, spread = right / count, z**2 / count
+    centre = (share + spread / 2) / (1 + spread)
+    half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
+    return float(centre - half), float(centre + half)
+
+
 def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
     """Area under the precision-recall curve as a step function, of one class.
 

@@ -29,7 +29,10 @@ def make_schedule(
         ValueError: for an unknown name or a warm-up that leaves no step.
     """
     if not 0 <= warmup_steps < total_steps:
-        raise ValueError(f"warmup_steps = {warmup_steps} must be below total_steps = {total_steps}.")
+        raise ValueError(
+            f"schedule.warmup_steps = {warmup_steps} must be below the {total_steps} steps of the run: "
+            "lower it, or raise num_epochs."
+        )
     if name == "cosine":
         course = optax.cosine_decay_schedule(learning_rate, total_steps - warmup_steps)
     elif name == "steps":

@@ -125,8 +125,15 @@ def train_step(
     return TrainState(state.step + 1, params, dict(model_state), ema, opt_state), measured
 
 
+def apply_model(
+    params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """What the model returns for a batch when it is not trained: its outputs and its endpoints."""
+    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    return model.apply({"params": params, **model_state}, **inputs)
+
+
 def eval_step(params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec) -> jax.Array:
     """The model's outputs for a batch of clips, float32: (B, ..., K)."""
-    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
-    outputs, _ = model.apply({"params": params, **model_state}, **inputs)
+    outputs, _ = apply_model(params, model_state, batch, model=model, spec=spec)
     return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))

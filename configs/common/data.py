@@ -3,6 +3,10 @@
 A config takes its data from here and sets its model and optimizer itself:
 
     config = data.get_config("motion", "small")
+
+or from the argument of a config file, `configs/frame_rnn.py:motion,small`:
+
+    config = data.from_argument(argument)
 """
 
 from ml_collections import ConfigDict
@@ -17,7 +21,29 @@ DATASETS = {
         "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
     },
+    # 6 interactions, 20 sequences of about 6 videos. Five steps of I3D's features a video: README.md, "Features"
+    "ut_interaction_i3d": {"small": {"num_frames": 5}},
 }
+
+# Folds by dataset and name: which splits are tested, one fold each; the others of the list are trained on.
+UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal, 2010)
+    "set1": [f"sequence_{i}" for i in range(1, 11)],
+    "set2": [f"sequence_{i}" for i in range(11, 21)],
+}
+FOLDS = {"ut_interaction": UT_INTERACTION, "ut_interaction_i3d": UT_INTERACTION}
+
+
+def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:
+    """The (train_splits, test_splits) of each fold.
+
+    Raises:
+        ValueError: for an unknown dataset or name.
+    """
+    if name not in FOLDS.get(dataset, {}):
+        known = [f"{dataset}:{name}" for dataset, names in FOLDS.items() for name in names]
+        raise ValueError(f"Unknown folds {dataset}:{name}; configs/common/data.py has {', '.join(known)}.")
+    splits = FOLDS[dataset][name]
+    return [([other for other in splits if other != split], [split]) for split in splits]
 
 
 def get_config(dataset: str, size: str) -> ConfigDict:
@@ -50,4 +76,24 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.checkpoint_every = 100
     config.mesh = ConfigDict({"fsdp": 1})
     config.num_threads = 0
+    return config
+
+
+def from_argument(argument: str) -> ConfigDict:
+    """`DATASET,SIZE` as of `get_config`, or `DATASET,SIZE,FOLDS,NUMBER` for one fold: ut_interaction_i3d,small,set1,0.
+
+    Raises:
+        ValueError: for an unknown dataset, size, name of folds, or number of a fold.
+    """
+    parts = argument.split(",")
+    if len(parts) not in (2, 4):
+        raise ValueError(f"{argument!r} is neither DATASET,SIZE nor DATASET,SIZE,FOLDS,NUMBER.")
+    config = get_config(*parts[:2])
+    if len(parts) == 4:
+        all_folds = folds(parts[0], parts[2])
+        if parts[3] not in map(str, range(len(all_folds))):
+            raise ValueError(f"{parts[0]}:{parts[2]} has the folds 0 to {len(all_folds) - 1}, not {parts[3]}.")
+        train_splits, test_splits = all_folds[int(parts[3])]
+        config.train_splits, config.test_splits = tuple(train_splits), tuple(test_splits)
+        config.val_splits = ()
     return config

@@ -72,7 +72,7 @@ def train_clip(
         return [augment.random_box(rng, height, width, size)]
 
     video = np.empty((num_frames, size, size, 3), np.uint8) if out is None else out
-    cut(example, indices[None], draw_box, resize, video[None, None])
+    cut(decoder(example), indices[None], draw_box, resize, video[None, None])
     labels = example.labels
     if flip and rng.random() < 0.5:
         video[:] = video[:, :, ::-1].copy()
@@ -83,9 +83,26 @@ def train_clip(
     return {"video": video, "target": make_target(labels, len(info.labels), multi_label), "weight": np.float32(1)}
 
 
-def eval_clips(
-    example: records.Example,
-    info: records.DatasetInfo,
+def eval_clips(example: records.Example, info: records.DatasetInfo, *, multi_label: bool = False, **arguments) -> Clip:
+    """Cuts the views of a video that an evaluation averages.
+
+    Args:
+        multi_label: as of `train_clip`.
+        **arguments: of `cut_views`.
+
+    Returns:
+        video uint8 (V, T, size, size, 3), target, weight 1.
+    """
+    return {
+        "video": cut_views(decoder(example), number_of_frames(example), **arguments),
+        "target": make_target(example.labels, len(info.labels), multi_label),
+        "weight": np.float32(1),
+    }
+
+
+def cut_views(
+    frame_at: Callable[[int], np.ndarray],
+    length: int,
     *,
     num_frames: int,
     frame_stride: int = 1,
@@ -94,30 +111,29 @@ def eval_clips(
     sampling: str = "clip",
     num_views: int = 1,
     num_crops: int = 1,
-    multi_label: bool = False,
     out: np.ndarray | None = None,
-) -> Clip:
-    """Cuts the views of a video that an evaluation averages: `num_views` places in time times `num_crops` in space.
+) -> np.ndarray:
+    """Cuts `num_views` places in time times `num_crops` in space out of a video.
 
-    Args: as of `train_clip`; num_crops is 1 (centre) or 3 (along the long side).
+    Args:
+        frame_at: index -> frame, uint8 (H, W, 3); is called in ascending order.
+        length: of the video, frames.
+        num_crops: 1 (centre) or 3 (along the long side).
+        out, and the others: as of `train_clip`.
 
     Returns:
-        video uint8 (num_views * num_crops, T, size, size, 3), target, weight 1.
+        uint8 (num_views * num_crops, T, size, size, 3).
     """
     frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
-    clips = eval_indices(number_of_frames(example), num_views=num_views, **frames)
+    clips = eval_indices(length, num_views=num_views, **frames)
 
     def boxes(height: int, width: int) -> list[augment.Box]:
         centre = [augment.centre_box(height, width, size)]
         return centre if num_crops == 1 else augment.three_boxes(height, width, size)
 
     video = np.empty((num_crops * len(clips), num_frames, size, size, 3), np.uint8) if out is None else out
-    cut(example, clips, boxes, resize, video.reshape(num_crops, *clips.shape, size, size, 3))
-    return {
-        "video": video,
-        "target": make_target(example.labels, len(info.labels), multi_label),
-        "weight": np.float32(1),
-    }
+    cut(frame_at, clips, boxes, resize, video.reshape(num_crops, *clips.shape, size, size, 3))
+    return video
 
 
 def train_features(
@@ -204,28 +220,36 @@ def number_of_frames(example: records.Example) -> int:
     return len(example.images)
 
 
+def decoder(example: records.Example) -> Callable[[int], np.ndarray]:
+    """Returns index -> frame, uint8 (H, W, 3) RGB, which raises a ValueError where that frame is no picture."""
+
+    def frame_at(index: int) -> np.ndarray:
+        frame = cv2.imdecode(np.frombuffer(example.images[index], np.uint8), DECODE)
+        if frame is None:
+            raise ValueError(f"Frame {index} of {example.media_id!r} is not a JPEG or PNG picture.")
+        return frame
+
+    return frame_at
+
+
 def cut(
-    example: records.Example,
+    frame_at: Callable[[int], np.ndarray],
     clips: np.ndarray,
     make_boxes: Callable[[int, int], list[augment.Box]],
     resize: int | tuple[int, int],
     out: np.ndarray,
 ):
-    """Decodes the frames that some clips need, each once, and cuts the same boxes out of all of them.
+    """Takes the frames that some clips need, each once and in order, and cuts the same boxes out of all of them.
 
     Args:
+        frame_at: index -> frame, uint8 (H, W, 3).
         clips: int (V, T), frame indices.
         make_boxes: (height, width) of the resized frames -> boxes; called once.
         out: uint8 (boxes, V, T, size, size, 3), is written; boxes of another size are resized to it.
-
-    Raises:
-        ValueError: where a frame is no picture.
     """
     boxes, size = [], out.shape[-2]
     for index in np.unique(clips).tolist():
-        frame = cv2.imdecode(np.frombuffer(example.images[index], np.uint8), DECODE)
-        if frame is None:
-            raise ValueError(f"Frame {index} of {example.media_id!r} is not a JPEG or PNG picture.")
+        frame = frame_at(index)
         if resize:
             frame = augment.resize(frame, *augment.resized_shape(*frame.shape[:2], resize))
         if not boxes:

@@ -192,7 +192,7 @@ def make_records(args: argparse.Namespace) -> str | None:
     problems = {kind: [entry for shard in found for entry in shard.get(kind, [])] for kind in ("skipped", "damaged")}
     splits = {split: 0 for split in sorted({item.split for item in items})}
     for path in tasks:
-        splits[path.name.rsplit("-", 3)[0]] += len(records.read_index(path))
+        splits[records.split_of(path)] += len(records.read_index(path))
     for path, reason in problems["damaged"]:
         print(f"damaged: {reason if path in reason else f'{path}: {reason}'}")
     for path, reason in problems["skipped"]:

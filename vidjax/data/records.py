@@ -244,24 +244,36 @@ def shard_path(directory: Path, split: str, shard: int, num_shards: int) -> Path
     return Path(directory) / f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
 
 
+def split_of(shard: Path) -> str:
+    """The split that a shard belongs to, by its name."""
+    return shard.name.rsplit("-", 3)[0]
+
+
+def find_splits(directory: Path) -> list[str]:
+    """Returns the names of the splits that have shards in a directory, sorted."""
+    return sorted({match[1] for match, _ in _all_shards(directory)})
+
+
 def find_shards(directory: Path, split: str) -> list[Path]:
     """Returns the shards of a split in order, with or without an ending after `-00000-of-00010`.
 
     Raises:
         ValueError: where there are none (the splits that exist are listed) or some are missing.
     """
-    pattern = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.tfrecords?)?")
-    found = [
-        (match, path) for path in sorted(Path(directory).glob("*-of-*")) if (match := pattern.fullmatch(path.name))
-    ]
-    shards = [(match, path) for match, path in found if match[1] == split]
+    shards = [(match, path) for match, path in _all_shards(directory) if match[1] == split]
     if not shards:
-        splits = sorted({match[1] for match, _ in found})
-        raise ValueError(f"No split {split!r} in {directory}; it has {splits or 'no TFRecord shards at all'}.")
+        splits = find_splits(directory) or "no TFRecord shards at all"
+        raise ValueError(f"No split {split!r} in {directory}; it has {splits}.")
     num_shards = int(shards[0][0][3])
     if [int(match[2]) for match, _ in shards] != list(range(num_shards)):
         raise ValueError(f"Split {split!r} in {directory} has {len(shards)} of {num_shards} shards: some are missing.")
     return [path for _, path in shards]
+
+
+def _all_shards(directory: Path) -> list[tuple[re.Match, Path]]:
+    pattern = re.compile(r"(.+)-(\d{5})-of-(\d{5})(\.tfrecords?)?")
+    paths = sorted(Path(directory).glob("*-of-*"))
+    return [(match, path) for path in paths if (match := pattern.fullmatch(path.name))]
 
 
 @dataclasses.dataclass(frozen=True)

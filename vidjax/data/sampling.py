@@ -37,6 +37,13 @@ def spaced_clips(length: int, num_frames: int, frame_stride: int = 1, num_views:
     return np.stack([clip_at(start, length, num_frames, frame_stride) for start in starts])
 
 
+def covering_clips(length: int, num_frames: int, frame_stride: int = 1) -> np.ndarray:
+    """Consecutive clips that together show the whole video, the last one moved back to end with it: (V, num_frames)."""
+    last_start = max(0, length - span(num_frames, frame_stride))
+    starts = np.append(np.arange(0, last_start, num_frames * frame_stride), last_start)
+    return np.stack([clip_at(start, length, num_frames, frame_stride) for start in starts])
+
+
 def segments(length: int, num_segments: int, rng: np.random.Generator | None = None) -> np.ndarray:
     """One frame from each of `num_segments` equal parts of the video: (num_segments,).
 

@@ -1,7 +1,7 @@
 """Video file -> frames, frames -> video file (PyAV, hence any container and codec that FFmpeg reads, GIF included)."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -53,7 +53,13 @@ def read_video(
 
 
 def iterate_frames(
-    path: str | Path, *, fps: float | None = None, start: float = 0.0, end: float | None = None, short_side: int = 0
+    path: str | Path,
+    *,
+    fps: float | None = None,
+    start: float = 0.0,
+    end: float | None = None,
+    short_side: int = 0,
+    only: Collection[int] | None = None,
 ) -> Iterator[tuple[np.ndarray, float]]:
     """Yields frames one at a time, so that a film of any length takes the memory of a few frames.
 
@@ -63,6 +69,7 @@ def iterate_frames(
             rates come out right, and the file's own rate gives its own frames. None yields those as they are.
         start, end: the part to read, seconds from the first frame; end None is the file's end.
         short_side: pixels that the short side is resized to; 0 keeps the size.
+        only: which frames to yield, counted from 0 after resampling; the others are not even converted. None is all.
 
     Yields:
         A frame, uint8 (H, W, 3) RGB, turned as the file's rotation says; its time from the file's first frame, seconds.
@@ -73,13 +80,30 @@ def iterate_frames(
     """
     frames = _decode(path, start, end)
     selected = _select(frames, start, end) if fps is None else _resample(frames, fps, start, end)
-    for frame, seconds in selected:
+    for index, (frame, seconds) in enumerate(selected):
+        if only is not None and index not in only:
+            continue
         image = frame.to_ndarray(format="rgb24")  # (H, W, 3)
         if frame.rotation:
             image = np.rot90(image, round(frame.rotation / 90))
         if short_side:
             image = augment.resize(image, *augment.resized_shape(*image.shape[:2], short_side))
         yield np.ascontiguousarray(image), seconds
+
+
+def count_frames(path: str | Path, *, fps: float | None = None) -> tuple[int, str | None]:
+    """How many frames `iterate_frames` would yield, and a warning: None, or what is damaged in the file after them.
+
+    Raises:
+        ValueError: where the file is missing, no video, or holds no frame.
+    """
+    frames, count = _decode(path, 0.0, None), 0
+    try:
+        for _ in _select(frames, 0.0, None) if fps is None else _resample(frames, fps, 0.0, None):
+            count += 1
+    except DamagedVideo as damage:
+        return count, str(damage)
+    return count, None
 
 
 def frame_rate(path: str | Path) -> float:

@@ -6,6 +6,7 @@ from flax import linen as nn
 from vidjax.models.frame_pool import FramePool
 from vidjax.models.inception import I3D, InceptionV1
 from vidjax.models.layers import check_arguments
+from vidjax.models.recurrent import FrameRNN
 from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
 
 MODELS = {
@@ -15,6 +16,7 @@ MODELS = {
     "resnet34": ResNet34,
     "resnet50": ResNet50,
     "frame_pool": FramePool,
+    "frame_rnn": FrameRNN,
 }
 
 

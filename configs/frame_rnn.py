@@ -1,0 +1,24 @@
+"""An LSTM over the features of a 2-D network on each frame, or over stored features (LRCN, Donahue et al., 2015).
+
+    python -m vidjax.train --config configs/frame_rnn.py --workdir runs/frame_rnn
+    python -m vidjax.train --config configs/frame_rnn.py:ut_interaction_i3d,small,set1,0 --workdir runs/ut_rnn_0
+
+Accuracy and time: not measured.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
+    config = data.from_argument(argument)
+    config.model = {"name": "frame_rnn", "hidden": 128, "dropout": 0.0}
+    if argument.startswith("motion"):
+        config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
+        config.batch_size, config.num_epochs = 16, 6.0
+    else:
+        config.model.dropout = 0.5
+        config.batch_size, config.num_epochs = 16, 40.0
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    return config

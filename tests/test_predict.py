@@ -1,0 +1,142 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vidjax import evaluate, predict, sharding, trained, weights
+from vidjax.data import pipeline, video
+
+GOLDEN = Path(__file__).parent / "peers/i3d_kinetics.json"
+CLIP = {"num_frames": 4, "frame_stride": 2, "size": 32, "resize": 0}
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run):
+    return trained.from_run(tiny_run.workdir)
+
+
+@pytest.fixture(scope="module")
+def numbered(tmp_path_factory):
+    """A video of 30 frames; frame i has the brightness 8 i."""
+    path = tmp_path_factory.mktemp("numbered") / "numbered.mp4"
+    frames = np.broadcast_to(8 * np.arange(30, dtype=np.uint8)[:, None, None, None], (30, 32, 32, 3))
+    video.write_video(path, frames, 10.0)
+    return path
+
+
+def numbers(views):
+    return np.round(views[..., 0, 0, 0] / 8).astype(int).tolist()
+
+
+def test_views_cover_the_video(numbered):
+    views = predict.read_views(numbered, CLIP, {})
+    assert views.shape == (5, 4, 32, 32, 3)  # 30 frames over a span of 7
+    assert numbers(views)[0] == [0, 2, 4, 6]
+    assert numbers(views)[-1] == [23, 25, 27, 29]
+    assert numbers(predict.read_views(numbered, CLIP, {}, num_views=1)) == [[11, 13, 15, 17]]
+    assert len(predict.read_views(numbered, {**CLIP, "num_frames": 1}, {})) == predict.MOST_VIEWS
+
+
+def test_videos_are_read_as_the_training_videos_were(numbered):
+    slow = predict.read_views(numbered, {**CLIP, "frame_stride": 1}, {"fps": 5.0, "short_side": 48})
+    assert numbers(slow)[0] == [0, 2, 4, 6]
+    short = predict.read_views(numbered, {**CLIP, "num_frames": 32, "frame_stride": 1}, {})
+    assert numbers(short) == [[*range(30), 0, 1]]  # a video shorter than a clip wraps around
+
+
+def test_prediction_is_what_evaluation_computed(run, tiny_run):
+    source = pipeline.open_records(tiny_run.records, ["test"])
+    eval_fn = evaluate.make_eval_fn(
+        run.model, run.preprocess, run.mesh, sharding.shardings_of((run.params, run.model_state))
+    )
+    batches = pipeline.eval_batches(source, {**run.clip, "num_views": 3}, batch_size=8)
+    logits, _ = evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh)
+    logits_fn = predict.make_logits_fn(run)
+    for path, expected in zip(tiny_run.videos["test"], run.probabilities(logits).mean(axis=1), strict=True):
+        np.testing.assert_allclose(predict.predict(run, logits_fn, path, num_views=3), expected, rtol=1e-5)
+
+
+def command(monkeypatch, *arguments) -> int:
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stopped:
+        predict.main()
+    return stopped.value.code
+
+
+def test_the_command_prints_json(tiny_run, monkeypatch, capsys):
+    paths = tiny_run.videos["test"][:2]
+    assert command(monkeypatch, *paths, "--workdir", tiny_run.workdir, "--json", "--top", 3) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["video"] for line in lines] == list(map(str, paths))
+    for line in lines:
+        assert line.keys() == {"video", "top"}
+        assert [entry.keys() for entry in line["top"]] == [{"label", "probability"}] * 3
+        probabilities = [entry["probability"] for entry in line["top"]]
+        assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_one_bad_video_does_not_stop_the_others(tiny_run, tmp_path, monkeypatch, capsys):
+    (tmp_path / "text.mp4").write_text("no video")
+    good = tiny_run.videos["test"][0]
+    assert command(monkeypatch, tmp_path / "text.mp4", good, "--workdir", tiny_run.workdir) == 1
+    out, err = capsys.readouterr()
+    assert str(good) in out and "%" in out
+    assert "text.mp4 is not a video that FFmpeg can read" in err
+
+
+def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
+    import av
+
+    with av.open(str(tmp_path / "empty.mkv"), "w") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width = stream.height = 32
+        stream.pix_fmt = "yuv420p"
+        container.start_encoding()
+    assert command(monkeypatch, tmp_path / "empty.mkv", "--workdir", tiny_run.workdir) == 1
+    assert "empty.mkv is not a video that FFmpeg can read: End of file" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--weights", "i4d"], "Unknown weights 'i4d'; there are i3d_kinetics400_rgb"),
+        (["--workdir", "nowhere"], "nowhere is no work directory"),
+        ([], "one of the arguments --workdir --weights is required"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments, message, monkeypatch, capsys):
+    assert command(monkeypatch, "a.mp4", *arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_run_on_features_cannot_see_videos(run):
+    of_features = run.__class__(**{**vars(run), "inputs": {"prefix": "RGB", "layer": "Mixed_5c", "source": "i3d"}})
+    with pytest.raises(ValueError, match="was trained on features .layer 'Mixed_5c' of i3d., not on videos"):
+        predict.make_logits_fn(of_features)
+
+
+# -------------------------------------------------------------------------------------------------- the real weights
+
+
+@pytest.fixture(scope="module")
+def i3d():
+    if not (weights.cache() / weights.find("i3d_kinetics400_rgb").filename).exists():
+        pytest.skip("the weights are not in the cache: python -m vidjax.weights get i3d_kinetics400_rgb")
+    return trained.from_weights("i3d_kinetics400_rgb")
+
+
+@pytest.mark.slow
+def test_real_weights_say_of_real_clips_what_pytorch_i3d_says(i3d, shared_data):
+    logits_fn = predict.make_logits_fn(i3d)
+    for name, expected in json.loads(GOLDEN.read_text())["logits"].items():
+        views = predict.read_views(shared_data / name, i3d.clip, i3d.inputs, num_views=1)
+        logits = logits_fn(views)[0]
+        error = np.abs(logits - expected).max() / np.abs(expected).max()
+        print(f"{name}: largest difference {error:.1e} of the largest logit")
+        assert error < 1e-4
+    cricket = shared_data / "clips/v_CricketShot_g04_c01_rgb.gif"
+    probabilities = predict.predict(i3d, logits_fn, cricket)
+    assert i3d.labels[probabilities.argmax()] == "playing cricket"
+    assert probabilities.max() > 0.97

@@ -1,0 +1,262 @@
+"""Runs a frozen network once over the videos of a dataset and stores one of its layers as records.
+
+    python -m vidjax.features (--weights NAME | --workdir W) --records DIR --layer NAME --out DIR
+        [--pool mean|max|min|max_min --classifier svm|linear --folds DATASET:NAME]
+
+The records of `--out` feed a model just as those of videos do. With `--pool` the features of each video are pooled over
+time into one descriptor, and with `--classifier` a classifier of them is trained and reported: the classic baseline.
+Started again, it goes on with the shards that are missing.
+"""
+
+import argparse
+import concurrent.futures
+import dataclasses
+import functools
+import importlib
+import itertools
+import json
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging as absl_logging
+from tqdm import tqdm
+
+from vidjax import classify, sharding, step, trained
+from vidjax.data import augment, clips, pipeline, records, sampling
+from vidjax.models.layers import pool_space
+
+PREFIX = "RGB"  # of the keys in the records, as MediaSequence names the features of frames
+
+
+class Task(NamedTuple):
+    """One clip of one record of one shard."""
+
+    shard: Path
+    offset: int
+    example: records.Example
+    indices: np.ndarray  # (T,) frames of the video
+
+
+# ---------------------------------------------------------------------------------------------------------- the network
+
+
+def layer_width(run: trained.Trained, clip: dict, layer: str) -> int:
+    """The number of channels of a layer.
+
+    Raises:
+        ValueError: for a layer that the network does not have; lists those it has.
+    """
+    blank = clips.blank_batch({}, clip, 1)
+    apply = functools.partial(step.apply_model, model=run.model, spec=run.preprocess)
+    _, ends = jax.eval_shape(apply, run.params, run.model_state, blank)
+    if layer not in ends:
+        raise ValueError(f"{run.name} has no layer {layer!r}; it has {', '.join(ends)}.")
+    return ends[layer].shape[-1]
+
+
+def make_features_fn(run: trained.Trained, layer: str) -> Callable[[np.ndarray], jax.Array]:
+    """Returns the compiled function from clips, uint8 (B, T, H, W, 3), to a layer, float32 (B, T', D).
+
+    Maps (B, T', H, W, D) are averaged over space; layers without time, (B, D), get T' = 1.
+    """
+
+    def of_batch(params, model_state, video):
+        _, ends = step.apply_model(params, model_state, {"video": video}, model=run.model, spec=run.preprocess)
+        x = ends[layer].astype(jnp.float32)
+        x = pool_space(x) if x.ndim == 5 else x
+        return x[:, None] if x.ndim == 2 else x
+
+    compiled = jax.jit(of_batch, out_shardings=sharding.replicated(run.mesh))
+    place = sharding.batch_sharding(run.mesh)
+    return lambda video: compiled(run.params, run.model_state, jax.device_put(video, place))
+
+
+def join(features: list[np.ndarray], indices: list[np.ndarray]) -> np.ndarray:
+    """Puts the features of a video's clips, (T', D) each, in one sequence (L, D).
+
+    A network that has one step a frame shows frames twice, where the last clip was moved back to end with the video:
+    then each frame counts once.
+    """
+    sequence, frames = np.concatenate(features), np.concatenate(indices)
+    if len(sequence) != len(frames):
+        return sequence
+    return sequence[np.unique(frames, return_index=True)[1]]
+
+
+# ---------------------------------------------------------------------------------------------- records -> records
+
+
+def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
+    """All clips of all records of some shards, in order."""
+    for shard in shards:
+        for offset in records.read_index(shard):
+            example = records.decode(records.read_record(shard, offset))
+            length = clips.number_of_frames(example)
+            if clip["sampling"] == "segments":
+                indices = sampling.segments(length, clip["num_frames"])[None]
+            else:
+                indices = sampling.covering_clips(length, clip["num_frames"], clip["frame_stride"])
+            yield from (Task(shard, offset, example, of_clip) for of_clip in indices)
+
+
+def load_clip(task: Task, size: int, resize) -> np.ndarray:
+    """Decodes a clip and takes the centre crop: uint8 (T, size, size, 3)."""
+    video = np.empty((1, 1, len(task.indices), size, size, 3), np.uint8)
+    boxes = lambda height, width: [augment.centre_box(height, width, size)]  # noqa: E731
+    clips.cut(clips.decoder(task.example), task.indices[None], boxes, resize, video)
+    return video[0, 0]
+
+
+def run_over(
+    tasks: Iterator[Task], clip: dict, features_fn: Callable, batch_size: int
+) -> Iterator[tuple[Task, np.ndarray]]:
+    """Yields each task with its features (T', D). Threads decode ahead, and the device is one batch ahead."""
+    load = functools.partial(load_clip, size=clip["size"], resize=clip["resize"])
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+
+        def loaded():
+            ahead = deque()
+            for task in tasks:
+                ahead.append((task, pool.submit(load, task)))
+                if len(ahead) > 2 * batch_size + os.cpu_count():
+                    yield ahead.popleft()
+            yield from ahead
+
+        running = None
+        stream = loaded()
+        while group := list(itertools.islice(stream, batch_size)):
+            videos = [future.result() for _, future in group]
+            videos += videos[-1:] * (batch_size - len(group))  # the last batch is filled up: one shape to compile
+            before, running = running, ([task for task, _ in group], features_fn(np.stack(videos)))
+            if before:
+                yield from zip(before[0], np.asarray(before[1]), strict=False)
+        if running:
+            yield from zip(running[0], np.asarray(running[1]), strict=False)
+
+
+def extract(
+    run: trained.Trained, directory: Path, layer: str, out: Path, clip: dict, batch_size: int, splits: list[str]
+) -> pipeline.Records:
+    """Writes the features of all records of a dataset to `out`, in shards of the same names, and opens them.
+
+    Args:
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`: "cover" (consecutive clips that show the whole
+            video) or "segments" (one clip whose frames are spread over the whole video).
+        batch_size: clips at a time; a multiple of the number of devices.
+        splits: which ones.
+
+    Raises:
+        ValueError: for a layer that the network does not have, records that are none of videos, or a directory that
+            holds other features.
+    """
+    info = records.read_info(directory)
+    if "prefix" in info.inputs or "prefix" in run.inputs:
+        raise ValueError(f"{directory} and {run.name} must both be of videos; one of them is of features.")
+    inputs = {"prefix": PREFIX, "width": layer_width(run, clip, layer), "layer": layer, "source": run.name}
+    inputs = json.loads(json.dumps(inputs | {"clip": clip, "videos": info.inputs}))
+    if (out / "dataset.json").exists():
+        there = json.loads((out / "dataset.json").read_text()).get("inputs")
+        if there != inputs:
+            raise ValueError(f"{out} holds others: {there} there, {inputs} now. Give another --out, or remove it.")
+    out.mkdir(parents=True, exist_ok=True)
+    of_features = dataclasses.replace(info, inputs=inputs, horizontal_flip="forbidden")
+    shards = [shard for split in splits for shard in records.find_shards(directory, split)]
+    missing = [shard for shard in shards if not (out / shard.name).exists()]
+    if missing:
+        records.write_info(out, of_features, complete=False)
+        features_fn = make_features_fn(run, layer)
+        count = sum(len(records.read_index(shard)) for shard in missing)
+        with tqdm(total=count, desc=f"{layer} of {run.name}", unit="video", disable=None) as bar:
+            stream = run_over(tasks_of(missing, clip), clip, features_fn, batch_size)
+            for shard, of_shard in itertools.groupby(stream, key=lambda pair: pair[0].shard):
+                records.write_shard(out / shard.name, _encoded(of_shard, bar))
+        for shard in missing:
+            if not (out / shard.name).exists():
+                records.write_shard(out / shard.name, [])  # one of which no video could be read
+    records.write_info(out, of_features, complete=True)
+    return pipeline.open_records(out, splits)
+
+
+def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar: tqdm) -> Iterator[bytes]:
+    for _, of_record in itertools.groupby(of_shard, key=lambda pair: pair[0].offset):
+        tasks, features = zip(*of_record, strict=True)
+        example = tasks[0].example
+        sequence = join(list(features), [task.indices for task in tasks])
+        bar.update()
+        yield records.encode(dataclasses.replace(example, images=(), features={PREFIX: sequence}))
+
+
+# ---------------------------------------------------------------------------------------------------------- the command
+
+
+def find_folds(name: str | None, train_splits: list[str], test_splits: list[str]) -> list[classify.Fold]:
+    """The folds that `DATASET:NAME` means in configs/common/data.py, or the one of the splits given."""
+    if name is None:
+        return [classify.Fold(train_splits, test_splits)]
+    sys.path.append(".")  # configs/ belongs to the repository and is not installed
+    data = importlib.import_module("configs.common.data")
+    return [classify.Fold(*fold) for fold in data.folds(*name.split(":", 1))]
+
+
+def parse_args(argv=None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Stores a layer of a frozen network as records, and trains the classic baseline on it.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--weights", metavar="NAME", help="published weights, see `python -m vidjax.weights`")
+    network.add_argument("--workdir", type=Path, help="of a trained run")
+    add = parser.add_argument
+    add("--records", type=Path, required=True, help="directory of records of videos")
+    add("--layer", default="features", help="an endpoint of the network; maps are averaged over space")
+    add("--out", type=Path, required=True, help="directory of the records of features")
+    add("--num_frames", type=int, help="of a clip; the network's own by default")
+    add("--frame_stride", type=int, help="of a clip; the network's own by default")
+    add("--size", type=int, help="of the square that the network sees; its own by default")
+    add("--resize", type=int, nargs="+", help="before cropping: short side, or height and width; its own by default")
+    add("--sampling", choices=("cover", "segments"), default="cover",
+        help="consecutive clips that show the whole video, or one whose frames are spread over it")  # fmt: skip
+    add("--batch_size", type=int, help="clips at a time; by default 8 a device, and 1 on a CPU")
+    add("--pool", choices=("mean", "max", "min", "max_min"), help="over time: one descriptor a video, written as .npy")
+    add("--classifier", choices=sorted(classify.CLASSIFIERS), help="of the descriptors, trained and reported")
+    add("--folds", metavar="DATASET:NAME", help="of configs/common/data.py, as in ut_interaction:set1")
+    add("--train_splits", nargs="+", default=["train"], help="where there are no --folds")
+    add("--test_splits", nargs="+", default=["test"], help="where there are no --folds")
+    args = parser.parse_args(argv)
+    if args.classifier and not args.pool:
+        parser.error("--classifier needs --pool: how the features of a video become one descriptor")
+    return args
+
+
+def main():
+    args = parse_args()
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+    started = time.perf_counter()
+    try:
+        run = trained.from_run(args.workdir) if args.workdir else trained.from_weights(args.weights)
+        chosen = {name: getattr(args, name) for name in ("num_frames", "frame_stride", "size")}
+        clip = {**run.clip, **{name: value for name, value in chosen.items() if value}, "sampling": args.sampling}
+        if args.resize:
+            clip["resize"] = args.resize[0] if len(args.resize) == 1 else args.resize
+        batch_size = args.batch_size or run.mesh.size * (1 if jax.default_backend() == "cpu" else 8)
+        splits = records.find_splits(args.records)
+        source = extract(run, args.records, args.layer, args.out, clip, batch_size, splits)
+        seconds = time.perf_counter() - started
+        print(f"{args.out}: {args.layer} of {run.name}, {len(source)} videos, {seconds:.1f} s")
+        if args.pool:
+            folds = find_folds(args.folds, args.train_splits, args.test_splits) if args.classifier else []
+            classify.report(source, args.out, args.pool, args.classifier, folds)
+    except ValueError as error:
+        sys.exit(f"vidjax.features: {error}")
+
+
+if __name__ == "__main__":
+    main()

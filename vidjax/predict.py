@@ -1,0 +1,122 @@
+"""A video file -> its top classes.
+
+    python -m vidjax.predict VIDEO... (--workdir W | --weights NAME) [--top 5] [--json]
+
+A video is read as the network's training videos were, cut into evenly spaced clips as an evaluation does, and the
+probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory.
+"""
+
+import argparse
+import functools
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import logging as absl_logging
+from tqdm import tqdm
+
+from vidjax import sharding, step, trained
+from vidjax.data import clips, sampling, video
+
+MOST_VIEWS = 10  # by default, of a long video
+
+
+def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None = None) -> np.ndarray:
+    """Cuts evenly spaced clips out of a video file.
+
+    Args:
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, as of `clips.cut_views`.
+        inputs: `fps` and `short_side` that the training videos were read with, 0 for as they are.
+        num_views: how many clips; by default enough to cover the video, at most 10.
+
+    Returns:
+        uint8 (V, T, size, size, 3).
+
+    Raises:
+        ValueError: where the file is missing, no video, or holds no frame. A damaged tail is told on stderr.
+    """
+    fps, short_side = inputs.get("fps") or None, inputs.get("short_side", 0)
+    length, warning = video.count_frames(path, fps=fps)
+    if warning:
+        print(f"warning: {warning}", file=sys.stderr)
+    if not length:
+        raise ValueError(warning or f"{path} holds no frame.")
+    span = sampling.span(clip["num_frames"], clip.get("frame_stride", 1))
+    num_views = num_views or min(MOST_VIEWS, -(-length // span))
+    frames = {name: clip[name] for name in ("num_frames", "frame_stride", "sampling") if name in clip}
+    wanted = set(sampling.eval_indices(length, num_views=num_views, **frames).flat)
+    stream = video.iterate_frames(path, fps=fps, short_side=short_side, only=wanted)
+    return clips.cut_views(lambda index: next(stream)[0], length, num_views=num_views, **clip)
+
+
+def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns the compiled function from clips, uint8 (V, T, H, W, C), to logits, float32 (V, K).
+
+    Raises:
+        ValueError: where the network wants features and not videos.
+    """
+    if "prefix" in run.inputs:
+        source = f"layer {run.inputs['layer']!r} of {run.inputs['source']}"
+        raise ValueError(f"{run.name} was trained on features ({source}), not on videos: evaluate it on such records.")
+    forward = jax.jit(
+        functools.partial(step.eval_step, model=run.model, spec=run.preprocess),
+        out_shardings=sharding.replicated(run.mesh),
+    )
+    per_call = run.mesh.size  # one clip a device: one shape to compile, whatever the number of views
+
+    def logits_of(views: np.ndarray) -> np.ndarray:
+        outputs = []
+        for i in tqdm(range(0, len(views), per_call), "views", leave=False, disable=None):
+            group = views[np.minimum(np.arange(i, i + per_call), len(views) - 1)]  # filled up with the last one
+            batch = {"video": jax.device_put(group, sharding.batch_sharding(run.mesh))}
+            outputs.append(np.asarray(forward(run.params, run.model_state, batch)))
+        return np.concatenate(outputs)[: len(views)]
+
+    return logits_of
+
+
+def predict(run: trained.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
+    """The probability of each class, float32 (K,): the mean over the video's clips. Errors as of `read_views`."""
+    return run.probabilities(logits_fn(read_views(path, run.clip, run.inputs, num_views))).mean(axis=0)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Names the most probable classes of videos.")
+    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="any file that FFmpeg reads, GIF included")
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--workdir", type=Path, help="of a trained run")
+    network.add_argument("--weights", metavar="NAME", help="published weights, see `python -m vidjax.weights`")
+    parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
+    parser.add_argument("--top", type=int, default=5, help="how many classes (default 5)")
+    parser.add_argument("--num_views", type=int, help="clips a video; by default enough to cover it, at most 10")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line and a video")
+    args = parser.parse_args()
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+
+    try:
+        run = trained.from_run(args.workdir, args.step) if args.workdir else trained.from_weights(args.weights)
+        logits_fn = make_logits_fn(run)
+    except ValueError as error:
+        parser.error(str(error))
+    failed = 0
+    for path in args.videos:
+        try:
+            probabilities = predict(run, logits_fn, path, args.num_views)
+        except ValueError as error:
+            print(f"vidjax.predict: {error}", file=sys.stderr)
+            failed += 1
+            continue
+        best = probabilities.argsort()[::-1][: args.top]
+        top = [{"label": run.labels[i], "probability": float(probabilities[i])} for i in best]
+        if args.json:
+            print(json.dumps({"video": path, "top": top}), flush=True)
+        else:
+            print(path, *(f"  {100 * entry['probability']:6.2f} %  {entry['label']}" for entry in top), sep="\n")
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,6 +1,7 @@
 import pytest
 
-from configs import quickstart
+from configs import frame_rnn, quickstart
+from configs.common import data
 from vidjax import config as configs
 from vidjax import models
 
@@ -15,7 +16,7 @@ def test_the_quickstart_is_a_valid_config(model):
 def test_unknown_names_of_the_quickstart():
     with pytest.raises(ValueError, match="choose i3d or frame_pool"):
         quickstart.get_config("lstm")
-    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['motion'\]"):
+    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['motion', "):
         quickstart.data.get_config("ucf", "small")
 
 
@@ -30,7 +31,7 @@ def test_unknown_names_of_the_quickstart():
         ({"schedule.rate": 0.9}, "config.schedule has no rate"),
         ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose softmax or sigmoid"),
         ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
-        ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of frame_pool, i3d"),
+        ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of frame_pool, .*i3d"),
         ({"model.widht": 2}, "The model frame_pool has no argument widht; valid ones are"),
         ({"mesh.fsdp": 3}, "mesh.fsdp = 3 must divide the number of devices, 1"),
         ({"dataset": "nowhere"}, "No dataset at nowhere"),
@@ -71,3 +72,27 @@ def test_a_config_survives_writing(tiny_config, tmp_path):
 
 def test_every_model_can_be_named():
     assert all(isinstance(name, str) for name in models.MODELS)
+
+
+def test_folds_leave_one_sequence_out():
+    folds = data.folds("ut_interaction", "set2")
+    assert len(folds) == 10
+    for train_splits, test_splits in folds:
+        assert sorted(train_splits + test_splits) == sorted(f"sequence_{i}" for i in range(11, 21))
+        assert len(test_splits) == 1 and test_splits[0] not in train_splits
+    config = data.from_argument("ut_interaction_i3d,small,set1,3")
+    assert config.test_splits == ("sequence_4",) and len(config.train_splits) == 9 and not config.val_splits
+    for argument, message in [
+        ("motion", "'motion' is neither DATASET,SIZE nor DATASET,SIZE,FOLDS,NUMBER"),
+        ("motion,small,set1,0", "Unknown folds motion:set1"),
+        ("ut_interaction_i3d,small,set1,10", "has the folds 0 to 9, not 10"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            data.from_argument(argument)
+
+
+@pytest.mark.parametrize("argument", ["motion,small", "motion,full", "ut_interaction_i3d,small,set1,0"])
+def test_the_config_of_frame_rnn(argument):
+    config = frame_rnn.get_config(argument)
+    configs.check(config)
+    configs.model_from(config, 6)

@@ -1,5 +1,6 @@
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import sklearn.metrics
 
 from vidjax import metrics
@@ -73,3 +74,12 @@ def test_multi_label():
     assert result["per_class"] == [1, 1, None]
     assert result["mAP"] == 1
     assert result["top1"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("right", "count", "expected"),
+    [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],
+)
+def test_wilson_intervals_are_the_published_ones(right, count, expected):
+    """Newcombe, "Two-sided confidence intervals for the single proportion" (1998), table I, method 3."""
+    np.testing.assert_allclose(metrics.wilson_interval(right, count), expected, atol=5e-5)

@@ -148,7 +148,7 @@ def start_from(source: str, state: step.TrainState, *, model: nn.Module, batch: 
     replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
     fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
     wanted, found = ({path: x.shape for path, x in tree.items() if path not in replaced} for tree in (fresh, loaded))
-    if lines := differences(wanted, found, pretrained.name):
+    if lines := differences(wanted, found, "the other"):
         raise ValueError(f"init_from = {source!r} is of another network:{lines}")
     merged = {
         path: x if path in replaced else jax.device_put(jnp.astype(loaded[path], x.dtype), x.sharding)

@@ -38,6 +38,8 @@ def test_a_blank_batch_has_the_shapes_of_a_real_one():
     assert clips.blank_batch({"fps": 25.0}, CLIP, 2)["video"].shape == (2, 4, 8, 8, 3)
     blank = clips.blank_batch({"prefix": "RGB", "width": 5}, {"num_frames": 4}, 2)
     assert {name: array.shape for name, array in blank.items()} == {"features": (2, 4, 5), "frame_mask": (2, 4)}
+    with pytest.raises(ValueError, match="records of videos, but the config is one for features"):
+        clips.blank_batch({"fps": 25.0}, {"num_frames": 4}, 2)
 
 
 # ------------------------------------------------------------------------------------------------------------ features

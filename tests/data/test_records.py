@@ -26,6 +26,23 @@ def test_an_example_survives_encoding():
     assert dataclasses.replace(parsed, images=list(parsed.images)) == original
 
 
+def test_features_survive_encoding():
+    features = {"RGB": np.arange(6, dtype=np.float32).reshape(3, 2), "FLOW": np.ones((1, 4), np.float32)}
+    parsed = records.decode(records.encode(records.Example(images=[], labels=[1], features=features)))
+    assert parsed.features.keys() == features.keys()
+    for prefix, expected in features.items():
+        np.testing.assert_array_equal(parsed.features[prefix], expected)
+        assert parsed.features[prefix].dtype == np.float32
+
+
+def test_the_key_of_features_is_that_of_mediasequence():
+    from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
+
+    example_of_one = records.Example(images=[], labels=[1], features={"RGB": np.array([[1.5, 2.5]])})
+    proto = tf_example.SequenceExample.FromString(records.encode(example_of_one))
+    assert proto.feature_lists.feature_list["RGB/feature/floats"].feature[0].float_list.value[:] == [1.5, 2.5]
+
+
 def test_keys_are_those_of_dmvr_and_mediasequence():
     from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 

@@ -56,3 +56,17 @@ def test_the_kinds_of_sampling():
     for sample in (sampling.eval_indices, lambda *a, **k: sampling.train_indices(rng, *a, **k)):
         with pytest.raises(ValueError, match="Unknown sampling 'dense'; choose clip or segments"):
             sample(10, num_frames=2, sampling="dense")
+
+
+@pytest.mark.parametrize(
+    ("length", "stride", "expected"),
+    [
+        (7, 1, [[0, 1, 2], [3, 4, 5], [4, 5, 6]]),  # the last is moved back to end with the video
+        (6, 1, [[0, 1, 2], [3, 4, 5]]),
+        (3, 1, [[0, 1, 2]]),
+        (2, 1, [[0, 1, 0]]),
+        (12, 2, [[0, 2, 4], [6, 8, 10], [7, 9, 11]]),
+    ],
+)
+def test_covering_clips_show_the_whole_video(length, stride, expected):
+    assert sampling.covering_clips(length, 3, stride).tolist() == expected

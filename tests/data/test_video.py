@@ -135,6 +135,14 @@ def test_rotation_metadata_turns_the_frames(tmp_path):
         np.testing.assert_allclose(ours.astype(int), theirs, atol=6)
 
 
+def test_counting_and_picking_frames(mp4):
+    for fps in (None, 5.0, 30.0):
+        frames = [frame for frame, _ in video.iterate_frames(mp4, fps=fps)]
+        assert video.count_frames(mp4, fps=fps) == (len(frames), None)
+        picked = [frame for frame, _ in video.iterate_frames(mp4, fps=fps, only={1, 3})]
+        np.testing.assert_array_equal(picked, [frames[1], frames[3]])
+
+
 def test_reading_is_lazy(mp4):
     frames = video.iterate_frames(mp4)
     frame, seconds = next(frames)
@@ -152,6 +160,7 @@ def test_a_file_cut_short_gives_the_frames_before(tmp_path):
     assert 10 < len(frames) < 30
     assert "cut.mp4" in warning
     assert f"after {len(frames)}" in warning
+    assert video.count_frames(tmp_path / "cut.mp4") == (len(frames), warning)
     whole = video.read_video(tmp_path / "fast.mp4").frames
     np.testing.assert_array_equal(frames[:10], whole[:10])
 

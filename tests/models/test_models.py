@@ -4,10 +4,12 @@ import pytest
 
 from vidjax.models import MODELS, make_model
 
+OVER_FRAMES = ("frame_pool", "frame_rnn")  # whose width is that of their backbone
+
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_keeps_the_contract(name):
-    model = make_model(name, 7, dtype="bfloat16", **({} if name == "frame_pool" else {"width": 0.125}))
+    model = make_model(name, 7, dtype="bfloat16", **({} if name in OVER_FRAMES else {"width": 0.125}))
     video = jnp.zeros((2, 17, 64, 64, 3), jnp.bfloat16)
     variables = jax.eval_shape(model.init, jax.random.key(0), video)
     outputs, ends = jax.eval_shape(lambda v: model.apply(v, video, frame_mask=jnp.ones((2, 17))), variables)
@@ -17,7 +19,9 @@ def test_every_model_keeps_the_contract(name):
 
 
 def test_unknown_names_and_arguments_are_listed():
-    with pytest.raises(ValueError, match="Unknown model 'i4d'; choose one of frame_pool, i3d, inception_v1, resnet18"):
+    with pytest.raises(
+        ValueError, match="Unknown model 'i4d'; choose one of frame_pool, frame_rnn, i3d, inception_v1, resnet18"
+    ):
         make_model("i4d", 7)
     with pytest.raises(ValueError, match="The model i3d has no argument wide; valid ones are .*width, dropout"):
         make_model("i3d", 7, wide=2)

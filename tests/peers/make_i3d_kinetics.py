@@ -2,8 +2,8 @@
 
     VIDJAX_TEST_DATA=... python tests/peers/make_i3d_kinetics.py --source .../pytorch_i3d.py
 
-Needs torch, that one file and vidjax, whose reading of videos and weights it uses: what is compared is the network. Made
-with torch 2.13.0 and pytorch_i3d.py at commit 05783d11f9632b25fe3d50395a9c9bb51f848d6d.
+Needs torch, that one file and vidjax, whose reading of videos and weights it uses: what is compared is the network.
+Made with torch 2.13.0 and pytorch_i3d.py at commit 05783d11f9632b25fe3d50395a9c9bb51f848d6d.
 """
 
 import argparse

@@ -22,10 +22,15 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
 
     Returns:
         `video` uint8 (B, T, size, size, 3), or `features` float32 (B, T, D) and `frame_mask` float32 (B, T).
+
+    Raises:
+        ValueError: where the records hold videos and the clip has no size.
     """
     if "prefix" in inputs:
         shape = (batch_size, clip["num_frames"])
         return {"features": np.zeros((*shape, inputs["width"]), np.float32), "frame_mask": np.ones(shape, np.float32)}
+    if "size" not in clip:
+        raise ValueError("These are records of videos, but the config is one for features: config.clip has no size.")
     return {"video": np.zeros((batch_size, clip["num_frames"], clip["size"], clip["size"], 3), np.uint8)}
 
 

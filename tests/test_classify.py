@@ -1,0 +1,80 @@
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn.base import BaseEstimator
+
+from vidjax import classify
+from vidjax.data import pipeline
+
+SPLITS = np.repeat(["a", "b", "c"], 10)
+LABELS = np.tile([0, 1], 15)
+SEPARABLE = LABELS[:, None] + 0.01 * np.random.default_rng(0).normal(size=(30, 4))
+FOLDS = [classify.Fold(["a", "b"], ["c"]), classify.Fold(["a", "c"], ["b"])]
+
+
+def videos(x):
+    return classify.Videos(x, np.zeros((30, 3)), LABELS, SPLITS)
+
+
+@pytest.mark.parametrize("name", classify.CLASSIFIERS)
+def test_what_can_be_separated_is(name):
+    make = classify.CLASSIFIERS[name]
+    assert classify.cross_validate(make, SEPARABLE, videos(SEPARABLE), FOLDS) == (20, 20)
+    noise = np.random.default_rng(1).normal(size=(30, 4))
+    assert classify.cross_validate(make, noise, videos(noise), FOLDS)[0] < 17
+
+
+def test_the_scaler_sees_the_training_splits_only():
+    seen = []
+
+    class Spy(BaseEstimator):
+        def fit(self, x, y):
+            seen.append(x)
+            self.fitted_ = True
+            return self
+
+        def predict(self, x):
+            return np.zeros(len(x))
+
+    x = SEPARABLE.copy()
+    x[20:] += 1000  # the split "c", which is tested
+    classify.cross_validate(Spy, x, videos(x), FOLDS[:1])
+    np.testing.assert_allclose(seen[0].mean(axis=0), 0, atol=1e-9)
+    np.testing.assert_allclose(seen[0].std(axis=0), 1, rtol=1e-9)
+    assert len(seen[0]) == 20
+
+
+def test_folds_that_cannot_be():
+    with pytest.raises(ValueError, match="A fold trains and tests on a"):
+        classify.cross_validate(
+            classify.CLASSIFIERS["svm"], SEPARABLE, videos(SEPARABLE), [classify.Fold(["a"], ["a"])]
+        )
+    with pytest.raises(ValueError, match="No videos to test on in the fold .*; there are a, b, c"):
+        classify.cross_validate(
+            classify.CLASSIFIERS["svm"], SEPARABLE, videos(SEPARABLE), [classify.Fold(["a"], ["d"])]
+        )
+
+
+def test_the_report_writes_what_it_says(numbered_features, tmp_path, capsys):
+    source = pipeline.open_records(numbered_features, ["train"])
+    classify.report(source, tmp_path, "max_min", None, [])
+    descriptors = np.load(tmp_path / "descriptors_max_min.npy")
+    # video v has the vectors (v, 0, 1), ..., (v, v, 1): their maxima, then their minima
+    assert descriptors.tolist() == [[v, v, 1, v, 0, 1] for v in range(6)]
+    rows = list(csv.reader(open(tmp_path / "videos.csv")))
+    assert rows[0] == ["path", "label", "split"]
+    assert [row[1:] for row in rows[1:]] == [["a" if v % 2 == 0 else "b", "train"] for v in range(6)]
+    assert "6 x 6" in capsys.readouterr().out
+
+
+def test_the_report_of_a_classifier(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(classify, "describe", lambda source, pool: (videos(SEPARABLE), [f"{i}.mp4" for i in range(30)]))
+    info = type("Info", (), {"labels": ["yes", "no"]})
+    classify.report(type("Records", (), {"info": info}), tmp_path, "mean", "svm", FOLDS)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4].startswith("| nearest neighbour by size and length")  # the baseline comes first
+    assert "| mean svm                             |    20 |     20 |  100.0 |  83.9 - 100.0 |" in lines
+    result = json.loads((tmp_path / "result_mean_svm.json").read_text())
+    assert result["mean svm"]["top1"] == 1 and result["mean svm"]["num_videos"] == 20

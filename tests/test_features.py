@@ -1,0 +1,129 @@
+import json
+import re
+import sys
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from vidjax import features, metrics, preprocess, trained
+from vidjax.data import augment, pipeline, records, video
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run):
+    return trained.from_run(tiny_run.workdir)
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["features", *map(str, arguments)])
+    features.main()
+
+
+@pytest.fixture
+def arguments(tiny_run, tmp_path):
+    return ["--workdir", tiny_run.workdir, "--records", tiny_run.records, "--out", tmp_path / "out"]
+
+
+def applied(run, path, indices):
+    """The backbone's features of some frames of a video file, by the shortest way."""
+    frames = [augment.resize(frame, 40, 40) for frame in video.read_video(path, short_side=48).frames[indices]]
+    inputs = preprocess.preprocess({"video": jnp.asarray(np.stack(frames))[None]}, run.preprocess)
+    _, ends = run.model.apply({"params": run.params, **run.model_state}, **inputs)
+    return np.asarray(ends["features"][0])
+
+
+def test_a_network_on_frames_sees_every_frame_once(run, tiny_run, arguments, tmp_path, monkeypatch, capsys):
+    command(monkeypatch, *arguments, "--num_frames", 10, "--frame_stride", 1, "--batch_size", 2)
+    assert re.search(r"features of .*run, step 3, 24 videos", capsys.readouterr().out)
+    source = pipeline.open_records(tmp_path / "out", ["test"])
+    assert source.info.labels == run.labels
+    assert source.info.inputs == {
+        **{"prefix": "RGB", "width": 32, "layer": "features", "source": run.name},
+        "clip": {"num_frames": 10, "frame_stride": 1, "size": 40, "resize": 40, "sampling": "cover"},
+        "videos": {"fps": 0.0, "short_side": 48},
+    }
+    originals = pipeline.open_records(tiny_run.records, ["test"])
+    for i, path in enumerate(tiny_run.videos["test"][:3]):
+        example = source[i]
+        assert (example.media_id, example.labels) == (str(path), originals[i].labels)
+        expected = applied(run, path, np.arange(24))  # 24 frames in three clips of 10
+        np.testing.assert_allclose(example.features["RGB"], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_segments_and_other_layers(run, tiny_run, arguments, tmp_path, monkeypatch):
+    sampling = ["--num_frames", 4, "--sampling", "segments"]
+    command(monkeypatch, *arguments, *sampling, "--layer", "pooled", "--batch_size", 16)
+    sequence = pipeline.open_records(tmp_path / "out", ["test"])[0].features["RGB"]
+    expected = applied(run, tiny_run.videos["test"][0], [3, 9, 15, 21]).mean(axis=0)  # the middles of four parts of 24
+    np.testing.assert_allclose(sequence, expected[None], rtol=1e-4, atol=1e-5)
+    command(monkeypatch, *arguments[:-1], tmp_path / "maps", *sampling, "--layer", "layer2")
+    assert pipeline.open_records(tmp_path / "maps", ["test"])[0].features["RGB"].shape == (4, 8)  # a mean over space
+
+
+def test_started_again_it_makes_what_is_missing(arguments, tmp_path, monkeypatch, capsys):
+    command(monkeypatch, *arguments)
+    shards = sorted((tmp_path / "out").glob("*.tfrecord"))
+    whole = [shard.read_bytes() for shard in shards]
+    shards[1].unlink()
+    times = [shard.stat().st_mtime_ns for shard in (shards[0], shards[2])]
+    command(monkeypatch, *arguments)
+    assert [shard.read_bytes() for shard in shards] == whole
+    assert [shard.stat().st_mtime_ns for shard in (shards[0], shards[2])] == times
+    with pytest.raises(SystemExit, match="holds others: .*'layer': 'features'.* there, .*'layer': 'pooled'"):
+        command(monkeypatch, *arguments, "--layer", "pooled")
+
+
+def test_an_interruption_leaves_no_half_shard(arguments, tmp_path, monkeypatch):
+    encode = records.encode
+
+    def broken(example):
+        if "val" in example.media_id:
+            raise KeyboardInterrupt
+        return encode(example)
+
+    monkeypatch.setattr(records, "encode", broken)
+    with pytest.raises(KeyboardInterrupt):
+        command(monkeypatch, *arguments)
+    shards = sorted(path.name for path in (tmp_path / "out").glob("*.tfrecord"))
+    assert shards == ["test-00000-of-00001.tfrecord", "train-00000-of-00001.tfrecord"]
+    with pytest.raises(ValueError, match="is not finished"):
+        pipeline.open_records(tmp_path / "out", ["test"])
+
+
+def test_pooling_and_classifying(arguments, tmp_path, monkeypatch, capsys):
+    command(monkeypatch, *arguments, "--pool", "mean", "--classifier", "linear")
+    out = capsys.readouterr().out
+    assert re.search(r"nearest neighbour by size and length \| +\d+ \| +8 \|.*\n\| mean linear .* 8 \|", out)
+    assert np.load(tmp_path / "out/descriptors_mean.npy").shape == (24, 32)
+    result = json.loads((tmp_path / "out/result_mean_linear.json").read_text())
+    right = result["mean linear"]["right"]
+    assert result["mean linear"]["interval"] == list(metrics.wilson_interval(right, 8))
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--layer", "Mixed_5c"], "has no layer 'Mixed_5c'; it has features, layer1, .*pooled, stem"),
+        (
+            ["--pool", "mean", "--classifier", "svm", "--train_splits", "a"],
+            "No videos to train on .*there are test, tr",
+        ),
+        (["--pool", "mean", "--classifier", "svm", "--folds", "motion:1"], "Unknown folds motion:1; .*ut_interaction:"),
+    ],
+)
+def test_the_command_says_what_is_wrong(extra, message, arguments, monkeypatch):
+    with pytest.raises(SystemExit, match=message):
+        command(monkeypatch, *arguments, *extra)
+
+
+def test_a_classifier_needs_a_pool(arguments, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        command(monkeypatch, *arguments, "--classifier", "svm")
+    assert "--classifier needs --pool" in capsys.readouterr().err
+
+
+def test_features_of_features_are_refused(numbered_features, tiny_run, tmp_path, monkeypatch):
+    arguments = ["--workdir", tiny_run.workdir, "--records", numbered_features, "--out", tmp_path]
+    with pytest.raises(SystemExit, match="must both be of videos"):
+        command(monkeypatch, *arguments)

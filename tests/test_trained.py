@@ -1,0 +1,84 @@
+import functools
+import json
+
+import jax
+import numpy as np
+import pytest
+from flax import traverse_util
+
+from vidjax import models, optimizer, sharding, step, trained
+from vidjax.data import clips
+
+SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
+BLANK = clips.blank_batch({}, {"num_frames": 2, "size": 32}, 1)
+
+
+def fresh(model, ema_decay=0.0):
+    tx = optimizer.make_optimizer("sgd", optimizer.make_schedule("constant", learning_rate=1.0, total_steps=1))
+    make = functools.partial(step.init_state, 7, BLANK, model=model, spec=SPEC, tx=tx, ema_decay=ema_decay)
+    return jax.jit(make, out_shardings=sharding.replicated(sharding.make_mesh()))()
+
+
+def flat(state):
+    return traverse_util.flatten_dict({"params": state.params, **state.model_state}, sep="/")
+
+
+@pytest.fixture(scope="module")
+def run(tiny_run):
+    return trained.from_run(tiny_run.workdir)
+
+
+def start(tiny_run, model, labels, **changes):
+    state = fresh(model, **changes)
+    started = trained.start_from(str(tiny_run.workdir), state, model=model, batch=BLANK, spec=SPEC, labels=labels)
+    return state, started
+
+
+def test_a_run_is_loaded_with_all_that_its_use_needs(run, tiny_run):
+    assert run.step == 3 and run.name == f"{tiny_run.workdir}, step 3"
+    assert run.clip == {"num_frames": 4, "frame_stride": 2, "size": 40, "resize": 40, "sampling": "clip"}
+    assert run.inputs == {"fps": 0.0, "short_side": 48}
+    assert (len(run.labels), run.multi_label) == (8, False)
+    json.dumps([run.preprocess, run.clip, run.inputs])
+    np.testing.assert_allclose(run.probabilities(np.zeros((2, 8))), 1 / 8)
+
+
+def test_starting_from_a_run_of_the_same_classes_takes_everything_over(run, tiny_run):
+    _, started = start(tiny_run, run.model, run.labels, ema_decay=0.9)
+    jax.tree.map(np.testing.assert_array_equal, started.params, run.params)
+    jax.tree.map(np.testing.assert_array_equal, started.model_state, run.model_state)
+    jax.tree.map(np.testing.assert_array_equal, started.ema, run.params)
+    assert started.step == 0
+
+
+@pytest.mark.parametrize("labels", [["a", "b", "c"], list("hgfedcba")])  # fewer of them, and others as many
+def test_other_classes_get_a_fresh_classifier(run, tiny_run, labels):
+    state, started = start(tiny_run, run.model.clone(num_classes=len(labels)), labels)
+    before, after = flat(state), flat(started)
+    loaded = traverse_util.flatten_dict({"params": run.params, **run.model_state}, sep="/")
+    for path, array in after.items():
+        expected = before if path.startswith("params/classifier/") else loaded
+        np.testing.assert_array_equal(array, expected[path], err_msg=path)
+
+
+def test_anything_else_that_differs_is_listed(run, tiny_run):
+    wider = run.model.clone(backbone_arguments={"width": 1 / 8})
+    with pytest.raises(ValueError, match=r"is of another network:\n  .*bias: the model has \(8,\), the other \(4,\)"):
+        start(tiny_run, wider, run.labels)
+    with pytest.raises(
+        ValueError, match="'nowhere' is neither a work directory nor the name of weights; those are i3d"
+    ):
+        trained.load("nowhere")
+
+
+def test_the_classifier_is_what_depends_on_the_number_of_classes():
+    batch = clips.blank_batch({}, {"num_frames": 8, "size": 32}, 1)
+    paths = trained.classifier_paths(models.make_model("i3d", 3, width=0.0625), batch, SPEC)
+    assert paths == {f"params/Logits/Conv3d_0c_1x1/conv_3d/{name}" for name in ("kernel", "bias")}
+    paths = trained.classifier_paths(models.make_model("resnet18", 3, width=0.0625), batch, SPEC)
+    assert paths == {"params/fc/kernel", "params/fc/bias"}
+
+
+def test_no_work_directory(tmp_path):
+    with pytest.raises(ValueError, match="is no work directory: it has no config.json"):
+        trained.from_run(tmp_path)

@@ -3,7 +3,8 @@
     python -m vidjax.train --config configs/frame_rnn.py --workdir runs/frame_rnn
     python -m vidjax.train --config configs/frame_rnn.py:ut_interaction_i3d,small,set1,0 --workdir runs/ut_rnn_0
 
-Accuracy and time: not measured.
+On 2 cores of an AMD EPYC, one seed: motion hit@1 88.3 % (88.5 % within pairs) in 1.0 minutes; UT-Interaction from I3D's
+features, leave one sequence out, 90.0 % on set 1 and 86.7 % on set 2 (60 videos each), 8 s a fold.
 """
 
 from configs.common import data

@@ -10,6 +10,8 @@ from tests.peers.formula import uniform
 from vidjax.models.layers import (
     Conv2Plus1D,
     ConvUnit,
+    adaptive_average,
+    causal,
     check_arguments,
     check_video,
     conv,
@@ -17,9 +19,11 @@ from vidjax.models.layers import (
     max_pool,
     mean_over_time,
     middle_width,
+    no_padding,
     pool_space,
     scaled,
     tf_same,
+    torch_ceil,
     torch_same,
 )
 
@@ -198,3 +202,44 @@ def test_check_arguments_lists_the_valid_ones():
         check_arguments("model", "three", networks, [])
     with pytest.raises(ValueError, match="no argument dims; valid ones are kernel, strides, padding"):
         check_arguments("model", "one", networks, ["dims"])
+
+
+def test_ceil_mode_is_torchs():
+    # torch.nn.MaxPool2d(3, 2, ceil_mode=True): 112 -> 56, 113 -> 56, 114 -> 57 outputs; (2, 2): 7 -> 4
+    for size, kernel, outputs in [(112, 3, 56), (113, 3, 56), (114, 3, 57), (7, 2, 4), (8, 2, 4)]:
+        ((before, after),) = torch_ceil((size,), (kernel,), (2,))
+        assert before == 0 and (size + after - kernel) // 2 + 1 == outputs
+    assert no_padding((5, 5), (3, 3), (1, 1)) == ((0, 0), (0, 0))
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+def test_causal_convolutions_do_not_see_the_future(stride):
+    model = OneConv((3, 3, 3), (stride, 1, 1), causal(torch_same), dims=3)
+    video = uniform("long", (1, 7, 4, 4, 3))
+    variables = model.init(jax.random.key(0), video)
+    before = model.apply(variables, video)
+    assert before.shape[1] == -(-7 // stride)
+    changed = video.copy()
+    changed[:, 4] += 1
+    differs = np.abs(model.apply(variables, changed) - before).max(axis=(0, 2, 3, 4)) > 1e-6
+    expected = [i * stride - 2 <= 4 <= i * stride for i in range(before.shape[1])]  # output i sees 2 frames back
+    assert differs.tolist() == expected
+    with pytest.raises(ValueError, match="no time in 2-D"):
+        OneConv((3, 3, 3), (1, 1, 1), causal(torch_same), dims=2).init(jax.random.key(0), video)
+
+
+def test_adaptive_average():
+    x = uniform("x", (1, 1, 7, 5, 2))
+    averaged = adaptive_average(x, (3, 2))
+    np.testing.assert_allclose(averaged[0, 0, 1, 0], x[0, 0, 2:5, 0:3].mean((0, 1)), atol=1e-6)  # 7/3 to 14/3, 0 to 5/2
+    np.testing.assert_allclose(adaptive_average(x, (7, 5)), x, atol=1e-6)
+    assert adaptive_average(x, (9, 9)).shape == (1, 1, 9, 9, 2)  # fewer inputs than outputs: each is repeated
+
+
+def test_too_few_frames_and_other_channels_are_refused():
+    with pytest.raises(ValueError, match="at least 16 frames; got a video of the shape"):
+        check_video(jnp.zeros((1, 15, 32, 32, 3)), min_size=32, min_frames=16)
+    first = {"conv_3d": {"kernel": jnp.zeros((7, 7, 7, 3, 64)), "bias": jnp.zeros(64)}}
+    check_video(jnp.zeros((1, 16, 32, 32, 3)), min_size=32, first=first)
+    with pytest.raises(ValueError, match=r"parameters are for 3 channels \(3 is RGB, 2 is optical flow\); got"):
+        check_video(jnp.zeros((1, 16, 32, 32, 2)), min_size=32, first=first)

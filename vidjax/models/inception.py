@@ -145,7 +145,7 @@ class Inception(nn.Module):
         Raises:
             ValueError: for a shape that is not a video, or frames that are too small.
         """
-        check_video(video, min_size=32)
+        check_video(video, min_size=32, first=self.get_variable("params", "Conv3d_1a_7x7"))
         norm = partial(
             nn.BatchNorm,
             use_running_average=not train,

@@ -5,12 +5,13 @@ dropped and the time axis becomes one more batch axis: the same definition then 
 """
 
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import einops
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 Triple = tuple[int, int, int]
@@ -39,6 +40,31 @@ def torch_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int
     return tuple((k // 2, k // 2) for k in kernel)
 
 
+def no_padding(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """None: TensorFlow's VALID, torch's default. Arguments as of `tf_same`."""
+    return ((0, 0),) * len(kernel)
+
+
+def torch_ceil(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
+    """What torch calls `ceil_mode=True`, without padding before: a last window may reach over the end."""
+    steps = [max(-(-(n - k) // s), 0) for n, k, s in zip(size, kernel, strides, strict=True)]
+    return tuple((0, max(t * s + k - n, 0)) for t, s, k, n in zip(steps, strides, kernel, size, strict=True))
+
+
+def causal(padding: Callable) -> Callable:
+    """Turns a padding of (time, height, width) into one that pads the past only, so that no output sees the future.
+
+    The number of outputs in time is ceil(frames / stride), and output i sees frames up to i * stride.
+    """
+
+    def pads(size, kernel, strides):
+        if len(kernel) != 3:
+            raise ValueError("Causal padding is for 3-D convolutions: there is no time in 2-D.")
+        return ((kernel[0] - 1, 0), *padding(size, kernel, strides)[1:])
+
+    return pads
+
+
 # --- Convolution -----------------------------------------------------------------------------------------------------
 
 
@@ -60,7 +86,7 @@ def conv(
     Args:
         x: (B, T, H, W, C).
         kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
-        padding: `tf_same` or `torch_same`.
+        padding: `tf_same`, `torch_same`, `no_padding`, ...
         dims: 2 (each frame by itself) or 3. In 3-D the backend at the time of tracing says how: see `conv_by_planes`.
 
     Returns:
@@ -183,6 +209,22 @@ def pool_space(x: jax.Array) -> jax.Array:
     return x.mean((-3, -2))
 
 
+def adaptive_average(x: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Averages (B, T, H, W, C) over a grid of `size` windows that may overlap: torch's AdaptiveAvgPool2d.
+
+    Output i is the mean of the inputs from floor(i n / m) to ceil((i + 1) n / m).
+    """
+
+    def weights(inputs: int, outputs: int) -> jax.Array:
+        start = np.arange(outputs) * inputs // outputs
+        end = -(-(np.arange(outputs) + 1) * inputs // outputs)
+        inside = (np.arange(inputs) >= start[:, None]) & (np.arange(inputs) < end[:, None])
+        return jnp.asarray(inside / inside.sum(1, keepdims=True), x.dtype)  # (outputs, inputs)
+
+    height, width = weights(x.shape[2], size[0]), weights(x.shape[3], size[1])
+    return jnp.einsum("bthwc,ih,jw->btijc", x, height, width)  # (B, T, *size, C)
+
+
 def mean_over_time(x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Array:
     """The mean over the frames that count.
 
@@ -207,8 +249,17 @@ def scaled(channels: int, width: float) -> int:
     return max(4, round(channels * width)) if width != 1 else channels
 
 
-def check_video(video: jax.Array, min_size: int):
-    """Raises a ValueError where a video is not (B, T, H, W, C) with at least `min_size` pixels along each side."""
+def check_video(video: jax.Array, min_size: int, min_frames: int = 1, first: Mapping | None = None):
+    """Checks the input of a network on videos.
+
+    Args:
+        video: should be (B, T, H, W, C), float.
+        min_size, min_frames: that the network's strides and windows leave something of.
+        first: parameters of the first layer, `self.get_variable("params", NAME)`; None while they are drawn.
+
+    Raises:
+        ValueError: for another shape, or another number of channels than the parameters are for.
+    """
     if video.ndim != 5:
         raise ValueError(f"A video is (batch, time, height, width, channels); got the shape {video.shape}.")
     if not jnp.issubdtype(video.dtype, jnp.floating):
@@ -217,6 +268,14 @@ def check_video(video: jax.Array, min_size: int):
         raise ValueError(
             f"Frames must be at least {min_size}x{min_size}, since the network halves them "
             f"{min_size.bit_length() - 1} times; got a video of the shape {video.shape}."
+        )
+    if video.shape[1] < min_frames:
+        raise ValueError(f"The network needs at least {min_frames} frames; got a video of the shape {video.shape}.")
+    kernels = [x for x in jax.tree.leaves(first) if x.ndim >= 4]
+    if kernels and kernels[0].shape[-2] != video.shape[-1]:
+        raise ValueError(
+            f"The network's parameters are for {kernels[0].shape[-2]} channels (3 is RGB, 2 is optical flow); "
+            f"got a video of the shape {video.shape}."
         )
 
 

@@ -120,7 +120,7 @@ class ResNet(nn.Module):
         Raises:
             ValueError: for a shape that is not a video, or frames that are too small.
         """
-        check_video(video, min_size=32)
+        check_video(video, min_size=32, first=self.get_variable("params", "conv1"))
         conv_2d = partial(conv, padding=torch_same, dims=2, kernel_init=he_fan_out, dtype=self.dtype)
         norm = partial(
             nn.BatchNorm,

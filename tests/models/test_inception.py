@@ -10,7 +10,7 @@ from flax import traverse_util
 
 from tests.peers import tf_index
 from tests.peers.formula import draw_tree, uniform
-from vidjax.models.inception import I3D, InceptionV1
+from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers/i3d.json").read_text())
 ENDPOINTS = """Conv3d_1a_7x7 MaxPool3d_2a_3x3 Conv3d_2b_1x1 Conv3d_2c_3x3 MaxPool3d_3a_3x3 Mixed_3b Mixed_3c
@@ -248,3 +248,35 @@ def test_bad_input_is_refused():
         shapes_of(model, (1, 16, 24, 32, 3))
     with pytest.raises(ValueError, match="batch, time, height, width, channels"):
         shapes_of(model, (16, 64, 64, 3))
+
+
+# --- torchvision's ----------------------------------------------------------------------------------------------------
+
+TORCHVISION = json.loads((Path(__file__).parents[1] / "peers/inception.json").read_text())["logits"]
+
+
+@pytest.mark.parametrize("model, count", [(GoogLeNet(num_classes=1000), 6624904), (S3D(num_classes=400), 8320048)])
+def test_parameters_are_as_many_as_torchvision_says(model, count):
+    """Counts: `num_params` of the weights at docs.pytorch.org/vision/stable/models.html, without auxiliary heads."""
+    assert sum(x.size for x in jax.tree.leaves(shapes_of(model)["params"])) == count
+
+
+@pytest.mark.parametrize("case", TORCHVISION)
+def test_logits_are_torchvisions(case):
+    name, size = case.split("/")
+    if name == "googlenet":
+        model, video = GoogLeNet(num_classes=10), uniform("images", (2, int(size), int(size), 3))[:, None]
+    else:
+        model, video = S3D(num_classes=10), uniform("video", (1, *map(int, size.split("x")), 3))
+    logits, _ = jax.jit(model.apply)(drawn(model), video)
+    expected = np.array(TORCHVISION[case])
+    np.testing.assert_allclose(logits, expected, atol=2e-5 * np.abs(expected).max(), rtol=0)
+
+
+def test_the_least_number_of_frames_of_s3d():
+    model = S3D(num_classes=5, width=0.0625)
+    assert jax.eval_shape(model.apply, shapes_of(model), jnp.zeros((1, 5, 32, 32, 3)))[0].shape == (1, 5)
+    with pytest.raises(ValueError, match="needs at least 5 frames"):
+        shapes_of(model, (1, 4, 32, 32, 3))
+    with pytest.raises(ValueError, match="parameters are for 3 channels"):
+        model.apply(drawn(model), jnp.zeros((1, 8, 32, 32, 2)))

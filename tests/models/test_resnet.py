@@ -10,10 +10,21 @@ from flax import linen as nn
 
 from tests.peers.formula import draw_tree, uniform
 from vidjax.models.layers import conv, torch_same
-from vidjax.models.resnet import BasicBlock, Bottleneck, ResNet18, ResNet34, ResNet50
+from vidjax.models.resnet import (
+    MC318,
+    R3D18,
+    BasicBlock,
+    Bottleneck,
+    R2Plus1D18,
+    R2Plus1D34,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+)
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers/resnet.json").read_text())
 NETWORKS = {"resnet18": ResNet18, "resnet34": ResNet34, "resnet50": ResNet50}
+VIDEO_NETWORKS = {"r3d_18": R3D18, "mc3_18": MC318, "r2plus1d_18": R2Plus1D18}
 
 
 def shapes_of(model, video=(1, 1, 64, 64, 3)):
@@ -39,12 +50,21 @@ def test_parameters_are_as_many_as_torchvision_says(name, count):
     assert sum(x.size for x in jax.tree.leaves(params)) == count
 
 
+@pytest.mark.parametrize("name, count", [("r3d_18", 33371472), ("mc3_18", 11695440), ("r2plus1d_18", 31505325)])
+def test_parameters_of_video_networks_are_as_many_as_torchvision_says(name, count):
+    params = shapes_of(VIDEO_NETWORKS[name](num_classes=400))["params"]
+    assert sum(x.size for x in jax.tree.leaves(params)) == count
+
+
 @pytest.mark.parametrize("case", GOLDEN["logits"])
 def test_logits_are_torchvisions(case):
-    name, size = case.split("_")
-    model = NETWORKS[name](num_classes=10)
-    images = uniform("images", (2, int(size), int(size), 3))[:, None]
-    logits, _ = jax.jit(model.apply)(drawn(model), images)
+    name, size = case.split("/")
+    model = {**NETWORKS, **VIDEO_NETWORKS}[name](num_classes=10)
+    if name in NETWORKS:
+        video = uniform("images", (2, int(size), int(size), 3))[:, None]
+    else:
+        video = uniform("video", (2, *map(int, size.split("x")), 3))
+    logits, _ = jax.jit(model.apply)(drawn(model), video)
     expected = np.array(GOLDEN["logits"][case])
     np.testing.assert_allclose(logits, expected, atol=2e-5 * np.abs(expected).max(), rtol=0)
 
@@ -129,3 +149,47 @@ def test_computes_in_bfloat16_with_float32_parameters():
 def test_too_small_frames_are_refused():
     with pytest.raises(ValueError, match="at least 32x32"):
         shapes_of(ResNet18(num_classes=5), (1, 1, 28, 28, 3))
+
+
+# --- Over space and time ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name, steps", [("r3d_18", 3), ("mc3_18", 17), ("r2plus1d_18", 3)])
+def test_steps_in_time_of_video_networks(name, steps):
+    model = VIDEO_NETWORKS[name](num_classes=None, width=0.125)
+    video = jnp.zeros((2, 17, 16, 24, 3))
+    features, ends = jax.eval_shape(model.apply, shapes_of(model, video.shape), video)
+    assert features.shape == (2, steps, 64)
+    assert ends["stem"].shape == (2, 17, 8, 12, 8)
+
+
+def test_masked_frames_do_not_count_in_3d():
+    model = R3D18(num_classes=5, width=0.0625)
+    variables, run = drawn(model), jax.jit(model.apply)
+    video = uniform("video", (2, 24, 16, 16, 3))
+    mask = np.ones((2, 24))
+    mask[0, 8:] = 0  # one of three steps counts
+    masked = run(variables, video, frame_mask=mask)[0]
+    np.testing.assert_allclose(masked[1], run(variables, video)[0][1], atol=1e-5)
+    video[0, 8:] = 7
+    np.testing.assert_array_equal(run(variables, video, frame_mask=mask)[0], masked)
+
+
+@pytest.mark.parametrize("network", [R2Plus1D18, R2Plus1D34, R3D18])
+def test_causal_networks_do_not_see_the_future(network):
+    model = network(num_classes=None, width=0.0625, causal=True)
+    variables, run = drawn(model), jax.jit(model.apply)
+    video = uniform("video", (1, 32, 16, 16, 3))
+    features, _ = run(variables, video)
+    assert features.shape[:2] == (1, 4)
+    for frame, first in [(0, 0), (8, 1), (9, 2), (16, 2), (24, 3), (25, 4)]:  # step i sees frames up to 8 i
+        changed = video.copy()
+        changed[:, frame:] += 1
+        differs = np.abs(run(variables, changed)[0] - features).max(axis=(0, 2)) > 0
+        assert differs.tolist() == [i >= first for i in range(4)], frame
+
+
+def test_other_channels_than_the_parameters_are_for():
+    model = R3D18(num_classes=5, width=0.0625)
+    with pytest.raises(ValueError, match="parameters are for 3 channels .* got a video of the shape .1, 8, 16, 16, 2."):
+        model.apply(drawn(model), jnp.zeros((1, 8, 16, 16, 2)))

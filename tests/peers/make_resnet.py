@@ -1,4 +1,4 @@
-"""Writes resnet.json: the logits of torchvision's ResNets with parameters drawn by formula.py.
+"""Writes resnet.json: the logits of torchvision's ResNets, 2-D and video, with parameters drawn by formula.py.
 
     python tests/peers/make_resnet.py         needs torch and torchvision, the two of one release
 
@@ -11,35 +11,31 @@ from pathlib import Path
 
 import torch
 import torchvision
-from formula import draw, uniform
+from formula import uniform
+from from_torch import kind_of, load, versions
 
 
 def flax_name(name: str) -> str | None:
     """layer1.0.conv1.weight -> layer1_0/conv1/kernel; None for what Flax does not have."""
     *path, kind = name.split(".")
-    module = "/".join(path)
-    module = re.sub(r"^(layer\d)/", r"\1_", module)
+    module = re.sub(r"^(layer\d)/", r"\1_", "/".join(path))
     module = module.replace("downsample/0", "downsample_conv").replace("downsample/1", "downsample_bn")
-    is_norm = re.search(r"bn\d?$", module) is not None
-    kinds = {"weight": "scale" if is_norm else "kernel", "bias": "bias", "running_mean": "mean", "running_var": "var"}
-    return f"{module}/{kinds[kind]}" if kind in kinds else None
+    kind = kind_of(kind, re.search(r"bn\d?$", module) is not None)
+    return f"{module}/{kind}" if kind else None
 
 
-def load(model: torch.nn.Module):
-    """Draws every parameter and statistic of the model."""
-    state = model.state_dict()
-    for name, value in state.items():
-        if flax_name(name) is None:
-            continue
-        shape = tuple(value.shape)
-        if len(shape) == 4:  # (out, in, h, w) <- (h, w, in, out)
-            array = draw(flax_name(name), (shape[2], shape[3], shape[1], shape[0])).transpose(3, 2, 0, 1)
-        elif len(shape) == 2:  # (out, in) <- (in, out)
-            array = draw(flax_name(name), shape[::-1]).T
-        else:
-            array = draw(flax_name(name), shape)
-        state[name] = torch.from_numpy(array.copy())
-    model.load_state_dict(state)
+def flax_name_of_video(name: str, factorised: bool) -> str | None:
+    """layer1.0.conv1.1.weight -> layer1_0/bn1/scale; in R(2+1)D layer1.0.conv1.0.3.weight -> .../conv1/temporal."""
+    if factorised:
+        name = re.sub(r"^stem\.(\d)\.", r"stem.0.\1.", name).replace("stem.0.4.", "stem.1.")
+        name = re.sub(r"(stem|conv\d)\.0\.0\.", r"\1.spatial.", name)
+        name = re.sub(r"(stem|conv\d)\.0\.1\.", r"\1.norm.", name)
+        name = re.sub(r"(stem|conv\d)\.0\.3\.", r"\1.temporal.", name)
+    name = name.replace("stem.", "conv1.", 1) if name.startswith("stem.") else name
+    name = re.sub(r"conv(\d)\.0\.", r"conv\1.", name)
+    name = re.sub(r"conv(\d)\.1\.", r"bn\1.", name)
+    path = flax_name(name)
+    return path.replace("norm/kernel", "norm/scale") if path else None
 
 
 def main():
@@ -47,13 +43,18 @@ def main():
     # An even and an odd size: symmetric padding differs from TensorFlow's SAME on the first.
     for name, size in [("resnet18", 64), ("resnet18", 75), ("resnet34", 64), ("resnet50", 64)]:
         model = getattr(torchvision.models, name)(num_classes=10).eval()
-        load(model)
+        load(model, flax_name)
         images = torch.from_numpy(uniform("images", (2, size, size, 3)).transpose(0, 3, 1, 2).copy())
         with torch.no_grad():
-            golden[f"{name}_{size}"] = model(images).double().numpy().round(6).tolist()
+            golden[f"{name}/{size}"] = model(images).double().numpy().round(6).tolist()
+    for name, *shape in [("r3d_18", 9, 40, 48), ("mc3_18", 9, 40, 48), ("r2plus1d_18", 9, 40, 48)]:
+        model = getattr(torchvision.models.video, name)(num_classes=10).eval()
+        load(model, lambda path, factorised="plus" in name: flax_name_of_video(path, factorised))
+        video = torch.from_numpy(uniform("video", (2, *shape, 3)).transpose(0, 4, 1, 2, 3).copy())
+        with torch.no_grad():
+            golden[f"{name}/{'x'.join(map(str, shape))}"] = model(video).double().numpy().round(6).tolist()
     path = Path(__file__).with_name("resnet.json")
-    versions = {"torch": torch.__version__, "torchvision": torchvision.__version__}
-    path.write_text(json.dumps({**versions, "logits": golden}, indent=1) + "\n")
+    path.write_text(json.dumps({**versions(), "logits": golden}, indent=1) + "\n")
     print(path)
 
 

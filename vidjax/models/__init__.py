@@ -4,17 +4,24 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vidjax.models.frame_pool import FramePool
-from vidjax.models.inception import I3D, InceptionV1
+from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.layers import check_arguments
 from vidjax.models.recurrent import FrameRNN
-from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
+from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 
 MODELS = {
-    "i3d": I3D,
     "inception_v1": InceptionV1,
+    "googlenet": GoogLeNet,
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
+    "i3d": I3D,
+    "s3d": S3D,
+    "r3d_18": R3D18,
+    "r3d_34": R3D34,
+    "mc3_18": MC318,
+    "r2plus1d_18": R2Plus1D18,
+    "r2plus1d_34": R2Plus1D34,
     "frame_pool": FramePool,
     "frame_rnn": FrameRNN,
 }

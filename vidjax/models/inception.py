@@ -1,8 +1,10 @@
-"""Inception-v1 with BatchNorm, for images and inflated to I3D: one definition.
+"""Inception-v1 with BatchNorm, for images, inflated to I3D, and separated into S3D: one definition.
 
 Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), https://arxiv.org/abs/1409.4842.
 Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset" (CVPR 2017),
 https://arxiv.org/abs/1705.07750.
+Xie et al., "Rethinking Spatiotemporal Feature Learning: Speed-Accuracy Trade-offs in Video Classification" (S3D, ECCV
+2018), https://arxiv.org/abs/1712.04851.
 
 Modules and endpoints have the names of DeepMind's I3D (github.com/google-deepmind/kinetics-i3d, i3d.py), so that the
 variable `RGB/inception_i3d/Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/w` is the parameter
@@ -11,6 +13,7 @@ variable `RGB/inception_i3d/Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/w` is the pa
 first axis, so that inflating it is one map over the tree.
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import jax
@@ -19,13 +22,18 @@ from flax import linen as nn
 
 from vidjax.models.layers import (
     ConvUnit,
+    SeparableUnit,
     check_video,
     conv,
+    mask_of_steps,
     max_pool,
     mean_over_time,
     pool_space,
     scaled,
     tf_same,
+    torch_ceil,
+    torch_same,
+    without_masked,
 )
 
 # Output channels: of branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (1x1 after the pool).
@@ -48,7 +56,8 @@ class Branch(nn.Module):
     """One branch of a Mixed block: an optional 3x3x3 max-pool, then units, given as (name, channels, kernel size)."""
 
     units: tuple[tuple[str, int, int], ...]
-    unit: type | partial
+    unit: Callable
+    padding: Callable
     pool: bool = False
     dims: int = 3
 
@@ -56,7 +65,7 @@ class Branch(nn.Module):
     def __call__(self, x):
         """(B, T, H, W, C) -> (B, T, H, W, channels of the last unit)."""
         if self.pool:
-            x = max_pool(x, (3, 3, 3), (1, 1, 1), padding=tf_same, dims=self.dims)
+            x = max_pool(x, (3, 3, 3), (1, 1, 1), padding=self.padding, dims=self.dims)
         for name, channels, size in self.units:
             x = self.unit(channels, (size,) * 3, name=name)(x)
         return x
@@ -66,7 +75,8 @@ class Mixed(nn.Module):
     """The Inception block: four branches side by side, of a row of `MIXED`."""
 
     channels: tuple
-    unit: type | partial
+    unit: Callable
+    padding: Callable
     width: float = 1.0
     dims: int = 3
     name_of_3x3: str = "Conv3d_0b_3x3"
@@ -82,7 +92,7 @@ class Mixed(nn.Module):
             (("Conv3d_0b_1x1", c3, 1),),
         )
         outputs = [
-            Branch(units, self.unit, pool=i == 3, dims=self.dims, name=f"Branch_{i}")(x)
+            Branch(units, self.unit, self.padding, pool=i == 3, dims=self.dims, name=f"Branch_{i}")(x)
             for i, units in enumerate(branches)
         ]
         return jnp.concatenate(outputs, -1)
@@ -92,7 +102,7 @@ class Head(nn.Module):
     """Dropout and the 1x1x1 convolution with a bias that gives the logits of each step in time."""
 
     num_classes: int
-    unit: type | partial
+    unit: Callable
     dropout: float = 0.0
 
     @nn.compact
@@ -106,9 +116,10 @@ class Head(nn.Module):
 class Inception(nn.Module):
     """Inception-v1 on each frame by itself (`dims=2`: `InceptionV1`), or inflated over time (`dims=3`: `I3D`).
 
-    Padding is TensorFlow's SAME everywhere. BatchNorm has an offset but no scale, and an epsilon of 1e-3; kernels are
-    drawn as Sonnet's default does (truncated normal, variance 1 / fan-in): all as in kinetics-i3d. Any number of input
-    channels does: 3 for RGB, 2 for optical flow.
+    I3D has TensorFlow's SAME padding everywhere, and a BatchNorm with an offset but no scale; torchvision's GoogLeNet
+    and S3D have symmetric padding, and a scale. BatchNorm's epsilon is 1e-3; kernels are drawn as Sonnet's default does
+    (truncated normal, variance 1 / fan-in), as in kinetics-i3d. Any number of input channels does: 3 for RGB, 2 for
+    optical flow.
 
     Attributes:
         num_classes: 0 or None for no classifier.
@@ -118,6 +129,10 @@ class Inception(nn.Module):
             steps; 0.9 follows within tens of steps.
         dtype: of the computation; parameters are float32.
         dims: 2 or 3.
+        padding: of the convolutions; pool_padding: of the pools between the blocks.
+        use_scale: whether BatchNorm has one.
+        separable: split kernels into space and time: S3D.
+        min_frames: that the pools leave something of.
     """
 
     num_classes: int | None
@@ -126,6 +141,11 @@ class Inception(nn.Module):
     batch_norm_momentum: float = 0.9
     dtype: jnp.dtype = jnp.float32
     dims: int = 3
+    padding: Callable = tf_same
+    pool_padding: Callable = tf_same
+    use_scale: bool = False
+    separable: bool = False
+    min_frames: int = 1
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
@@ -145,16 +165,21 @@ class Inception(nn.Module):
         Raises:
             ValueError: for a shape that is not a video, or frames that are too small.
         """
-        check_video(video, min_size=32, first=self.get_variable("params", "Conv3d_1a_7x7"))
+        check_video(video, 32, self.min_frames, first=self.get_variable("params", "Conv3d_1a_7x7"))
         norm = partial(
             nn.BatchNorm,
             use_running_average=not train,
             momentum=self.batch_norm_momentum,
             epsilon=1e-3,
-            use_scale=False,
+            use_scale=self.use_scale,
             dtype=self.dtype,
         )
-        unit = partial(ConvUnit, conv=partial(conv, padding=tf_same, dims=self.dims, dtype=self.dtype), norm=norm)
+        plain = partial(ConvUnit, conv=partial(conv, padding=self.padding, dims=self.dims, dtype=self.dtype), norm=norm)
+        split = partial(SeparableUnit, conv=plain.keywords["conv"], norm=norm)
+
+        def unit(features, kernel, *arguments, **settings):
+            return (split if self.separable and max(kernel) > 1 else plain)(features, kernel, *arguments, **settings)
+
         ends = {}
 
         def convolve(x, name, channels, kernel, strides=(1, 1, 1)):
@@ -162,18 +187,18 @@ class Inception(nn.Module):
             return ends[name]
 
         def pool(x, name, window, strides):
-            ends[name] = max_pool(x, window, strides, padding=tf_same, dims=self.dims)
+            ends[name] = max_pool(x, window, strides, padding=self.pool_padding, dims=self.dims)
             return ends[name]
 
         def mixed(x, name):
             # One variable of the published checkpoints is misnamed; a name that differs would be lost on import.
             name_of_3x3 = "Conv3d_0a_3x3" if name == "Mixed_5b" else "Conv3d_0b_3x3"
-            ends[name] = Mixed(MIXED[name], unit, self.width, self.dims, name_of_3x3, name=name)(x)
+            ends[name] = Mixed(MIXED[name], unit, self.padding, self.width, self.dims, name_of_3x3, name=name)(x)
             return ends[name]
 
         x = video.astype(self.dtype)
-        if frame_mask is not None and self.dims == 3:
-            x = x * frame_mask[:, :, None, None, None].astype(x.dtype)
+        if self.dims == 3:
+            x = without_masked(x, frame_mask)
 
         # Shapes are those of I3D at width 1; in 2-D the time axis stays T.
         x = convolve(x, "Conv3d_1a_7x7", 64, (7, 7, 7), (2, 2, 2))  # (B, T/2, H/2, W/2, 64)
@@ -197,7 +222,9 @@ class Inception(nn.Module):
         x = pool_space(x)  # (B, T/8, 1024)
         if self.dims == 3:
             x = _windows_of_two(x, nn.avg_pool)  # (B, T/8 - 1, 1024)
-            frame_mask = _mask_of_steps(frame_mask)
+            if frame_mask is not None:
+                steps = mask_of_steps(frame_mask, TIME_STRIDE)[..., None]  # (B, T/8, 1)
+                frame_mask = _windows_of_two(steps, nn.max_pool)[..., 0]  # (B, T/8 - 1)
         ends["features"] = x
         if not self.num_classes:
             return x, ends
@@ -211,14 +238,10 @@ def _windows_of_two(x: jax.Array, pool) -> jax.Array:
     return pool(x, (min(2, x.shape[1]),), (1,), "VALID")
 
 
-def _mask_of_steps(frame_mask: jax.Array | None) -> jax.Array | None:
-    """Which steps of I3D's features see a frame that counts: (B, T) -> (B, T')."""
-    if frame_mask is None:
-        return None
-    mask = frame_mask.astype(jnp.float32)[..., None]  # (B, T, 1)
-    mask = nn.max_pool(mask, (TIME_STRIDE,), (TIME_STRIDE,), ((0, -mask.shape[1] % TIME_STRIDE),))  # (B, T/8, 1)
-    return _windows_of_two(mask, nn.max_pool)[..., 0]  # (B, T')
-
-
 InceptionV1 = partial(Inception, dims=2)
 I3D = partial(Inception, dims=3)
+# torchvision's: googlenet without auxiliary heads, and s3d
+GoogLeNet = partial(Inception, dims=2, padding=torch_same, pool_padding=torch_ceil, use_scale=True)
+S3D = partial(
+    Inception, dims=3, padding=torch_same, pool_padding=torch_same, use_scale=True, separable=True, min_frames=5
+)

@@ -36,8 +36,8 @@ def tf_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) 
 
 
 def torch_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """What torch code calls `padding=kernel // 2`: symmetric, whatever the size. Arguments as of `tf_same`."""
-    return tuple((k // 2, k // 2) for k in kernel)
+    """What torch code calls `padding=(kernel - 1) // 2`: symmetric, whatever the size. Arguments as of `tf_same`."""
+    return tuple(((k - 1) // 2, (k - 1) // 2) for k in kernel)
 
 
 def no_padding(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
@@ -194,6 +194,26 @@ class ConvUnit(nn.Module):
         return x if self.activation is None else self.activation(x)
 
 
+class SeparableUnit(nn.Module):
+    """A unit over space, then one over time, in place of a 3-D one; attributes as of `ConvUnit`.
+
+    Xie et al., "Rethinking Spatiotemporal Feature Learning" (ECCV 2018), https://arxiv.org/abs/1712.04851, figure 7.
+    """
+
+    features: int
+    kernel: Triple
+    strides: Triple = (1, 1, 1)
+    conv: Callable = partial(conv, padding=torch_same)
+    norm: Callable | None = None
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, T, H, W, C) -> (B, T', H', W', features)."""
+        (t, h, w), (st, sh, sw) = self.kernel, self.strides
+        x = ConvUnit(self.features, (1, h, w), (1, sh, sw), self.conv, self.norm, name="spatial")(x)
+        return ConvUnit(self.features, (t, 1, 1), (st, 1, 1), self.conv, self.norm, name="temporal")(x)
+
+
 # --- Pooling and averages --------------------------------------------------------------------------------------------
 
 
@@ -239,6 +259,26 @@ def mean_over_time(x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Arr
         return x.mean(1)
     mask = frame_mask.astype(x.dtype)[..., None]  # (B, T, 1)
     return (x * mask).sum(1) / jnp.maximum(mask.sum(1), 1)
+
+
+def mask_of_steps(frame_mask: jax.Array | None, stride: int) -> jax.Array | None:
+    """Which steps see a frame that counts, in a network that makes one step of `stride` frames.
+
+    Args:
+        frame_mask: (B, T), boolean or 0 and 1; None counts every frame.
+
+    Returns:
+        float32 (B, ceil(T / stride)), or None.
+    """
+    if frame_mask is None:
+        return None
+    mask = frame_mask.astype(jnp.float32)[..., None]  # (B, T, 1)
+    return nn.max_pool(mask, (stride,), (stride,), ((0, -mask.shape[1] % stride),))[..., 0]
+
+
+def without_masked(video: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
+    """Sets the frames that do not count to zero, so that a 3-D network sees nothing of them."""
+    return video if frame_mask is None else video * frame_mask[:, :, None, None, None].astype(video.dtype)
 
 
 # --- Sizes and checks ------------------------------------------------------------------------------------------------

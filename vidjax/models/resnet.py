@@ -1,8 +1,9 @@
-"""Residual networks on each frame by itself, in torchvision's layout.
+"""Residual networks in torchvision's layout: on each frame by itself, and over space and time.
 
 He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), https://arxiv.org/abs/1512.03385. As in
 torchvision, a bottleneck has its stride in the 3x3 convolution ("ResNet v1.5"). The parameter `layer1.0.conv1.weight`
-of torchvision is `layer1_0/conv1/kernel` here, `layer2.0.downsample.1` is `layer2_0/downsample_bn`.
+of torchvision is `layer1_0/conv1/kernel` here, `layer2.0.downsample.1` is `layer2_0/downsample_bn`. In 2-D the kernels
+lack the first axis and nothing else changes: a 2-D network without the stem's pool inflates into R3D.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,20 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.layers import check_video, conv, max_pool, mean_over_time, pool_space, scaled, torch_same
+from vidjax.models.layers import (
+    Conv2Plus1D,
+    causal,
+    check_video,
+    conv,
+    mask_of_steps,
+    max_pool,
+    mean_over_time,
+    middle_width,
+    pool_space,
+    scaled,
+    torch_same,
+    without_masked,
+)
 
 he_fan_out = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # torch's kaiming_normal_(mode="fan_out")
 torch_linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # the kernel of torch's nn.Linear
@@ -80,48 +94,85 @@ def _last_scale(zero_init: bool) -> Callable:
     return nn.initializers.zeros if zero_init else nn.initializers.ones
 
 
+def convolutions(kind: str, inputs: int, channels: int, *, is_causal: bool, norm: Callable, dtype) -> Callable:
+    """The convolution that a block is made of, called as conv(x, features, kernel, strides, name=...).
+
+    Args:
+        kind: "2d" (each frame by itself), "3d", "space" (3-D, but the kernel has no time and the stride spares it: MC3)
+            or "2+1d" (space, then time).
+        inputs, channels: of the block: both of its (2+1)-D convolutions have the middle width of the first, as
+            torchvision has it.
+    """
+    padding = causal(torch_same) if is_causal else torch_same
+    dims = 2 if kind == "2d" else 3
+    plain = partial(conv, padding=padding, dims=dims, kernel_init=he_fan_out, dtype=dtype)
+
+    def space(x, features, kernel, strides=(1, 1, 1), *, name):
+        return plain(x, features, (1, *kernel[1:]), (1, *strides[1:]), name=name)
+
+    def factorised(x, features, kernel, strides=(1, 1, 1), *, name):
+        if kernel == (1, 1, 1):
+            return plain(x, features, kernel, strides, name=name)
+        middle = middle_width(inputs, channels)
+        arguments = {"padding": padding, "middle": middle, "kernel_init": he_fan_out, "dtype": dtype, "name": name}
+        return Conv2Plus1D(features, kernel, strides, norm, **arguments)(x)
+
+    return {"2d": plain, "3d": plain, "space": space, "2+1d": factorised}[kind]
+
+
 class ResNet(nn.Module):
-    """A residual network on each frame; use `ResNet18`, `ResNet34`, `ResNet50`.
+    """A residual network on each frame or on space and time; use `ResNet18`, `R3D18`, `MC318`, `R2Plus1D18`, ...
+
+    Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018),
+    https://arxiv.org/abs/1711.11248, table 1: there the stem has a kernel of 3 in time and no pool, and stages 2 to 4
+    halve the time along with the space. R3D is also called Res3D (Tran et al., 2017, https://arxiv.org/abs/1708.05038).
 
     Attributes:
         num_classes: 0 or None for no classifier.
         stage_sizes: number of blocks of each of the four stages.
         block: `BasicBlock` or `Bottleneck`.
+        kinds: the kind of convolution of the stem and of each stage, see `convolutions`.
+        stem_pool: halve the stem's output by a max-pool over space, as in 2-D.
         width: multiplies the channels of every layer; 1 is the published network.
-        dropout: of the frame features before the classifier, while training.
+        dropout: of the features before the classifier, while training.
         batch_norm_momentum: how much of the running statistics a step keeps (torch's `momentum` is one minus that).
         zero_init_residual: start each block as the identity (Goyal et al., 2017, section 5.1).
+        causal: pad the past only, so that no output sees the future; for 3-D kinds.
         dtype: of the computation; parameters are float32.
     """
 
     num_classes: int | None
     stage_sizes: tuple[int, ...]
     block: type
+    kinds: tuple[str, str, str, str, str] = ("2d",) * 5
+    stem_pool: bool = True
     width: float = 1.0
     dropout: float = 0.0
     batch_norm_momentum: float = 0.9
     zero_init_residual: bool = False
+    causal: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips by the mean of the logits of their frames; an image is a clip of one frame.
+        """Classifies clips by the mean of the logits of their steps in time; an image is a clip of one frame.
 
         Args:
-            video: (B, T, H, W, C), normalised float, H and W at least 32.
+            video: (B, T, H, W, C), normalised float, H and W at least 32 with a pool in the stem, else 16.
             frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count in the mean. (They still count in the
-                statistics of BatchNorm while training.)
+                statistics of BatchNorm while training.) In 3-D they are set to zero, and a step counts where one of its
+                frames does.
             train: use the statistics of this batch, and dropout.
 
         Returns:
             Logits (B, num_classes); without a classifier the features. Endpoints: "stem", "layer1" to "layer4" and
-            "features" (B, T, D), D = 512 * width (2048 * width for bottlenecks).
+            "features" (B, T', D), D = 512 * width (2048 * width for bottlenecks); T' = T in 2-D and in MC3,
+            ceil(T / 8) in R3D and R(2+1)D.
 
         Raises:
-            ValueError: for a shape that is not a video, or frames that are too small.
+            ValueError: for a shape that is not a video, frames that are too small, or other channels.
         """
-        check_video(video, min_size=32, first=self.get_variable("params", "conv1"))
-        conv_2d = partial(conv, padding=torch_same, dims=2, kernel_init=he_fan_out, dtype=self.dtype)
+        check_video(video, min_size=32 if self.stem_pool else 16, first=self.get_variable("params", "conv1"))
         norm = partial(
             nn.BatchNorm,
             use_running_average=not train,
@@ -129,27 +180,52 @@ class ResNet(nn.Module):
             epsilon=1e-5,
             dtype=self.dtype,
         )
-        ends = {}
+        make = partial(convolutions, is_causal=self.causal, norm=norm, dtype=self.dtype)
+        ends, time_stride = {}, 1
         x = video.astype(self.dtype)
-        x = conv_2d(x, scaled(64, self.width), (7, 7, 7), (2, 2, 2), name="conv1")  # (B, T, H/2, W/2, 64)
-        x = nn.relu(norm(name="bn1")(x))
-        x = max_pool(x, (3, 3, 3), (2, 2, 2), padding=torch_same, dims=2)  # (B, T, H/4, W/4, 64)
+        if self.kinds[0] != "2d":
+            x = without_masked(x, frame_mask)
+        x = self.stem(x, norm)  # (B, T, H/2, W/2, 64)
+        if self.stem_pool:
+            x = max_pool(x, (1, 3, 3), (1, 2, 2), padding=torch_same)  # (B, T, H/4, W/4, 64)
         ends["stem"] = x
-        for stage, size in enumerate(self.stage_sizes):
+        for stage, (size, kind) in enumerate(zip(self.stage_sizes, self.kinds[1:], strict=True)):
             channels = scaled(64 * 2**stage, self.width)
             for i in range(size):
                 stride = 2 if stage > 0 and i == 0 else 1
+                time_stride *= stride if kind in ("3d", "2+1d") else 1
+                convolve = make(kind, x.shape[-1], channels)
                 name = f"layer{stage + 1}_{i}"
-                x = self.block(channels, stride, conv_2d, norm, self.zero_init_residual, name=name)(x)
-            ends[f"layer{stage + 1}"] = x  # (B, T, H/4, W/4, 64 e) to (B, T, H/32, W/32, 512 e), e = expansion
-        x = ends["features"] = pool_space(x)  # (B, T, 512 e)
+                x = self.block(channels, stride, convolve, norm, self.zero_init_residual, name=name)(x)
+            ends[f"layer{stage + 1}"] = x  # (B, T', H/4, W/4, 64 e) to (B, T', H/32, W/32, 512 e), e = expansion
+        x = ends["features"] = pool_space(x)  # (B, T', 512 e)
         if not self.num_classes:
             return x, ends
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        x = nn.Dense(self.num_classes, kernel_init=torch_linear, dtype=self.dtype, name="fc")(x)  # (B, T, num_classes)
-        return mean_over_time(x, frame_mask), ends  # (B, num_classes)
+        x = nn.Dense(self.num_classes, kernel_init=torch_linear, dtype=self.dtype, name="fc")(x)  # (B, T', num_classes)
+        return mean_over_time(x, mask_of_steps(frame_mask, time_stride)), ends  # (B, num_classes)
+
+    def stem(self, x, norm):
+        """(B, T, H, W, C) -> (B, T, H/2, W/2, 64): 7x7, and 3 in time where the kind has time."""
+        channels = scaled(64, self.width)
+        if self.kinds[0] == "2+1d":
+            # 45 channels between: torchvision's and the authors' code; the formula would give 83
+            arguments = {"middle": scaled(45, self.width), "kernel_init": he_fan_out, "dtype": self.dtype}
+            padding = causal(torch_same) if self.causal else torch_same
+            x = Conv2Plus1D(channels, (3, 7, 7), (1, 2, 2), norm, padding, name="conv1", **arguments)(x)
+        else:
+            convolve = convolutions(
+                self.kinds[0], x.shape[-1], channels, is_causal=self.causal, norm=norm, dtype=self.dtype
+            )
+            x = convolve(x, channels, (3, 7, 7), (1, 2, 2), name="conv1")
+        return nn.relu(norm(name="bn1")(x))
 
 
 ResNet18 = partial(ResNet, stage_sizes=(2, 2, 2, 2), block=BasicBlock)
 ResNet34 = partial(ResNet, stage_sizes=(3, 4, 6, 3), block=BasicBlock)
 ResNet50 = partial(ResNet, stage_sizes=(3, 4, 6, 3), block=Bottleneck)
+R3D18 = partial(ResNet18, kinds=("3d",) * 5, stem_pool=False)
+R3D34 = partial(ResNet34, kinds=("3d",) * 5, stem_pool=False)
+MC318 = partial(ResNet18, kinds=("3d", "3d", "space", "space", "space"), stem_pool=False)
+R2Plus1D18 = partial(ResNet18, kinds=("2+1d",) * 5, stem_pool=False)
+R2Plus1D34 = partial(ResNet34, kinds=("2+1d",) * 5, stem_pool=False)

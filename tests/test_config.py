@@ -16,7 +16,7 @@ def test_the_quickstart_is_a_valid_config(model):
 def test_unknown_names_of_the_quickstart():
     with pytest.raises(ValueError, match="choose i3d or frame_pool"):
         quickstart.get_config("lstm")
-    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['motion', "):
+    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['cifar10', 'motion', "):
         quickstart.data.get_config("ucf", "small")
 
 
@@ -31,7 +31,7 @@ def test_unknown_names_of_the_quickstart():
         ({"schedule.rate": 0.9}, "config.schedule has no rate"),
         ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose softmax or sigmoid"),
         ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
-        ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of frame_pool, .*i3d"),
+        ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of alexnet, c3d, .*i3d"),
         ({"model.widht": 2}, "The model frame_pool has no argument widht; valid ones are"),
         ({"mesh.fsdp": 3}, "mesh.fsdp = 3 must divide the number of devices, 1"),
         ({"dataset": "nowhere"}, "No dataset at nowhere"),

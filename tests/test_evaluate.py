@@ -1,11 +1,12 @@
 import json
+import shutil
 import sys
 
 import numpy as np
 import pytest
 
-from vidjax import evaluate, sharding, train, trained
-from vidjax.data import pipeline
+from vidjax import evaluate, metrics, sharding, train, trained
+from vidjax.data import motion, pipeline, records
 
 
 @pytest.fixture(scope="module")
@@ -78,3 +79,101 @@ def test_the_command_says_what_is_wrong(run, workdir, arguments, message, monkey
     with pytest.raises(SystemExit):
         evaluate.main()
     assert message in capsys.readouterr().err
+
+
+@pytest.fixture
+def second(run, workdir, tiny_config):
+    """Another run of three steps, of another seed and longer clips."""
+    directory = workdir / "second"
+    if not (directory / "result.json").exists():
+        tiny_config.seed, tiny_config.clip.num_frames = 1, 6
+        train.train(tiny_config, directory)
+    return directory
+
+
+def command(monkeypatch, capsys, *arguments):
+    """What `evaluate` prints."""
+    monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
+    evaluate.main()
+    return capsys.readouterr().out
+
+
+def complaint(monkeypatch, capsys, *arguments):
+    """What `evaluate` says when it refuses."""
+    monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
+    with pytest.raises(SystemExit):
+        evaluate.main()
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fusion", ["scores", "logits"])
+def test_a_run_fused_with_itself_has_its_own_figures(run, workdir, fusion, tmp_path, monkeypatch, capsys):
+    before = (workdir / "result.json").read_text()
+    out = tmp_path / "fused.json"
+    command(monkeypatch, capsys, "--workdir", workdir, workdir, "--fusion", fusion, "--out", out)
+    fused = json.loads(out.read_text())
+    alone = fused["runs"][0]
+    assert fused["runs"][1] == alone and alone["run"] == run.name
+    for name in ("top1", "top5", "top1_within_pairs", "top1_reversed", "per_class", "confusion", "num_videos"):
+        assert fused[name] == alone[name]
+    assert "top1_clip" not in fused and "loss" not in fused
+    assert (fused["fusion"], fused["weights"], fused["splits"]) == (fusion, [1, 1], ["test"])
+    assert (workdir / "result.json").read_text() == before
+
+
+def test_two_runs_are_fused_video_by_video(run, second, workdir, tmp_path, monkeypatch, capsys):
+    before = (second / "result.json").read_text()
+    arguments = ["--workdir", workdir, second, "--out", tmp_path / "fused.json", "--fusion_weights"]
+    printed = command(monkeypatch, capsys, *arguments, "1,3")
+    fused = json.loads((tmp_path / "fused.json").read_text())
+    (one, target), (other, _) = logits_with(run, 8), logits_with(trained.from_run(second), 8)
+    scores = 0.25 * run.probabilities(one)[:, 0] + 0.75 * run.probabilities(other)[:, 0]
+    assert fused["top1"] == np.mean(metrics.hit_at_k(scores, target, 1))
+    assert fused["confusion"] == metrics.single_label(scores[:, None], target)["confusion"]
+    assert fused["runs"][1]["top1"] == json.loads(before)["top1"]
+    assert f"{second}, step 3: top1 {100 * fused['runs'][1]['top1']:.2f} %" in printed
+    assert "16 videos of ['test'], scores of the runs weighted [1.0, 3.0]" in printed
+    assert (second / "result.json").read_text() == before
+
+    command(monkeypatch, capsys, *arguments, "1,0.0000001")
+    almost = json.loads((tmp_path / "fused.json").read_text())
+    assert almost["confusion"] == almost["runs"][0]["confusion"]
+
+
+def test_what_cannot_be_fused(run, workdir, second, monkeypatch, capsys):
+    two = ["--workdir", workdir, second]
+    assert "2 runs, but 3 weights" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,2,3")
+    assert "must be positive" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,0")
+    assert "--step is for one" in complaint(monkeypatch, capsys, *two, "--step", "3")
+    assert "--out is for several runs" in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", "x.json")
+    assert "invalid choice: 'votes'" in complaint(monkeypatch, capsys, *two, "--fusion", "votes")
+
+
+def with_dataset(workdir, copy, dataset, labels):
+    """A run whose config says that it was made from another dataset."""
+    shutil.copytree(workdir, copy, ignore=shutil.ignore_patterns("second"))
+    content = json.loads((copy / "config.json").read_text())
+    content["config"]["dataset"], content["labels"] = str(dataset), labels
+    (copy / "config.json").write_text(json.dumps(content))
+    return copy
+
+
+def test_runs_on_other_videos_cannot_be_fused(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys):
+    def dataset(name, order):
+        """The test videos of `tiny_motion` at the places `order`."""
+        source = pipeline.open_records(tiny_motion, ["test"])
+        examples = [records.encode(source[i]) for i in order]
+        (tmp_path / name).mkdir()
+        records.write_shard(records.shard_path(tmp_path / name, "test", 0, 1), examples)
+        info = records.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
+        records.write_info(tmp_path / name, info, complete=True)
+        return tmp_path / name
+
+    def said(name, dataset, labels=motion.CLASSES):
+        other = with_dataset(workdir, tmp_path / f"run_{name}", dataset, list(labels))
+        return complaint(monkeypatch, capsys, "--workdir", workdir, other)
+
+    assert "differ in the number of videos: 16 of" in said("fewer", dataset("fewer", range(12)))
+    shuffled = dataset("shuffled", [1, 0, *range(2, 16)])
+    assert "2 of 16 have other targets" in said("shuffled", shuffled)
+    assert "differ in the labels" in said("labels", tiny_motion, [*motion.CLASSES[:7], "sideways"])

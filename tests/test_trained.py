@@ -63,7 +63,7 @@ def test_other_classes_get_a_fresh_classifier(run, tiny_run, labels):
 
 def test_anything_else_that_differs_is_listed(run, tiny_run):
     wider = run.model.clone(backbone_arguments={"width": 1 / 8})
-    with pytest.raises(ValueError, match=r"is of another network:\n  .*bias: the model has \(8,\), the other \(4,\)"):
+    with pytest.raises(ValueError, match=r"structure:\n  .*conv1/kernel: the model has \(7, 7, 3, 8\), the other"):
         start(tiny_run, wider, run.labels)
     with pytest.raises(
         ValueError, match="'nowhere' is neither a work directory nor the name of weights; those are i3d"

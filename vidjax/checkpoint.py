@@ -9,6 +9,7 @@ from pathlib import Path
 import jax
 import orbax.checkpoint as ocp
 
+from vidjax import trees
 from vidjax.step import TrainState
 
 TREES = ("params", "model_state", "ema", "opt_state")
@@ -112,21 +113,5 @@ class Checkpoints:
 
 
 def _check_same_tree(what: str, expected, saved):
-    if lines := differences(shapes(expected), shapes(saved), "the checkpoint"):
+    if lines := trees.differences(trees.shapes(expected), trees.shapes(saved), "the checkpoint"):
         raise ValueError(f"{what} is of another model:{lines}")
-
-
-def shapes(tree) -> dict[str, tuple[int, ...]]:
-    """The shape of each array of a tree, by its path: {"Dense_0/kernel": (3, 8)}."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
-
-
-def differences(expected: dict[str, tuple], found: dict[str, tuple], other: str) -> str:
-    """Where the shapes of a model's arrays differ from those in `other`: up to 10 lines, "" where nowhere."""
-    lines = [
-        f"\n  {path}: the model has {expected.get(path, 'nothing')}, {other} {found.get(path, 'nothing')}"
-        for path in (expected | found)
-        if expected.get(path) != found.get(path)
-    ]
-    return "".join(lines[:10]) + (f"\n  ... and {len(lines) - 10} more" if len(lines) > 10 else "")

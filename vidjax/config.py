@@ -21,6 +21,7 @@ KEYS = {
     "preprocess": "mean, std: of each channel, in units of 0..255",
     "model": "name, and the arguments of that model",
     "init_from": "weights of vidjax.weights, or a work directory, whose parameters to start from; empty draws them",
+    "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
     "freeze": "regular expressions of parameters that are not trained",
     "loss": "name (softmax or sigmoid), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",

@@ -1,6 +1,9 @@
 """One exact pass over a split: every video counts once, on any number of devices and processes.
 
 python -m vidjax.evaluate --workdir W [--num_views 10 --num_crops 3]
+python -m vidjax.evaluate --workdir W1 W2 ... [--fusion logits --fusion_weights 1,1.5 --out fused.json]
+
+Several runs are evaluated on the same videos, each on the clips of its own config, and fused: see `ensemble`.
 """
 
 import argparse
@@ -8,14 +11,29 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import jax
 import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import losses, metrics, plots, sharding, step, trained
+from vidjax import ensemble, losses, metrics, plots, sharding, step, trained
 from vidjax.data import pipeline
+
+
+class Outputs(NamedTuple):
+    """What a model says of the N videos of a split.
+
+    Attributes:
+        logits: float32 (N, V, K), of V clips a video.
+        target: (N, ...).
+        backwards: as `logits`, of the clips played backwards; None where that makes no known class.
+    """
+
+    logits: np.ndarray
+    target: np.ndarray
+    backwards: np.ndarray | None = None
 
 
 def make_eval_fn(model, spec, mesh, shardings) -> Callable:
@@ -68,13 +86,17 @@ def measure(logits: np.ndarray, target: np.ndarray, loss_fn: Callable, *, multi_
 
 
 def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, config, *, num_views, num_crops) -> dict:
-    """Evaluates on the records of `source`; see `metrics` for the figures.
+    """Evaluates on the records of `source`; see `figures_of`. Arguments as of `outputs_on`."""
+    views = {"num_views": num_views, "num_crops": num_crops}
+    outputs = outputs_on(source, params, model_state, eval_fn, mesh, config, **views)
+    return figures_of(outputs, config, source.info.time_reversal)
 
-    Where the dataset says what reversing time does to a label, the clips are shown backwards too: `top1_reversed`
-    counts a video as right where the model then names the partner's class.
-    """
+
+def outputs_on(
+    source: pipeline.Records, params, model_state, eval_fn: Callable, mesh, config, *, num_views: int, num_crops: int
+) -> Outputs:
+    """Runs a model over the records of `source`, backwards too where the dataset says which classes that makes."""
     multi_label = config.loss.name == "sigmoid"
-    loss_fn = functools.partial(losses.LOSSES[config.loss.name])
     clip_arguments = {**config.clip, "num_views": num_views, "num_crops": num_crops, "multi_label": multi_label}
 
     def logits_of(reverse: bool):
@@ -89,12 +111,43 @@ def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, confi
         bar = tqdm(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0 or None)
         return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse)
 
-    pairs = None if multi_label else source.info.time_reversal
-    result = measure(*logits_of(reverse=False), loss_fn, multi_label=multi_label, pairs=pairs)
+    if multi_label or source.info.time_reversal is None:
+        return Outputs(*logits_of(reverse=False))
+    return Outputs(*logits_of(reverse=False), logits_of(reverse=True)[0])
+
+
+def figures_of(outputs: Outputs, config, pairs: list[int] | None) -> dict:
+    """The loss and the figures of `metrics`.
+
+    Where `pairs` says what reversing time does to a label, `top1_reversed` counts a video as right where the model
+    names the partner's class when the clips are played backwards.
+    """
+    multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
+    pairs = None if multi_label else pairs
+    result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
+    if outputs.backwards is not None:
+        scores = np.asarray(jax.nn.softmax(outputs.backwards)).mean(axis=1)
+        result["top1_reversed"] = top1_reversed(scores, outputs.target, pairs)
+    return result
+
+
+def top1_reversed(scores: np.ndarray, target: np.ndarray, pairs: list[int]) -> float:
+    """How often videos played backwards are taken for their partner's class: from scores (N, K) and targets (N,)."""
+    return float(metrics.hit_at_k(scores, np.asarray(pairs)[target], 1).mean())
+
+
+def fused_figures(
+    outputs: list[Outputs], weights: list[float], fusion: str, *, multi_label: bool, pairs: list[int] | None
+) -> dict:
+    """The figures of several models fused, see `ensemble.fuse`; of whole videos only, and without a loss."""
+    fuse = functools.partial(ensemble.fuse, weights=weights, fusion=fusion, multi_label=multi_label)
+    scores, target = fuse([o.logits for o in outputs]), outputs[0].target
+    if multi_label:
+        return metrics.multi_label(scores[:, None], target)
+    result = metrics.single_label(scores[:, None], target, pairs)
+    result = {name: value for name, value in result.items() if not name.endswith("_clip")}
     if pairs is not None:
-        logits, target = logits_of(reverse=True)
-        scores = np.asarray(jax.nn.softmax(logits)).mean(axis=1)
-        result["top1_reversed"] = float(metrics.hit_at_k(scores, np.asarray(pairs)[target], 1).mean())
+        result["top1_reversed"] = top1_reversed(fuse([o.backwards for o in outputs]), target, pairs)
     return result
 
 
@@ -106,8 +159,8 @@ def check_inputs(inputs: dict, run: trained.Trained):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Evaluates a trained run exactly and writes result.json.")
-    parser.add_argument("--workdir", type=Path, required=True, help="of the run")
+    parser = argparse.ArgumentParser(description="Evaluates a trained run exactly and writes result.json; fuses runs.")
+    parser.add_argument("--workdir", type=Path, nargs="+", required=True, help="of the run, or of the runs to fuse")
     parser.add_argument("--step", type=int, help="of the checkpoint; the last one by default")
     parser.add_argument("--splits", nargs="+", help="the run's test splits by default")
     parser.add_argument(
@@ -116,33 +169,75 @@ def main():
     parser.add_argument(
         "--num_crops", type=int, choices=(1, 3), help="crops in space; the run's eval.num_crops by default"
     )
+    parser.add_argument("--fusion", choices=ensemble.FUSIONS, help="what of several runs is averaged; else scores")
+    parser.add_argument("--fusion_weights", help="of the runs, in order, as in 1,1.5; equal by default")
+    parser.add_argument("--out", type=Path, help="JSON file to write the fused figures to; by default they are printed")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
 
+    # ---------------------------------------------------------------------------------------------- runs and records
     try:
-        run = trained.from_run(args.workdir, args.step)
-        config = run.config
-        splits = args.splits or list(config.test_splits)
-        source = pipeline.open_records(config.dataset, splits)
-        check_inputs(source.info.inputs, run)
+        check_arguments(args)
+        weights = ensemble.parse_weights(args.fusion_weights, len(args.workdir))
+        runs = [trained.from_run(workdir, args.step) for workdir in args.workdir]
+        splits = [args.splits or list(run.config.test_splits) for run in runs]
+        sources = [pipeline.open_records(run.config.dataset, s) for run, s in zip(runs, splits, strict=True)]
+        for run, source in zip(runs, sources, strict=True):
+            check_inputs(source.info.inputs, run)
+        names = [run.name for run in runs]
+        ensemble.check_same("labels", names, [run.labels for run in runs])
+        ensemble.check_same("number of videos", names, [len(source) for source in sources])
+        ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
+        ensemble.check_same("time_reversal of dataset.json", names, [source.info.time_reversal for source in sources])
     except ValueError as error:
         parser.error(str(error))
-    num_views, num_crops = args.num_views or config.eval.num_views, args.num_crops or config.eval.num_crops
-    shardings = sharding.shardings_of((run.params, run.model_state))
-    eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, shardings)
-    views = {"num_views": num_views, "num_crops": num_crops}
-    result = evaluate(run.params, run.model_state, eval_fn, run.mesh, source, config, **views)
-    result |= {"checkpoint": run.step, "splits": splits, **views}
-    if jax.process_index() == 0:
-        write_result(args.workdir, result, run.labels)
-        for name in ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed"):
-            if name in result:
-                print(f"{name:18} {100 * result[name]:6.2f} %")
-        print(
-            f"{result['num_videos']} videos of {splits}, {num_views} x {num_crops} views, checkpoint of step {run.step}"
-        )
-        for label, value in zip(run.labels, result["per_class"], strict=True):
-            print(f"  {label:20} {'no video' if value is None else f'{100 * value:6.2f} %'}")
+
+    # ---------------------------------------------------------------------------------------------- run by run
+    outputs, results, pairs = [], [], sources[0].info.time_reversal
+    for run, source, named in zip(runs, sources, splits, strict=True):
+        config, variables = run.config, (run.params, run.model_state)
+        views = {name: getattr(args, name) or config.eval[name] for name in ("num_views", "num_crops")}
+        eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, sharding.shardings_of(variables))
+        outputs.append(outputs_on(source, *variables, eval_fn, run.mesh, config, **views))
+        figures = figures_of(outputs[-1], config, pairs)
+        results.append({**figures, "checkpoint": run.step, "splits": named, **views})
+
+    # ---------------------------------------------------------------------------------------------- figures
+    result, labels, is_main = results[0], runs[0].labels, jax.process_index() == 0
+    title = "{splits}, {num_views} x {num_crops} views, checkpoint of step {checkpoint}"
+    if len(runs) == 1 and is_main:
+        write_result(args.workdir[0], result, labels)
+    elif len(runs) > 1:
+        try:
+            ensemble.check_same_targets(names, [o.target for o in outputs])
+        except ValueError as error:
+            parser.error(str(error))
+        fusion = args.fusion or "scores"
+        result = fused_figures(outputs, weights, fusion, multi_label=runs[0].multi_label, pairs=pairs)
+        result |= {"splits": splits[0], "fusion": fusion, "weights": weights}
+        result["runs"] = [{"run": name, **of_run} for name, of_run in zip(names, results, strict=True)]
+        title = "{splits}, {fusion} of the runs weighted {weights}"
+        if args.out and is_main:
+            args.out.write_text(json.dumps(result, indent=2) + "\n")
+    if not is_main:
+        return
+    for of_run in result.get("runs", ()):
+        print(f"{of_run['run']}: top1 {100 * of_run['top1']:.2f} %")
+    for name in ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed"):
+        if name in result:
+            print(f"{name:18} {100 * result[name]:6.2f} %")
+    print(f"{result['num_videos']} videos of {title.format(**result)}")
+    for label, value in zip(labels, result["per_class"], strict=True):
+        print(f"  {label:20} {'no video' if value is None else f'{100 * value:6.2f} %'}")
+
+
+def check_arguments(args: argparse.Namespace):
+    """Raises a ValueError for arguments that do not go with one run, or with several."""
+    if len(args.workdir) > 1 and args.step is not None:
+        raise ValueError("--step is for one --workdir: of several, the last checkpoints are fused.")
+    for name in ("fusion", "fusion_weights", "out"):
+        if len(args.workdir) == 1 and getattr(args, name) is not None:
+            raise ValueError(f"--{name} is for several runs: --workdir W1 W2 ...")
 
 
 def write_result(workdir: Path, figures: dict, labels: list[str]):

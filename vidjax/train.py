@@ -84,8 +84,8 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         quickly = {"xla_backend_optimization_level": 0}
         state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
         if config.init_from:
-            of_model = {"model": model, "batch": blank, "spec": config.preprocess}
-            state = trained.start_from(config.init_from, state, labels=labels, **of_model)
+            of_model = {"model": model, "batch": blank, "spec": config.preprocess, "labels": labels}
+            state = trained.start_from(config.init_from, state, inflation=config.inflation, **of_model)
         position = {"step": 0, "seconds": 0.0}
     start_step = position["step"]
     log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)

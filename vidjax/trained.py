@@ -13,8 +13,8 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import models, sharding, step, weights
-from vidjax.checkpoint import Checkpoints, differences
+from vidjax import inflate, models, sharding, step, weights
+from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips
 from vidjax.preprocess import Spec
 
@@ -127,7 +127,16 @@ def abstract_variables(model: nn.Module, batch: dict, spec: Spec) -> tuple[dict,
 # ------------------------------------------------------------------------------------------- starting from another's
 
 
-def start_from(source: str, state: step.TrainState, *, model: nn.Module, batch: dict, spec: Spec, labels: list[str]):
+def start_from(
+    source: str,
+    state: step.TrainState,
+    *,
+    model: nn.Module,
+    batch: dict,
+    spec: Spec,
+    labels: list[str],
+    inflation: str = "repeat",
+) -> step.TrainState:
     """Puts the parameters and statistics of a trained network into a fresh state: `init_from` of a config.
 
     Where the classes are the same in the same order, all is taken over. Where they differ, the classifier stays as it
@@ -138,6 +147,7 @@ def start_from(source: str, state: step.TrainState, *, model: nn.Module, batch: 
         state: fresh; says where each array lives.
         batch: shapes of the inputs of the model.
         labels: of the new task.
+        inflation: how the kernels of a 2-D network become those of a 3-D one, see `inflate.inflate`.
 
     Raises:
         ValueError: where anything else differs between the two networks; lists it.
@@ -147,13 +157,13 @@ def start_from(source: str, state: step.TrainState, *, model: nn.Module, batch: 
     loaded = {"params": pretrained.params, **pretrained.model_state}
     replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
     fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
-    wanted, found = ({path: x.shape for path, x in tree.items() if path not in replaced} for tree in (fresh, loaded))
-    if lines := differences(wanted, found, "the other"):
-        raise ValueError(f"init_from = {source!r} is of another network:{lines}")
-    merged = {
-        path: x if path in replaced else jax.device_put(jnp.astype(loaded[path], x.dtype), x.sharding)
-        for path, x in fresh.items()
-    }
+    kept = {path: x for path, x in fresh.items() if path not in replaced}
+    loaded = {path: x for path, x in loaded.items() if path not in replaced}
+    try:
+        taken = inflate.inflate(loaded, kept, inflation)
+    except ValueError as error:
+        raise ValueError(f"init_from = {source!r}: {error}") from None
+    merged = {path: jax.device_put(taken.get(path, x), x.sharding) for path, x in fresh.items()}
     model_state = traverse_util.unflatten_dict(merged, sep="/")
     params = model_state.pop("params")
     ema = jax.tree.map(jnp.copy, params) if state.ema else {}

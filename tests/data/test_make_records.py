@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from vidjax.data import make_records, motion, pipeline, records, video
+from vidjax.data import clips, make_records, motion, pipeline, records, video
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def test_a_folder_becomes_records(folder, tmp_path, capsys):
         assert len(example.images) == 5
         assert (example.fps, example.height, example.width) == (5, 16, 24)
         assert (example.start, example.end) == (0, 1)
-        clip = pipeline.eval_clips(example, info, num_frames=2, size=16)
+        clip = clips.eval_clips(example, info, num_frames=2, size=16)
         level = 100 * example.labels[0] + 20 * int(example.media_id[-5])
         assert abs(clip["video"].mean() - level) < 4
 

@@ -16,6 +16,7 @@ from vidjax.models.layers import (
     check_video,
     conv,
     conv_by_planes,
+    local_response_norm,
     max_pool,
     mean_over_time,
     middle_width,
@@ -243,3 +244,15 @@ def test_too_few_frames_and_other_channels_are_refused():
     check_video(jnp.zeros((1, 16, 32, 32, 3)), min_size=32, first=first)
     with pytest.raises(ValueError, match=r"parameters are for 3 channels \(3 is RGB, 2 is optical flow\); got"):
         check_video(jnp.zeros((1, 16, 32, 32, 2)), min_size=32, first=first)
+
+
+def test_local_response_norm_is_the_papers_formula():
+    """Krizhevsky et al. (2012), section 3.3, written as there, at activations where it does something."""
+    a = 100 * uniform("a", (2, 3, 7)).astype(np.float64)
+    b = np.empty_like(a)
+    for i in range(7):
+        total = sum(a[..., j] ** 2 for j in range(max(0, i - 2), min(6, i + 2) + 1))
+        b[..., i] = a[..., i] / (2 + 1e-4 * total) ** 0.75
+    np.testing.assert_allclose(local_response_norm(jnp.float32(a)), b, rtol=1e-5)
+    assert np.abs(b - a / 2**0.75).max() > 1
+    assert local_response_norm(jnp.bfloat16(a)).dtype == jnp.bfloat16

@@ -3,11 +3,15 @@
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vidjax.models.alexnet import CNNM2048, AlexNet
+from vidjax.models.cifar import SmallCNN
 from vidjax.models.frame_pool import FramePool
+from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.layers import check_arguments
 from vidjax.models.recurrent import FrameRNN
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
+from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
 MODELS = {
     "inception_v1": InceptionV1,
@@ -15,6 +19,13 @@ MODELS = {
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
+    "vgg16": VGG16,
+    "alexnet": AlexNet,
+    "cnn_m_2048": CNNM2048,
+    "small_cnn": SmallCNN,
+    "fusion": Fusion,
+    "c3d": C3D,
+    "vgg16_3d": VGG16_3D,
     "i3d": I3D,
     "s3d": S3D,
     "r3d_18": R3D18,

@@ -11,11 +11,24 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.inception import InceptionV1
+from vidjax.models.alexnet import CNNM2048, AlexNet
+from vidjax.models.cifar import SmallCNN
+from vidjax.models.inception import GoogLeNet, InceptionV1
 from vidjax.models.layers import check_arguments, mean_over_time
 from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
+from vidjax.models.vgg import VGG16
 
-BACKBONES = {"inception_v1": InceptionV1, "resnet18": ResNet18, "resnet34": ResNet34, "resnet50": ResNet50}
+BACKBONES = {
+    "inception_v1": InceptionV1,
+    "googlenet": GoogLeNet,
+    "resnet18": ResNet18,
+    "resnet34": ResNet34,
+    "resnet50": ResNet50,
+    "vgg16": VGG16,
+    "alexnet": AlexNet,
+    "cnn_m_2048": CNNM2048,
+    "small_cnn": SmallCNN,
+}
 POOLS = ("mean", "max", "min", "max_min")
 
 

@@ -214,6 +214,27 @@ class SeparableUnit(nn.Module):
         return ConvUnit(self.features, (t, 1, 1), (st, 1, 1), self.conv, self.norm, name="temporal")(x)
 
 
+# --- Normalisation ---------------------------------------------------------------------------------------------------
+
+
+def local_response_norm(x: jax.Array, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
+    """Divides each activation by (k + alpha * the sum of the squares of `size` channels around it) ** beta.
+
+    Krizhevsky et al. (2012), section 3.3, with its constants. (Caffe and torch divide alpha by `size`.)
+
+    Args:
+        x: (..., C).
+
+    Returns:
+        The same shape and dtype; computed in float32 or better.
+    """
+    precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    around = [(0, 0)] * (x.ndim - 1) + [(size // 2, size // 2)]
+    squares = jnp.pad(jnp.square(precise), around)  # (..., C + size - 1)
+    total = sum(squares[..., i : i + x.shape[-1]] for i in range(size))  # (..., C)
+    return (precise / (k + alpha * total) ** beta).astype(x.dtype)
+
+
 # --- Pooling and averages --------------------------------------------------------------------------------------------
 
 
@@ -306,8 +327,8 @@ def check_video(video: jax.Array, min_size: int, min_frames: int = 1, first: Map
         raise ValueError(f"The model wants a normalised float video, see vidjax.preprocess; got {video.dtype}.")
     if min(video.shape[1:]) < 1 or min(video.shape[2:4]) < min_size:
         raise ValueError(
-            f"Frames must be at least {min_size}x{min_size}, since the network halves them "
-            f"{min_size.bit_length() - 1} times; got a video of the shape {video.shape}."
+            f"Frames must be at least {min_size}x{min_size}, or the network's strides leave nothing of them; "
+            f"got a video of the shape {video.shape}."
         )
     if video.shape[1] < min_frames:
         raise ValueError(f"The network needs at least {min_frames} frames; got a video of the shape {video.shape}.")

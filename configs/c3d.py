@@ -1,0 +1,18 @@
+"""C3D (Tran et al., 2015) with an eighth of the channels, and with BatchNorm, to train from nothing.
+
+    python -m vidjax.train --config configs/c3d.py --workdir runs/c3d
+
+480 test videos, one seed, on 2 cores of an AMD EPYC: hit@1 79.0 % (99.8 % within pairs) in 2.6 minutes.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
+    config = data.from_argument(argument)
+    config.model = {"name": "c3d", "width": 0.125, "batch_norm": True, "dropout": 0.5}
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    return config

@@ -1,0 +1,24 @@
+"""VGG16 inflated from ImageNet's convolutions, fine-tuned (without its fully connected layers).
+
+    python -m vidjax.train --config configs/vgg16_3d.py --workdir runs/vgg16_3d
+    python -m vidjax.train --config configs/vgg16_3d.py --workdir runs/vgg16_3d_scratch --config.init_from=
+
+Simonyan and Zisserman, 2015, inflated as by Carreira and Zisserman, 2017. Accuracy and time: not measured.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="ut_interaction,small,set1,0"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
+    config = data.from_argument(argument)
+    config.preprocess = data.IMAGENET
+    config.model = {"name": "vgg16_3d", "hidden": 0}
+    config.init_from = "vgg16_imagenet"
+    config.augment.flip = True
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 1e-4, "warmup_steps": 6}
+    config.batch_size, config.num_epochs = 8, 9.0
+    config.eval.batch_size = 8
+    config.log_every, config.eval_every = 1, 10
+    return config

@@ -1,0 +1,109 @@
+"""2-D parameters -> 3-D parameters.
+
+Carreira and Zisserman, "Quo Vadis, Action Recognition?" (CVPR 2017), section 2.4.1: a kernel is repeated over time and
+divided by its length in time, so that a video of one repeated frame gives the activations of that frame. Or it is put
+into the centre tap, which sees each frame by itself (Girdhar et al., "Detect-and-Track", CVPR 2018, section 3.1). The
+variables are flat dicts, path -> array: the two networks have the same paths.
+"""
+
+import re
+
+import jax
+import jax.numpy as jnp
+
+from vidjax import trees
+
+Flat = dict[str, jax.Array]
+KINDS = ("repeat", "centre")
+
+
+def inflate(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
+    """Gives a network the variables of another of the same structure.
+
+    Arrays of equal shape are carried over (BatchNorm's statistics too). A kernel that lacks the axis of time is
+    inflated. A kernel over 3 channels becomes one over another number of them, optical flow say, by their mean,
+    repeated (Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2). Where the network splits its kernels
+    into space and time, see `factorise`.
+
+    Args:
+        variables: of the 2-D network.
+        fresh: of the 3-D network, as they were drawn.
+        kind: "repeat" over time and divide by the length, or "centre": the centre tap, the others zero.
+
+    Returns:
+        The variables of the 3-D network.
+
+    Raises:
+        ValueError: for another kind, or networks of different structure: the first differences are listed.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"Unknown kind of inflation {kind!r}; choose {' or '.join(KINDS)}.")
+    if any("/temporal/" in path for path in fresh) and not any("/temporal/" in path for path in variables):
+        variables = factorise(variables, fresh, kind)
+    fitted = {
+        path: _fit(path, array, fresh[path].shape, kind) if path in fresh else array
+        for path, array in variables.items()
+    }
+    if lines := trees.differences(trees.shapes(fresh), trees.shapes(fitted), "the other"):
+        raise ValueError(f"The two networks differ in their structure:{lines}")
+    return {path: fitted[path].astype(fresh[path].dtype) for path in fresh}
+
+
+def _fit(path: str, array: jax.Array, shape: tuple[int, ...], kind: str) -> jax.Array:
+    """Inflates a kernel to `shape`, as far as it can be."""
+    if not path.endswith("/kernel") or array.shape == shape:
+        return array
+    if array.ndim >= 4 and array.shape[-2] == 3 != shape[-2]:  # of images: RGB
+        array = jnp.repeat(array.mean(-2, keepdims=True), shape[-2], -2)
+    if array.ndim == 4 and len(shape) == 5:
+        array = over_time(array, shape[0], kind)
+    return array
+
+
+def over_time(kernel: jax.Array, length: int, kind: str) -> jax.Array:
+    """(h, w, C, D) -> (length, h, w, C, D)."""
+    if kind == "repeat":
+        return jnp.repeat(kernel[None] / length, length, 0)
+    return jnp.zeros((length, *kernel.shape), kernel.dtype).at[length // 2].set(kernel)
+
+
+def factorise(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
+    """An initialisation of a network that splits its kernels into space and time: R(2+1)D, S3D.
+
+    The kernel over space is the 2-D one, that over time hands each channel on; a norm that follows the kernel over
+    space is the 2-D network's, and one that follows the kernel over time does nothing. This is approximate: a ReLU
+    stands between the two, which cuts off what is negative where the 2-D network still adds a shortcut, and R(2+1)D's
+    width between the two is another than the 2-D network's: surplus channels stay as drawn and are handed on by zeros,
+    missing ones are lost. It is exact for S3D, and for a single (2+1)-D convolution of equal widths that a ReLU
+    follows.
+
+    Args: as of `inflate`.
+    """
+    result = {}
+    for path, drawn in fresh.items():
+        if "/temporal/" in path or _follows_temporal(path, fresh):
+            result[path] = _pass_on(path, drawn, kind)
+            continue
+        source = re.sub(r"/conv(\d)/norm/", r"/bn\1/", path.replace("/spatial/", "/"))
+        if source in variables:
+            found = variables[source]
+            found = found[None] if "/spatial/" in path and found.ndim == 4 else found  # (1, h, w, C, D)
+            same = min(found.shape[-1], drawn.shape[-1])
+            between = "/spatial/" in path or "/norm/" in path
+            result[path] = drawn.at[..., :same].set(found[..., :same]) if between else found
+    return result
+
+
+def _follows_temporal(path: str, fresh: Flat) -> bool:
+    """Whether the array belongs to the norm after the kernel over time: bn1 after conv1/temporal."""
+    norm = re.fullmatch(r"\w+/(.*?)bn(\d)/\w+", path)
+    return norm is not None and f"params/{norm[1]}conv{norm[2]}/temporal/kernel" in fresh
+
+
+def _pass_on(path: str, drawn: jax.Array, kind: str) -> jax.Array:
+    """What leaves its input as it is: the identity over channels, or a norm that does nothing."""
+    if path.endswith("/kernel"):
+        return over_time(jnp.eye(*drawn.shape[-2:])[None, None], drawn.shape[0], kind)
+    epsilon = 1e-3 if "/batch_norm/" in path else 1e-5  # of Inception's norms, and of ResNet's
+    values = {"scale": 1.0, "var": 1.0 - epsilon}
+    return jnp.full(drawn.shape, values.get(path.rpartition("/")[2], 0.0))

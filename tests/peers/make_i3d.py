@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 
 import torch
-from formula import draw, uniform
+from formula import uniform
+from from_torch import load
 
 UNITS = {  # of pytorch-i3d's InceptionModule
     "b0": "Branch_0/Conv3d_0a_1x1",
@@ -42,29 +43,19 @@ def flax_name(name: str) -> str | None:
     return f"{module}/{KINDS[f'{layer}.{kind}']}"
 
 
-def load(model: torch.nn.Module):
-    """Draws every parameter and statistic but the scale of BatchNorm, which stays 1: the original has none."""
-    state = model.state_dict()
-    for name, value in state.items():
-        if flax_name(name) is None:
-            continue
-        shape = tuple(value.shape)
-        if len(shape) == 5:  # (out, in, t, h, w) <- (t, h, w, in, out)
-            array = draw(flax_name(name), (*shape[2:], shape[1], shape[0])).transpose(4, 3, 0, 1, 2)
-        else:
-            array = draw(flax_name(name), shape)
-        state[name] = torch.from_numpy(array.copy())
-    model.load_state_dict(state)
-
-
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def published_model(description: str, num_classes: int) -> torch.nn.Module:
+    """pytorch-i3d's model, from the file that `--source` names."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--source", required=True, help="pytorch_i3d.py")
     source = parser.parse_args().source
     namespace = {"__name__": "pytorch_i3d"}
     exec(compile(Path(source).read_text(), source, "exec"), namespace)
-    model = namespace["InceptionI3d"](num_classes=10).eval()
-    load(model)
+    return namespace["InceptionI3d"](num_classes=num_classes).eval()
+
+
+def main():
+    model = published_model(__doc__, num_classes=10)
+    load(model, flax_name)
 
     def clip(*shape):
         return torch.from_numpy(uniform("clip", (1, *shape, 3)).transpose(0, 4, 1, 2, 3).copy())

@@ -6,7 +6,6 @@ Needs torch, that one file and vidjax, whose reading of videos and weights it us
 Made with torch 2.13.0 and pytorch_i3d.py at commit 05783d11f9632b25fe3d50395a9c9bb51f848d6d.
 """
 
-import argparse
 import json
 import os
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from flax import traverse_util
-from make_i3d import flax_name
+from make_i3d import flax_name, published_model
 
 from vidjax import predict, weights
 
@@ -28,13 +27,7 @@ CLIPS = [
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--source", required=True, help="pytorch_i3d.py")
-    source = parser.parse_args().source
-    namespace = {"__name__": "pytorch_i3d"}
-    exec(compile(Path(source).read_text(), source, "exec"), namespace)
-    model = namespace["InceptionI3d"](num_classes=400).eval()
-
+    model = published_model(__doc__, num_classes=400)
     entry = weights.find("i3d_kinetics400_rgb")
     variables = weights.load("i3d_kinetics400_rgb")
     arrays = {}

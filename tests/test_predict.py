@@ -122,7 +122,7 @@ def test_a_run_on_features_cannot_see_videos(run):
 
 @pytest.fixture(scope="module")
 def i3d():
-    if not (weights.cache() / weights.find("i3d_kinetics400_rgb").filename).exists():
+    if not weights.find("i3d_kinetics400_rgb").files[0].path.exists():
         pytest.skip("the weights are not in the cache: python -m vidjax.weights get i3d_kinetics400_rgb")
     return trained.from_weights("i3d_kinetics400_rgb")
 

@@ -102,6 +102,34 @@ def test_frozen_parameters_stay_and_have_no_optimizer_state():
     assert (after.params["head"]["kernel"] != state.params["head"]["kernel"]).any()
 
 
+def test_frozen_norms_use_and_keep_their_running_statistics():
+    state, train_step = make(freeze=("stem", "BatchNorm_0"))
+    statistics = {"mean": jnp.arange(4.0), "var": 1 + jnp.arange(4.0)}
+    state = state.replace(model_state={"batch_stats": {"BatchNorm_0": statistics}})
+    batch = batch_of(8)
+    after, measured = train_step(state, batch)
+    jax.tree.map(np.testing.assert_array_equal, after.model_state, state.model_state)
+    video = (jnp.float32(batch["video"]) - 127.5) / 127.5
+    key = jax.random.fold_in(jax.random.key(0), 0)  # of dropout, which is what is left of training
+
+    class Expected(nn.Module):
+        @nn.compact
+        def __call__(self, video):
+            x = nn.Dense(4, name="stem")(video.mean((1, 2, 3)))
+            x = nn.BatchNorm(use_running_average=True)(x)
+            return nn.Dense(2, name="head")(nn.Dropout(0.2, deterministic=False)(x))
+
+    logits = Expected().apply({"params": state.params, **state.model_state}, video, rngs={"dropout": key})
+    expected = losses.softmax_cross_entropy(logits, batch["target"]).mean() + 0.25
+    np.testing.assert_allclose(measured["loss"], expected, rtol=1e-6)
+
+
+def test_a_norm_of_which_a_part_is_trained_is_not_frozen():
+    state, train_step = make(freeze=("stem", "BatchNorm_0/scale"))
+    after, _ = train_step(state, batch_of(8))
+    assert (after.model_state["batch_stats"]["BatchNorm_0"]["mean"] != 0).any()
+
+
 def test_moving_average_of_the_parameters():
     state, train_step = make(ema_decay=0.9)
     after, _ = train_step(state, batch_of(8))

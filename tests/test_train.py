@@ -225,5 +225,5 @@ def test_starting_from_a_trained_run(tiny_run, tiny_config, tmp_path):
     kernels = [run.params["classifier"]["kernel"] for run in (before, after)]
     assert 0 < np.abs(kernels[0] - kernels[1]).max() < 0.02  # taken over, then trained for three steps
     tiny_config.init_from = "resnet_of_nobody"
-    with pytest.raises(ValueError, match="neither a work directory nor the name of weights"):
+    with pytest.raises(ValueError, match="neither the name of weights nor a file"):
         train.train(tiny_config, tmp_path / "other")

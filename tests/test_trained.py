@@ -1,12 +1,15 @@
 import functools
 import json
+from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+import safetensors.numpy
 from flax import traverse_util
 
-from vidjax import models, optimizer, sharding, step, trained
+from tests.peers.formula import draw_as_torch
+from vidjax import importers, models, optimizer, sharding, step, trained
 from vidjax.data import clips
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
@@ -65,10 +68,25 @@ def test_anything_else_that_differs_is_listed(run, tiny_run):
     wider = run.model.clone(backbone_arguments={"width": 1 / 8})
     with pytest.raises(ValueError, match=r"structure:\n  .*conv1/kernel: the model has \(7, 7, 3, 8\), the other"):
         start(tiny_run, wider, run.labels)
-    with pytest.raises(
-        ValueError, match="'nowhere' is neither a work directory nor the name of weights; those are i3d"
-    ):
+    with pytest.raises(ValueError, match="'nowhere' is neither the name of weights nor a file .* The names are i3d"):
         trained.load("nowhere")
+
+
+def test_a_backbone_starts_from_the_network_alone(tmp_path):
+    """A ResNet-18 of torchvision's names, with a classifier of other classes, under `frame_pool`."""
+    names = json.loads((Path(__file__).parent / "peers/names.json").read_text())["resnet18"]
+    arrays = draw_as_torch({**names, "fc.weight": (5, 512), "fc.bias": (5,)}, importers.resnet)
+    safetensors.numpy.save_file(arrays, tmp_path / "resnet18.safetensors")
+    drawn, _ = importers.translate(arrays, importers.RESNET)
+    model = models.make_model("frame_pool", 3)
+    state = fresh(model)
+    arguments = {"model": model, "batch": BLANK, "spec": SPEC, "labels": ["a", "b", "c"]}
+    started = trained.start_from(str(tmp_path / "resnet18.safetensors"), state, **arguments)
+    before, after = flat(state), flat(started)
+    assert any("batch_stats/backbone/" in path for path in after)
+    for path, array in after.items():
+        expected = drawn[path.replace("backbone/", "")] if "backbone/" in path else before[path]
+        np.testing.assert_array_equal(array, expected, err_msg=path)
 
 
 def test_the_classifier_is_what_depends_on_the_number_of_classes():

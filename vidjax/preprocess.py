@@ -20,9 +20,18 @@ def preprocess(inputs: dict[str, jax.Array], spec: Spec, dtype=jnp.float32) -> d
 
     Returns:
         The inputs with `video` in `dtype`.
+
+    Raises:
+        ValueError: for a video of another number of channels than the spec is for.
     """
     if "video" not in inputs:
         return inputs
+    channels = len(spec["mean"])
+    if inputs["video"].shape[-1] != channels:
+        raise ValueError(
+            f"The network's inputs have {channels} channels (3 is RGB, 2 is optical flow); got a video of the shape "
+            f"{inputs['video'].shape}."
+        )
     precise = jnp.promote_types(dtype, jnp.float32)
     mean, std = jnp.asarray(spec["mean"], precise), jnp.asarray(spec["std"], precise)
     video = (inputs["video"].astype(precise) - mean) / std

@@ -76,6 +76,29 @@ def init_state(
     return TrainState(jnp.zeros((), jnp.int32), params, model_state, ema, tx.init(trained))
 
 
+def keep_frozen_statistics(freeze: Sequence[str]) -> Callable:
+    """An interceptor of Flax: frozen BatchNorm layers use their running statistics in training too, and keep them.
+
+    Otherwise the frozen part of a network would go on changing with the batches, and see each through statistics that
+    evaluation does not use. `torch` code does so by calling `.eval()` on the frozen part.
+
+    Args:
+        freeze: patterns of parameters; a layer is frozen where all of its parameters are (or its path, if it has none).
+    """
+
+    def intercept(next_function, arguments, settings, context):
+        layer = context.module
+        if context.method_name != "__call__" or not isinstance(layer, nn.BatchNorm) or layer.use_running_average:
+            return next_function(*arguments, **settings)
+        path = "/".join(layer.path) + "/"
+        names = layer.variables.get("params", {"": None})
+        if not all(optimizer.is_frozen(path + name, freeze) for name in names):
+            return next_function(*arguments, **settings)
+        return layer.clone(use_running_average=True, parent=None).apply(layer.variables, *arguments, **settings)
+
+    return intercept
+
+
 def train_step(
     state: TrainState,
     batch: Batch,
@@ -94,7 +117,8 @@ def train_step(
         batch: inputs by name, `target`, `weight`; see the contracts of the pipeline.
         loss_fn: (outputs, target) -> unreduced loss, of the shape of `weight`.
         seed: of the random numbers of dropout; those of a step derive from (seed, step).
-        freeze: patterns of parameters that get no gradient, see `optimizer.split_frozen`.
+        freeze: patterns of parameters that get no gradient, see `optimizer.split_frozen`; the BatchNorm layers among
+            them use and keep their running statistics.
         ema_decay: of the moving average of the parameters; 0 keeps none.
 
     Returns:
@@ -108,9 +132,10 @@ def train_step(
 
     def loss_of(trained):
         variables = {"params": optimizer.join_frozen(trained, frozen), **state.model_state}
-        (outputs, _), updates = model.apply(
-            variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*state.model_state, "losses"]
-        )
+        with nn.intercept_methods(keep_frozen_statistics(freeze)):
+            (outputs, _), updates = model.apply(
+                variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*state.model_state, "losses"]
+            )
         outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
         penalties = sum(jax.tree.leaves(updates.pop("losses", {})))
         return metrics.weighted_mean(loss_fn(outputs, target), weight) + penalties, (outputs, updates)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from pathlib import Path
 
 import jax
@@ -49,6 +50,12 @@ class Trained:
     config: ConfigDict | None = None
     step: int | None = None
 
+    def classifier_paths(self) -> set[str]:
+        """The variables of its classifier, none where it has none; see the function of that name."""
+        if not self.labels:
+            return set()
+        return classifier_paths(self.model, clips.blank_batch(self.inputs, self.clip, 1), self.preprocess)
+
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(..., K) -> (..., K): softmax, or sigmoid where classes are independent."""
         return np.asarray(jax.nn.sigmoid(logits) if self.multi_label else jax.nn.softmax(logits))
@@ -85,37 +92,31 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
     )
 
 
-def from_weights(name: str) -> Trained:
-    """Fetches published weights if need be, and loads them.
-
-    Raises:
-        ValueError: for an unknown name, or weights that cannot be fetched or are damaged.
-    """
-    entry = weights.find(name)
+def from_weights(source: str) -> Trained:
+    """Loads published weights by their name, fetched if need be, or a file of such. Errors as of `weights.load`."""
+    entry, variables = weights.load(source)
     model = models.make_model(num_classes=len(entry.labels), **entry.model)
     mesh = sharding.make_mesh()
-    variables = jax.device_put(weights.load(name), sharding.replicated(mesh))
+    variables = jax.device_put(variables, sharding.replicated(mesh))
     params = variables.pop("params")
     return Trained(
-        name=name,
+        name=source,
         model=model,
         params=params,
         model_state=variables,
         mesh=mesh,
-        labels=entry.labels,
+        labels=list(entry.labels),
         preprocess=entry.preprocess,
         clip=entry.clip,
         inputs=entry.inputs,
+        multi_label=entry.multi_label,
     )
 
 
 def load(source: str) -> Trained:
-    """`from_run` where `source` is a work directory, else `from_weights`."""
-    if (Path(source) / "config.json").exists():
+    """`from_run` where `source` is a directory, else `from_weights`."""
+    if Path(source).is_dir():
         return from_run(Path(source))
-    if source not in weights.WEIGHTS:
-        known = ", ".join(sorted(weights.WEIGHTS))
-        raise ValueError(f"{source!r} is neither a work directory nor the name of weights; those are {known}.")
     return from_weights(source)
 
 
@@ -140,10 +141,11 @@ def start_from(
     """Puts the parameters and statistics of a trained network into a fresh state: `init_from` of a config.
 
     Where the classes are the same in the same order, all is taken over. Where they differ, the classifier stays as it
-    was drawn: those parameters whose shape depends on the number of classes.
+    was drawn: those parameters whose shape depends on the number of classes. A model that has a 2-D network as its
+    `backbone` (`frame_pool`, `frame_rnn`) can start from that network alone; the rest stays as it was drawn.
 
     Args:
-        source: a work directory or the name of published weights.
+        source: a work directory, the name of published weights, or a file of such.
         state: fresh; says where each array lives.
         batch: shapes of the inputs of the model.
         labels: of the new task.
@@ -155,8 +157,14 @@ def start_from(
     pretrained = load(source)
     fresh = {"params": state.params, **state.model_state}
     loaded = {"params": pretrained.params, **pretrained.model_state}
-    replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
     fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
+    backbone = re.compile("[^/]*/backbone/")  # params/backbone/conv1/kernel
+    if any(map(backbone.match, fresh)) and not any(map(backbone.match, loaded)):
+        heads = pretrained.classifier_paths()
+        loaded = {path.replace("/", "/backbone/", 1): x for path, x in loaded.items() if path not in heads}
+        replaced = {path for path in fresh if not backbone.match(path)}
+    else:
+        replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
     kept = {path: x for path, x in fresh.items() if path not in replaced}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
     try:

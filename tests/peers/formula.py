@@ -31,6 +31,25 @@ def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
     raise ValueError(f"{name} ends in none of kernel, scale, var, bias, mean.")
 
 
+def draw_as_torch(shapes: dict[str, tuple[int, ...]], flax_name) -> dict[str, np.ndarray]:
+    """Draws arrays for torch's names and shapes, each under its Flax name, laid out as torch does.
+
+    Args:
+        flax_name: torch's name -> ours; None for what Flax does not have, which is left out.
+    """
+    arrays = {}
+    for name, shape in shapes.items():
+        path, shape = flax_name(name), tuple(shape)
+        if path is None:
+            continue
+        if len(shape) > 1:  # (out, in, *window) <- (*window, in, out)
+            array = np.moveaxis(draw(path, (*shape[2:], shape[1], shape[0])), (-1, -2), (0, 1))
+        else:
+            array = draw(path, shape)
+        arrays[name] = np.ascontiguousarray(array)
+    return arrays
+
+
 def draw_tree(shapes: dict, prefix: str = "") -> dict:
     """Draws each leaf of a nested dict of things with a shape; a leaf's name is its path, joined by slashes."""
     return {

@@ -1,6 +1,6 @@
 """Writes i3d.json: outputs of pytorch-i3d (github.com/piergiaj/pytorch-i3d) with parameters drawn by formula.py.
 
-    python tests/peers/make_i3d.py --source .../pytorch_i3d.py         needs torch, and that one file
+    python tests/peers/make_i3d.py --source .../pytorch_i3d.py         needs vidjax, torch and that one file
 
 The logits need clips of 224x224, since the pool at the end has a window of 2x7x7. Smaller clips, of odd sizes too, are
 compared by the mean over space of Mixed_5c, after the same window of 2 in time. Made with torch 2.13.0 and
@@ -15,32 +15,13 @@ import torch
 from formula import uniform
 from from_torch import load
 
-UNITS = {  # of pytorch-i3d's InceptionModule
-    "b0": "Branch_0/Conv3d_0a_1x1",
-    "b1a": "Branch_1/Conv3d_0a_1x1",
-    "b1b": "Branch_1/Conv3d_0b_3x3",
-    "b2a": "Branch_2/Conv3d_0a_1x1",
-    "b2b": "Branch_2/Conv3d_0b_3x3",
-    "b3b": "Branch_3/Conv3d_0b_1x1",
-}
-KINDS = {
-    "conv3d.weight": "conv_3d/kernel",
-    "conv3d.bias": "conv_3d/bias",
-    "bn.bias": "batch_norm/bias",
-    "bn.running_mean": "batch_norm/mean",
-    "bn.running_var": "batch_norm/var",
-}
+from vidjax import importers
 
 
 def flax_name(name: str) -> str | None:
-    """Mixed_3b.b0.conv3d.weight -> Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/kernel; None for what Flax does not have."""
-    *path, layer, kind = name.split(".")
-    if f"{layer}.{kind}" not in KINDS:
-        return None
-    module = "/".join(UNITS.get(part, part) for part in path).replace("logits", "Logits/Conv3d_0c_1x1")
-    if module == "Mixed_5b/Branch_2/Conv3d_0b_3x3":  # as it is misnamed in DeepMind's checkpoints
-        module = "Mixed_5b/Branch_2/Conv3d_0a_3x3"
-    return f"{module}/{KINDS[f'{layer}.{kind}']}"
+    """As `importers.pytorch_i3d`, but that the scales of the norms stay 1, as DeepMind's I3D has none."""
+    path = importers.pytorch_i3d(name)
+    return None if path is None or path.endswith("/batch_norm/scale") else path
 
 
 def published_model(description: str, num_classes: int) -> torch.nn.Module:

@@ -28,8 +28,7 @@ CLIPS = [
 
 def main():
     model = published_model(__doc__, num_classes=400)
-    entry = weights.find("i3d_kinetics400_rgb")
-    variables = weights.load("i3d_kinetics400_rgb")
+    entry, variables = weights.load("i3d_kinetics400_rgb")
     arrays = {}
     for collection in variables.values():
         arrays |= traverse_util.flatten_dict(collection, sep="/")

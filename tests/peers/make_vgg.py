@@ -1,6 +1,6 @@
 """Writes vgg.json: the logits of torchvision's VGG and AlexNet, and of C3D and CNN-M-2048 written with torch.nn.
 
-    python tests/peers/make_vgg.py         needs torch and torchvision, the two of one release
+    python tests/peers/make_vgg.py         needs vidjax, torch and torchvision, the two of one release
 
 Parameters are drawn by formula.py. torchvision has no C3D and no CNN-M-2048: those two are written here from their
 Caffe definitions (pools that round up, torch's normalisation that divides alpha by the number of channels). "_eighth"
@@ -13,8 +13,10 @@ from pathlib import Path
 import torch
 import torchvision
 from formula import uniform
-from from_torch import kind_of, load, versions
+from from_torch import load, versions
 from torch import nn
+
+from vidjax.importers import kind_of
 
 VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
 C3D = [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]

@@ -26,6 +26,7 @@ from vidjax.models.layers import (
     max_pool,
     mean_over_time,
     no_padding,
+    pool_space,
     scaled,
     torch_ceil,
 )
@@ -103,12 +104,15 @@ class AlexNet(nn.Module):
         num_classes: 0 or None for no classifier.
         width: multiplies the channels of every layer, of the 4096 too; 1 is the published network.
         dropout: before each of the first two fully connected layers, while training.
+        hidden: size of the two fully connected layers before the classifier; 0 leaves them out, and the features are
+            the averages of the last stage over space, as of VGG.
         dtype: of the computation; parameters are float32.
     """
 
     num_classes: int | None
     width: float = 1.0
     dropout: float = 0.5
+    hidden: int = 4096
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
@@ -122,7 +126,7 @@ class AlexNet(nn.Module):
 
         Returns:
             Logits (B, num_classes); without a classifier the features. Endpoints: "pool1", "pool2", "conv3", "conv4",
-            "pool5", "fc1", "fc2" and "features", which is fc2 after its ReLU: (B, T, 4096 * width).
+            "pool5", "fc1", "fc2" and "features", which is fc2 after its ReLU: (B, T, hidden * width).
 
         Raises:
             ValueError: for a shape that is not a video, frames that are too small, or other channels.
@@ -130,12 +134,15 @@ class AlexNet(nn.Module):
         check_video(video, 63, first=self.get_variable("params", "conv1"))
         sizes = {"width": self.width, "dtype": self.dtype}
         x, ends = convolutions(video.astype(self.dtype), ALEXNET, pool_padding=no_padding, **sizes)
-        x = adaptive_average(x, (6, 6))  # (B, T, 6, 6, 256): what frames of 224x224 give
-        x = x.reshape(*x.shape[:2], -1)  # (B, T, 6 * 6 * 256)
         dense = partial(nn.Dense, kernel_init=dense_init, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
-        x = ends["fc1"] = nn.relu(dense(scaled(4096, self.width), name="fc1")(dropout()(x)))  # (B, T, 4096)
-        x = ends["fc2"] = nn.relu(dense(scaled(4096, self.width), name="fc2")(dropout()(x)))  # (B, T, 4096)
+        if self.hidden:
+            x = adaptive_average(x, (6, 6))  # (B, T, 6, 6, 256): what frames of 224x224 give
+            x = x.reshape(*x.shape[:2], -1)  # (B, T, 6 * 6 * 256)
+            x = ends["fc1"] = nn.relu(dense(scaled(self.hidden, self.width), name="fc1")(dropout()(x)))  # (B, T, 4096)
+            x = ends["fc2"] = nn.relu(dense(scaled(self.hidden, self.width), name="fc2")(dropout()(x)))  # (B, T, 4096)
+        else:
+            x = pool_space(x)  # (B, T, 256)
         ends["features"] = x
         if not self.num_classes:
             return x, ends

@@ -64,9 +64,12 @@ def pool_over_time(features: jax.Array, pool: str, frame_mask: jax.Array | None 
 class FramePool(nn.Module):
     """A 2-D backbone on each frame, a pool over time, dropout, a linear classifier.
 
+    The frames' features come from a 2-D network that is trained along with it, or from records: then it is the
+    classifier alone, of whatever network the features are from.
+
     Attributes:
         num_classes: 0 or None for no classifier.
-        backbone: a name in `BACKBONES`.
+        backbone: a name in `BACKBONES`, used where the input is a video.
         backbone_arguments: of that network, but for `num_classes` and `dtype`.
         pool: one of `POOLS`.
         dropout: of the pooled features, while training.
@@ -90,20 +93,29 @@ class FramePool(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, video, *, frame_mask=None, train=False):
+    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
         """Classifies clips.
 
         Args:
-            video: (B, T, H, W, C), normalised float.
+            video: (B, T, H, W, C), normalised float; or
+            features: (B, T, D), float.
             frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
             train: use the statistics of this batch, and dropout.
 
         Returns:
             Logits (B, num_classes); without a classifier the pooled features. Endpoints: those of the backbone, whose
             "features" are (B, T, D), and "pooled", (B, D) or (B, 2 D).
+
+        Raises:
+            ValueError: where it is not exactly one of video and features.
         """
-        arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
-        x, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)  # (B, T, D)
+        if (video is None) == (features is None):
+            raise ValueError("FramePool takes either a video or features, and one of them is needed.")
+        ends = {"features": features}
+        if features is None:
+            arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
+            features, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)  # (B, T, D)
+        x = features.astype(self.dtype)
         x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)
         if not self.num_classes:
             return x, ends

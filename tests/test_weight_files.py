@@ -74,7 +74,7 @@ def test_pth_files_are_read_wherever_the_parameters_are_in_them(directory):
 def test_a_pth_file_that_holds_code_is_refused(directory):
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.zeros(2), "b": Shout()}, directory / "x.pth")
-    with pytest.raises(ValueError, match=r"it holds more than tensors.*\n?.*system"):
+    with pytest.raises(ValueError, match="it holds more than tensors, or is damaged, and was not run: .*system"):
         weight_files.read(directory / "x.pth")
     (directory / "x.pth").write_bytes(pickle.dumps(Shout()))
     with pytest.raises(ValueError, match="it holds more than tensors, or is damaged, and was not run"):

@@ -6,6 +6,7 @@ h5py are imported only to read their own formats, and are not among the requirem
 
 import importlib
 import pickle
+import re
 import tarfile
 from pathlib import Path
 from typing import BinaryIO
@@ -83,8 +84,10 @@ def _read_torch(path: Path) -> Arrays:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("Please file an issue")[0].strip().splitlines()[-1]
-        raise ValueError(f"it holds more than tensors, or is damaged, and was not run. torch says: {reason}") from None
+        reason = re.search("(Trying to load|Unsupported).*", str(error))  # the rest tells how to run it nevertheless
+        raise ValueError(
+            "it holds more than tensors, or is damaged, and was not run" + (f": {reason[0]}" if reason else ".")
+        ) from None
     for key in ("state_dict", "model", "model_state_dict"):  # where training scripts put it beside the optimizer
         if isinstance(state.get(key), dict):
             state = state[key]

@@ -1,0 +1,35 @@
+"""I3D of Kinetics-400 fine-tuned on other classes: the whole network, its upper half, or the classifier alone.
+
+    python -m vidjax.train --config configs/finetune_i3d.py:head --workdir runs/finetune_head
+    python -m vidjax.train --config configs/finetune_i3d.py:upper,ut_interaction,full,set1,0 --workdir runs/finetune_upper
+
+Carreira and Zisserman, 2017. What is frozen keeps its BatchNorm statistics too. Where only the classifier is trained and
+nothing is augmented, its inputs need to be computed only once: `configs/head.py`.
+"""
+
+from configs.common import data
+
+FROZEN = {
+    "full": (),
+    "upper": ("Conv3d_", "Mixed_3", "Mixed_4[bcd]"),
+    "head": ("Conv3d_", "Mixed_"),
+}
+LEARNING_RATES = {"full": 1e-4, "upper": 1e-4, "head": 3e-3}
+
+
+def get_config(argument="head"):
+    """`argument` is full, upper or head, or `head,ut_interaction,full,set1,0` with the argument of other configs."""
+    part, _, dataset = argument.partition(",")
+    if part not in FROZEN:
+        raise ValueError(f"Unknown part {part!r}; choose one of {', '.join(FROZEN)}.")
+    config = data.from_argument(dataset or "ut_interaction,full,set1,0")
+    config.model = {"name": "i3d", "dropout": 0.5}
+    config.init_from = "i3d_kinetics400_rgb"
+    config.freeze = FROZEN[part]
+    config.augment.flip = True
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": LEARNING_RATES[part], "warmup_steps": 6}
+    config.batch_size, config.num_epochs = 8, 9.0
+    config.eval.num_views, config.eval.batch_size = 3, 4
+    config.log_every, config.eval_every = 1, 10
+    return config

@@ -1,10 +1,10 @@
 """I3D of Kinetics-400 fine-tuned on other classes: the whole network, its upper half, or the classifier alone.
 
     python -m vidjax.train --config configs/finetune_i3d.py:head --workdir runs/finetune_head
-    python -m vidjax.train --config configs/finetune_i3d.py:upper,ut_interaction,full,set1,0 --workdir runs/finetune_upper
+    python -m vidjax.train --config configs/finetune_i3d.py:upper,ut_interaction,full,set1,0 --workdir runs/upper_0
 
-Carreira and Zisserman, 2017. What is frozen keeps its BatchNorm statistics too. Where only the classifier is trained and
-nothing is augmented, its inputs need to be computed only once: `configs/head.py`.
+Carreira and Zisserman, 2017. What is frozen keeps its BatchNorm statistics too. Where only the classifier is trained
+and nothing is augmented, its inputs need to be computed only once: `configs/head.py`.
 """
 
 from configs.common import data

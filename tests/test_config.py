@@ -1,9 +1,37 @@
+import importlib
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
 import pytest
 
-from configs import frame_rnn, quickstart
+from configs import finetune_i3d, frame_rnn, quickstart
 from configs.common import data
 from vidjax import config as configs
-from vidjax import models
+from vidjax import models, optimizer
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.py")), ids=lambda path: path.stem)
+def test_every_config_is_valid(path):
+    config = importlib.import_module(f"configs.{path.stem}").get_config()
+    configs.check(config)
+    assert configs.model_from(config, 5).num_classes == 5
+    schedule = optimizer.make_schedule(**config.schedule, total_steps=1000)
+    optimizer.make_optimizer(schedule=schedule, **config.optimizer)
+
+
+def test_what_fine_tuning_leaves_to_train():
+    model = models.make_model("i3d", 6, width=0.0625)
+    params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3)))["params"]
+    trained = {}
+    for part in ("full", "upper", "head"):
+        left, _ = optimizer.split_frozen(params, finetune_i3d.get_config(part).freeze)
+        trained[part] = sorted({path.partition("/")[0] for path in left})
+    assert trained["full"] == sorted(params)
+    assert trained["upper"] == ["Logits", "Mixed_4e", "Mixed_4f", "Mixed_5b", "Mixed_5c"]
+    assert trained["head"] == ["Logits"]
+    with pytest.raises(ValueError, match="Unknown part 'tail'; choose one of full, upper, head"):
+        finetune_i3d.get_config("tail")
 
 
 @pytest.mark.parametrize("model", ["i3d", "frame_pool"])

@@ -56,6 +56,20 @@ def test_order_of_frames_does_not_matter():
         assert ends["pooled"].shape == (2, 32)
 
 
+def test_on_features_it_is_the_classifier_alone():
+    model = FramePool(num_classes=5)
+    shapes = jax.eval_shape(lambda x: model.init(jax.random.key(0), features=x), FEATURES)
+    variables = {collection: draw_tree(tree) for collection, tree in shapes.items()}
+    assert set(variables) == {"params"} and set(variables["params"]) == {"classifier"}
+    logits, ends = model.apply(variables, features=FEATURES)
+    kernel, bias = (variables["params"]["classifier"][name] for name in ("kernel", "bias"))
+    np.testing.assert_allclose(logits, FEATURES.mean(1) @ kernel + bias, atol=1e-5)
+    assert ends["pooled"].shape == FEATURES[:, 0].shape
+    for inputs in ({}, {"video": jnp.zeros((1, 2, 32, 32, 3)), "features": FEATURES}):
+        with pytest.raises(ValueError, match="either a video or features"):
+            model.init(jax.random.key(0), **inputs)
+
+
 def test_max_min_doubles_the_classifiers_inputs():
     model = make("max_min")
     variables = drawn(model)

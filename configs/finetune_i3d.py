@@ -14,7 +14,7 @@ FROZEN = {
     "upper": ("Conv3d_", "Mixed_3", "Mixed_4[bcd]"),
     "head": ("Conv3d_", "Mixed_"),
 }
-LEARNING_RATES = {"full": 1e-4, "upper": 1e-4, "head": 3e-3}
+LEARNING_RATES = {"full": 1e-3, "upper": 1e-3, "head": 1e-2}
 
 
 def get_config(argument="head"):

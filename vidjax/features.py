@@ -1,6 +1,6 @@
 """Runs a frozen network once over the videos of a dataset and stores one of its layers as records.
 
-    python -m vidjax.features (--weights NAME | --workdir W) --records DIR --layer NAME --out DIR
+    python -m vidjax.features (--weights NAME|FILE | --workdir W) --records DIR --layer NAME --out DIR
         [--pool mean|max|min|max_min --classifier svm|linear --folds DATASET:NAME]
 
 The records of `--out` feed a model just as those of videos do. With `--pool` the features of each video are pooled over
@@ -212,7 +212,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--weights", metavar="NAME", help="published weights, see `python -m vidjax.weights`")
+    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
     network.add_argument("--workdir", type=Path, help="of a trained run")
     add = parser.add_argument
     add("--records", type=Path, required=True, help="directory of records of videos")

@@ -1,6 +1,6 @@
 """A video file -> its top classes.
 
-    python -m vidjax.predict VIDEO... (--workdir W | --weights NAME) [--top 5] [--json]
+    python -m vidjax.predict VIDEO... (--workdir W | --weights NAME|FILE) [--top 5] [--json]
 
 A video is read as the network's training videos were, cut into evenly spaced clips as an evaluation does, and the
 probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory.
@@ -90,7 +90,7 @@ def main():
     parser.add_argument("videos", nargs="+", metavar="VIDEO", help="any file that FFmpeg reads, GIF included")
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="of a trained run")
-    network.add_argument("--weights", metavar="NAME", help="published weights, see `python -m vidjax.weights`")
+    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
     parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
     parser.add_argument("--top", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--num_views", type=int, help="clips a video; by default enough to cover it, at most 10")

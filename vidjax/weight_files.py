@@ -23,8 +23,8 @@ def read(path: Path, member: str = "") -> Arrays:
 
     Args:
         path: `.pth` or `.pt` (PyTorch), `.safetensors`, `.h5` (Keras), `.index` (TensorFlow's Saver; the `.data` file
-            lies beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays), or a `.tar.gz` that holds one.
-        member: the file within the archive.
+            lies beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or an archive of tar.
+        member: the file within the archive, a pickle.
 
     Raises:
         ValueError: for another ending, a missing or damaged file, one that holds more than arrays, or where a library
@@ -32,7 +32,7 @@ def read(path: Path, member: str = "") -> Arrays:
     """
     if not path.exists():
         raise ValueError(f"There is no file {path}.")
-    if path.suffix not in READERS:
+    if not member and path.suffix not in READERS:
         raise ValueError(f"{path}: weights are read from files that end in {', '.join(READERS)}.")
     try:
         if member:
@@ -41,7 +41,7 @@ def read(path: Path, member: str = "") -> Arrays:
         return READERS[path.suffix](path)
     except (ValueError, ModuleNotFoundError) as error:
         raise ValueError(f"{path}: {error}") from None
-    except Exception as error:  # what the readers of seven formats raise for half a file is of no common kind
+    except Exception as error:  # what the readers raise for half a file is of no common kind
         raise ValueError(f"{path} is damaged, or no such file as its name says ({error}).") from None
 
 
@@ -124,5 +124,4 @@ READERS = {
     ".index": _read_tensorflow,
     ".pkl": _read_pickle,
     ".ckpt": _read_pickle,
-    ".gz": _read_pickle,
 }

@@ -11,12 +11,17 @@ import math
 import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import flax
 import jax
+import optax
 from absl import app, flags
 from absl import logging as absl_logging
+from flax import linen as nn
+from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
 import vidjax
@@ -48,29 +53,11 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     clip_arguments = {**config.clip, **config.augment, "multi_label": config.loss.name == "sigmoid"}
 
     # ---------------------------------------------------------------------------------------------- model and optimizer
-    mesh = sharding.make_mesh(**config.mesh)
-    model = configs.model_from(config, len(labels))
-    loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
-    loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)
-    schedule = optimizer.make_schedule(**config.schedule, total_steps=total_steps)
-    tx = optimizer.make_optimizer(schedule=schedule, **config.optimizer)
-
-    # ---------------------------------------------------------------------------------------------- state
     blank = clips.blank_batch(source.info.inputs, config.clip, config.batch_size)
-    kept = {"freeze": tuple(config.freeze), "ema_decay": config.ema_decay}
-    make_state = functools.partial(
-        step.init_state,
-        config.seed,
-        blank,
-        model=model,
-        spec=config.preprocess,
-        tx=tx,
-        **kept,
-    )
-    abstract = jax.eval_shape(make_state)
-    shardings = sharding.state_shardings(mesh, abstract)
+    model, mesh, schedule, init, abstract, shardings, train_step = prepare(config, len(labels), blank, total_steps)
     num_params = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
 
+    # ---------------------------------------------------------------------------------------------- state
     if is_main:
         workdir.mkdir(parents=True, exist_ok=True)
         versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
@@ -82,6 +69,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     else:
         # Drawing the parameters is many small programs that run once: optimising them takes most of the start
         quickly = {"xla_backend_optimization_level": 0}
+        make_state = functools.partial(init, config.seed, blank)
         state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
         if config.init_from:
             of_model = {"model": model, "batch": blank, "spec": config.preprocess, "labels": labels}
@@ -90,15 +78,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     start_step = position["step"]
     log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)
 
-    # ---------------------------------------------------------------------------------------------- compiled functions
-    train_step = jax.jit(
-        functools.partial(
-            step.train_step, model=model, spec=config.preprocess, loss_fn=loss_fn, tx=tx, seed=config.seed, **kept
-        ),
-        in_shardings=(shardings, sharding.batch_sharding(mesh)),
-        out_shardings=(shardings, sharding.replicated(mesh)),
-        donate_argnums=0,
-    )
+    # ---------------------------------------------------------------------------------------------- evaluation
     eval_fn = evaluate.make_eval_fn(model, config.preprocess, mesh, (shardings.params, shardings.model_state))
 
     def evaluated_on(state, records, num_views=1, num_crops=1):
@@ -182,6 +162,54 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         evaluate.write_result(workdir, result, labels)
         plots.curves(log.lines(), workdir / "curves.png")
     return result
+
+
+class Prepared(NamedTuple):
+    """What a run computes, before there is an array or a compiled program.
+
+    Attributes:
+        init: (seed, batch) -> the state before the first step; `batch` gives the shapes only.
+        abstract: shapes of the state; shardings: where each of its arrays is to live.
+        train_step: jitted (state, batch) -> (next state, measured); reuses the memory of the state.
+    """
+
+    model: nn.Module
+    mesh: Mesh
+    schedule: optax.Schedule
+    init: Callable
+    abstract: step.TrainState
+    shardings: step.TrainState
+    train_step: Callable
+
+
+def prepare(config: ConfigDict, num_classes: int, batch: step.Batch, total_steps: int) -> Prepared:
+    """Model, optimizer and training step of a config.
+
+    Args:
+        batch: the model inputs of a global batch, as arrays or as shapes: only their shapes count.
+
+    Raises:
+        ValueError: for a model, optimizer, schedule or mesh that cannot be.
+    """
+    mesh = sharding.make_mesh(**config.mesh)
+    model = configs.model_from(config, num_classes)
+    loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
+    loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)
+    schedule = optimizer.make_schedule(**config.schedule, total_steps=total_steps)
+    tx = optimizer.make_optimizer(schedule=schedule, **config.optimizer)
+
+    kept = {"freeze": tuple(config.freeze), "ema_decay": config.ema_decay}
+    arguments = {"model": model, "spec": config.preprocess, "tx": tx, **kept}
+    init = functools.partial(step.init_state, **arguments)
+    abstract = jax.eval_shape(init, 0, batch)
+    shardings = sharding.state_shardings(mesh, abstract)
+    train_step = jax.jit(
+        functools.partial(step.train_step, loss_fn=loss_fn, seed=config.seed, **arguments),
+        in_shardings=(shardings, sharding.batch_sharding(mesh)),
+        out_shardings=(shardings, sharding.replicated(mesh)),
+        donate_argnums=0,
+    )
+    return Prepared(model, mesh, schedule, init, abstract, shardings, train_step)
 
 
 def parse_flags(arguments):

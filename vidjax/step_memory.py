@@ -1,0 +1,105 @@
+"""The memory that a training step takes, read from the compiled program before anything is allocated."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import psutil
+from ml_collections import ConfigDict
+
+from vidjax import optimizer, train
+from vidjax.step import Batch
+
+
+class StepMemory(NamedTuple):
+    """Bytes on each device while a step runs, from XLA's assignment of buffers.
+
+    Attributes:
+        arguments: the state (parameters, statistics, optimizer) and the batch.
+        outputs: the next state and the measured scalars.
+        temporaries: activations kept for the backward pass, gradients, workspace.
+        aliased: of the outputs, what lies where the arguments lay: the state is updated in place.
+        state: the state alone.
+        gradients: of the trained parameters; a part of the temporaries.
+        program: the compiled code; not in the total.
+    """
+
+    arguments: int
+    outputs: int
+    temporaries: int
+    aliased: int
+    state: int
+    gradients: int
+    program: int
+
+    @property
+    def total(self) -> int:
+        return self.arguments + self.outputs + self.temporaries - self.aliased
+
+
+def batch_shapes(inputs: Batch, loss: str, num_classes: int) -> Batch:
+    """The shapes of a whole batch: `inputs`, and the target and weight that the pipeline makes for the loss."""
+    size = len(jax.tree.leaves(inputs)[0])
+    targets = {"softmax": ((size,), np.int32), "sigmoid": ((size, num_classes), np.float32)}
+    target, weight = jax.ShapeDtypeStruct(*targets[loss]), jax.ShapeDtypeStruct((size,), np.float32)
+    return {**inputs, "target": target, "weight": weight}
+
+
+def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemory:
+    """Compiles the training step of a config for the present backend, on shapes, and asks the program.
+
+    Args:
+        config: model, preprocess, loss, optimizer, schedule, freeze, ema_decay, dtype, mesh and seed, as of training.
+        inputs: shapes of the model inputs of a global batch, as the pipeline gives them (videos as uint8).
+
+    Raises:
+        ValueError: for a config that cannot be, or a batch that does not divide over the devices.
+        MemoryError: where the compiler finds, or itself runs into, too little memory.
+    """
+    prepared = train.prepare(config, num_classes, inputs, config.schedule.get("warmup_steps", 0) + 1)
+    batch = batch_shapes(inputs, config.loss.name, num_classes)
+    if batch["target"].shape[0] % prepared.mesh.size:
+        raise ValueError(f"A batch of {batch['target'].shape[0]} does not divide over {prepared.mesh.size} devices.")
+    try:
+        analysis = prepared.train_step.lower(prepared.abstract, batch).compile().memory_analysis()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
+            raise
+        raise MemoryError(str(error).splitlines()[0]) from error
+    if analysis is None:
+        raise ValueError(f"The compiler of the backend {jax.default_backend()} does not tell how much memory it needs.")
+    on_device = jax.tree.map(_bytes_on_device, prepared.abstract, prepared.shardings)
+    trained = optimizer.split_frozen(on_device.params, tuple(config.freeze))[0]
+    return StepMemory(
+        arguments=analysis.argument_size_in_bytes,
+        outputs=analysis.output_size_in_bytes,
+        temporaries=analysis.temp_size_in_bytes,
+        aliased=analysis.alias_size_in_bytes,
+        state=sum(jax.tree.leaves(on_device)),
+        gradients=sum(jax.tree.leaves(trained)),
+        program=analysis.generated_code_size_in_bytes,
+    )
+
+
+def _bytes_on_device(x: jax.ShapeDtypeStruct, sharding) -> int:
+    return math.prod(sharding.shard_shape(x.shape)) * x.dtype.itemsize
+
+
+def available_bytes() -> tuple[int, str]:
+    """What a device may hold, and where that is known from. The devices of a CPU share what the machine has left."""
+    device = jax.local_devices()[0]
+    stats = device.memory_stats() or {}
+    if "bytes_limit" in stats:
+        return stats["bytes_limit"], f"the limit of {device.device_kind}"
+    available = psutil.virtual_memory().available // jax.local_device_count()
+    if jax.local_device_count() == 1:
+        return available, "what this machine has free"
+    return available, f"a device's share of what this machine has free, of {jax.local_device_count()}"
+
+
+def largest_batch(memory: StepMemory, batch_size: int, available: int, num_devices: int = 1) -> int:
+    """About the largest batch that fits, or 0: all but the state and the gradients is taken to grow with the batch."""
+    fixed = memory.state + memory.gradients
+    a_clip = max(memory.total - fixed, 1) / batch_size
+    return max(int((available - fixed) / a_clip) // num_devices * num_devices, 0)

@@ -1,0 +1,78 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from vidjax import step_memory, summary
+from vidjax.step_memory import StepMemory, batch_shapes, largest_batch
+
+
+def of_small_cnn(batch_size=4, **changes):
+    config = summary.find_config("small_cnn")
+    config.update(changes)
+    inputs, _, _ = summary.find_inputs(config, "2x32x32", batch_size, 10)
+    return step_memory.step_memory(config, 10, inputs)
+
+
+def test_the_parts_of_a_small_step():
+    small, large = of_small_cnn(4), of_small_cnn(16)
+    num_params = small.gradients // 4
+    assert num_params == 69194  # 32 and 64 channels of 3x3, and two layers of 64
+    # Parameters, AdamW's two moments, the number of steps here and in the optimizer (twice)
+    assert small.state == pytest.approx(3 * 4 * num_params, abs=16)
+    batch = 4 * (2 * 32 * 32 * 3 + 4 + 4)
+    assert small.arguments == pytest.approx(small.state + batch, abs=64)
+    assert small.aliased == pytest.approx(small.state, abs=64)  # the state is updated in place
+    assert small.outputs == pytest.approx(small.state, abs=256)
+    assert large.temporaries > 2 * small.temporaries
+    assert small.total == small.arguments + small.outputs + small.temporaries - small.aliased
+
+
+def test_what_is_frozen_has_no_optimizer_state():
+    memory = of_small_cnn(freeze=("conv.*",))
+    assert memory.gradients < of_small_cnn().gradients / 4
+
+
+def test_targets_of_each_loss():
+    inputs = {"video": jax.ShapeDtypeStruct((3, 2, 8, 8, 3), np.uint8)}
+    assert batch_shapes(inputs, "softmax", 5)["target"].shape == (3,)
+    assert batch_shapes(inputs, "sigmoid", 5)["target"].shape == (3, 5)
+
+
+def test_the_largest_batch_that_fits():
+    memory = StepMemory(110, 100, 200, 100, state=100, gradients=10, program=0)  # 200 for 10 clips, and 110
+    assert largest_batch(memory, 10, 310) == 10
+    assert largest_batch(memory, 10, 110 + 55) == 2
+    assert largest_batch(memory, 10, 110 + 155, num_devices=4) == 4
+    assert largest_batch(memory, 10, 50) == 0
+
+
+def test_a_compiler_that_runs_out_of_memory(monkeypatch):
+    class Lowered:
+        def compile(self):
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.\nMore")
+
+    prepared = step_memory.train.prepare
+    step = type("Step", (), {"lower": lambda *_: Lowered()})()
+    monkeypatch.setattr(step_memory.train, "prepare", lambda *a: prepared(*a)._replace(train_step=step))
+    with pytest.raises(MemoryError, match="^RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.$"):
+        of_small_cnn()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads /proc")
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("model", ["r3d_18", "c3d"])
+def test_the_process_takes_the_memory_that_was_predicted(model, batch_size):
+    script = Path(__file__).parent / "peak_memory.py"
+    # glibc's own pools are left out of it: blocks of 1 MB and more go back to the system when they are freed
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000", "PYTHONPATH": ".", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, script, model, "16x112x112", str(batch_size)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    result = json.loads(run.stdout.splitlines()[-1])
+    assert result["measured"] == pytest.approx(result["predicted"], rel=0.15)

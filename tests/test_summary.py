@@ -1,0 +1,108 @@
+import math
+
+import pytest
+
+from vidjax import step_memory, summary
+from vidjax.receptive_rules import Field
+
+
+def run(capsys, *arguments) -> str:
+    assert summary.main([*arguments]) == 0
+    return capsys.readouterr().out
+
+
+def test_the_table_of_r3d(capsys):
+    lines = run(capsys, "r3d_18", "--input", "16x112x112", "--no_step", "--depth", "1").splitlines()
+    cells = {line.split()[0]: " ".join(line.split()[1:]) for line in lines if line}
+    assert cells["conv1"] == "8x16x56x56x64 98.00 28,224 1.416 G 3 x 7 x 7"
+    assert cells["layer4_1"] == "8x2x7x7x512 1.53 14,157,824 1.387 G 109 x 219 x 219"
+    assert cells["features"] == "8x2x512 0.03 109 x all x all"
+    assert cells["outputs"] == "8x400 0.01 all x all x all"
+    assert "parameters 33,371,472, multiply-adds 40.697 G a clip" in lines
+    assert "  frames 8i-54 to 8i+54" in lines
+
+
+def test_a_config_and_its_step(capsys):
+    text = run(capsys, "configs/cifar10.py", "--batch_size", "4")
+    assert "video 4x1x32x32x3 uint8" in text
+    assert "memory of a training step (batch of 4, float32" in text and "compiled for cpu" in text
+    assert "= a step" in text and "available" in text
+
+
+def test_features_are_steps_and_width(capsys):
+    text = run(capsys, "frame_rnn", "--input", "32x1024", "--num_classes", "6", "--no_step")
+    assert "features 8x32x1024 float32" in text
+    assert "past" in text and "frames up to i" in text
+
+
+def test_an_image_is_a_video_of_one_frame(capsys):
+    text = run(capsys, "resnet18", "--input", "64x64", "--no_step", "--batch_size", "1")
+    assert "video 1x1x64x64x3" in text and "frames i\n" in text
+
+
+def test_a_config_takes_classes_and_width_from_its_records(capsys, numbered_features, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from configs import frame_rnn\n"
+        "def get_config(argument='motion,small'):\n"
+        "    config = frame_rnn.get_config(argument)\n"
+        f"    config.dataset = {str(numbered_features)!r}\n"
+        "    return config\n"
+    )
+    text = run(capsys, f"{path}:ut_interaction_i3d,small", "--no_step")
+    assert "features 16x5x3 float32, frame_mask 16x5 float32; 2 classes" in text
+
+
+def test_a_step_that_does_not_fit(capsys, monkeypatch):
+    monkeypatch.setattr(step_memory, "available_bytes", lambda: (2**21, "a test"))
+    assert summary.main(["small_cnn", "--input", "2x32x32", "--batch_size", "64", "--num_classes", "10"]) == 1
+    text = capsys.readouterr().out
+    assert "2.0 MiB  a test" in text and "It does not fit." in text
+    assert "or less should fit" in text and "bfloat16" in text and "freeze" in text and "mesh.fsdp" in text
+
+
+def test_a_compiler_out_of_memory_is_told_in_plain_words(capsys, monkeypatch):
+    def step_memory_of(*arguments):
+        raise MemoryError("RESOURCE_EXHAUSTED: 1 byte")
+
+    monkeypatch.setattr(step_memory, "step_memory", step_memory_of)
+    assert summary.main(["small_cnn", "--input", "2x32x32"]) == 1
+    assert "does not fit: the compiler says RESOURCE_EXHAUSTED: 1 byte" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["i4d"], r"'i4d' is neither a model \(inception_v1, .*\) nor the file of a config \(configs/c3d.py, "),
+        (["configs/none.py"], "neither a model"),
+        (["README.md"], "neither a model"),
+        (["r3d_18"], "Say what r3d_18 is to see: --input 16x112x112"),
+        (["r3d_18", "--input", "16by112"], "--input 16by112 is none of: 16x112x112"),
+        (["r3d_18", "--input", "16"], "is none of"),
+        (["r3d_18", "--input", "0x112x112"], "is none of"),
+        (["i3d", "--input", "16x16x16"], "Frames must be at least 32x32"),
+        (["fusion", "--input", "4x64x64"], "at least 10 frames"),
+        (["configs/c3d.py:motion,huge"], "Unknown size 'huge' of motion"),
+        (["configs/frame_rnn.py:ut_interaction_i3d,small"], "No records at .*: say how wide the features are"),
+    ],
+)
+def test_bad_input_is_told_in_plain_words(arguments, message):
+    with pytest.raises(SystemExit, match=message):
+        summary.main([*arguments, "--no_step"])
+
+
+@pytest.mark.parametrize("flag", ["--batch_size", "--num_classes", "--depth"])
+def test_numbers_must_be_positive(flag, capsys):
+    with pytest.raises(SystemExit):
+        summary.main(["r3d_18", "--input", "16x112x112", flag, "0"])
+    assert f"{flag} must be 1 or more" in capsys.readouterr().err
+
+
+def test_words_for_fields():
+    assert summary.field_size(Field(8, -54, 54), 16) == "109"
+    assert summary.field_size(Field(0, -3, 20), 16) == "all"
+    assert summary.field_size(Field(0, 0, 9), 16) == "10"
+    assert summary.field_size(Field(1, -math.inf, 0), 16) == "past"
+    assert summary.field_size(Field(0, -math.inf, 15), 16) == "all"
+    assert summary.field_size(Field(0, 0, 0), 1) == "1"
+    assert summary.field_size(None, 16) == "none"

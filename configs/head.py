@@ -13,6 +13,6 @@ def get_config(argument="ut_interaction_i3d,small,set1,0"):
     config = data.from_argument(argument)
     config.model = {"name": "frame_pool", "dropout": 0.5}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
-    config.schedule = {"name": "cosine", "learning_rate": 3e-3, "warmup_steps": 6}
+    config.schedule = {"name": "cosine", "learning_rate": 1e-2, "warmup_steps": 6}
     config.batch_size, config.num_epochs = 8, 40.0
     return config

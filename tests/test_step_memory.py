@@ -12,30 +12,32 @@ from vidjax import step_memory, summary
 from vidjax.step_memory import StepMemory, batch_shapes, largest_batch
 
 
-def of_small_cnn(batch_size=4, **changes):
-    config = summary.find_config("small_cnn")
+def of_lstm(batch_size=4, **changes):
+    config = summary.find_config("frame_rnn")
+    config.model.hidden = 8
     config.update(changes)
-    inputs, _, _ = summary.find_inputs(config, "2x32x32", batch_size, 10)
+    inputs, _, _ = summary.find_inputs(config, "5x6", batch_size, 10)
     return step_memory.step_memory(config, 10, inputs)
 
 
 def test_the_parts_of_a_small_step():
-    small, large = of_small_cnn(4), of_small_cnn(16)
-    num_params = small.gradients // 4
-    assert num_params == 69194  # 32 and 64 channels of 3x3, and two layers of 64
-    # Parameters, AdamW's two moments, the number of steps here and in the optimizer (twice)
+    small, large = of_lstm(4), of_lstm(64)
+    num_params = (6 * 32 + 32) + 8 * 32 + (8 * 10 + 10)
+    assert small.gradients == 4 * num_params
+    # Parameters, AdamW's two moments, the number of steps here and twice in the optimizer
     assert small.state == pytest.approx(3 * 4 * num_params, abs=16)
-    batch = 4 * (2 * 32 * 32 * 3 + 4 + 4)
+    batch = 4 * (4 * 5 * 6 + 4 * 5 + 4 + 4)
     assert small.arguments == pytest.approx(small.state + batch, abs=64)
     assert small.aliased == pytest.approx(small.state, abs=64)  # the state is updated in place
-    assert small.outputs == pytest.approx(small.state, abs=256)
-    assert large.temporaries > 2 * small.temporaries
+    assert small.outputs == pytest.approx(small.state, abs=512)
+    assert large.temporaries > 4 * small.temporaries
     assert small.total == small.arguments + small.outputs + small.temporaries - small.aliased
 
 
 def test_what_is_frozen_has_no_optimizer_state():
-    memory = of_small_cnn(freeze=("conv.*",))
-    assert memory.gradients < of_small_cnn().gradients / 4
+    memory = of_lstm(freeze=("lstm.*",))
+    assert memory.gradients == 4 * (8 * 10 + 10)
+    assert memory.state == pytest.approx(4 * (6 * 32 + 32 + 8 * 32) + 3 * memory.gradients, abs=16)
 
 
 def test_targets_of_each_loss():
@@ -61,7 +63,7 @@ def test_a_compiler_that_runs_out_of_memory(monkeypatch):
     step = type("Step", (), {"lower": lambda *_: Lowered()})()
     monkeypatch.setattr(step_memory.train, "prepare", lambda *a: prepared(*a)._replace(train_step=step))
     with pytest.raises(MemoryError, match="^RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.$"):
-        of_small_cnn()
+        of_lstm()
 
 
 @pytest.mark.slow

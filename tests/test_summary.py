@@ -23,9 +23,9 @@ def test_the_table_of_r3d(capsys):
 
 
 def test_a_config_and_its_step(capsys):
-    text = run(capsys, "configs/cifar10.py", "--batch_size", "4")
-    assert "video 4x1x32x32x3 uint8" in text
-    assert "memory of a training step (batch of 4, float32" in text and "compiled for cpu" in text
+    text = run(capsys, "configs/frame_rnn.py:ut_interaction_i3d,small", "--input", "5x6", "--batch_size", "4")
+    assert "features 4x5x6 float32, frame_mask 4x5 float32" in text
+    assert "memory of a training step (batch of 4, float32, adamw, softmax), compiled for cpu" in text
     assert "= a step" in text and "available" in text
 
 
@@ -54,10 +54,11 @@ def test_a_config_takes_classes_and_width_from_its_records(capsys, numbered_feat
 
 
 def test_a_step_that_does_not_fit(capsys, monkeypatch):
-    monkeypatch.setattr(step_memory, "available_bytes", lambda: (2**21, "a test"))
-    assert summary.main(["small_cnn", "--input", "2x32x32", "--batch_size", "64", "--num_classes", "10"]) == 1
+    fixed = 4 * 4 * (6 * 1024 + 1024 + 256 * 1024 + 256 * 10 + 10)  # parameters, two moments, gradients
+    monkeypatch.setattr(step_memory, "available_bytes", lambda: (fixed + 2**20, "a test"))
+    assert summary.main(["frame_rnn", "--input", "5x6", "--batch_size", "256", "--num_classes", "10"]) == 1
     text = capsys.readouterr().out
-    assert "2.0 MiB  a test" in text and "It does not fit." in text
+    assert "MiB  a test" in text and "It does not fit." in text
     assert "or less should fit" in text and "bfloat16" in text and "freeze" in text and "mesh.fsdp" in text
 
 

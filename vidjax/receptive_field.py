@@ -101,9 +101,9 @@ ELEMENTWISE = set(
 
 def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, times: int) -> list[Value | None]:
     """The rule for one operation: values of its inputs -> values of its outputs."""
-    name, params, programs = eqn.primitive.name, eqn.params, programs_in(eqn)
+    name, programs = eqn.primitive.name, programs_in(eqn)
     if name == "scan":
-        return _scan(params, values, visit, stack, times)
+        return _scan(eqn, values, visit, stack, times)
     if name == "cond":
         branches = [interpret(branch, values[1:], visit, stack, times) for branch in programs]
         outputs = [join(of_output) for of_output in zip(*branches, strict=True)]
@@ -128,13 +128,17 @@ def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, 
     return outputs
 
 
-def _scan(params, values, visit, stack, times):
+def _scan(eqn, values, visit, stack, times):
     """A loop over the first axis of some inputs, with a carry through which a step sees all steps before it.
 
     Within the body, the scanned axis is in no array, and its field is that of iteration i.
     """
-    body, length = params["jaxpr"], params["length"]
-    num_consts, num_carry = params["num_consts"], params["num_carry"]
+    params, body, length = eqn.params, eqn.params["jaxpr"], eqn.params["length"]
+    jaxpr = getattr(body, "jaxpr", body)
+    # Scanned arrays have one axis more outside than inside (the parameters that count them differ between versions)
+    num_carry = sum(o.aval.ndim == i.aval.ndim for o, i in zip(eqn.outvars, jaxpr.outvars, strict=True))
+    num_scanned = sum(o.aval.ndim > i.aval.ndim for o, i in zip(eqn.invars, jaxpr.invars, strict=True))
+    num_consts = len(values) - num_carry - num_scanned
     consts, carry, scanned = values[:num_consts], values[num_consts:][:num_carry], values[num_consts + num_carry :]
     names = {f.name for x in scanned if x for f in x.axes[0]} - {None}
     running = names if len(names) == 1 and all(len(x.axes[0]) == 1 for x in scanned if x) else set()

@@ -1,6 +1,7 @@
 """How fast each part is beside what a user would pick instead, as ratios in one run.
 
     python -m vidjax.bench pipeline [--out bench.json]
+    python -m vidjax.bench recurrent [--out bench.json]
 
 The parts alternate, so that whatever else the machine does falls on both; the figures are medians with the spread.
 """
@@ -15,11 +16,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
+import jax
+import jax.numpy as jnp
 import numpy as np
 import psutil
+from flax import linen as nn
 from tqdm import tqdm
 
 from vidjax.data import pipeline, records
+from vidjax.models.recurrent import Recurrent
 
 # ------------------------------------------------------------------------------------------------------- pipeline
 NUM_FRAMES, CROP, HEIGHT, WIDTH, VIDEO_FRAMES = 16, 224, 256, 340, 64
@@ -116,8 +121,92 @@ def bench_memory(clips: int) -> dict:
     return {"clips": clips, "resident_mb": resident}
 
 
+# ------------------------------------------------------------------------------------------------------ recurrent
+SEQUENCES, STEPS, WIDTH_IN, WIDTH_OUT = 32, 64, 1024, 512
+
+
+def flax_lstms() -> dict[str, tuple[Callable, Callable]]:
+    """name -> (forward, training step), both compiled and run once: our LSTM and flax's of the same sizes."""
+    x = jax.random.normal(jax.random.key(0), (SEQUENCES, STEPS, WIDTH_IN))
+    models = {"vidjax": Recurrent(WIDTH_OUT), "nn.RNN": nn.RNN(nn.OptimizedLSTMCell(WIDTH_OUT))}
+
+    def outputs(model, variables, x):
+        y = model.apply(variables, x)
+        return y[0] if isinstance(model, Recurrent) else y  # (B, T, H)
+
+    def functions(model):
+        variables = jax.jit(model.init)(jax.random.key(1), x)
+        forward = jax.jit(lambda variables: outputs(model, variables, x))
+        gradient = jax.grad(lambda variables: jnp.square(outputs(model, variables, x)).mean())
+        train = jax.jit(lambda variables: jax.tree.map(lambda p, g: p - 0.1 * g, variables, gradient(variables)))
+        return [lambda f=f: jax.block_until_ready(f(variables)) for f in (forward, train)]
+
+    return {name: functions(model) for name, model in models.items()}
+
+
+def torch_lstm() -> tuple[Callable, Callable]:
+    """(forward, training step) of PyTorch's LSTM of the same sizes, on its default device."""
+    import torch
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    model = torch.nn.LSTM(WIDTH_IN, WIDTH_OUT, batch_first=True).to(device)
+    x = torch.randn(SEQUENCES, STEPS, WIDTH_IN, device=device)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def forward():
+        with torch.no_grad():
+            return model(x)[0].sum().item()  # waits for the device
+
+    def train():
+        optimizer.zero_grad()
+        loss = model(x)[0].square().mean()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return forward, train
+
+
+def bench_recurrent(rounds: int) -> dict:
+    """Milliseconds of an LSTM over 64 steps of 32 sequences, 1024 -> 512, float32, and how many times as fast we are.
+
+    A ratio is that of the medians, with the smallest and the largest of the rounds.
+    """
+    contestants = flax_lstms()
+    try:
+        contestants["torch"] = torch_lstm()
+    except ImportError:
+        print("PyTorch is not installed, so only flax is compared with.")
+    times = {name: ([], []) for name in contestants}
+    for i in tqdm(range(rounds + 1), "rounds"):
+        for name, functions in contestants.items():
+            for function, measured in zip(functions, times[name], strict=True):
+                started = time.perf_counter()
+                function()
+                if i:  # the first round compiles
+                    measured.append(1e3 * (time.perf_counter() - started))
+    result = {}
+    for k, what in enumerate(("forward", "training step")):
+        ours = times["vidjax"][k]
+        for name in contestants:
+            theirs = times[name][k]
+            result[f"{what}, {name}"] = summary(theirs)
+            if name != "vidjax":
+                ratios = summary([b / a for a, b in zip(ours, theirs, strict=True)])
+                result[f"{what}, {name} / vidjax"] = ratios | {"median": float(np.median(theirs) / np.median(ours))}
+    return result
+
+
 def summary(values: list[float]) -> dict:
     return {"median": float(np.median(values)), "min": min(values), "max": max(values), "runs": len(values)}
+
+
+def show(result: dict, unit: str):
+    """Prints the summaries of a section, those of ratios as times."""
+    width = max(map(len, result))
+    for name, values in result.items():
+        spread = f"[{values['min']:.2f}, {values['max']:.2f}] in {values['runs']} runs"
+        print(f"{name:{width}} {values['median']:8.2f} {'x' if 'ratio' in name or '/' in name else unit:8} {spread}")
 
 
 # ------------------------------------------------------------------------------------------------------------ main
@@ -131,17 +220,22 @@ def main():
     section.add_argument("--clips", type=int, default=800, help="a round")
     section.add_argument("--memory_clips", type=int, default=0, help="also watch the memory over so many clips")
     section.add_argument("--out", type=Path, help="a JSON file to write")
+    section = sections.add_parser("recurrent", help="a scanned LSTM, against flax.linen.RNN and PyTorch's")
+    section.add_argument("--rounds", type=int, default=20, help="alternations")
+    section.add_argument("--out", type=Path, help="a JSON file to write")
     args = parser.parse_args()
 
     result = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
-    result["pipeline"] = bench_pipeline(args.rounds, args.clips)
-    for name, values in result["pipeline"].items():
-        unit = "x" if name == "ratio" else "clips/s"
-        spread = f"[{values['min']:.2f}, {values['max']:.2f}] in {values['runs']} runs"
-        print(f"{name:8} {values['median']:7.2f} {unit:8} {spread}")
-    if args.memory_clips:
-        result["memory"] = bench_memory(args.memory_clips)
-        print("resident MB:", *result["memory"]["resident_mb"])
+    if args.section == "pipeline":
+        result["pipeline"] = bench_pipeline(args.rounds, args.clips)
+        show(result["pipeline"], "clips/s")
+        if args.memory_clips:
+            result["memory"] = bench_memory(args.memory_clips)
+            print("resident MB:", *result["memory"]["resident_mb"])
+    else:
+        result["machine"]["backend"] = jax.default_backend()
+        result["recurrent"] = bench_recurrent(args.rounds)
+        show(result["recurrent"], "ms")
     if args.out:
         args.out.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -1,92 +1,164 @@
+import json
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from flax import linen as nn
 
-from tests.peers.formula import uniform
-from vidjax.models.recurrent import LSTM, FrameRNN
+from tests.peers.formula import draw_tree, uniform
+from vidjax.models.recurrent import CELLS, Recurrent, check_cell, masked_cell, recurrent_stack
 
 SEQUENCE = uniform("sequence", (3, 7, 5))
 MASK = np.array([[1] * 7, [1, 1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1, 1]])
+GOLDEN = json.loads((Path(__file__).parents[1] / "peers" / "recurrent.json").read_text())
 
 
-def lstm():
-    model = LSTM(4)
-    return model, model.init(jax.random.key(0), SEQUENCE)
+def layer(cell, **arguments):
+    """A layer with parameters from the formula."""
+    model = Recurrent(4, cell, **arguments)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), SEQUENCE)["params"]
+    return model, {"params": draw_tree(shapes)}
 
 
-def run(variables, sequence=SEQUENCE, mask=None):
-    return LSTM(4).apply(variables, sequence, mask)
+class Stack(nn.Module):
+    cell: str
+    bidirectional: bool = True
+
+    @nn.compact
+    def __call__(self, x, frame_mask=None):
+        return recurrent_stack(
+            x, frame_mask, features=4, cell=self.cell, num_layers=2, bidirectional=self.bidirectional
+        )
 
 
-def test_equals_flax_on_the_same_weights():
-    """flax.linen.LSTMCell has a matrix for each gate: input and hidden to i, f, g, o; its biases are at the latter."""
-    _, variables = lstm()
-    inputs, recurrent = variables["params"]["input"], variables["params"]["step"]["recurrent"]
-    theirs = {}
-    for k, gate in enumerate("ifgo"):
-        part = slice(4 * k, 4 * k + 4)
-        theirs[f"i{gate}"] = {"kernel": inputs["kernel"][:, part]}
-        theirs[f"h{gate}"] = {"kernel": recurrent["kernel"][:, part], "bias": inputs["bias"][part]}
-    expected = nn.RNN(nn.LSTMCell(4)).apply({"params": {"cell": theirs}}, SEQUENCE)
-    np.testing.assert_allclose(run(variables), expected, atol=1e-6)
+@pytest.mark.parametrize("cell", CELLS)
+def test_equals_torch_on_packed_sequences(cell):
+    """Two layers, both directions, 7, 4 and 1 steps."""
+    model = Stack(cell)
+    params = draw_tree(jax.eval_shape(model.init, jax.random.key(0), SEQUENCE)["params"])
+    assert set(params) == {cell, f"{cell}_reverse", f"{cell}_1", f"{cell}_1_reverse"}
+    mask = np.arange(7) < np.array([[7], [4], [1]])
+    outputs, last = jax.jit(model.apply)({"params": params}, SEQUENCE, mask)
+    expected = np.array(GOLDEN[cell]["outputs"])
+    np.testing.assert_allclose(np.where(mask[..., None], outputs, 0), expected, atol=1e-6)
+    of_last_layer = np.concatenate(GOLDEN[cell]["last"][2:], axis=-1)  # both directions
+    np.testing.assert_allclose(last, of_last_layer, atol=1e-6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_its_backward_pass_is_that_of_automatic_differentiation(cell):
+    model, variables = layer(cell)
+    through = {"remat": layer(cell, remat=True)[0], "unroll": layer(cell, unroll=3)[0], "plain": model}
+
+    def step_by_step(variables, x):
+        params, carry, hidden = variables["params"], (jnp.zeros((3, 4)),) * CELLS[cell][1], []
+        for t in range(7):
+            step = params["step"]["recurrent"]
+            projected = x[:, t] @ params["input"]["kernel"] + params["input"]["bias"]
+            recurrent = carry[-1] @ step["kernel"] + step.get("bias", 0)
+            carry = masked_cell(cell, carry, projected, recurrent, MASK[:, t, None])
+            hidden.append(carry[-1])
+        return jnp.stack(hidden, 1), carry[-1]
+
+    def gradients(function):
+        def loss(variables, x):
+            hidden, last = function(variables, x)
+            return jnp.sin(hidden).sum() + jnp.square(last).sum()
+
+        return jax.jit(jax.grad(loss, (0, 1)))(variables, SEQUENCE)
+
+    expected = gradients(step_by_step)
+    for other in through.values():
+        found = gradients(lambda v, x, model=other: model.apply(v, x, MASK))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)
 
 
 def test_the_forget_gate_starts_open():
-    _, variables = lstm()
+    variables = Recurrent(4).init(jax.random.key(0), SEQUENCE)
     assert variables["params"]["input"]["bias"].tolist() == [0] * 4 + [1] * 4 + [0] * 8
 
 
-def test_masked_steps_are_passed_over():
-    _, variables = lstm()
+@pytest.mark.parametrize(("cell", "reverse"), [("rnn", False), ("lstm", False), ("lstm", True), ("gru", False)])
+def test_a_padded_batch_gives_each_sequence_what_it_has_alone(cell, reverse):
+    model, variables = layer(cell, reverse=reverse)
 
-    def last(sequence, mask=None):
-        return run(variables, sequence, mask)[:, -1]
+    def loss(variables, x, mask=None):
+        hidden, last = model.apply(variables, x, mask)
+        weight = 1 if mask is None else mask[..., None]
+        return (jnp.sin(hidden) * weight).sum() + jnp.square(last).sum(), last
 
-    gradient = jax.grad(lambda x: last(x, MASK).sum())(SEQUENCE)
+    gradient = jax.jit(jax.grad(loss, (0, 1), has_aux=True))
+    of_batch, last = gradient(variables, SEQUENCE, MASK)
+    total = jax.tree.map(jnp.zeros_like, variables)
     for i in range(3):
-        alone = SEQUENCE[i : i + 1, MASK[i] == 1]
-        np.testing.assert_allclose(last(SEQUENCE, MASK)[i : i + 1], last(alone), atol=1e-6)
-        expected = jax.grad(lambda x: last(x).sum())(alone)
-        np.testing.assert_allclose(gradient[i, MASK[i] == 1], expected[0], atol=1e-6)
-        np.testing.assert_array_equal(gradient[i, MASK[i] == 0], 0)
+        counts = MASK[i] == 1
+        (of_params, of_sequence), own_last = gradient(variables, SEQUENCE[i : i + 1, counts])
+        total = jax.tree.map(jnp.add, total, of_params)
+        np.testing.assert_allclose(last[i : i + 1], own_last, atol=1e-6)
+        np.testing.assert_allclose(of_batch[1][i, counts], of_sequence[0], atol=1e-6)
+        np.testing.assert_array_equal(of_batch[1][i, ~counts], 0)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), of_batch[0], total)
 
 
-def test_no_output_sees_the_future():
-    _, variables = lstm()
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_output_sees_the_future(cell):
+    model, variables = layer(cell)
     changed = SEQUENCE.copy()
     changed[:, 4] += 1
-    before, after = run(variables), run(variables, changed)
+    before, after = (jax.jit(model.apply)(variables, x)[0] for x in (SEQUENCE, changed))
     np.testing.assert_array_equal(before[:, :4], after[:, :4])
-    assert (np.abs(before[:, 4:] - after[:, 4:]).max(axis=(0, 2)) > 1e-3).all()
+    assert (np.abs(before[:, 4:] - after[:, 4:]).max(axis=(0, 2)) > 1e-4).all()
 
 
-def test_on_features():
-    model = FrameRNN(num_classes=3, hidden=4)
-    variables = model.init(jax.random.key(0), features=SEQUENCE)
-    assert set(variables["params"]) == {"lstm", "classifier"}  # no backbone where there are no frames
-    logits, ends = model.apply(variables, features=SEQUENCE, frame_mask=MASK)
-    assert logits.shape == (3, 3)
-    assert {name: x.shape for name, x in ends.items()} == {"features": (3, 7, 5), "hidden": (3, 7, 4), "last": (3, 4)}
-    shuffled = model.apply(variables, features=SEQUENCE[:, ::-1])[0]
-    assert np.abs(shuffled - model.apply(variables, features=SEQUENCE)[0]).max() > 1e-3
+@pytest.mark.parametrize("cell", CELLS)
+def test_two_halves_of_a_stateful_layer_are_the_whole(cell):
+    model, variables = layer(cell)
+    whole, last = model.apply(variables, SEQUENCE, MASK)
+    stateful = Recurrent(4, cell, stateful=True)
+    carry = stateful.init(jax.random.key(0), SEQUENCE)["carry"]
+    assert all((x == 0).all() for x in jax.tree.leaves(carry))  # initialising is no step
+
+    def run(carry, part, start=None):
+        arguments = SEQUENCE[:, part], MASK[:, part], start
+        (hidden, last), updated = stateful.apply({**variables, "carry": carry}, *arguments, mutable=["carry"])
+        return hidden, last, updated["carry"]
+
+    first, _, carry = run(carry, slice(0, 3))
+    second, own_last, _ = run(carry, slice(3, 7))
+    np.testing.assert_allclose(np.concatenate([first, second], 1), whole, atol=1e-6)
+    np.testing.assert_allclose(own_last, last, atol=1e-6)
+    # Where a sequence starts, and where nothing was carried, it starts from zeros
+    restarted, *_ = run(carry, slice(3, 7), np.array([0, 1, 0]))
+    alone, _ = stateful.apply(variables, SEQUENCE[:, 3:], MASK[:, 3:])
+    np.testing.assert_allclose(restarted[::2], second[::2], atol=1e-6)
+    np.testing.assert_allclose(restarted[1], alone[1], atol=1e-6)
+    assert np.abs(alone[0] - second[0]).max() > 1e-3
 
 
-def test_on_frames():
-    model = FrameRNN(num_classes=None, hidden=4, backbone_arguments={"width": 1 / 16}, dtype=jnp.bfloat16)
-    video = uniform("video", (2, 3, 32, 32, 3))
-    variables = jax.eval_shape(model.init, jax.random.key(0), video)
-    assert set(variables["params"]) == {"backbone", "lstm"}
-    assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
-    last, ends = jax.eval_shape(model.apply, variables, video)
-    assert (last.shape, last.dtype) == ((2, 4), jnp.bfloat16)
-    assert ends["features"].shape == (2, 3, 32)
+def test_half_precision():
+    model, variables = layer("lstm", dtype=jnp.bfloat16)
+    gradient = jax.grad(lambda v: model.apply(v, SEQUENCE)[0].astype(jnp.float32).sum())(variables)
+    assert model.apply(variables, SEQUENCE)[0].dtype == jnp.bfloat16
+    assert {x.dtype for x in jax.tree.leaves(gradient)} == {jnp.dtype("float32")}
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="Unknown backbone on single frames 'i3d'; choose one of .*inception_v1"):
-        FrameRNN(num_classes=3, backbone="i3d")
-    for inputs in ({}, {"video": jnp.zeros((1, 2, 32, 32, 3)), "features": SEQUENCE}):
-        with pytest.raises(ValueError, match="either a video or features"):
-            FrameRNN(num_classes=3).init(jax.random.key(0), **inputs)
+    model, variables = layer("lstm")
+    with pytest.raises(ValueError, match="Unknown cell 'mlp'; choose one of rnn, lstm, gru"):
+        Recurrent(4, "mlp")
+    with pytest.raises(ValueError, match="num_layers = 0: a recurrent network has at least one layer"):
+        check_cell("lstm", 0)
+    with pytest.raises(ValueError, match="A bidirectional network cannot be stateful"):
+        check_cell("lstm", 1, True, True)
+    with pytest.raises(ValueError, match=r"parameters are for features of width 5; got 3: .* of another layer"):
+        model.apply(variables, SEQUENCE[..., :3])
+    with pytest.raises(ValueError, match=r"frame_mask leaves the sequences \[1\] of the batch without a frame"):
+        model.apply(variables, SEQUENCE, MASK * np.array([[1], [0], [1]]))
+    with pytest.raises(ValueError, match=r"\(batch, time, width\), of at least one step; got the shape \(3, 0, 5\)"):
+        model.apply(variables, SEQUENCE[:, :0])
+    stateful = Recurrent(4, stateful=True)
+    carried = stateful.init(jax.random.key(0), SEQUENCE)
+    with pytest.raises(ValueError, match="carries the state of 3 sequences from batch to batch, but this batch has 2"):
+        stateful.apply(carried, SEQUENCE[:2])

@@ -5,11 +5,12 @@ from flax import linen as nn
 
 from vidjax.models.alexnet import CNNM2048, AlexNet
 from vidjax.models.cifar import SmallCNN
+from vidjax.models.conv_lstm import FrameConvLSTM
 from vidjax.models.frame_pool import FramePool
+from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.layers import check_arguments
-from vidjax.models.recurrent import FrameRNN
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
@@ -35,6 +36,8 @@ MODELS = {
     "r2plus1d_34": R2Plus1D34,
     "frame_pool": FramePool,
     "frame_rnn": FrameRNN,
+    "clip_rnn": ClipRNN,
+    "conv_lstm": FrameConvLSTM,
 }
 
 

@@ -1,49 +1,65 @@
-"""Recurrent networks over a sequence of features, and over the frames of a video.
+"""Recurrent networks over a sequence of features: vanilla RNN, LSTM and GRU, stacked, bidirectional, stateful.
 
+Elman, "Finding Structure in Time" (Cognitive Science, 1990): the vanilla RNN.
 Hochreiter and Schmidhuber, "Long Short-Term Memory" (Neural Computation, 1997), with the forget gate of Gers et al.,
-"Learning to Forget" (Neural Computation, 2000). On the features of a 2-D network: Donahue et al., "Long-term Recurrent
-Convolutional Networks" (CVPR 2015), https://arxiv.org/abs/1411.4389.
-"""
+"Learning to Forget" (Neural Computation, 2000).
+Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder" (EMNLP 2014): the GRU, here in the variant of
+cuDNN and PyTorch, see `gru_cell`.
 
-from collections.abc import Mapping
+All three compute x_t W + b of all steps in one matrix product and then scan over the steps. The scan has its own
+backward pass: automatic differentiation would add up the gradient of the recurrent kernel step by step, which takes
+longer than all the rest; here it is one matrix product over all steps, as in cuDNN (Appleyard et al., "Optimizing
+Performance of Recurrent Neural Networks on GPUs", 2016, https://arxiv.org/abs/1604.01946, section 3.3).
+"""
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.frame_pool import BACKBONES
-from vidjax.models.layers import check_arguments
-
-Carry = tuple[jax.Array, jax.Array]
+Carry = tuple[jax.Array, ...]  # its last entry is the output h
 
 
-class LSTMStep(nn.Module):
-    """One step of an LSTM whose input is projected already: c' = f c + i g and h' = o tanh(c').
+# --- One step, whose inputs and recurrent products are there already -------------------------------------------------
 
-    The gates lie along the last axis in torch's order: input, forget, candidate, output.
+
+def rnn_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
+    """h' = tanh(x W + h U + b). carry: h (B, H); projected x W + b and recurrent h U: (B, H)."""
+    return (jnp.tanh(projected + recurrent),)
+
+
+def lstm_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
+    """c' = f c + i g and h' = o tanh(c'), where (i, f, g, o) = (s, s, tanh, s)(x W + h U + b), s the sigmoid.
+
+    carry: c, h (B, H); projected, recurrent: (B, 4 H), the gates in torch's order: input, forget, candidate, output.
     """
+    c, _ = carry
+    i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)  # (B, H) each
+    c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+    return c, nn.sigmoid(o) * jnp.tanh(c)
 
-    dtype: jnp.dtype = jnp.float32
 
-    @nn.compact
-    def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array]) -> tuple[Carry, jax.Array]:
-        """carry: c, h (B, H); inputs: projected (B, 4 H) and mask (B, 1) -> the next carry, h (B, H).
+def gru_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
+    """h' = (1 - z) n + z h, where r = s(x W_r + h U_r), z = s(x W_z + h U_z), n = tanh(x W_n + r (h U_n)).
 
-        Where the mask is 0 the carry stays as it is.
-        """
-        (c, h), (projected, mask) = carry, inputs
-        recurrent = nn.Dense(
-            4 * h.shape[-1],
-            use_bias=False,
-            kernel_init=nn.initializers.orthogonal(),
-            dtype=self.dtype,
-            name="recurrent",
-        )
-        i, f, g, o = jnp.split(projected + recurrent(h), 4, axis=-1)  # (B, H) each
-        next_c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
-        next_h = nn.sigmoid(o) * jnp.tanh(next_c)
-        c, h = jnp.where(mask, next_c, c), jnp.where(mask, next_h, h)
-        return (c, h), h
+    s is the sigmoid, and biases are left out. This is the variant of cuDNN and PyTorch: the reset gate r is applied
+    after the recurrent product, which has a bias of its own. (Cho et al. apply it before: h U_n becomes (r h) U_n.)
+
+    carry: h (B, H); projected, recurrent: (B, 3 H), the gates in torch's order: reset, update, new.
+    """
+    (h,) = carry
+    (r, z, n), (rr, zr, nr) = jnp.split(projected, 3, axis=-1), jnp.split(recurrent, 3, axis=-1)  # (B, H) each
+    r, z = nn.sigmoid(r + rr), nn.sigmoid(z + zr)
+    return ((1 - z) * jnp.tanh(n + r * nr) + z * h,)
+
+
+# name -> cell, entries of its carry, gates
+CELLS = {"rnn": (rnn_cell, 1, 1), "lstm": (lstm_cell, 2, 4), "gru": (gru_cell, 1, 3)}
+
+
+def masked_cell(cell: str, carry: Carry, projected: jax.Array, recurrent: jax.Array, mask: jax.Array) -> Carry:
+    """The next carry; where the mask (B, 1) is 0, the carry stays as it is."""
+    new = CELLS[cell][0](carry, projected, recurrent)
+    return tuple(jnp.where(mask > 0, x, old) for x, old in zip(new, carry, strict=True))
 
 
 def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
@@ -52,78 +68,294 @@ def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> ja
     return jnp.zeros(shape, dtype).at[size : 2 * size].set(1)
 
 
-class LSTM(nn.Module):
-    """An LSTM over a sequence: one matrix product for the inputs of all steps, then a scan over the steps."""
+# --- All steps -------------------------------------------------------------------------------------------------------
 
-    features: int
+
+class Step(nn.Module):
+    """One step of a cell: the recurrent product and `masked_cell`."""
+
+    cell: str
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Array:
-        """(B, T, D) and mask (B, T) -> (B, T, H); at a step that does not count, the output of the one before."""
-        mask = jnp.ones(x.shape[:2], bool) if frame_mask is None else frame_mask.astype(bool)
-        projected = nn.Dense(4 * self.features, bias_init=forget_open, dtype=self.dtype, name="input")(x)  # (B, T, 4 H)
-        start = jnp.zeros((x.shape[0], self.features), projected.dtype)
-        steps = nn.scan(LSTMStep, variable_broadcast="params", split_rngs={"params": False}, in_axes=1, out_axes=1)
-        _, hidden = steps(dtype=self.dtype, name="step")((start, start), (projected, mask[..., None]))
-        return hidden  # (B, T, H)
+    def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array], bias: jax.Array):
+        """carry; projected x W (B, G H), mask (B, 1); bias (G H,) -> the next carry; that again, and h U (B, G H)."""
+        projected, mask = inputs
+        recurrent = nn.Dense(
+            projected.shape[-1],
+            use_bias=self.cell == "gru",
+            kernel_init=nn.initializers.orthogonal(),
+            dtype=self.dtype,
+            name="recurrent",
+        )(carry[-1])
+        carry = masked_cell(self.cell, carry, projected + bias, recurrent, mask)
+        return carry, (carry, recurrent)
 
 
-class FrameRNN(nn.Module):
-    """An LSTM over the features of the frames, dropout, and a linear classifier of its last output.
+@jax.custom_vjp
+def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x W: (T, B, D) and (D, F) -> (T, B, F).
 
-    The frames' features come from a 2-D network that is trained along with it, or from records.
+    What automatic differentiation makes of it sums over T and B in an order for which XLA transposes the largest array.
+    """
+    return x @ kernel
+
+
+product.defvjp(
+    lambda x, kernel: (x @ kernel, (x, kernel)),
+    lambda kept, d: (d @ kept[1].T, jnp.einsum("tbd,tbf->df", kept[0], d)),
+)
+
+
+class Projection(nn.Module):
+    """x W, and b by itself: it is added within the scan, where that is free."""
+
+    features: int
+    bias_init: nn.initializers.Initializer = nn.initializers.zeros
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """(..., D) -> (..., features) and (features,)."""
+        kernel = self.param("kernel", nn.initializers.lecun_normal(), (x.shape[-1], self.features))
+        bias = self.param("bias", self.bias_init, (self.features,))
+        return product(x, kernel.astype(self.dtype)), bias.astype(self.dtype)
+
+
+def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, bias: jax.Array, *, unroll: int, remat: bool):
+    """Runs the scanned `Step` over time, with the backward pass that the module's docstring tells of.
+
+    Args:
+        steps: a scanned `Step`.
+        carry: before the first step, (B, H) each.
+        inputs: projected (T, B, G H), mask (T, B, 1), float.
+        bias: (G H,).
+        unroll: steps in an iteration of the loop.
+        remat: compute the recurrent products again in the backward pass, in one matrix product, and do not keep them.
+
+    Returns:
+        The carry after the last step, and h of all steps (T, B, H).
+    """
+    cell = steps.cell
+
+    def run(steps, carry, inputs, bias):
+        last, (carries, _) = steps(carry, inputs, bias)
+        return last, carries[-1]
+
+    def forward(steps, carry, inputs, bias):
+        last, (carries, recurrent) = steps(carry, inputs, bias)
+        layer = steps.variables["params"]["recurrent"]
+        return (last, carries[-1]), (layer, carry, carries, inputs, bias, None if remat else recurrent)
+
+    def backward(kept, cotangents):
+        layer, carry, carries, (projected, mask), bias, recurrent = kept
+        d_last, d_hidden = cotangents
+        before = tuple(jnp.concatenate([x[None], xs[:-1]]) for x, xs in zip(carry, carries, strict=True))  # (T, B, H)
+        kernel = layer["kernel"].astype(projected.dtype)  # (H, G H)
+        if recurrent is None:
+            recurrent = before[-1] @ kernel + layer.get("bias", jnp.zeros(())).astype(projected.dtype)  # (T, B, G H)
+        transposed = kernel.T
+
+        def step(d_carry, of_step):
+            before, projected, recurrent, mask, d_h = of_step
+            d_carry = (*d_carry[:-1], d_carry[-1] + d_h)
+            _, pull_back = jax.vjp(
+                lambda *primals: masked_cell(cell, *primals, mask), before, projected + bias, recurrent
+            )
+            d_before, d_projected, d_recurrent = pull_back(d_carry)
+            d_h = d_before[-1] + d_recurrent @ transposed
+            # In an LSTM and an RNN the two are equal, and one is enough
+            return (*d_before[:-1], d_h), (d_projected, d_recurrent if cell == "gru" else None)
+
+        d_carry, (d_projected, d_recurrent) = jax.lax.scan(
+            step, d_last, (before, projected, recurrent, mask, d_hidden), reverse=True, unroll=unroll
+        )
+        d_recurrent = d_projected if d_recurrent is None else d_recurrent  # (T, B, G H)
+        d_kernel = jnp.einsum("tbh,tbg->hg", before[-1], d_recurrent, preferred_element_type=layer["kernel"].dtype)
+        d_layer = {"kernel": d_kernel}
+        if "bias" in layer:
+            d_layer["bias"] = d_recurrent.sum((0, 1), dtype=layer["bias"].dtype)
+        d_bias = d_projected.sum((0, 1))
+        return {"params": {"recurrent": d_layer}}, d_carry, (d_projected, jnp.zeros_like(mask)), d_bias
+
+    return nn.custom_vjp(run, forward, backward)(steps, carry, inputs, bias)
+
+
+class Recurrent(nn.Module):
+    """One layer of one cell over a sequence, in one direction.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        backbone: a name in `frame_pool.BACKBONES`, used where the input is a video.
-        backbone_arguments: of that network, but for `num_classes` and `dtype`.
-        hidden: size of the LSTM's output and memory.
-        dropout: of the LSTM's input and of its last output, while training.
-        dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown backbone or argument of it.
+        features: H, the size of the output and of each entry of the carry.
+        cell: "rnn", "lstm" or "gru".
+        reverse: from the last step to the first.
+        stateful: start where the batch before ended: the carry is the model state "carry". While that collection is
+            missing, as when a network is built to evaluate, or `sequence_start` is 1, a sequence starts from zeros.
+        unroll: steps in an iteration of the loop.
+        remat: save memory in training: see `scan_steps`.
+        dtype: of the computation and of the carry; parameters are float32.
     """
 
-    num_classes: int | None
-    backbone: str = "resnet18"
-    backbone_arguments: Mapping | None = None
-    hidden: int = 256
-    dropout: float = 0.0
+    features: int
+    cell: str = "lstm"
+    reverse: bool = False
+    stateful: bool = False
+    unroll: int = 1
+    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
+        check_cell(self.cell)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
-        """Classifies clips.
+    def __call__(self, x, frame_mask=None, sequence_start=None):
+        """Runs over a batch of sequences.
 
         Args:
-            video: (B, T, H, W, C), normalised float; or
-            features: (B, T, D), float.
-            frame_mask: (B, T), boolean or 0 and 1: the LSTM passes over frames that are 0.
-            train: use the statistics of this batch, and dropout.
+            x: (B, T, D), float.
+            frame_mask: (B, T), boolean or 0 and 1: steps that are 0 are passed over; the carry stays, and the output is
+                that of the step before.
+            sequence_start: (B,), boolean or 0 and 1: rows that do not go on from the batch before. None: all go on.
 
         Returns:
-            Logits (B, num_classes); without a classifier the last output. Endpoints: of the backbone, "features"
-            (B, T, D), "hidden" (B, T, H) and "last" (B, H).
+            The outputs h (B, T, H), and h after the last step that counts (B, H).
 
         Raises:
-            ValueError: where it is not exactly one of video and features.
+            ValueError: for a sequence of another width than the parameters are for, one without a step that counts
+                (where the mask is known before compilation), or a stateful layer with another batch size.
         """
-        if (video is None) == (features is None):
-            raise ValueError("FrameRNN takes either a video or features, and one of them is needed.")
-        ends = {"features": features}
-        if features is None:
-            arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
-            features, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)  # (B, T, D)
-        x = nn.Dropout(self.dropout, deterministic=not train)(features.astype(self.dtype))
-        x = ends["hidden"] = LSTM(self.hidden, dtype=self.dtype, name="lstm")(x, frame_mask)  # (B, T, H)
-        x = ends["last"] = x[:, -1]  # (B, H): of the last frame that counts
-        if not self.num_classes:
-            return x, ends
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, num_classes)
+        check_sequence(x, self.get_variable("params", "input"), None if self.stateful else frame_mask)
+        _, num_entries, num_gates = CELLS[self.cell]
+        # Time goes first before the product: XLA would move the transposition behind it, where it costs more
+        x = jax.lax.optimization_barrier(x.astype(self.dtype).swapaxes(0, 1))  # (T, B, D)
+        bias_init = forget_open if self.cell == "lstm" else nn.initializers.zeros
+        projected, bias = Projection(num_gates * self.features, bias_init, self.dtype, name="input")(x)  # (T, B, G H)
+        mask = jnp.ones(x.shape[:2]) if frame_mask is None else jnp.asarray(frame_mask).T
+        inputs = projected, mask.astype(projected.dtype)[..., None]  # (T, B, 1)
+        zeros = (jnp.zeros((x.shape[1], self.features), projected.dtype),) * num_entries
+        carry, kept = starting_carry(self, zeros, sequence_start) if self.stateful else (zeros, None)
+        steps = nn.scan(
+            Step,
+            variable_broadcast="params",
+            split_rngs={"params": False},
+            in_axes=(0, nn.broadcast),
+            unroll=self.unroll,
+        )(self.cell, self.dtype, name="step")
+        if self.reverse:
+            inputs = jax.tree.map(lambda x: x[::-1], inputs)
+        carry, hidden = scan_steps(steps, carry, inputs, bias, unroll=self.unroll, remat=self.remat)
+        if kept is not None:
+            kept.value = carry
+        hidden = hidden[::-1] if self.reverse else hidden
+        return hidden.swapaxes(0, 1), carry[-1]  # (B, T, H), (B, H)
+
+
+def starting_carry(module: nn.Module, zeros, sequence_start: jax.Array | None):
+    """The carry that a stateful layer starts from; to be called in a compact method.
+
+    Args:
+        zeros: the carry of new sequences: a tree of (B, ...).
+        sequence_start: (B,), boolean or 0 and 1: rows that start from zeros.
+
+    Returns:
+        The carry, and the variable to write the next one to; None where the state is not to be changed.
+
+    Raises:
+        ValueError: where the carry is of another number of sequences, or of another size of frames.
+    """
+    changes = module.is_mutable_collection("carry")
+    if not changes and not module.has_variable("carry", "state"):
+        return zeros, None
+    state = module.variable("carry", "state", lambda: zeros)
+    for old, new in zip(jax.tree.leaves(state.value), jax.tree.leaves(zeros), strict=True):
+        if len(old) != len(new):
+            raise ValueError(
+                f"The model carries the state of {len(old)} sequences from batch to batch, but this batch has "
+                f"{len(new)}: a stateful model needs batches of one size."
+            )
+        if old.shape != new.shape:
+            raise ValueError(f"The state that the model carries is {old.shape}, but these frames need {new.shape}.")
+    carry = jax.tree.map(lambda old, new: old.astype(new.dtype), state.value, zeros)
+    if sequence_start is not None:
+        starts = jnp.asarray(sequence_start).astype(bool)
+        carry = jax.tree.map(lambda x: jnp.where(starts.reshape(-1, *(1,) * (x.ndim - 1)), 0, x), carry)
+    return carry, state if changes and not module.is_initializing() else None
+
+
+def recurrent_stack(
+    x: jax.Array,
+    frame_mask: jax.Array | None = None,
+    sequence_start: jax.Array | None = None,
+    *,
+    features: int,
+    cell: str = "lstm",
+    num_layers: int = 1,
+    bidirectional: bool = False,
+    dropout: float = 0.0,
+    train: bool = False,
+    **arguments,
+) -> tuple[jax.Array, jax.Array]:
+    """Layers of one cell, each over the outputs of the one before; to be called in a compact method.
+
+    It makes the submodules `CELL`, `CELL_1`, `CELL_2`, ..., and beside them those with `_reverse` at the end.
+
+    Args:
+        x, frame_mask, sequence_start: as of `Recurrent`.
+        features: H, of each layer and direction.
+        bidirectional: run a second layer from the end, and put its outputs beside those of the first (Schuster and
+            Paliwal, 1997).
+        dropout: between the layers, while training.
+        **arguments: `stateful`, `unroll`, `remat`, `dtype` of `Recurrent`.
+
+    Returns:
+        The last layer's outputs (B, T, H), and its h after the last step that counts (B, H). Bidirectional: 2 H in
+        place of H; the second half of the latter is that of the layer from the end, which ends at the first step.
+    """
+    last = x
+    for i in range(num_layers):
+        if i:
+            x = nn.Dropout(dropout, deterministic=not train)(x)
+        name = f"{cell}_{i}" if i else cell
+        runs = [Recurrent(features, cell, name=name, **arguments)(x, frame_mask, sequence_start)]
+        if bidirectional:
+            runs.append(Recurrent(features, cell, reverse=True, name=name + "_reverse", **arguments)(x, frame_mask))
+        x, last = (jnp.concatenate(parts, axis=-1) for parts in zip(*runs, strict=True))
+    return x, last
+
+
+# --- Checks ----------------------------------------------------------------------------------------------------------
+
+
+def check_cell(cell: str, num_layers: int = 1, bidirectional: bool = False, stateful: bool = False):
+    """Raises a ValueError for an unknown cell, no layer, or a bidirectional network that is to be stateful."""
+    if cell not in CELLS:
+        raise ValueError(f"Unknown cell {cell!r}; choose one of {', '.join(CELLS)}.")
+    if num_layers < 1:
+        raise ValueError(f"num_layers = {num_layers}: a recurrent network has at least one layer.")
+    if bidirectional and stateful:
+        raise ValueError("A bidirectional network cannot be stateful: its second direction starts at the future's end.")
+
+
+def check_sequence(x: jax.Array, first: dict | None = None, frame_mask: jax.Array | None = None):
+    """Checks a sequence of features.
+
+    Args:
+        x: should be (B, T, D).
+        first: parameters of the first layer, whose `kernel` is (..., D, features); None while they are drawn.
+        frame_mask: is looked at where it is no abstract value under `jax.jit`.
+
+    Raises:
+        ValueError: for another shape, another width than the parameters are for, or a sequence without a frame.
+    """
+    if x.ndim != 3 or not x.shape[1]:
+        raise ValueError(f"Features are (batch, time, width), of at least one step; got the shape {x.shape}.")
+    if first and first["kernel"].shape[-2] != x.shape[-1]:
+        raise ValueError(
+            f"The model's parameters are for features of width {first['kernel'].shape[-2]}; got {x.shape[-1]}: "
+            "these features are of another layer, or of another network."
+        )
+    if frame_mask is None or isinstance(frame_mask, jax.core.Tracer):
+        return
+    empty = [i for i, row in enumerate(jax.device_get(frame_mask)) if not row.any()]
+    if empty:
+        raise ValueError(f"frame_mask leaves the sequences {empty} of the batch without a frame.")

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests.peers.formula import uniform
+from tests.peers.formula import draw_tree, uniform
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 
 SEQUENCE = uniform("sequence", (3, 7, 5))
@@ -44,11 +44,11 @@ def test_on_frames():
 
 
 def test_over_clips():
-    network = {"network": "c3d", "network_arguments": {"width": 1 / 16}, "clip_frames": 4, "hidden": 4}
+    network = {"network": "c3d", "network_arguments": {"width": 1 / 16, "hidden": 0}, "clip_frames": 4, "hidden": 4}
     video = uniform("video", (2, 12, 32, 32, 3))
     mask = np.array([[1] * 12, [1] * 6 + [0] * 6])
     model = ClipRNN(num_classes=3, **network)
-    variables = jax.jit(model.init)(jax.random.key(0), video)
+    variables = {"params": draw_tree(jax.eval_shape(model.init, jax.random.key(0), video)["params"])}
     logits, ends = jax.jit(model.apply)(variables, video, frame_mask=mask)
     assert {name: x.shape for name, x in ends.items()} == {"features": (2, 3, 32), "hidden": (2, 3, 4), "last": (2, 4)}
     np.testing.assert_allclose(ends["last"][1], ends["hidden"][1, 1], atol=1e-6)  # the third clip does not count

@@ -4,12 +4,14 @@ import pytest
 
 from vidjax.models import MODELS, make_model
 
-OVER_FRAMES = ("frame_pool", "frame_rnn")  # whose width is that of their backbone
+# Of these the width is that of a network within them
+ARGUMENTS = {name: {} for name in ("frame_pool", "frame_rnn", "conv_lstm", "tcn")}
+ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": "r3d_18"}
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_every_model_keeps_the_contract(name):
-    model = make_model(name, 7, dtype="bfloat16", **({} if name in OVER_FRAMES else {"width": 0.125}))
+    model = make_model(name, 7, dtype="bfloat16", **ARGUMENTS.get(name, {"width": 0.125}))
     video = jnp.zeros((2, 17, 64, 64, 3), jnp.bfloat16)
     variables = jax.eval_shape(model.init, jax.random.key(0), video)
     outputs, ends = jax.eval_shape(lambda v: model.apply(v, video, frame_mask=jnp.ones((2, 17))), variables)
@@ -24,6 +26,7 @@ def test_every_model_keeps_the_contract(name):
         "c3d": 2,
         "vgg16_3d": 1,
         "fusion": 1,
+        "clip_rnn": 1,
     }
     assert ends["features"].shape[:2] == (2, steps.get(name, 17))
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}

@@ -1,0 +1,306 @@
+"""Temporal convolutional networks over the features of frames: dilated and residual, and encoder-decoder.
+
+Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling"
+(2018), https://arxiv.org/abs/1803.01271: `TCN`, as in the authors' code (github.com/locuslab/TCN).
+Lea et al., "Temporal Convolutional Networks for Action Segmentation and Detection" (CVPR 2017),
+https://arxiv.org/abs/1611.05267: `EncoderDecoderTCN`, its ED-TCN.
+
+Frames that do not count are zero at the input of every convolution, just as what is before and after a sequence: so a
+padded batch gives each sequence what it has alone.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vidjax.models.frame_pool import BACKBONES
+from vidjax.models.frame_rnn import frame_features
+from vidjax.models.layers import check_arguments, mean_over_time
+from vidjax.models.recurrent import check_sequence
+
+
+def padding(kernel_size: int, dilation: int, causal: bool) -> tuple[int, int]:
+    """(before, after) in time that keep the length: all before where causal, else the odd one after."""
+    total = dilation * (kernel_size - 1)
+    return (total, 0) if causal else (total // 2, total - total // 2)
+
+
+def masked(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+    """(B, T, D), zero where the mask (B, T) is."""
+    return x if mask is None else jnp.where(mask.astype(bool)[..., None], x, 0)
+
+
+class WeightNormConv(nn.Module):
+    """A convolution over time whose kernel is scale * kernel / |kernel|, the norm of each output channel's own.
+
+    Salimans and Kingma, "Weight Normalization" (NeurIPS 2016), https://arxiv.org/abs/1602.07868, equation 2. The scale
+    starts at sqrt(2), which keeps the variance through a ReLU (He et al., 2015).
+    """
+
+    features: int
+    kernel_size: int
+    dilation: int
+    causal: bool
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, T, D) -> (B, T, features)."""
+        shape = (self.kernel_size, x.shape[-1], self.features)
+        kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
+        scale = self.param("scale", nn.initializers.constant(2.0**0.5), (self.features,))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        kernel = (scale * kernel / jnp.sqrt(jnp.square(kernel).sum((0, 1)))).astype(self.dtype)
+        x = jax.lax.conv_general_dilated(
+            x,
+            kernel,
+            (1,),
+            [padding(self.kernel_size, self.dilation, self.causal)],
+            rhs_dilation=(self.dilation,),
+            dimension_numbers=("NWC", "WIO", "NWC"),
+        )
+        return x + bias.astype(self.dtype)
+
+
+class ResidualBlock(nn.Module):
+    """Twice convolution, ReLU, dropout; plus the input, by a 1x1 convolution where the width changes; ReLU.
+
+    Bai et al., figure 1 (b). Attributes as of `TCN`.
+    """
+
+    features: int
+    kernel_size: int
+    dilation: int
+    dropout: float
+    causal: bool
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x, mask=None, train=False):
+        """(B, T, D) and mask (B, T) -> (B, T, features)."""
+        y = x
+        for name in ("conv1", "conv2"):
+            convolve = WeightNormConv(
+                self.features, self.kernel_size, self.dilation, self.causal, self.dtype, name=name
+            )
+            y = nn.relu(convolve(masked(y, mask)))
+            y = nn.Dropout(self.dropout, deterministic=not train)(y)
+        if x.shape[-1] != self.features:
+            x = nn.Dense(self.features, dtype=self.dtype, name="downsample")(x)
+        return nn.relu(x + y)
+
+
+class TCN(nn.Module):
+    """Residual blocks of dilated convolutions; the dilation doubles from block to block.
+
+    Attributes:
+        channels: of each block.
+        kernel_size: in time; block i spans 2 (kernel_size - 1) 2^i frames more than the one before.
+        dropout: after each convolution, while training.
+        causal: see the past only; else as much of the future.
+        dtype: of the computation; parameters are float32.
+    """
+
+    channels: Sequence[int]
+    kernel_size: int = 3
+    dropout: float = 0.0
+    causal: bool = True
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def receptive_field(self) -> tuple[int, int]:
+        """How many frames before and after its own an output sees."""
+        pads = [padding(self.kernel_size, 2**i, self.causal) for i in range(len(self.channels))]
+        return 2 * sum(before for before, _ in pads), 2 * sum(after for _, after in pads)
+
+    @nn.compact
+    def __call__(self, x, frame_mask=None, train=False):
+        """(B, T, D), frame_mask (B, T) -> (B, T, channels[-1]); zero where the mask is."""
+        for i, features in enumerate(self.channels):
+            arguments = self.kernel_size, 2**i, self.dropout, self.causal, self.dtype
+            x = ResidualBlock(features, *arguments, name=f"block{i}")(x, frame_mask, train)  # (B, T, features)
+        return masked(x, frame_mask)
+
+
+def normalised_relu(x: jax.Array) -> jax.Array:
+    """ReLU divided by its largest channel at each step: (..., D). Lea et al., section 3, with their epsilon of 1e-5."""
+    x = nn.relu(x)
+    return x / (x.max(-1, keepdims=True) + 1e-5)
+
+
+class EncoderDecoderTCN(nn.Module):
+    """Convolutions with a max-pool of 2 after each, then as many with an upsampling of 2 before each.
+
+    Attributes:
+        channels: of each level of the encoder; the decoder has them in reverse.
+        kernel_size: in time, of every convolution.
+        dropout: of whole channels after each convolution, while training.
+        causal: see the past only. Pools then end with the last frame that their outputs stand for; in the authors'
+            code they reach into the future.
+        dtype: of the computation; parameters are float32.
+    """
+
+    channels: Sequence[int]
+    kernel_size: int = 25
+    dropout: float = 0.3
+    causal: bool = False
+    dtype: jnp.dtype = jnp.float32
+
+    @property
+    def receptive_field(self) -> tuple[int, int]:
+        """How many frames before and after its own an output sees: the most of any output, whose places differ.
+
+        An output's place in the windows of the pools decides how far it sees to either side.
+        """
+        levels, (before, after) = len(self.channels), padding(self.kernel_size, 1, self.causal)
+        reach = []
+        for place in range(2**levels):
+            first = last = place
+            for _ in range(levels):  # the decoder, from the output back
+                first, last = (first - before) // 2, (last + after) // 2
+            for _ in range(levels):  # the encoder: pooled step i is of the steps 2 i - shift and 2 i + 1 - shift
+                first, last = 2 * first - self.causal - before, 2 * last + 1 - self.causal + after
+            reach.append((place - first, last - place))
+        return max(before for before, _ in reach), max(after for _, after in reach)
+
+    @nn.compact
+    def __call__(self, x, frame_mask=None, train=False):
+        """(B, T, D), frame_mask (B, T) -> (B, T, channels[0]); zero where the mask is."""
+        num_frames = x.shape[1]
+        mask = jnp.ones(x.shape[:2], bool) if frame_mask is None else jnp.asarray(frame_mask).astype(bool)
+        missing = -num_frames % 2 ** len(self.channels)
+        x, mask = jnp.pad(x, ((0, 0), (0, missing), (0, 0))), jnp.pad(mask, ((0, 0), (0, missing)))
+        masks = []
+
+        def convolve(x, features, mask, name):
+            pads = [padding(self.kernel_size, 1, self.causal)]
+            x = nn.Conv(features, (self.kernel_size,), padding=pads, dtype=self.dtype, name=name)(masked(x, mask))
+            x = nn.Dropout(self.dropout, broadcast_dims=(1,), deterministic=not train)(x)
+            return normalised_relu(x)
+
+        def halve(x):
+            if self.causal:  # pairs end with an even step: (-1, 0), (1, 2), ...
+                x = jnp.pad(x[:, :-1], ((0, 0), (1, 0), (0, 0)))
+            return jnp.maximum(x[:, ::2], x[:, 1::2])
+
+        for i, features in enumerate(self.channels):
+            x = convolve(x, features, mask, f"encoder{i}")
+            masks.append(mask)
+            x = halve(masked(x, mask))  # (B, T / 2^(i + 1), features): none is negative, so zeros never are the maximum
+            mask = halve(mask[..., None])[..., 0]
+        for i, features in enumerate(self.channels[::-1]):
+            x = jnp.repeat(x, 2, axis=1)  # (B, 2 T', features of the level below)
+            mask = masks.pop()
+            x = convolve(x, features, mask, f"decoder{i}")
+        return masked(x, mask)[:, :num_frames]
+
+
+KINDS = {"dilated": TCN, "encoder_decoder": EncoderDecoderTCN}
+
+
+class FrameTCN(nn.Module):
+    """A temporal convolutional network over the features of the frames, and a linear classifier.
+
+    The frames' features come from a 2-D network that is trained along with it, or from records.
+
+    Attributes:
+        num_classes: 0 or None for no classifier.
+        kind: "dilated" (`TCN`) or "encoder_decoder" (`EncoderDecoderTCN`).
+        channels: of each block, or of each level.
+        kernel_size: in time.
+        causal: see the past only; else the future too.
+        min_receptive_field: how many frames an output has to see, its own among them; 0 asks for none.
+        per_frame: classify every frame; else the sequence, where causal by the last output that counts, else by the
+            mean of the outputs.
+        backbone: a name in `frame_pool.BACKBONES`, used where the input is a video.
+        backbone_arguments: of that network, but for `num_classes` and `dtype`.
+        dropout: after each convolution, while training.
+        dtype: of the computation; parameters are float32.
+
+    Raises:
+        ValueError: when made, for an unknown kind, backbone or argument of it, or a receptive field that is shorter
+            than asked for.
+    """
+
+    num_classes: int | None
+    kind: str = "dilated"
+    channels: Sequence[int] = (64, 64, 64, 64)
+    kernel_size: int = 3
+    causal: bool = True
+    min_receptive_field: int = 0
+    per_frame: bool = False
+    backbone: str = "resnet18"
+    backbone_arguments: Mapping | None = None
+    dropout: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    def __post_init__(self):
+        check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
+        if self.kind not in KINDS:
+            raise ValueError(f"Unknown kind of TCN {self.kind!r}; choose one of {', '.join(KINDS)}.")
+        if not self.channels or self.kernel_size < 2:
+            raise ValueError(f"A TCN has a block and a kernel of 2 at least, not {self.channels}, {self.kernel_size}.")
+        if self.receptive_field < self.min_receptive_field:
+            raise ValueError(self._too_short())
+        super().__post_init__()
+
+    @property
+    def receptive_field(self) -> int:
+        """How many frames an output sees, its own among them."""
+        return self._frames_seen(len(self.channels), self.kernel_size)
+
+    def _frames_seen(self, num_blocks: int, kernel_size: int) -> int:
+        network = KINDS[self.kind]((1,) * num_blocks, kernel_size, causal=self.causal, parent=None)
+        return sum(network.receptive_field) + 1
+
+    def _too_short(self) -> str:
+        wanted, blocks, size = self.min_receptive_field, len(self.channels), self.kernel_size
+        enough_blocks = next(n for n in range(blocks, 64) if self._frames_seen(n, size) >= wanted)
+        enough_size = next(k for k in range(size, wanted + 1) if self._frames_seen(blocks, k) >= wanted)
+        return (
+            f"An output of this TCN sees {self.receptive_field} frames, fewer than min_receptive_field = {wanted}: "
+            f"take {enough_blocks} channels in place of {blocks}, or a kernel_size of {enough_size} in place of {size}."
+        )
+
+    @nn.compact
+    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
+        """Classifies clips, or the frames of clips.
+
+        Args:
+            video: (B, T, H, W, C), normalised float; or
+            features: (B, T, D), float.
+            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count, and are zero to the convolutions.
+            train: use the statistics of this batch, and dropout.
+
+        Returns:
+            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier what it would see.
+            Endpoints: of the backbone, "features" (B, T, D) and "hidden" (B, T, F).
+
+        Raises:
+            ValueError: where it is not exactly one of video and features, for features of another width than the
+                parameters are for, or a sequence without a frame (where the mask is known before compilation).
+        """
+        x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
+        check_sequence(x, self._first_layer(), frame_mask)
+        arguments = self.kernel_size, self.dropout, self.causal, self.dtype
+        x = KINDS[self.kind](tuple(self.channels), *arguments, name="tcn")(x, frame_mask, train)  # (B, T, F)
+        ends["hidden"] = x
+        if not self.per_frame:
+            x = last_that_counts(x, frame_mask) if self.causal else mean_over_time(x, frame_mask)  # (B, F)
+        if not self.num_classes:
+            return x, ends
+        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)
+
+    def _first_layer(self) -> dict | None:
+        params = self.get_variable("params", "tcn")
+        return params and (params["block0"]["conv1"] if self.kind == "dilated" else params["encoder0"])
+
+
+def last_that_counts(x: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
+    """(B, T, D) at the last step of each row where the mask (B, T) is not 0: (B, D)."""
+    if frame_mask is None:
+        return x[:, -1]
+    last = x.shape[1] - 1 - jnp.asarray(frame_mask).astype(bool)[:, ::-1].argmax(1)  # (B,)
+    return jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]

@@ -28,7 +28,7 @@ def logits_with(run, batch_size, reverse=False, **views):
     shardings = sharding.shardings_of((run.params, run.model_state))
     eval_fn = evaluate.make_eval_fn(run.model, run.preprocess, run.mesh, shardings)
     batches = pipeline.eval_batches(source, {**run.clip, **views}, batch_size=batch_size)
-    return evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh, reverse=reverse)
+    return evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh, reverse=reverse)[:2]
 
 
 def test_every_video_counts_once_whatever_the_batch(run):

@@ -52,7 +52,7 @@ def test_prediction_is_what_evaluation_computed(run, tiny_run):
         run.model, run.preprocess, run.mesh, sharding.shardings_of((run.params, run.model_state))
     )
     batches = pipeline.eval_batches(source, {**run.clip, "num_views": 3}, batch_size=8)
-    logits, _ = evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh)
+    logits = evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh).logits
     logits_fn = predict.make_logits_fn(run)
     for path, expected in zip(tiny_run.videos["test"], run.probabilities(logits).mean(axis=1), strict=True):
         np.testing.assert_allclose(predict.predict(run, logits_fn, path, num_views=3), expected, rtol=1e-5)

@@ -16,13 +16,14 @@ KEYS = {
     "train_splits": "splits to train on",
     "val_splits": "splits to watch while training; may be empty",
     "test_splits": "splits of the final evaluation",
-    "clip": "num_frames, frame_stride, size, resize, sampling: the clip that the model sees",
+    "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
     "augment": "crop, flip, colour: of training clips only",
     "preprocess": "mean, std: of each channel, in units of 0..255",
     "model": "name, and the arguments of that model",
     "init_from": "a name of vidjax.weights, a file of weights, or a work directory to start from; empty draws all",
     "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
     "freeze": "regular expressions of parameters that are not trained; their BatchNorm statistics stay too",
+    "target": "clip or frame: one label (or set of labels) a clip, or one a frame",
     "loss": "name (softmax or sigmoid), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
@@ -56,6 +57,8 @@ def check(config: ConfigDict):
         raise ValueError(f"Unknown loss {config.loss.get('name')!r}; choose {' or '.join(losses.LOSSES)}.")
     if config.dtype not in ("float32", "bfloat16", "float64"):
         raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
+    if config.target not in ("clip", "frame"):
+        raise ValueError(f"Unknown target {config.target!r}; choose clip or frame.")
     _check_arguments("loss", config.loss, losses.LOSSES[config.loss.name], extra=["name"])
     _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)

@@ -26,54 +26,82 @@ class Outputs(NamedTuple):
     """What a model says of the N videos of a split.
 
     Attributes:
-        logits: float32 (N, V, K), of V clips a video.
-        target: (N, ...).
+        logits: float32 (N, V, K), of V clips a video; with one label a frame (N, V, T, K).
+        target: (N, ...); with one label a frame (N, V, T).
         backwards: as `logits`, of the clips played backwards; None where that makes no known class.
+        weight: with one label a frame (N, V, T), 0 where a video is too short; else None.
     """
 
     logits: np.ndarray
     target: np.ndarray
     backwards: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
 
 def make_eval_fn(model, spec, mesh, shardings) -> Callable:
-    """Returns the compiled (params, model_state, batch) -> (logits, target, weight), each whole on every process."""
+    """Returns the compiled (params, model_state, carry, batch) -> (logits, target, weight, carry).
 
-    def evaluate_batch(params, model_state, batch):
-        return step.eval_step(params, model_state, batch, model=model, spec=spec), batch["target"], batch["weight"]
+    The first three are whole on every process; the carry is what `step.carried_step` says.
+    """
 
-    in_shardings = (*shardings, sharding.batch_sharding(mesh))
-    return jax.jit(evaluate_batch, in_shardings=in_shardings, out_shardings=sharding.replicated(mesh))
+    def evaluate_batch(params, model_state, carry, batch):
+        logits, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=spec)
+        return logits, batch["target"], batch["weight"], carry
+
+    by_row, whole = sharding.batch_sharding(mesh), sharding.replicated(mesh)
+    return jax.jit(
+        evaluate_batch, in_shardings=(*shardings, by_row, by_row), out_shardings=(whole, whole, whole, by_row)
+    )
 
 
 def clip_logits(
-    eval_fn: Callable, params, model_state, batches: Iterator[pipeline.Batch], mesh, *, reverse: bool = False
-) -> tuple[np.ndarray, np.ndarray]:
+    eval_fn: Callable,
+    params,
+    model_state,
+    batches: Iterator[pipeline.Batch],
+    mesh,
+    *,
+    reverse: bool = False,
+    per_frame: bool = False,
+    is_chunked: bool = False,
+) -> Outputs:
     """Runs a model over all clips of a split.
 
     Args:
         eval_fn: from `make_eval_fn`.
         batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
         reverse: plays every clip backwards.
+        per_frame: target and weight are (B, V, T) and also of one view.
+        is_chunked: a stateful model hands its carry from one view of a video to the next; of views with one label in
+            all, only the last counts, which has seen the whole video.
 
     Returns:
-        logits float32 (N, V, K) and targets (N, ...), padding removed, in the order of the records, on every process.
+        The outputs, padding removed, in the order of the records, on every process; `backwards` is None.
     """
-    all_logits, all_targets = [], []
+    all_logits, all_targets, all_weights = [], [], []
     for batch in batches:
-        inputs = {name: array for name, array in batch.items() if name not in ("target", "weight")}
-        view_logits = []
+        labels = () if per_frame else ("target", "weight")
+        inputs = {name: array for name, array in batch.items() if name not in labels}
+        view_logits, view_targets, view_weights, carry = [], [], [], {}
         for view in range(next(iter(inputs.values())).shape[1]):  # one view at a time bounds the memory
             of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
             if reverse:
                 of_view = {name: array[:, ::-1] for name, array in of_view.items()}
             device_batch = sharding.put_batch({**batch, **of_view}, mesh)
-            logits, target, weight = eval_fn(params, model_state, device_batch)
+            logits, target, weight, after = eval_fn(params, model_state, carry, device_batch)
+            carry = after if is_chunked else {}
             view_logits.append(logits)
-        counted = np.asarray(weight) > 0
-        all_logits.append(np.stack(view_logits, axis=1)[counted])  # (B, V, K)
-        all_targets.append(np.asarray(target)[counted])
-    return np.concatenate(all_logits), np.concatenate(all_targets)
+            view_targets.append(target)
+            view_weights.append(weight)
+        if is_chunked and not per_frame:
+            view_logits = view_logits[-1:]
+        weight = np.stack(view_weights, axis=1)  # (B, V), or (B, V, T)
+        counted = weight.reshape(len(weight), -1).any(axis=1)
+        all_logits.append(np.stack(view_logits, axis=1)[counted])  # (B, V, K), or (B, V, T, K)
+        all_targets.append((np.stack(view_targets, axis=1) if per_frame else np.asarray(target))[counted])
+        all_weights.append(weight[counted])
+    weights = np.concatenate(all_weights) if per_frame else None
+    return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights)
 
 
 def measure(logits: np.ndarray, target: np.ndarray, loss_fn: Callable, *, multi_label: bool, pairs=None) -> dict:
@@ -96,8 +124,10 @@ def outputs_on(
     source: pipeline.Records, params, model_state, eval_fn: Callable, mesh, config, *, num_views: int, num_crops: int
 ) -> Outputs:
     """Runs a model over the records of `source`, backwards too where the dataset says which classes that makes."""
-    multi_label = config.loss.name == "sigmoid"
+    multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") == "frame"
     clip_arguments = {**config.clip, "num_views": num_views, "num_crops": num_crops, "multi_label": multi_label}
+    clip_arguments["per_frame"] = per_frame
+    is_chunked, _ = pipeline.chunking(clip_arguments)
 
     def logits_of(reverse: bool):
         batches = pipeline.eval_batches(
@@ -109,11 +139,13 @@ def outputs_on(
         )
         num_batches = -(-len(source) // config.eval.batch_size)
         bar = tqdm(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0 or None)
-        return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse)
+        kinds = {"per_frame": per_frame, "is_chunked": is_chunked}
+        return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse, **kinds)
 
-    if multi_label or source.info.time_reversal is None:
-        return Outputs(*logits_of(reverse=False))
-    return Outputs(*logits_of(reverse=False), logits_of(reverse=True)[0])
+    outputs = logits_of(reverse=False)
+    if multi_label or per_frame or is_chunked or source.info.time_reversal is None:
+        return outputs
+    return outputs._replace(backwards=logits_of(reverse=True).logits)
 
 
 def figures_of(outputs: Outputs, config, pairs: list[int] | None) -> dict:
@@ -124,6 +156,12 @@ def figures_of(outputs: Outputs, config, pairs: list[int] | None) -> dict:
     """
     multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
     pairs = None if multi_label else pairs
+    if outputs.weight is not None:
+        counted = outputs.weight > 0
+        logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
+        loss = float(np.mean(loss_fn(logits, target)))
+        figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
+        return {"loss": loss, **figures, "num_videos": len(outputs.logits)}
     result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
     if outputs.backwards is not None:
         scores = np.asarray(jax.nn.softmax(outputs.backwards)).mean(axis=1)
@@ -187,6 +225,8 @@ def main():
         names = [run.name for run in runs]
         ensemble.check_same("labels", names, [run.labels for run in runs])
         ensemble.check_same("number of videos", names, [len(source) for source in sources])
+        if len(runs) > 1 and any(run.config.get("target") == "frame" for run in runs):
+            raise ValueError("Runs with one label a frame (config.target = 'frame') cannot be fused.")
         ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
         ensemble.check_same("time_reversal of dataset.json", names, [source.info.time_reversal for source in sources])
     except ValueError as error:

@@ -83,6 +83,22 @@ def single_label(clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] |
     return result
 
 
+def per_frame(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = None) -> dict:
+    """The figures of an evaluation with one label a frame: those of `single_label`, a frame being a video there.
+
+    Args:
+        scores: float (M, K), class probabilities of all M frames that count.
+        target: int (M,).
+        pairs: as of `single_label`.
+
+    Returns:
+        top1 (the frame accuracy), top5, num_frames, per_class, confusion, and top1_within_pairs with `pairs`.
+    """
+    result = single_label(scores[:, None], target, pairs)
+    kept = {name: value for name, value in result.items() if not name.endswith("_clip") and name != "num_videos"}
+    return {**kept, "num_frames": len(target)}
+
+
 def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
     """The figures of a multi-label evaluation.
 

@@ -138,6 +138,11 @@ def train_step(
             )
         outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
         penalties = sum(jax.tree.leaves(updates.pop("losses", {})))
+        if outputs.shape[: weight.ndim] != weight.shape:
+            raise ValueError(
+                f"The model's outputs are {outputs.shape}, the targets {target.shape}: a model that classifies frames "
+                "(model.per_frame) goes with one label a frame (config.target = 'frame'), and only with that."
+            )
         return metrics.weighted_mean(loss_fn(outputs, target), weight) + penalties, (outputs, updates)
 
     (loss, (outputs, model_state)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
@@ -153,9 +158,33 @@ def train_step(
 def apply_model(
     params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """What the model returns for a batch when it is not trained: its outputs and its endpoints."""
+    """What the model returns for a batch when it is not trained: its outputs and its endpoints.
+
+    A stateful model starts from zeros, not where its last training batch ended.
+    """
     inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
-    return model.apply({"params": params, **model_state}, **inputs)
+    return model.apply({"params": params, **without_carry(model_state)}, **inputs)
+
+
+def without_carry(model_state: dict) -> dict:
+    return {name: collection for name, collection in model_state.items() if name != "carry"}
+
+
+def carried_step(
+    params: dict, model_state: dict, carry: dict, batch: Batch, *, model: nn.Module, spec: Spec
+) -> tuple[jax.Array, dict]:
+    """`eval_step` for batches that go on from each other.
+
+    Args:
+        carry: what the call for the batch before returned; {} starts from zeros.
+
+    Returns:
+        The outputs, and the carry, {} of models that are not stateful.
+    """
+    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    variables = {"params": params, **without_carry(model_state), **carry}
+    (outputs, _), carry = model.apply(variables, **inputs, mutable=["carry"])
+    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32)), dict(carry)
 
 
 def eval_step(params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec) -> jax.Array:

@@ -49,8 +49,10 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     val_source = pipeline.open_records(config.dataset, config.val_splits) if config.val_splits else None
     test_source = pipeline.open_records(config.dataset, config.test_splits)
     labels = source.info.labels
-    total_steps = max(1, round(config.num_epochs * len(source) / config.batch_size))
+    clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
+    total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
     clip_arguments = {**config.clip, **config.augment, "multi_label": config.loss.name == "sigmoid"}
+    clip_arguments["per_frame"] = config.target == "frame"
 
     # ---------------------------------------------------------------------------------------------- model and optimizer
     blank = clips.blank_batch(source.info.inputs, config.clip, config.batch_size)
@@ -124,7 +126,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         unchecked = measured
 
         if logging or validating:
-            line = {"step": at_step, "epoch": at_step * config.batch_size / len(source)}
+            line = {"step": at_step, "epoch": at_step * config.batch_size / clips_per_epoch}
             line |= {name: float(value) for name, value in measured.items()}
             line |= {"learning_rate": float(schedule(at_step - 1)), **speed.figures()}
             progress.show(bar, line)

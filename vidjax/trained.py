@@ -70,7 +70,7 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
     config, labels, inputs = configs.read(workdir)
     mesh = sharding.make_mesh(**config.mesh)
     model = configs.model_from(config, len(labels))
-    batch = clips.blank_batch(inputs, config.clip, mesh.size)
+    batch = clips.blank_batch(inputs, config.clip, config.batch_size)  # of which a stateful model carries the state
     abstract = abstract_variables(model, batch, config.preprocess)
     shardings = sharding.state_shardings(mesh, abstract)
     checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
@@ -157,6 +157,7 @@ def start_from(
     pretrained = load(source)
     fresh = {"params": state.params, **state.model_state}
     loaded = {"params": pretrained.params, **pretrained.model_state}
+    loaded.pop("carry", None)  # of other sequences
     fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
     backbone = re.compile("[^/]*/backbone/")  # params/backbone/conv1/kernel
     if any(map(backbone.match, fresh)) and not any(map(backbone.match, loaded)):
@@ -165,7 +166,7 @@ def start_from(
         replaced = {path for path in fresh if not backbone.match(path)}
     else:
         replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
-    kept = {path: x for path, x in fresh.items() if path not in replaced}
+    kept = {path: x for path, x in fresh.items() if path not in replaced and not path.startswith("carry/")}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
     try:
         taken = inflate.inflate(loaded, kept, inflation)

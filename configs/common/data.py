@@ -77,6 +77,7 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
     config.init_from, config.inflation = "", "repeat"
     config.freeze = ()
+    config.target = "clip"
     config.loss = ConfigDict({"name": "softmax", "label_smoothing": 0.0, "class_weights": ()})
     config.ema_decay = 0.0
     config.dtype = "float32"

@@ -54,7 +54,7 @@ def test_the_kinds_of_sampling():
     assert sampling.eval_indices(100, num_frames=2, num_views=2).tolist() == [[0, 1], [98, 99]]
     assert sampling.eval_indices(100, num_frames=2, num_views=2, sampling="segments").tolist() == [[25, 75]]
     for sample in (sampling.eval_indices, lambda *a, **k: sampling.train_indices(rng, *a, **k)):
-        with pytest.raises(ValueError, match="Unknown sampling 'dense'; choose clip or segments"):
+        with pytest.raises(ValueError, match="Unknown sampling 'dense'; choose clip, segments or chunks"):
             sample(10, num_frames=2, sampling="dense")
 
 

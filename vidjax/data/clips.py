@@ -1,12 +1,13 @@
 """One record -> the clips of a batch: which frames, decoded, cropped, augmented; or a stretch of its features."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
 
 from vidjax.data import augment, records
-from vidjax.data.sampling import eval_indices, train_indices
+from vidjax.data.sampling import chunks, eval_indices, train_indices
 
 DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
@@ -47,7 +48,10 @@ def train_clip(
     crop: str = "random",
     flip: bool = False,
     colour: float = 0.0,
+    num_chunks: int = 1,
+    chunk: int = 0,
     multi_label: bool = False,
+    per_frame: bool = False,
     out: np.ndarray | None = None,
 ) -> Clip:
     """Cuts one random clip out of a video.
@@ -56,18 +60,20 @@ def train_clip(
         num_frames, frame_stride: of the clip, in frames of the record.
         size: of the square that comes out, pixels.
         resize: before cropping: short side, or (height, width); 0 leaves the frames as they are.
-        sampling: "clip" (consecutive frames) or "segments" (one frame a segment, TSN).
+        sampling: "clip" (consecutive frames), "segments" (one frame a segment, TSN) or "chunks" (clip number `chunk` of
+            `num_chunks` consecutive ones, which draw alike from an equal `rng`).
         crop: "random" (size x size), "resized" (random area and aspect) or "centre".
         flip: mirrors every other clip, and its label as the dataset says.
         colour: strength of the colour jitter; 0 is none.
         multi_label: the target is multi-hot (K,) instead of one index.
+        per_frame: the target is one index a frame (T,), and so is the weight: 0 where the video is too short.
         out: where to write the video; a new array by default.
 
     Returns:
-        video uint8 (T, size, size, 3), target, weight 1.
+        video uint8 (T, size, size, 3), target, weight 1; with `per_frame` or chunks also frame_mask float32 (T,).
     """
-    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
-    indices = train_indices(rng, number_of_frames(example), **frames)
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
+    indices, mask = (x[chunk] for x in find_frames(number_of_frames(example), rng, **frames))
 
     def draw_box(height: int, width: int) -> list[augment.Box]:
         if crop == "resized":
@@ -78,31 +84,45 @@ def train_clip(
 
     video = np.empty((num_frames, size, size, 3), np.uint8) if out is None else out
     cut(decoder(example), indices[None], draw_box, resize, video[None, None])
-    labels = example.labels
     if flip and rng.random() < 0.5:
         video[:] = video[:, :, ::-1].copy()
         if info.horizontal_flip != "unchanged":
-            labels = [info.horizontal_flip[label] for label in labels]
+            flipped = [[info.horizontal_flip[x] for x in labels] for labels in (example.labels, example.frame_labels)]
+            example = dataclasses.replace(example, labels=flipped[0], frame_labels=flipped[1])
     if colour:
         video[:] = augment.jitter_colour(rng, video, colour)
-    return {"video": video, "target": make_target(labels, len(info.labels), multi_label), "weight": np.float32(1)}
+    wanted = {"frame_mask": mask.astype(np.float32)} if per_frame or sampling == "chunks" else {}
+    labelled = targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)
+    return {"video": video, **wanted, **labelled}
 
 
-def eval_clips(example: records.Example, info: records.DatasetInfo, *, multi_label: bool = False, **arguments) -> Clip:
+def eval_clips(
+    example: records.Example,
+    info: records.DatasetInfo,
+    *,
+    multi_label: bool = False,
+    per_frame: bool = False,
+    **arguments,
+) -> Clip:
     """Cuts the views of a video that an evaluation averages.
 
     Args:
-        multi_label: as of `train_clip`.
+        multi_label, per_frame: as of `train_clip`.
         **arguments: of `cut_views`.
 
     Returns:
-        video uint8 (V, T, size, size, 3), target, weight 1.
+        video uint8 (V, T, size, size, 3), target, weight 1; with `per_frame` target and weight are (V, T), and with it
+        or of chunks there is frame_mask (V, T).
     """
-    return {
-        "video": cut_views(decoder(example), number_of_frames(example), **arguments),
-        "target": make_target(example.labels, len(info.labels), multi_label),
-        "weight": np.float32(1),
-    }
+    length = number_of_frames(example)
+    clip = {"video": cut_views(decoder(example), length, **arguments)}
+    names = ("num_frames", "frame_stride", "sampling", "num_chunks", "num_views")
+    indices, mask = find_frames(length, **{name: arguments[name] for name in names if name in arguments})
+    if per_frame or arguments.get("sampling") == "chunks":
+        clip["frame_mask"] = np.tile(mask.astype(np.float32), (arguments.get("num_crops", 1), 1))
+    if per_frame:
+        indices, mask = (np.tile(x, (arguments.get("num_crops", 1), 1)) for x in (indices, mask))
+    return {**clip, **targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)}
 
 
 def cut_views(
@@ -114,11 +134,12 @@ def cut_views(
     size: int,
     resize: int | tuple[int, int] = 0,
     sampling: str = "clip",
+    num_chunks: int = 1,
     num_views: int = 1,
     num_crops: int = 1,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Cuts `num_views` places in time times `num_crops` in space out of a video.
+    """Cuts `num_views` places in time times `num_crops` in space out of a video; of chunks each is a view.
 
     Args:
         frame_at: index -> frame, uint8 (H, W, 3); is called in ascending order.
@@ -129,8 +150,8 @@ def cut_views(
     Returns:
         uint8 (num_views * num_crops, T, size, size, 3).
     """
-    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
-    clips = eval_indices(length, num_views=num_views, **frames)
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
+    clips, _ = find_frames(length, num_views=num_views, **frames)
 
     def boxes(height: int, width: int) -> list[augment.Box]:
         centre = [augment.centre_box(height, width, size)]
@@ -149,7 +170,10 @@ def train_features(
     num_frames: int,
     frame_stride: int = 1,
     sampling: str = "clip",
+    num_chunks: int = 1,
+    chunk: int = 0,
     multi_label: bool = False,
+    per_frame: bool = False,
     out: np.ndarray | None = None,
 ) -> Clip:
     """Cuts one random stretch out of a sequence of features. Arguments as of `train_clip`.
@@ -159,11 +183,10 @@ def train_features(
         for which the mask is 0.
     """
     sequence = feature_sequence(example, info)
-    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
-    indices = train_indices(rng, len(sequence), **frames)
-    stride = 0 if sampling == "segments" else frame_stride
-    target = make_target(example.labels, len(info.labels), multi_label)
-    return {**cut_features(sequence, indices, stride, out), "target": target, "weight": np.float32(1)}
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
+    indices, mask = (x[chunk] for x in find_frames(len(sequence), rng, **frames))
+    labelled = targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)
+    return {**cut_features(sequence, indices, mask, out), **labelled}
 
 
 def eval_features(
@@ -173,9 +196,11 @@ def eval_features(
     num_frames: int,
     frame_stride: int = 1,
     sampling: str = "clip",
+    num_chunks: int = 1,
     num_views: int = 1,
     num_crops: int = 1,
     multi_label: bool = False,
+    per_frame: bool = False,
     out: np.ndarray | None = None,
 ) -> Clip:
     """Cuts the views of a sequence of features, as `eval_clips` does of a video: features (V, T, D), frame_mask (V, T).
@@ -186,11 +211,65 @@ def eval_features(
     if num_crops != 1:
         raise ValueError("Features have no space to crop: set eval.num_crops to 1.")
     sequence = feature_sequence(example, info)
+    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
+    indices, mask = find_frames(len(sequence), num_views=num_views, **frames)
+    labelled = targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)
+    return {**cut_features(sequence, indices, mask, out), **labelled}
+
+
+def find_frames(
+    length: int,
+    rng: np.random.Generator | None = None,
+    *,
+    num_frames: int,
+    frame_stride: int = 1,
+    sampling: str = "clip",
+    num_chunks: int = 1,
+    num_views: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The frames of one random clip given an `rng`, else those of the views of an evaluation; of all chunks.
+
+    Returns:
+        Indices (V, T) in [0, length), and which of them are frames of their own, bool: not those that only fill up a
+        clip because the video is too short.
+    """
+    if sampling == "chunks":
+        return chunks(length, num_frames, frame_stride, num_chunks, rng)
     frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling}
-    clips = eval_indices(len(sequence), num_views=num_views, **frames)
+    if rng is not None:
+        indices = train_indices(rng, length, **frames)[None]
+    else:
+        indices = eval_indices(length, num_views=num_views, **frames)
     stride = 0 if sampling == "segments" else frame_stride
-    target = make_target(example.labels, len(info.labels), multi_label)
-    return {**cut_features(sequence, clips, stride, out), "target": target, "weight": np.float32(1)}
+    return indices, indices[:, :1] + stride * np.arange(num_frames) < length
+
+
+def targets(
+    example: records.Example,
+    info: records.DatasetInfo,
+    indices: np.ndarray,
+    mask: np.ndarray,
+    *,
+    multi_label: bool,
+    per_frame: bool,
+) -> Clip:
+    """The target and the weight of a clip, or of its frames at the indices (..., T), where the mask (..., T) is true.
+
+    Raises:
+        ValueError: for a record without one label for each of its frames, or several labels a frame.
+    """
+    if not per_frame:
+        return {"target": make_target(example.labels, len(info.labels), multi_label), "weight": np.float32(1)}
+    if multi_label:
+        raise ValueError("Several labels a frame are not supported: config.target = 'frame' needs the loss softmax.")
+    sequence = example.features.get(info.inputs.get("prefix"))
+    length = len(example.images) if sequence is None else len(sequence)
+    if len(example.frame_labels) != length:
+        raise ValueError(
+            f"The record of {example.media_id!r} has {len(example.frame_labels)} frame labels (image/label/index) for "
+            f"{length} frames or steps: config.target = 'frame' needs one for each."
+        )
+    return {"target": np.asarray(example.frame_labels, np.int32)[indices], "weight": mask.astype(np.float32)}
 
 
 def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.ndarray:
@@ -204,16 +283,14 @@ def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.
     if sequence is None or sequence.ndim != 2 or sequence.shape[1] != width:
         found = {name: array.shape for name, array in example.features.items()}
         raise ValueError(f"The record of {example.media_id!r} holds {found}; expected {prefix} of width {width}.")
+    if not len(sequence):
+        raise ValueError(f"The record of {example.media_id!r} holds a sequence of no step.")
     return sequence
 
 
-def cut_features(sequence: np.ndarray, indices: np.ndarray, frame_stride: int, out: np.ndarray | None) -> Clip:
-    """(L, D) at the indices (..., T) -> features (..., T, D) and frame_mask (..., T).
-
-    Where a clip at `frame_stride` would wrap around, because the sequence is too short, features and mask are 0.
-    """
+def cut_features(sequence: np.ndarray, indices: np.ndarray, mask: np.ndarray, out: np.ndarray | None) -> Clip:
+    """(L, D) at the indices (..., T) -> features (..., T, D), 0 where the mask (..., T) is, and frame_mask (..., T)."""
     out = np.empty((*indices.shape, sequence.shape[1]), np.float32) if out is None else out
-    mask = indices[..., :1] + frame_stride * np.arange(indices.shape[-1]) < len(sequence)
     out[:] = np.where(mask[..., None], sequence[indices], 0)
     return {"features": out, "frame_mask": mask.astype(np.float32)}
 

@@ -72,6 +72,8 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
             warning = str(damage)
     if not images:
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
+    if item.frame_labels and len(item.frame_labels) != len(images):
+        raise ValueError(f"{item.path}: {len(item.frame_labels)} frame labels for {len(images)} frames")
     example = records.Example(
         images=images,
         labels=[labels.index(name) for name in item.labels],
@@ -82,6 +84,7 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
         width=shape[1],
         start=item.start,
         end=item.start + (len(images) / fps if fps else 0.0),
+        frame_labels=[labels.index(name) for name in item.frame_labels],
     )
     return example, warning
 
@@ -157,11 +160,21 @@ def make_records(args: argparse.Namespace) -> str | None:
         ValueError: for a source or arguments that cannot work.
     """
     started = time.perf_counter()
+    if args.concatenate < 1 or args.concatenate > 1 and (args.source != "motion" or args.fps):
+        raise ValueError("--concatenate is at least 1, for the source motion, and goes without --fps.")
     out, flip, reversal = args.out, args.horizontal_flip, None
     if args.source == "motion":
         counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
-        files = motion.render(out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
-        items = [sources.Item(str(path), (label,), split) for path, label, split in files]
+        rendered = {"num_videos": counts, "seed": args.seed, "num_workers": args.workers}
+        if args.concatenate > 1:
+            files = motion.render_concatenations(out / "videos", args.concatenate, **rendered)
+            items = [
+                sources.Item(str(path), tuple(sorted(set(names))), split, frame_labels=tuple(names))
+                for path, names, split in files
+            ]
+        else:
+            files = motion.render(out / "videos", **rendered)
+            items = [sources.Item(str(path), (label,), split) for path, label, split in files]
         labels, flip, reversal = list(motion.CLASSES), "forbidden", list(motion.REVERSED)
     elif args.source.startswith("tfds:"):
         items = sources.from_tfds(args.source.removeprefix("tfds:"))
@@ -180,7 +193,7 @@ def make_records(args: argparse.Namespace) -> str | None:
     encoding = Encoding(args.fps, args.short_side, args.format, args.quality)
     tasks = plan(items, out, args.num_shards)
     arguments = {"source": args.source, **dataclasses.asdict(encoding), "seed": args.seed}
-    described = json.dumps([arguments, labels, [dataclasses.astuple(item) for item in items], len(tasks)])
+    described = json.dumps([arguments, labels, [_described(item) for item in items], len(tasks)])
     digest = hashlib.sha256(described.encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     _check_same_build(out, digest)
@@ -210,6 +223,11 @@ def make_records(args: argparse.Namespace) -> str | None:
     counts = ", ".join(f"{count} {split}" for split, count in splits.items())
     print(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
     return None
+
+
+def _described(item: sources.Item) -> tuple:
+    """What tells an item from others; items without frame labels are described as they were before there were any."""
+    return dataclasses.astuple(item)[: None if item.frame_labels else -1]
 
 
 def _check_same_build(out: Path, digest: str):
@@ -270,6 +288,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar=("TRAIN", "VAL", "TEST"),
         help="to render",
     )
+    add("--concatenate", type=int, default=1, help="clips in a row in each video of motion; more: one label a frame")
     return parser.parse_args(argv)
 
 

@@ -123,6 +123,61 @@ def render(
     return files
 
 
+def drawn_classes(number: int, count: int) -> list[int]:
+    """The classes of the clips of a concatenation, independent of each other."""
+    return np.random.default_rng(number).integers(len(CLASSES), size=count).tolist()
+
+
+def concatenation(number: int, count: int, *, num_frames: int = 24, size: int = 64) -> tuple[np.ndarray, list[int]]:
+    """Clips of classes drawn at random, one after the other: a pure function of its arguments.
+
+    Returns:
+        uint8 (count * num_frames, size, size, 3), and the class of each frame.
+    """
+    labels = drawn_classes(number, count)
+    parts = [clip(label, (number << 8) + i, num_frames=num_frames, size=size) for i, label in enumerate(labels)]
+    return np.concatenate(parts), np.repeat(labels, num_frames).tolist()
+
+
+def render_concatenations(
+    directory: str | Path,
+    count: int,
+    *,
+    num_videos: dict[str, int],
+    seed: int = 0,
+    num_frames: int = 24,
+    size: int = 64,
+    fps: float = 12.0,
+    num_workers: int = 2,
+) -> list[tuple[Path, list[str], str]]:
+    """Renders `directory/SPLIT/0000.mp4`, ..., each of `count` clips with drawn classes; files that exist are kept.
+
+    Returns:
+        (path, class of each frame, split) of each file.
+    """
+    tasks, files = [], []
+    for split, videos in num_videos.items():
+        for i in range(videos):
+            path = Path(directory) / split / f"{i:04d}.mp4"
+            # As in `render`, and one more, so that no part is also a clip of that dataset
+            number = (1 << 96) + (seed << 64) + (zlib.crc32(split.encode()) << 32) + i
+            names = [CLASSES[label] for label in np.repeat(drawn_classes(number, count), num_frames)]
+            files.append((path, names, split))
+            if not path.exists():
+                tasks.append((path, number, count, num_frames, size, fps))
+    if tasks:
+        context = multiprocessing.get_context("spawn")
+        with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:
+            list(tqdm(pool.map(_concatenate_one, tasks, chunksize=8), "render", len(tasks), unit="video", disable=None))
+    return files
+
+
+def _concatenate_one(task):
+    path, number, count, num_frames, size, fps = task
+    frames, _ = concatenation(number, count, num_frames=num_frames, size=size)
+    video.write_video(path, frames, fps)
+
+
 def _render_one(task):
     path, label, number, num_frames, size, fps, all_intra = task
     frames = clip(label, number, num_frames=num_frames, size=size)

@@ -5,6 +5,10 @@ order: each epoch is one permutation of the records, drawn from (seed, epoch). P
 [p * B / P, (p + 1) * B / P) of each batch, and the random draws of a clip come from (seed, epoch, position), where the
 position counts on over the epochs. So the whole state of the pipeline is one integer, the number of batches that the
 step has consumed, and it means the same on any number of processes.
+
+With `sampling="chunks"` each video gives `num_chunks` consecutive clips, and a row of batch i + 1 holds the clip that
+follows the one in that row of batch i: then batch i is clip i mod num_chunks of the videos at the positions
+[jB, (j + 1)B) of that order, j = floor(i / num_chunks), and a video's random draws come from its own position.
 """
 
 import dataclasses
@@ -99,10 +103,16 @@ def train_batches(
         )
 
     def load(position: int, out: np.ndarray) -> Batch:
-        epoch, index = divmod(position, len(source))
-        rng = np.random.default_rng((seed, epoch, position))
+        step, row = divmod(position, batch_size)
+        group, chunk = divmod(step, num_chunks)
+        place = group * batch_size + row  # of the video; the position itself where there are no chunks
+        epoch, index = divmod(place, len(source))
+        rng = np.random.default_rng((seed, epoch, place))
         example = source[epoch_order(len(source), seed, epoch)[index]]
-        return cut(example, rng, source.info, **clip_arguments, out=out)
+        clip = cut(example, rng, source.info, **clip_arguments, chunk=chunk, out=out)
+        return {**clip, "sequence_start": np.float32(chunk == 0)} if is_chunked else clip
+
+    is_chunked, num_chunks = chunking(clip_arguments)
 
     cut = clips.train_features if "features" in blank else clips.train_clip
     clip_arguments = _without_unused(clip_arguments, blank)
@@ -126,14 +136,31 @@ def eval_batches(
     def load(position: int, out: np.ndarray) -> Batch:
         if position < len(source):
             return cut(source[position], source.info, **clip_arguments, out=out)
-        return {**load(0, out), "weight": np.float32(0)}
+        clip = load(0, out)
+        return {**clip, "weight": np.zeros_like(clip["weight"])}
 
     blank = clips.blank_batch(source.info.inputs, clip_arguments, 1)
     num_clips = clip_arguments.get("num_views", 1) * clip_arguments.get("num_crops", 1)
+    is_chunked, num_chunks = chunking(clip_arguments)
+    if is_chunked and num_clips > 1:
+        raise ValueError("Chunks go through a video once: set eval.num_views and eval.num_crops to 1.")
+    num_clips *= num_chunks
     blank = {name: np.repeat(array[:, None], num_clips, axis=1) for name, array in blank.items()}
     cut = clips.eval_features if "features" in blank else clips.eval_clips
     clip_arguments = _without_unused(clip_arguments, blank)
     return _batches(load, blank, batch_size, range(-(-len(source) // batch_size)), process, num_threads)
+
+
+def chunking(clip_arguments: dict) -> tuple[bool, int]:
+    """Whether videos are cut into chunks, and into how many (else 1).
+
+    Raises:
+        ValueError: for a number of chunks without the sampling for it, or no chunk.
+    """
+    is_chunked, num_chunks = clip_arguments.get("sampling") == "chunks", clip_arguments.get("num_chunks", 1)
+    if num_chunks < 1 or num_chunks > 1 and not is_chunked:
+        raise ValueError(f"clip.num_chunks = {num_chunks}: at least 1, and more go with clip.sampling = 'chunks'.")
+    return is_chunked, num_chunks
 
 
 def _without_unused(clip_arguments: dict, blank: Batch) -> dict:

@@ -54,6 +54,23 @@ def segments(length: int, num_segments: int, rng: np.random.Generator | None = N
     return np.floor((np.arange(num_segments) + within) * length / num_segments).astype(int)
 
 
+def chunks(
+    length: int, num_frames: int, frame_stride: int = 1, num_chunks: int = 1, rng: np.random.Generator | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Consecutive clips of a video, for a model that hands its state from one to the next.
+
+    A longer video gives a stretch of `num_chunks` clips, at a random place given an `rng`, else from its middle.
+
+    Returns:
+        Indices (num_chunks, num_frames), and which of them are frames of the video, bool: beyond its end the last frame
+        stands for what is missing.
+    """
+    last_start = max(0, length - span(num_chunks * num_frames, frame_stride))
+    start = last_start // 2 if rng is None else rng.integers(last_start + 1)
+    places = start + frame_stride * np.arange(num_chunks * num_frames).reshape(num_chunks, num_frames)
+    return np.minimum(places, length - 1), places < length
+
+
 def train_indices(
     rng: np.random.Generator, length: int, *, num_frames: int, frame_stride: int = 1, sampling: str = "clip"
 ) -> np.ndarray:
@@ -84,4 +101,4 @@ def eval_indices(
 
 def _check(sampling: str):
     if sampling not in ("clip", "segments"):
-        raise ValueError(f"Unknown sampling {sampling!r}; choose clip or segments.")
+        raise ValueError(f"Unknown sampling {sampling!r}; choose clip, segments or chunks.")

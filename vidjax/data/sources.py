@@ -28,6 +28,7 @@ class Item:
         split: its name, "" where it is yet to be drawn.
         start, end: the part to take, seconds; end None is the file's end.
         columns: the CSV's other columns.
+        frame_labels: the class name of each frame of the file, or empty.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Item:
     start: float = 0.0
     end: float | None = None
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
+    frame_labels: tuple[str, ...] = ()
 
 
 def from_folder(directory: Path) -> list[Item]:

@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from vidjax.models.frame_pool import BACKBONES
 from vidjax.models.layers import check_arguments, check_video, conv, max_pool, no_padding, pool_space, tf_same
-from vidjax.models.recurrent import Carry, forget_open, starting_carry
+from vidjax.models.recurrent import Carry, check_start, forget_open, starting_carry
 
 
 class ConvLSTMStep(nn.Module):
@@ -150,6 +150,7 @@ class FrameConvLSTM(nn.Module):
             ValueError: for a layer that the backbone does not have or that has no maps, frames that are not cut into
                 patches, a video that is none, and as of `recurrent.starting_carry`.
         """
+        check_start(self.stateful, train, sequence_start)
         smallest = self.patch_size * 2 ** (len(self.channels) - 1)
         check_video(video, smallest)
         ends, size = {}, self.patch_size

@@ -15,7 +15,7 @@ from flax import linen as nn
 from vidjax.models.frame_pool import BACKBONES
 from vidjax.models.inception import I3D, S3D
 from vidjax.models.layers import check_arguments, mask_of_steps, mean_over_time
-from vidjax.models.recurrent import check_cell, recurrent_stack
+from vidjax.models.recurrent import check_cell, check_start, recurrent_stack
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34
 from vidjax.models.vgg import C3D, VGG16_3D
 
@@ -116,6 +116,7 @@ class FrameRNN(nn.Module):
         Raises:
             ValueError: where it is not exactly one of video and features; else as of `recurrent.Recurrent`.
         """
+        check_start(self.stateful, train, sequence_start)
         x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
         ends["hidden"], ends["last"] = recurrent_stack(  # (B, T, H), (B, H)
@@ -188,6 +189,7 @@ class ClipRNN(nn.Module):
         Raises:
             ValueError: for a video that is not cut into whole clips; else as of the network and `recurrent.Recurrent`.
         """
+        check_start(self.stateful, train, sequence_start)
         batch, num_frames = video.shape[:2]
         if num_frames % self.clip_frames or not num_frames:
             raise ValueError(

@@ -336,6 +336,15 @@ def check_cell(cell: str, num_layers: int = 1, bidirectional: bool = False, stat
         raise ValueError("A bidirectional network cannot be stateful: its second direction starts at the future's end.")
 
 
+def check_start(stateful: bool, train: bool, sequence_start: jax.Array | None):
+    """Raises a ValueError where a stateful network is trained and nobody says which clips begin a sequence."""
+    if stateful and train and sequence_start is None:
+        raise ValueError(
+            "A stateful network goes on where the batch before ended: train it on batches in which it does, "
+            "config.clip.sampling = 'chunks', or set model.stateful = False."
+        )
+
+
 def check_sequence(x: jax.Array, first: dict | None = None, frame_mask: jax.Array | None = None):
     """Checks a sequence of features.
 

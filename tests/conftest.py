@@ -66,6 +66,25 @@ def numbered_features(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def frame_labels(tmp_path_factory) -> Path:
+    """Features of 6 videos of 10, 9, 8, 7, 6 and 5 steps with a label each: video v has the vectors (v, step, 1).
+
+    The class of a step is whether v + step is odd; that of a video is v % 2.
+    """
+    directory = tmp_path_factory.mktemp("frame_labels")
+    examples = []
+    for v in range(6):
+        sequence = np.array([(v, step, 1) for step in range(10 - v)], np.float32)
+        labels = [(v + step) % 2 for step in range(10 - v)]
+        examples.append(records.Example([], [v % 2], features={"RGB": sequence}, frame_labels=labels, media_id=str(v)))
+    for split in ("train", "test"):
+        records.write_shard(records.shard_path(directory, split, 0, 1), map(records.encode, examples))
+    inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
+    records.write_info(directory, records.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def tiny_motion(tmp_path_factory) -> Path:
     """The motion dataset in small: 8 frames of 32x32, PNG, without the way through mp4; 32 train, 8 val, 16 test."""
     directory = tmp_path_factory.mktemp("tiny_motion")

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import finetune_i3d, frame_rnn, quickstart
+from configs import clip_rnn, conv_lstm, finetune_i3d, frame_labels, frame_rnn, quickstart, tcn
 from configs.common import data
 from vidjax import config as configs
 from vidjax import models, optimizer
@@ -119,8 +119,33 @@ def test_folds_leave_one_sequence_out():
             data.from_argument(argument)
 
 
-@pytest.mark.parametrize("argument", ["motion,small", "motion,full", "ut_interaction_i3d,small,set1,0"])
-def test_the_config_of_frame_rnn(argument):
-    config = frame_rnn.get_config(argument)
+@pytest.mark.parametrize(
+    ("module", "argument"),
+    [
+        (frame_rnn, "motion,small"),
+        (frame_rnn, "motion,full,cell=gru,num_layers=2,bidirectional=1"),
+        (frame_rnn, "ut_interaction_i3d,small,set1,0"),
+        (conv_lstm, "motion,small"),
+        (conv_lstm, "motion,full,backbone=resnet18"),
+        (clip_rnn, "motion,small"),
+        (clip_rnn, "ut_interaction,small,set1,0,network=c3d"),
+        (tcn, "motion,full"),
+        (tcn, "motion,small,kind=encoder_decoder"),
+        (tcn, "ut_interaction_i3d,small,set1,0"),
+        (frame_labels, "motion_frames,small"),
+        (frame_labels, "motion_frames,full,model=stateful"),
+        (frame_labels, "motion_frames,small,model=tcn"),
+    ],
+)
+def test_the_configs_of_sequence_models(module, argument):
+    config = module.get_config(argument)
     configs.check(config)
     configs.model_from(config, 6)
+
+
+def test_settings_in_the_argument_of_a_config():
+    assert data.split_argument("motion,small,a=2", {"a": 1, "b": ""}) == ("motion,small", {"a": 2, "b": ""})
+    with pytest.raises(ValueError, match="There is no setting layers; valid ones are cell, num_layers, bidirectional"):
+        frame_rnn.get_config("motion,small,layers=2")
+    with pytest.raises(ValueError, match="Unknown model 'gru'; choose one of bidirectional, tcn, stateful"):
+        frame_labels.get_config("motion_frames,small,model=gru")

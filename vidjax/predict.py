@@ -58,11 +58,11 @@ def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
     Raises:
         ValueError: where the network wants features and not videos.
     """
+    if run.config and (run.config.get("target") == "frame" or run.clip.get("sampling") == "chunks"):
+        raise ValueError(f"{run.name} classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate.")
     if "prefix" in run.inputs:
         source = f"layer {run.inputs['layer']!r} of {run.inputs['source']}"
         raise ValueError(f"{run.name} was trained on features ({source}), not on videos: evaluate it on such records.")
-    if run.config and (run.config.get("target") == "frame" or run.clip.get("sampling") == "chunks"):
-        raise ValueError(f"{run.name} classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate.")
     if not run.labels:
         raise ValueError(f"{run.name} has no classes to name: it is for vidjax.features, and for init_from.")
     forward = jax.jit(

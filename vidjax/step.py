@@ -137,12 +137,12 @@ def train_step(
                 variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*state.model_state, "losses"]
             )
         outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
-        penalties = sum(jax.tree.leaves(updates.pop("losses", {})))
-        if outputs.shape[: weight.ndim] != weight.shape:
+        if jnp.issubdtype(target.dtype, jnp.integer) and outputs.shape[:-1] != target.shape:
             raise ValueError(
                 f"The model's outputs are {outputs.shape}, the targets {target.shape}: a model that classifies frames "
                 "(model.per_frame) goes with one label a frame (config.target = 'frame'), and only with that."
             )
+        penalties = sum(jax.tree.leaves(updates.pop("losses", {})))
         return metrics.weighted_mean(loss_fn(outputs, target), weight) + penalties, (outputs, updates)
 
     (loss, (outputs, model_state)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)

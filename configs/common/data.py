@@ -22,6 +22,11 @@ DATASETS = {
         "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
     },
+    # The same, four clips in a row and one label a frame: configs/frame_labels.py
+    "motion_frames": {
+        "small": {"num_frames": 48, "frame_stride": 2, "size": 48, "resize": 48},
+        "full": {"num_frames": 96, "frame_stride": 1, "size": 64, "resize": 0},
+    },
     # 10 classes, an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},
@@ -88,6 +93,23 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.mesh = ConfigDict({"fsdp": 1})
     config.num_threads = 0
     return config
+
+
+def split_argument(argument: str, defaults: dict) -> tuple[str, dict]:
+    """Splits the argument of a config file into that of `from_argument` and the settings NAME=VALUE after it.
+
+    Args:
+        defaults: of each setting that there is; values have its type.
+
+    Raises:
+        ValueError: for a setting that there is not; lists those there are.
+    """
+    parts = argument.split(",")
+    chosen = dict(part.split("=", 1) for part in parts if "=" in part)
+    if unknown := sorted(set(chosen) - set(defaults)):
+        raise ValueError(f"There is no setting {', '.join(unknown)}; valid ones are {', '.join(defaults)}.")
+    settings = {name: type(value)(chosen.get(name, value)) for name, value in defaults.items()}
+    return ",".join(part for part in parts if "=" not in part), settings
 
 
 def from_argument(argument: str) -> ConfigDict:

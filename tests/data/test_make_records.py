@@ -136,3 +136,18 @@ def test_the_command_says_what_is_wrong_and_exits(tmp_path, monkeypatch):
         make_records.main()
     assert stopped.value.code  # a message is status 1
     assert not (tmp_path / "out").exists()
+
+
+def test_motion_with_one_label_a_frame(tmp_path):
+    out = tmp_path / "data"
+    arguments = "motion --concatenate 3 --motion_videos 2 1 1 --short_side 16 --workers 1 --out".split()
+    assert make_records.make_records(make_records.parse_args([*arguments, str(out)])) is None
+    source = pipeline.open_records(out, ["train"])
+    assert len(source) == 2 and source.info.labels == list(motion.CLASSES)
+    for i in range(2):
+        example = source[i]
+        assert len(example.images) == len(example.frame_labels) == 72
+        assert sorted(set(example.frame_labels)) == sorted(example.labels)
+        assert all(len(set(example.frame_labels[start : start + 24])) == 1 for start in (0, 24, 48))
+    with pytest.raises(ValueError, match="--concatenate is at least 1, for the source motion, and goes without --fps"):
+        make_records.make_records(make_records.parse_args([str(tmp_path), "--concatenate", "2", "--out", str(out)]))

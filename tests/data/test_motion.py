@@ -131,3 +131,12 @@ def test_only_all_intra_coding_hides_the_order(num_train, num_test, tmp_path):
     print(f"order-blind accuracy within pairs, {num_test} videos: all-intra {hidden:.3f}, ordinary {leaked:.3f}")
     assert abs(hidden - 0.5) < three_errors
     assert leaked > 0.5 + three_errors
+
+
+def test_concatenations_are_clips_in_a_row():
+    frames, labels = motion.concatenation(7, 3, num_frames=8, size=32)
+    assert frames.shape == (24, 32, 32, 3)
+    classes = motion.drawn_classes(7, 3)
+    assert labels == [classes[0]] * 8 + [classes[1]] * 8 + [classes[2]] * 8
+    np.testing.assert_array_equal(frames[8:16], motion.clip(classes[1], (7 << 8) + 1, num_frames=8, size=32))
+    assert {label for number in range(40) for label in motion.drawn_classes(number, 4)} == set(range(8))

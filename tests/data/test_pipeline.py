@@ -174,3 +174,86 @@ def test_features_are_evaluated_once_each(features):
 def test_features_have_no_picture_to_change(features):
     with pytest.raises(ValueError, match="Features cannot be flipped or recoloured"):
         train(features, {"num_frames": 4, "flip": True})
+
+
+# ------------------------------------------------------------------------------------------ one label a frame, chunks
+
+
+def chunked(directory, clip=None, **changes):
+    source = pipeline.open_records(directory, ["train"])
+    clip = {"num_frames": 4, "sampling": "chunks", "num_chunks": 3, **(clip or {})}
+    arguments = {"batch_size": 2, "num_steps": 18, "seed": 3, "num_threads": 2, **changes}
+    return list(pipeline.train_batches(source, clip, **arguments))
+
+
+def test_one_label_a_frame(frame_labels):
+    batch = chunked(frame_labels, {"num_frames": 12, "sampling": "clip", "num_chunks": 1, "per_frame": True})[0]
+    assert batch["target"].shape == batch["weight"].shape == (2, 12) and batch["target"].dtype == np.int32
+    np.testing.assert_array_equal(batch["weight"], batch["frame_mask"])
+    own = batch["weight"] > 0
+    np.testing.assert_array_equal(batch["target"][own], batch["features"][..., :2].sum(-1)[own] % 2)
+    assert (own.sum(1) == 10 - batch["features"][:, 0, 0]).all()
+
+
+def test_the_next_batch_holds_the_next_chunk_of_the_same_videos(frame_labels):
+    batches = chunked(frame_labels, {"per_frame": True})
+    for first in range(0, 18, 3):
+        parts = batches[first : first + 3]
+        assert [part["sequence_start"].tolist() for part in parts] == [[1, 1], [0, 0], [0, 0]]
+        features, mask, target = (
+            np.concatenate([part[n] for part in parts], 1) for n in ("features", "frame_mask", "target")
+        )
+        for row in range(2):
+            video, steps = features[row, 0, 0], features[row, mask[row] > 0]
+            assert (steps[:, 0] == video).all() and steps[:, 1].tolist() == list(range(int(10 - video)))
+            np.testing.assert_array_equal(target[row, mask[row] > 0], steps[:, :2].sum(-1) % 2)
+    videos = [int(part["features"][row, 0, 0]) for part in batches[::3] for row in range(2)]
+    assert sorted(videos[:6]) == sorted(videos[6:]) == list(range(6)) and videos[:6] != videos[6:]  # two epochs
+
+
+def test_a_longer_video_gives_one_random_stretch(frame_labels):
+    batches = chunked(frame_labels, {"num_chunks": 2, "num_frames": 2}, num_steps=60)
+    starts = set()
+    for first, second in zip(batches[::2], batches[1::2], strict=True):
+        steps = np.concatenate([first["features"], second["features"]], 1)[..., 1]
+        assert (np.diff(steps) == 1).all()
+        starts |= set(steps[:, 0].tolist())
+    assert starts == set(range(7))
+
+
+def test_chunks_resume_and_are_shared_by_processes(frame_labels):
+    batches = chunked(frame_labels)
+    for start in (4, 6, 8):
+        assert_equal(batches[start:], chunked(frame_labels, start_step=start))
+    halves = [chunked(frame_labels, process=(i, 2)) for i in range(2)]
+    for batch, *parts in zip(batches, *halves, strict=True):
+        assert_equal([batch], [{name: np.concatenate([part[name] for part in parts]) for name in batch}])
+
+
+def test_chunks_of_videos_draw_alike(source):
+    batches = train(source, {**CLIP, "frame_stride": 1, "sampling": "chunks", "num_chunks": 3})
+    for first in (0, 3):
+        videos = np.concatenate([batch["video"] for batch in batches[first : first + 3]], 1)
+        mask = np.concatenate([batch["frame_mask"] for batch in batches[first : first + 3]], 1)
+        assert mask.tolist() == [[1] * 9 + [0] * 3] * 4
+        assert (videos[:, :9, 0, 0, 1] == np.arange(9)).all()
+        assert (videos[..., 2] == videos[:, :1, :1, :, 2]).all()  # one crop
+
+
+def test_evaluation_in_chunks(frame_labels):
+    source = pipeline.open_records(frame_labels, ["test"])
+    clip = {"num_frames": 4, "sampling": "chunks", "num_chunks": 3, "per_frame": True}
+    batches = list(pipeline.eval_batches(source, clip, batch_size=4, num_threads=2))
+    assert batches[0]["features"].shape == (4, 3, 4, 3) and batches[0]["target"].shape == (4, 3, 4)
+    assert [batch["weight"].sum((1, 2)).tolist() for batch in batches] == [[10, 9, 8, 7], [6, 5, 0, 0]]
+    with pytest.raises(ValueError, match="Chunks go through a video once: set eval.num_views and eval.num_crops to 1"):
+        pipeline.eval_batches(source, {**clip, "num_views": 2}, batch_size=4)
+
+
+def test_what_is_wrong_with_chunks_and_frame_labels(source, frame_labels):
+    with pytest.raises(ValueError, match="num_chunks = 2: at least 1, and more go with clip.sampling = 'chunks'"):
+        chunked(frame_labels, {"sampling": "clip", "num_chunks": 2})
+    with pytest.raises(ValueError, match=r"has 0 frame labels \(image/label/index\) for 9 frames or steps"):
+        train(source, {**CLIP, "per_frame": True})
+    with pytest.raises(ValueError, match="Several labels a frame are not supported"):
+        chunked(frame_labels, {"per_frame": True, "multi_label": True})

@@ -70,3 +70,12 @@ def test_the_kinds_of_sampling():
 )
 def test_covering_clips_show_the_whole_video(length, stride, expected):
     assert sampling.covering_clips(length, 3, stride).tolist() == expected
+
+
+def test_chunks():
+    indices, mask = sampling.chunks(10, 4, num_chunks=3)
+    assert indices.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
+    assert mask.tolist() == [[True] * 4, [True] * 4, [True, True, False, False]]
+    assert sampling.chunks(10, 2, 2, 2)[0].tolist() == [[1, 3], [5, 7]]  # of the middle
+    rng = np.random.default_rng(0)
+    assert {sampling.chunks(10, 4, 1, 2, rng)[0][0, 0] for _ in range(50)} == {0, 1, 2}

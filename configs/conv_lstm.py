@@ -1,0 +1,26 @@
+"""A ConvLSTM over the pixels of frames, or over the maps of a 2-D network (Shi et al., 2015).
+
+    python -m vidjax.train --config configs/conv_lstm.py --workdir runs/conv_lstm
+    python -m vidjax.train --config configs/conv_lstm.py:motion,small,backbone=resnet18 --workdir runs/conv_lstm_maps
+
+Not measured.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE of configs/common/data.py, then `backbone=NAME` to run over the maps of a network."""
+    argument, chosen = data.split_argument(argument, {"backbone": ""})
+    config = data.from_argument(argument)
+    config.model = {"name": "conv_lstm", "channels": (16, 32), "kernel_size": 3, "dropout": 0.0}
+    if chosen["backbone"]:
+        arguments = {"width": 0.125}
+        config.model.update({"backbone": chosen["backbone"], "backbone_arguments": arguments, "layer": "layer2"})
+        config.model.channels = (32,)
+    else:
+        config.model.patch_size = 4
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    return config

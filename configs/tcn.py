@@ -1,0 +1,29 @@
+"""A temporal convolutional network over the features of frames, or over stored features.
+
+Bai et al. (2018): dilated, causal, residual. Lea et al. (2017): `kind=encoder_decoder`, which sees the future too.
+
+    python -m vidjax.train --config configs/tcn.py --workdir runs/tcn
+    python -m vidjax.train --config configs/tcn.py:ut_interaction_i3d,small,set1,0 --workdir runs/ut_tcn_0
+
+Not measured.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `kind=NAME` of `FrameTCN`."""
+    argument, chosen = data.split_argument(argument, {"kind": "dilated"})
+    config = data.from_argument(argument)
+    config.model = {"name": "tcn", "channels": (128,) * 3, "kernel_size": 3, "dropout": 0.0, **chosen}
+    config.model.causal = chosen["kind"] == "dilated"
+    if argument.startswith("motion"):
+        config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
+        config.model.min_receptive_field = config.clip.num_frames
+        config.batch_size, config.num_epochs = 16, 6.0
+    else:
+        config.model.dropout = 0.5
+        config.batch_size, config.num_epochs = 16, 40.0
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    return config

@@ -20,3 +20,16 @@ def test_the_pipeline_section_measures_and_writes(tmp_path, monkeypatch, capsys)
 
 def test_summary():
     assert bench.summary([3.0, 1.0, 2.0]) == {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}
+
+
+def test_the_recurrent_section_compares(tmp_path, monkeypatch, capsys):
+    for name, size in {"SEQUENCES": 2, "STEPS": 3, "WIDTH_IN": 8, "WIDTH_OUT": 4}.items():
+        monkeypatch.setattr(bench, name, size)
+    monkeypatch.setattr(sys, "argv", [*"bench recurrent --rounds 2 --out".split(), str(tmp_path / "b.json")])
+    bench.main()
+    result = json.loads((tmp_path / "b.json").read_text())["recurrent"]
+    for what in ("forward", "training step"):
+        ours, theirs = result[f"{what}, vidjax"], result[f"{what}, nn.RNN"]
+        assert ours["runs"] == theirs["runs"] == 2
+        assert result[f"{what}, nn.RNN / vidjax"]["median"] == theirs["median"] / ours["median"]
+    assert "training step, nn.RNN / vidjax" in capsys.readouterr().out

@@ -62,3 +62,12 @@ def test_prefetching_keeps_the_order_and_drops_nothing():
     for size in (0, 2, 9):
         got = [int(batch["target"][0]) for batch in sharding.prefetch(iter(batches), sharding.make_mesh(), size)]
         assert got == [0, 1, 2, 3, 4]
+
+
+def test_the_carry_of_a_stateful_model_lies_as_the_batch_does():
+    mesh = sharding.make_mesh()
+    state = {"params": {"kernel": jax.ShapeDtypeStruct((8, 4), "float32")}}
+    state["carry"] = {"lstm": {"state": (jax.ShapeDtypeStruct((8, 4), "float32"),)}}
+    shardings = sharding.state_shardings(mesh, state)
+    assert shardings["carry"]["lstm"]["state"][0] == sharding.batch_sharding(mesh)
+    assert shardings["params"]["kernel"] == sharding.replicated(mesh)

@@ -72,8 +72,8 @@ def clip_logits(
         batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
         reverse: plays every clip backwards.
         per_frame: target and weight are (B, V, T) and also of one view.
-        is_chunked: a stateful model hands its carry from one view of a video to the next; of views with one label in
-            all, only the last counts, which has seen the whole video.
+        is_chunked: a stateful model hands its carry from one view of a video to the next; with one label a video,
+            only the last view counts then, which has seen the whole video.
 
     Returns:
         The outputs, padding removed, in the order of the records, on every process; `backwards` is None.
@@ -93,7 +93,7 @@ def clip_logits(
             view_logits.append(logits)
             view_targets.append(target)
             view_weights.append(weight)
-        if is_chunked and not per_frame:
+        if carry and not per_frame:
             view_logits = view_logits[-1:]
         weight = np.stack(view_weights, axis=1)  # (B, V), or (B, V, T)
         counted = weight.reshape(len(weight), -1).any(axis=1)

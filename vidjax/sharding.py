@@ -36,18 +36,21 @@ def state_shardings(mesh: Mesh, state, smallest: int = SMALLEST_SHARDED):
     """Shardings for a tree of arrays (or their shapes) by shape alone: fully sharded data parallelism.
 
     Each array of at least `smallest` elements is split along its largest axis that the mesh's "fsdp" axis divides
-    (Rajbhandari et al., 2020, ZeRO stage 3); the others are on every device.
+    (Rajbhandari et al., 2020, ZeRO stage 3); the others are on every device. The collection `carry` of stateful models
+    has a row for each row of the batch, and lies as the batch does.
     """
     fsdp = mesh.shape["fsdp"]
 
-    def sharding(array) -> NamedSharding:
+    def sharding(path, array) -> NamedSharding:
+        if any(getattr(key, "key", None) == "carry" for key in path) and len(array) % mesh.size == 0:
+            return batch_sharding(mesh)
         axes = [axis for axis, length in enumerate(array.shape) if length % fsdp == 0]
         if fsdp == 1 or not axes or np.prod(array.shape) < smallest:
             return replicated(mesh)
         largest = max(axes, key=lambda axis: array.shape[axis])
         return NamedSharding(mesh, P(*(None,) * largest, "fsdp"))
 
-    return jax.tree.map(sharding, state)
+    return jax.tree_util.tree_map_with_path(sharding, state)
 
 
 def with_shardings(abstract, shardings):

@@ -28,7 +28,7 @@ def main(model: str, size: str, batch_size: int):
     config = summary.find_config(model)
     inputs, num_classes, _ = summary.find_inputs(config, size, batch_size, None)
     predicted = step_memory.step_memory(config, num_classes, inputs)
-    shapes = step_memory.batch_shapes(inputs, "softmax", num_classes)
+    shapes = step_memory.batch_shapes(inputs, config, num_classes)
     prepared = train.prepare(config, num_classes, inputs, 1)
     run_step = prepared.train_step.lower(prepared.abstract, shapes).compile()
     one = {name: np.zeros((1, *x.shape[1:]), x.dtype) for name, x in inputs.items()}

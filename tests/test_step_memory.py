@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from vidjax import step_memory, summary
 from vidjax.step_memory import StepMemory, batch_shapes, largest_batch
@@ -42,8 +43,17 @@ def test_what_is_frozen_has_no_optimizer_state():
 
 def test_targets_of_each_loss():
     inputs = {"video": jax.ShapeDtypeStruct((3, 2, 8, 8, 3), np.uint8)}
-    assert batch_shapes(inputs, "softmax", 5)["target"].shape == (3,)
-    assert batch_shapes(inputs, "sigmoid", 5)["target"].shape == (3, 5)
+    expected = {  # loss, target of the config: shapes of target and weight
+        ("softmax", "clip"): ((3,), (3,)),
+        ("sigmoid", "clip"): ((3, 5), (3,)),
+        ("softmax", "frame"): ((3, 2), (3, 2)),
+        ("sigmoid", "frame"): ((3, 2, 5), (3, 2)),
+    }
+    for (loss, target), (of_target, of_weight) in expected.items():
+        shapes = batch_shapes(inputs, ConfigDict({"loss": {"name": loss}, "target": target}), 5)
+        assert (shapes["target"].shape, shapes["weight"].shape) == (of_target, of_weight)
+    chunks = ConfigDict({"loss": {"name": "softmax"}, "target": "clip", "clip": {"sampling": "chunks"}})
+    assert batch_shapes(inputs, chunks, 5)["sequence_start"].shape == (3,)
 
 
 def test_the_largest_batch_that_fits():

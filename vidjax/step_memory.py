@@ -43,12 +43,14 @@ class StepMemory(NamedTuple):
         return self.arguments + self.outputs + self.temporaries - self.aliased
 
 
-def batch_shapes(inputs: Batch, loss: str, num_classes: int) -> Batch:
-    """The shapes of a whole batch: `inputs`, and the target and weight that the pipeline makes for the loss."""
-    size = len(jax.tree.leaves(inputs)[0])
-    targets = {"softmax": ((size,), np.int32), "sigmoid": ((size, num_classes), np.float32)}
-    target, weight = jax.ShapeDtypeStruct(*targets[loss]), jax.ShapeDtypeStruct((size,), np.float32)
-    return {**inputs, "target": target, "weight": weight}
+def batch_shapes(inputs: Batch, config: ConfigDict, num_classes: int) -> Batch:
+    """The shapes of a whole batch: `inputs`, and what the pipeline makes beside them for the loss and the sampling."""
+    labelled = jax.tree.leaves(inputs)[0].shape[: 2 if config.target == "frame" else 1]  # (B, T) or (B,)
+    targets = {"softmax": (labelled, np.int32), "sigmoid": ((*labelled, num_classes), np.float32)}
+    shapes = {**inputs, "target": targets[config.loss.name], "weight": (labelled, np.float32)}
+    if config.get("clip", {}).get("sampling") == "chunks":
+        shapes["sequence_start"] = labelled[:1], np.float32
+    return {name: jax.ShapeDtypeStruct(*x) if isinstance(x, tuple) else x for name, x in shapes.items()}
 
 
 def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemory:
@@ -63,7 +65,7 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
         MemoryError: where the compiler finds, or itself runs into, too little memory.
     """
     prepared = train.prepare(config, num_classes, inputs, config.schedule.get("warmup_steps", 0) + 1)
-    batch = batch_shapes(inputs, config.loss.name, num_classes)
+    batch = batch_shapes(inputs, config, num_classes)
     if batch["target"].shape[0] % prepared.mesh.size:
         raise ValueError(f"A batch of {batch['target'].shape[0]} does not divide over {prepared.mesh.size} devices.")
     try:

@@ -48,6 +48,7 @@ def find_config(name: str) -> ConfigDict:
         return ConfigDict({
             "model": {"name": name},
             "preprocess": {"mean": [127.5] * 3, "std": [127.5] * 3},
+            "target": "clip",
             "loss": {"name": "softmax"},
             "optimizer": OPTIMIZER,
             "schedule": {"name": "constant", "learning_rate": 1e-3},

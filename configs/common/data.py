@@ -38,6 +38,9 @@ DATASETS = {
     },
     # Five steps of I3D's features a video: README.md, "Features"
     "ut_interaction_i3d": {"small": {"num_frames": 5}},
+    # VGG16's convolutions on 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
+    # data/ut_interaction --num_frames 16 --sampling segments --resize 224 224 --out data/ut_interaction_vgg16
+    "ut_interaction_vgg16": {"small": {"num_frames": 16}},
 }
 
 # Folds by dataset and name: which splits are tested, one fold each; the others of the list are trained on.
@@ -45,7 +48,7 @@ UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal
     "set1": [f"sequence_{i}" for i in range(1, 11)],
     "set2": [f"sequence_{i}" for i in range(11, 21)],
 }
-FOLDS = {"ut_interaction": UT_INTERACTION, "ut_interaction_i3d": UT_INTERACTION}
+FOLDS = {name: UT_INTERACTION for name in ("ut_interaction", "ut_interaction_i3d", "ut_interaction_vgg16")}
 
 
 def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:

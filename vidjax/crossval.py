@@ -1,0 +1,99 @@
+"""Trains and tests one config on each fold of a dataset, with several seeds, in one process.
+
+    python -m vidjax.crossval --config configs/frame_rnn.py:ut_interaction_i3d,small --folds ut_interaction_i3d:set1
+        --workdir runs/ut_lstm [--seeds 3] [--config.key=value]
+
+Leave one group out, or the three splits of a benchmark: whatever `FOLDS` of configs/common/data.py names. Each fold is
+a run of its own, in WORKDIR/seed_0/fold_0; started again, it goes on with the folds that are missing. The accuracy of a
+seed is that over the videos of all folds.
+"""
+
+import importlib
+import json
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+import jax
+from absl import app, flags
+from absl import logging as absl_logging
+from ml_collections import ConfigDict, config_flags
+
+from vidjax import metrics, train
+
+Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
+
+
+def of_fold(config: ConfigDict, fold: Fold, seed: int) -> ConfigDict:
+    """The config of one fold: without validation, since nothing is selected."""
+    config = ConfigDict(config.to_dict())
+    config.train_splits, config.test_splits = map(tuple, fold)
+    config.val_splits, config.seed = (), seed
+    return config
+
+
+def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) -> dict | None:
+    """Trains every fold with every seed, and counts over all folds.
+
+    Args:
+        config: of each run but for its splits and seed.
+        num_seeds: 0 to num_seeds - 1 are used.
+
+    Returns:
+        `top1` of each seed, their `mean` and sample standard `deviation` (0 of one), `interval` (95 %, Wilson, of the
+        mean: what the number of videos leaves open) and `num_videos`; None where it was interrupted.
+    """
+    top1, num_videos = [], 0
+    for seed in range(num_seeds):
+        results = []
+        for number, fold in enumerate(folds):
+            place = workdir / f"seed_{seed}" / f"fold_{number}"
+            finished = (place / "result.json").exists()
+            if not finished and train.train(of_fold(config, fold, seed), place) is None:
+                return None
+            results.append(json.loads((place / "result.json").read_text()))
+        num_videos = sum(result["num_videos"] for result in results)
+        top1.append(sum(result["top1"] * result["num_videos"] for result in results) / num_videos)
+        print(f"{workdir}, seed {seed}: top1 {100 * top1[-1]:.1f} % of {num_videos} videos", flush=True)
+    mean = statistics.mean(top1)
+    return {
+        "top1": top1,
+        "mean": mean,
+        "deviation": statistics.stdev(top1) if num_seeds > 1 else 0.0,
+        "interval": metrics.wilson_interval(mean * num_videos, num_videos),
+        "num_videos": num_videos,
+    }
+
+
+def main(argv):
+    absl_logging.set_verbosity(absl_logging.WARNING)
+    if len(argv) > 1:
+        raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
+    workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
+    sys.path.append(".")  # configs/ belongs to the repository and is not installed
+    data = importlib.import_module("configs.common.data")
+    with tempfile.TemporaryDirectory() as cache:  # folds of equal size have equal programs: compiled once
+        jax.config.update("jax_compilation_cache_dir", cache)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        try:
+            result = run(flags.FLAGS.config, data.folds(*flags.FLAGS.folds.split(":", 1)), workdir, num_seeds)
+        except (ValueError, FloatingPointError) as error:
+            sys.exit(f"vidjax.crossval: {error}")
+    if result is None:
+        sys.exit(train.INTERRUPTED)
+    (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    low, high = result["interval"]
+    print(
+        f"top1 {100 * result['mean']:.1f} % +- {100 * result['deviation']:.1f} over {num_seeds} seeds, "
+        f"[{100 * low:.1f}, {100 * high:.1f}] for {result['num_videos']} videos; wrote {workdir / 'result.json'}"
+    )
+
+
+if __name__ == "__main__":
+    config_flags.DEFINE_config_file("config", help_string="a file of configs/, as in configs/frame_rnn.py")
+    flags.DEFINE_string("folds", None, "DATASET:NAME of configs/common/data.py, as in ut_interaction_i3d:set1")
+    flags.DEFINE_string("workdir", None, "where the runs are written; started again, it goes on from there")
+    flags.DEFINE_integer("seeds", 1, "how many", lower_bound=1)
+    flags.mark_flags_as_required(["config", "folds", "workdir"])
+    app.run(main, flags_parser=train.parse_flags)

@@ -3,6 +3,9 @@
     python -m vidjax.features --weights i3d_kinetics400_rgb --records data/ut_interaction --out data/ut_interaction_i3d
         --num_frames 48 --sampling segments --resize 224 224
     python -m vidjax.train --config configs/head.py --workdir runs/head
+
+UT-Interaction, trained on sequences 2 to 10, one seed, on 2 cores of an AMD EPYC: hit@1 of sequence 1 (6 videos) 100 %,
+of the 60 videos of the other set 83.3 %, 8 ms a step; the features of the 120 videos take two minutes, once.
 """
 
 from configs.common import data

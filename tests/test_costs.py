@@ -5,7 +5,7 @@ from flax import linen as nn
 
 from vidjax.costs import layers_of, module_path
 from vidjax.models import make_model
-from vidjax.models.recurrent import LSTM
+from vidjax.models.recurrent import Recurrent
 
 
 class Two(nn.Module):
@@ -66,7 +66,7 @@ def test_a_loop_counts_every_step():
     class OverSteps(nn.Module):
         @nn.compact
         def __call__(self, features):
-            return LSTM(16, name="lstm")(features), {}
+            return Recurrent(16, name="lstm")(features), {}
 
     (network, lstm, of_input, step, recurrent), _ = layers_of(OverSteps(), {"features": shapes(3, 10, 5)})
     assert [x.path[-1] for x in (lstm, of_input, step, recurrent)] == ["lstm", "input", "step", "recurrent"]

@@ -101,7 +101,7 @@ def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--weights", "i4d"], "Unknown weights 'i4d'; there are i3d_kinetics400_rgb"),
+        (["--weights", "i4d"], "'i4d' is neither the name of weights nor a file of them"),
         (["--workdir", "nowhere"], "nowhere is no work directory"),
         ([], "one of the arguments --workdir --weights is required"),
     ],

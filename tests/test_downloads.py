@@ -60,18 +60,32 @@ def test_a_corrupted_download_is_removed(file, served, tmp_path):
     data = bytearray(served.read_bytes())
     data[100] ^= 1
     served.write_bytes(data)
-    with pytest.raises(ValueError, match="its checksum is sha256:.*, not sha256:.* It is removed; try again"):
+    with pytest.raises(ValueError, match="is damaged: its checksum is sha256:.*, not sha256:.* Try again"):
         fetch(file)
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_a_corrupted_file_in_the_cache_is_removed(file):
+def test_a_corrupted_file_in_the_cache_is_not_used(file):
     path = fetch(file)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=f"{path.name} was damaged"):
+    with pytest.raises(ValueError, match=f"{path.name} is damaged.* Remove it, and it is fetched anew"):
         fetch(file)
-    assert not path.exists()
-    fetch(file)  # fetched anew
+    path.unlink()
+    fetch(file)
+
+
+def test_a_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path / "file"))
+    with pytest.raises(ValueError, match="cannot be written to .*; set VIDJAX_CACHE to another"):
+        fetch(File("x", "https://127.0.0.1:9/x", "md5:00"))
+
+
+def test_the_password_of_an_index_is_not_shown(file, monkeypatch):
+    monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
+    with pytest.raises(ValueError, match="could not be fetched") as error:
+        fetch(file)
+    assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("index", ["http://127.0.0.1:9/simple", "{server}/nothing"])
@@ -109,5 +123,5 @@ def test_kinds_of_checksum(digest, tmp_path, monkeypatch):
     file.path.write_bytes(CONTENT)
     assert fetch(file).read_bytes() == CONTENT
     file.path.write_bytes(CONTENT + b"!")
-    with pytest.raises(ValueError, match=f"was damaged: its checksum is {digest.partition(':')[0]}:"):
+    with pytest.raises(ValueError, match=f"is damaged: its checksum is {digest.partition(':')[0]}:"):
         fetch(file)

@@ -64,6 +64,9 @@ def along_time(function) -> Field | None:
         (lambda x: jax.nn.relu(x[..., :4]) + jax.jit(conv_1d)(jnp.pad(x, ((0, 0), (2, 0), (0, 0)))), (1, -2, 0)),
         (jax.checkpoint(partial(conv_1d, size=2)), (1, 0, 1)),
         (lambda x: jax.lax.cond(True, lambda y: y[:, 1:], lambda y: y[:, :-1], x), (1, 0, 1)),
+        (lambda x: jax.lax.reduce(x, -jnp.inf, jnp.logaddexp, (1,)), EVERYTHING),
+        (lambda x: jax.lax.reduce_window(x, 0.0, jnp.logaddexp, (1, 3, 1), (1, 1, 1), "VALID"), EVERYTHING),
+        (lambda x: jax.lax.map(lambda of_step: x[0] * 1.0, x.swapaxes(0, 1))[0], (1, 0, 0)),
         (lambda x: jax.lax.while_loop(lambda y: y.sum() < 0, lambda y: 2 * y, x), EVERYTHING),
     ],
 )

@@ -124,6 +124,21 @@ def test_frozen_norms_use_and_keep_their_running_statistics():
     np.testing.assert_allclose(measured["loss"], expected, rtol=1e-6)
 
 
+def test_a_norm_that_is_told_at_the_call_is_frozen_too():
+    class AtTheCall(nn.Module):
+        dtype: jnp.dtype = jnp.float32
+
+        @nn.compact
+        def __call__(self, video, *, train=False):
+            x = nn.BatchNorm(name="norm")(video.mean((1, 2, 3)), use_running_average=not train)
+            return nn.Dense(2)(x), {"features": x}
+
+    arguments = {"model": AtTheCall(), "spec": SPEC, "tx": optax.sgd(0.1), "freeze": ("norm",)}
+    state = step.init_state(0, batch_of(2), **arguments)
+    after, _ = step.train_step(state, batch_of(8), loss_fn=losses.softmax_cross_entropy, **arguments)
+    jax.tree.map(np.testing.assert_array_equal, after.model_state, state.model_state)
+
+
 def test_a_norm_of_which_a_part_is_trained_is_not_frozen():
     state, train_step = make(freeze=("stem", "BatchNorm_0/scale"))
     after, _ = train_step(state, batch_of(8))

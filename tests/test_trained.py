@@ -8,6 +8,7 @@ import pytest
 import safetensors.numpy
 from flax import traverse_util
 
+from configs.common import data
 from tests.peers.formula import draw_as_torch
 from vidjax import importers, models, optimizer, sharding, step, trained
 from vidjax.data import clips
@@ -72,7 +73,7 @@ def test_anything_else_that_differs_is_listed(run, tiny_run):
         trained.load("nowhere")
 
 
-def test_a_backbone_starts_from_the_network_alone(tmp_path):
+def test_a_backbone_starts_from_the_network_alone(tmp_path, capsys):
     """A ResNet-18 of torchvision's names, with a classifier of other classes, under `frame_pool`."""
     names = json.loads((Path(__file__).parent / "peers/names.json").read_text())["resnet18"]
     arrays = draw_as_torch({**names, "fc.weight": (5, 512), "fc.bias": (5,)}, importers.resnet)
@@ -80,13 +81,22 @@ def test_a_backbone_starts_from_the_network_alone(tmp_path):
     drawn, _ = importers.translate(arrays, importers.RESNET)
     model = models.make_model("frame_pool", 3)
     state = fresh(model)
-    arguments = {"model": model, "batch": BLANK, "spec": SPEC, "labels": ["a", "b", "c"]}
-    started = trained.start_from(str(tmp_path / "resnet18.safetensors"), state, **arguments)
+    arguments = {"model": model, "batch": BLANK, "labels": ["a", "b", "c"]}
+    with pytest.raises(ValueError, match=r"wants config.preprocess = {'mean': \[123.675, .*this config has .*127.5"):
+        trained.start_from(str(tmp_path / "resnet18.safetensors"), state, spec=SPEC, **arguments)
+    started = trained.start_from(str(tmp_path / "resnet18.safetensors"), state, spec=data.IMAGENET, **arguments)
+    assert "drawn anew are params/classifier/bias, params/classifier/kernel." in capsys.readouterr().out
     before, after = flat(state), flat(started)
     assert any("batch_stats/backbone/" in path for path in after)
     for path, array in after.items():
         expected = drawn[path.replace("backbone/", "")] if "backbone/" in path else before[path]
         np.testing.assert_array_equal(array, expected, err_msg=path)
+
+    # On as many classes the network itself keeps its classifier
+    model = models.make_model("resnet18", 5)
+    arguments = {"model": model, "batch": BLANK, "spec": data.IMAGENET, "labels": list("abcde")}
+    after = flat(trained.start_from(str(tmp_path / "resnet18.safetensors"), fresh(model), **arguments))
+    np.testing.assert_array_equal(after["params/fc/kernel"], drawn["params/fc/kernel"])
 
 
 def test_the_classifier_is_what_depends_on_the_number_of_classes():

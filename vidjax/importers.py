@@ -242,9 +242,9 @@ def translate(arrays: Arrays, layout: Layout) -> tuple[Arrays, dict[str, str]]:
         path = path if path not in ours else f"params/{name}"
         if layout.torch_order and path.endswith("/kernel") and x.ndim > 1:
             x = np.moveaxis(x, (0, 1), (-1, -2))
-        if layout.grid and path == "params/fc1/kernel" and x.shape[0] % layout.grid**2 == 0:
+        if layout.grid and path == "params/fc1/kernel" and x.ndim == 2 and x.shape[0] % layout.grid**2 == 0:
             x = einops.rearrange(x, "(c h w) f -> (h w c) f", h=layout.grid, w=layout.grid)
-        if layout.bgr and path == "params/conv1_1/kernel":
+        if layout.bgr and path == "params/conv1_1/kernel" and x.ndim == 4:
             x = x[:, :, ::-1]
         ours[path], names[path] = x, name
     return ours, names
@@ -275,6 +275,8 @@ def fit(ours: Arrays, names: dict[str, str], shapes: dict[str, tuple[int, ...]])
     problems = [("not in the file", unset), ("in the file, but not in the model", unused), ("of another shape", other)]
     if any(lines for _, lines in problems):
         raise ValueError("".join(f"\n  {what}:{_first_ten(lines)}" for what, lines in problems if lines))
+    if infinite := [names[path] for path, x in ours.items() if not np.isfinite(x).all()]:
+        raise ValueError(f"\n  not finite:{_first_ten(infinite)}")
     flat = {path: np.asarray(ours[path], np.float32).reshape(shape) for path, shape in shapes.items()}
     return traverse_util.unflatten_dict(flat, sep="/")
 

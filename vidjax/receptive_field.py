@@ -99,6 +99,9 @@ ELEMENTWISE = set(
 )
 
 
+CALLS = set("jit pjit closed_call core_call remat remat2 checkpoint custom_jvp_call custom_vjp_call".split())
+
+
 def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, times: int) -> list[Value | None]:
     """The rule for one operation: values of its inputs -> values of its outputs."""
     name, programs = eqn.primitive.name, programs_in(eqn)
@@ -108,7 +111,7 @@ def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, 
         branches = [interpret(branch, values[1:], visit, stack, times) for branch in programs]
         outputs = [join(of_output) for of_output in zip(*branches, strict=True)]
         return [join([value, all_of(values[0], var)]) for value, var in zip(outputs, eqn.outvars, strict=True)]
-    if len(programs) == 1 and len(getattr(programs[0], "jaxpr", programs[0]).invars) == len(values):  # jit, relu, ...
+    if name in CALLS and len(getattr(programs[0], "jaxpr", programs[0]).invars) == len(values):
         return interpret(programs[0], values, visit, stack, times)
     for program in programs:  # a while loop, or one with a rule of its own: only to visit what is in it
         interpret(program, [None] * len(getattr(program, "jaxpr", program).invars), visit, stack, times)
@@ -142,6 +145,8 @@ def _scan(eqn, values, visit, stack, times):
     consts, carry, scanned = values[:num_consts], values[num_consts:][:num_carry], values[num_consts + num_carry :]
     names = {f.name for x in scanned if x for f in x.axes[0]} - {None}
     running = names if len(names) == 1 and all(len(x.axes[0]) == 1 for x in scanned if x) else set()
+    if any(x and x.axis_of(name) is not None for x in (*consts, *carry) for name in running):
+        running = set()  # then iteration i stands for more than position i
     scanned = [x and (x if running else see_all(x, [0])) for x in scanned]
     scanned = [x and Value(x.axes[1:], x.fields) for x in scanned]
     direction = -1 if params["reverse"] else 1
@@ -163,6 +168,8 @@ def _scan(eqn, values, visit, stack, times):
             break
         # What grows from one iteration to the next grows without end
         carry = [_widened(old, new) for old, new in zip(carry, after, strict=True)] if attempt else after
+    else:
+        carry = [x and _without_bounds(x) for x in after]
     outputs = interpret(body, [*consts, *carry, *scanned], visit, stack, times * length)
 
     def after_last(value):
@@ -180,6 +187,11 @@ def _scan(eqn, values, visit, stack, times):
 
     finals, stacks = outputs[:num_carry], outputs[num_carry:]
     return [x and after_last(x) for x in finals] + [x and stacked(x) for x in stacks]
+
+
+def _without_bounds(x: Value) -> Value:
+    axes = tuple((Factor(math.prod(factor.length for factor in axis)),) for axis in x.axes)
+    return Value(axes, {name: Field(0, -math.inf, math.inf) for name in x.fields})
 
 
 def _widened(old: Value | None, new: Value | None) -> Value | None:

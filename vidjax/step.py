@@ -88,13 +88,15 @@ def keep_frozen_statistics(freeze: Sequence[str]) -> Callable:
 
     def intercept(next_function, arguments, settings, context):
         layer = context.module
-        if context.method_name != "__call__" or not isinstance(layer, nn.BatchNorm) or layer.use_running_average:
+        is_norm = context.method_name == "__call__" and isinstance(layer, nn.BatchNorm)
+        if not is_norm or layer.use_running_average or settings.get("use_running_average"):
             return next_function(*arguments, **settings)
         path = "/".join(layer.path) + "/"
         names = layer.variables.get("params", {"": None})
         if not all(optimizer.is_frozen(path + name, freeze) for name in names):
             return next_function(*arguments, **settings)
-        return layer.clone(use_running_average=True, parent=None).apply(layer.variables, *arguments, **settings)
+        settings = {**settings, "use_running_average": True}
+        return layer.clone(use_running_average=None, parent=None).apply(layer.variables, *arguments, **settings)
 
     return intercept
 

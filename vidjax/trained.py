@@ -54,7 +54,9 @@ class Trained:
         """The variables of its classifier, none where it has none; see the function of that name."""
         if not self.labels:
             return set()
-        return classifier_paths(self.model, clips.blank_batch(self.inputs, self.clip, 1), self.preprocess)
+        blank = {"video": np.zeros((1, 16, 64, 64, len(self.preprocess["mean"])), np.uint8)}
+        batch = clips.blank_batch(self.inputs, self.clip, 1) if "prefix" in self.inputs else blank
+        return classifier_paths(self.model, batch, self.preprocess)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """(..., K) -> (..., K): softmax, or sigmoid where classes are independent."""
@@ -140,8 +142,9 @@ def start_from(
 ) -> step.TrainState:
     """Puts the parameters and statistics of a trained network into a fresh state: `init_from` of a config.
 
-    Where the classes are the same in the same order, all is taken over. Where they differ, the classifier stays as it
-    was drawn: those parameters whose shape depends on the number of classes. A model that has a 2-D network as its
+    Where the classes are the same in the same order (or, of a file of weights, as many), all is taken over. Where they
+    differ, the classifier stays as it was drawn: those parameters whose shape depends on the number of classes; they
+    are printed. A model that has a 2-D network as its
     `backbone` (`frame_pool`, `frame_rnn`) can start from that network alone; the rest stays as it was drawn.
 
     Args:
@@ -152,9 +155,13 @@ def start_from(
         inflation: how the kernels of a 2-D network become those of a 3-D one, see `inflate.inflate`.
 
     Raises:
-        ValueError: where anything else differs between the two networks; lists it.
+        ValueError: where anything else differs between the two networks (lists it), or they see their videos
+            normalised in other ways.
     """
     pretrained = load(source)
+    theirs, ours = ({name: list(values) for name, values in x.items()} for x in (pretrained.preprocess, spec))
+    if theirs != ours and len(theirs["mean"]) == len(ours["mean"]) and "features" not in batch:
+        raise ValueError(f"init_from = {source!r} wants config.preprocess = {theirs}; this config has {ours}.")
     fresh = {"params": state.params, **state.model_state}
     loaded = {"params": pretrained.params, **pretrained.model_state}
     loaded.pop("carry", None)  # of other sequences
@@ -165,7 +172,10 @@ def start_from(
         loaded = {path.replace("/", "/backbone/", 1): x for path, x in loaded.items() if path not in heads}
         replaced = {path for path in fresh if not backbone.match(path)}
     else:
-        replaced = set() if pretrained.labels == labels else classifier_paths(model, batch, spec)
+        same = pretrained.labels in (labels, list(weights.numbered(len(labels))))
+        replaced = set() if same else classifier_paths(model, batch, spec)
+    if replaced and jax.process_index() == 0:
+        print(f"init_from = {source}: drawn anew are {', '.join(sorted(replaced))}.")
     kept = {path: x for path, x in fresh.items() if path not in replaced and not path.startswith("carry/")}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
     try:

@@ -37,8 +37,9 @@ def load(source: str) -> tuple[Weights, importers.Variables]:
     """Reads published weights, fetching them where they are not yet in the cache, or a file of the same networks.
 
     Args:
-        source: a name of the table, or a path. Of a file, the entry is that of the network which it turns out to hold,
-            with as many classes, which have numbers for names where there are others than the published.
+        source: a name of the table, or a path. Of a file, the entry is that of the network which it turns out to hold:
+            its videos are taken to be normalised as those of the published network, and where it has another number of
+            classes, these are called by `numbered`.
 
     Returns:
         The entry, and the variables of its model: float32 arrays in the host's memory.
@@ -59,6 +60,11 @@ def load(source: str) -> tuple[Weights, importers.Variables]:
         raise ValueError(f"{paths[0]} is not the {entry.model['name']} that it should be:{error}") from None
 
 
+def numbered(num_classes: int) -> tuple[str, ...]:
+    """The names of classes of which only the number is known: "class 0", "class 1", ..."""
+    return tuple(f"class {i}" for i in range(num_classes))
+
+
 def load_file(path: Path) -> tuple[Weights, importers.Variables]:
     """As `load`, of a path: tries the networks that come in such files."""
     content = weight_files.read(path)
@@ -76,7 +82,7 @@ def load_file(path: Path) -> tuple[Weights, importers.Variables]:
             attempts[name] = misplaced, str(error)
             continue
         if num_classes != len(entry.labels):
-            entry = dataclasses.replace(entry, labels=tuple(f"class {i}" for i in range(num_classes)))
+            entry = dataclasses.replace(entry, labels=numbered(num_classes))
         return dataclasses.replace(entry, what=f"{entry.model['name']}, read from {path}"), variables
     nearest = min(attempts, key=lambda name: attempts[name][0])
     raise ValueError(

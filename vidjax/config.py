@@ -1,7 +1,9 @@
 """What a config may hold, and the `config.json` that a work directory keeps of it."""
 
+import importlib
 import inspect
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -78,6 +80,21 @@ def model_from(config: ConfigDict, num_classes: int):
     """The model that `config.model` names. Raises a ValueError for an unknown name or argument."""
     arguments = {name: value for name, value in config.model.to_dict().items() if name != "name"}
     return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
+
+
+def find_folds(name: str) -> list[tuple[list[str], list[str]]]:
+    """The splits that each fold trains on and tests, of `DATASET:NAME` in configs/common/data.py.
+
+    Raises:
+        ValueError: for folds that are not there, or where it is not run in the repository.
+    """
+    sys.path.append(".")  # configs/ belongs to the repository and is not installed
+    try:
+        data = importlib.import_module("configs.common.data")
+    except ModuleNotFoundError:
+        raise ValueError(f"{name} is in configs/common/data.py: run this in the repository's directory.") from None
+    dataset, _, folds = name.partition(":")
+    return data.folds(dataset, folds)
 
 
 def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **versions):

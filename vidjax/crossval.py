@@ -8,7 +8,6 @@ a run of its own, in WORKDIR/seed_0/fold_0; started again, it goes on with the f
 seed is that over the videos of all folds.
 """
 
-import importlib
 import json
 import statistics
 import sys
@@ -20,6 +19,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
+from vidjax import config as configs
 from vidjax import metrics, train
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
@@ -71,13 +71,11 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
-    sys.path.append(".")  # configs/ belongs to the repository and is not installed
-    data = importlib.import_module("configs.common.data")
     with tempfile.TemporaryDirectory() as cache:  # folds of equal size have equal programs: compiled once
         jax.config.update("jax_compilation_cache_dir", cache)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         try:
-            result = run(flags.FLAGS.config, data.folds(*flags.FLAGS.folds.split(":", 1)), workdir, num_seeds)
+            result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
         except (ValueError, FloatingPointError) as error:
             sys.exit(f"vidjax.crossval: {error}")
     if result is None:

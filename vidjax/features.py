@@ -12,7 +12,6 @@ import argparse
 import concurrent.futures
 import dataclasses
 import functools
-import importlib
 import itertools
 import json
 import os
@@ -30,6 +29,7 @@ from absl import logging as absl_logging
 from tqdm import tqdm
 
 from vidjax import classify, sharding, step, trained
+from vidjax import config as configs
 from vidjax.data import augment, clips, pipeline, records, sampling
 from vidjax.models.layers import pool_space
 
@@ -197,15 +197,6 @@ def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar: tqdm) -> Iterator
 # ---------------------------------------------------------------------------------------------------------- the command
 
 
-def find_folds(name: str | None, train_splits: list[str], test_splits: list[str]) -> list[classify.Fold]:
-    """The folds that `DATASET:NAME` means in configs/common/data.py, or the one of the splits given."""
-    if name is None:
-        return [classify.Fold(train_splits, test_splits)]
-    sys.path.append(".")  # configs/ belongs to the repository and is not installed
-    data = importlib.import_module("configs.common.data")
-    return [classify.Fold(*fold) for fold in data.folds(*name.split(":", 1))]
-
-
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description="Stores a layer of a frozen network as records, and trains the classic baseline on it.",
@@ -252,7 +243,10 @@ def main():
         seconds = time.perf_counter() - started
         print(f"{args.out}: {args.layer} of {run.name}, {len(source)} videos, {seconds:.1f} s")
         if args.pool:
-            folds = find_folds(args.folds, args.train_splits, args.test_splits) if args.classifier else []
+            folds = [(args.train_splits, args.test_splits)]
+            if args.folds and args.classifier:
+                folds = configs.find_folds(args.folds)
+            folds = [classify.Fold(*fold) for fold in folds]
             classify.report(source, args.out, args.pool, args.classifier, folds)
     except ValueError as error:
         sys.exit(f"vidjax.features: {error}")

@@ -143,9 +143,9 @@ def start_from(
     """Puts the parameters and statistics of a trained network into a fresh state: `init_from` of a config.
 
     Where the classes are the same in the same order (or, of a file of weights, as many), all is taken over. Where they
-    differ, the classifier stays as it was drawn: those parameters whose shape depends on the number of classes; they
-    are printed. A model that has a 2-D network as its
-    `backbone` (`frame_pool`, `frame_rnn`) can start from that network alone; the rest stays as it was drawn.
+    differ, the classifier stays as it was drawn: those parameters whose shape depends on the number of classes. A model
+    that has a 2-D network as its `backbone` (`frame_pool`, `frame_rnn`) can start from that network alone; the rest
+    stays as it was drawn. What was drawn is printed.
 
     Args:
         source: a work directory, the name of published weights, or a file of such.

@@ -61,6 +61,30 @@ def pool_over_time(features: jax.Array, pool: str, frame_mask: jax.Array | None 
     return jnp.where(mask.any(1), maximum, 0)
 
 
+def frame_features(
+    video: jax.Array | None, features: jax.Array | None, backbone: str, arguments: Mapping | None, *, train: bool, dtype
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The features of frames, from records or from a 2-D network; to be called in a compact method.
+
+    Args:
+        video: (B, T, H, W, C), on which the submodule `backbone` is run; or
+        features: (B, T, D), which are returned.
+        backbone: a name in `BACKBONES`; arguments: of that network, but for `num_classes` and `dtype`.
+
+    Returns:
+        (B, T, D) in `dtype`, and endpoints with "features".
+
+    Raises:
+        ValueError: where it is not exactly one of video and features.
+    """
+    if (video is None) == (features is None):
+        raise ValueError("The model takes either a video or features, and one of them is needed.")
+    if features is not None:
+        return features.astype(dtype), {"features": features}
+    network = BACKBONES[backbone](**{**(arguments or {}), "num_classes": 0, "dtype": dtype}, name="backbone")
+    return network(video, train=train)
+
+
 class FramePool(nn.Module):
     """A 2-D backbone on each frame, a pool over time, dropout, a linear classifier.
 
@@ -109,13 +133,7 @@ class FramePool(nn.Module):
         Raises:
             ValueError: where it is not exactly one of video and features.
         """
-        if (video is None) == (features is None):
-            raise ValueError("FramePool takes either a video or features, and one of them is needed.")
-        ends = {"features": features}
-        if features is None:
-            arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
-            features, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)  # (B, T, D)
-        x = features.astype(self.dtype)
+        x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
         x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)
         if not self.num_classes:
             return x, ends

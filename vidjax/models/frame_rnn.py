@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.frame_pool import BACKBONES
+from vidjax.models.frame_pool import BACKBONES, frame_features
 from vidjax.models.inception import I3D, S3D
 from vidjax.models.layers import check_arguments, mask_of_steps, mean_over_time
 from vidjax.models.recurrent import check_cell, check_start, recurrent_stack
@@ -32,28 +32,40 @@ CLIP_NETWORKS = {
 }
 
 
-def frame_features(
-    video: jax.Array | None, features: jax.Array | None, backbone: str, arguments: Mapping | None, *, train: bool, dtype
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The features of frames, from records or from a 2-D network; to be called in a compact method.
+def classify_steps(network, x, mask, sequence_start, *, train: bool, **scan) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Dropout, recurrent layers, dropout, a linear classifier; to be called in a compact method.
 
     Args:
-        video: (B, T, H, W, C), on which the submodule `backbone` is run; or
-        features: (B, T, D), which are returned.
-        backbone: a name in `BACKBONES`; arguments: of that network, but for `num_classes` and `dtype`.
+        network: has the attributes of `FrameRNN` from `num_classes` to `dtype`.
+        x: (B, T, D); mask: (B, T) or None.
+        sequence_start: as of `recurrent.Recurrent`.
+        **scan: `unroll` and `remat` of `recurrent.Recurrent`.
 
     Returns:
-        (B, T, D) in `dtype`, and endpoints with "features".
-
-    Raises:
-        ValueError: where it is not exactly one of video and features.
+        Logits of the last output (B, num_classes), with `per_frame` of every step (B, T, num_classes), or without a
+        classifier what it would see; and the endpoints "hidden" (B, T, H) and "last" (B, H).
     """
-    if (video is None) == (features is None):
-        raise ValueError("The model takes either a video or features, and one of them is needed.")
-    if features is not None:
-        return features.astype(dtype), {"features": features}
-    network = BACKBONES[backbone](**{**(arguments or {}), "num_classes": 0, "dtype": dtype}, name="backbone")
-    return network(video, train=train)
+    ends = {}
+    x = nn.Dropout(network.dropout, deterministic=not train)(x)  # (B, T, D)
+    ends["hidden"], ends["last"] = recurrent_stack(  # (B, T, H), (B, H)
+        x,
+        mask,
+        sequence_start,
+        features=network.hidden,
+        cell=network.cell,
+        num_layers=network.num_layers,
+        bidirectional=network.bidirectional,
+        stateful=network.stateful,
+        dropout=network.dropout,
+        train=train,
+        dtype=network.dtype,
+        **scan,
+    )
+    x = ends["hidden" if network.per_frame else "last"]
+    if not network.num_classes:
+        return x, ends
+    x = nn.Dropout(network.dropout, deterministic=not train)(x)
+    return nn.Dense(network.num_classes, dtype=network.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)
 
 
 class FrameRNN(nn.Module):
@@ -118,27 +130,9 @@ class FrameRNN(nn.Module):
         """
         check_start(self.stateful, train, sequence_start)
         x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
-        ends["hidden"], ends["last"] = recurrent_stack(  # (B, T, H), (B, H)
-            x,
-            frame_mask,
-            sequence_start,
-            features=self.hidden,
-            cell=self.cell,
-            num_layers=self.num_layers,
-            bidirectional=self.bidirectional,
-            stateful=self.stateful,
-            dropout=self.dropout,
-            train=train,
-            unroll=self.unroll,
-            remat=self.remat,
-            dtype=self.dtype,
-        )
-        x = ends["hidden" if self.per_frame else "last"]
-        if not self.num_classes:
-            return x, ends
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)
+        scan = {"unroll": self.unroll, "remat": self.remat}
+        x, of_steps = classify_steps(self, x, frame_mask, sequence_start, train=train, **scan)  # (B, [T,] num_classes)
+        return x, {**ends, **of_steps}
 
 
 class ClipRNN(nn.Module):
@@ -205,23 +199,7 @@ class ClipRNN(nn.Module):
         x = x.reshape(batch, -1, x.shape[-1])  # (B, N, D)
         clip_mask = None if masks is None else masks.astype(bool).any(1).reshape(batch, -1)  # (B, N)
         ends = {"features": x}
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        ends["hidden"], ends["last"] = recurrent_stack(  # (B, N, H), (B, H)
-            x,
-            clip_mask,
-            sequence_start,
-            features=self.hidden,
-            cell=self.cell,
-            num_layers=self.num_layers,
-            bidirectional=self.bidirectional,
-            stateful=self.stateful,
-            dropout=self.dropout,
-            train=train,
-            dtype=self.dtype,
-        )
-        x = ends["hidden" if self.per_frame else "last"]
-        if not self.num_classes:
-            return x, ends
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        x = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)  # (B, num_classes) or (B, N, ...)
-        return jnp.repeat(x, self.clip_frames, axis=1) if self.per_frame else x, ends  # (B, [T,] num_classes)
+        x, of_steps = classify_steps(self, x, clip_mask, sequence_start, train=train)  # (B, [N,] num_classes)
+        if self.per_frame and self.num_classes:
+            x = jnp.repeat(x, self.clip_frames, axis=1)  # (B, T, num_classes)
+        return x, {**ends, **of_steps}

@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.frame_pool import BACKBONES
-from vidjax.models.frame_rnn import frame_features
+from vidjax.models.frame_pool import BACKBONES, frame_features
 from vidjax.models.layers import check_arguments, mean_over_time
 from vidjax.models.recurrent import check_sequence
 

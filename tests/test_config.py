@@ -58,6 +58,7 @@ def test_unknown_names_of_the_quickstart():
         ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'; choose sgd or adamw"),
         ({"schedule.rate": 0.9}, "config.schedule has no rate"),
         ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose softmax or sigmoid"),
+        ({"augment.crop": "center"}, "Unknown crop 'center'; choose one of random, resized, centre"),
         ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
         ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of alexnet, c3d, .*i3d"),
         ({"model.widht": 2}, "The model frame_pool has no argument widht; valid ones are"),

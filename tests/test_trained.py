@@ -1,3 +1,4 @@
+import dataclasses
 import functools
 import json
 from pathlib import Path
@@ -97,6 +98,23 @@ def test_a_backbone_starts_from_the_network_alone(tmp_path, capsys):
     arguments = {"model": model, "batch": BLANK, "spec": data.IMAGENET, "labels": list("abcde")}
     after = flat(trained.start_from(str(tmp_path / "resnet18.safetensors"), fresh(model), **arguments))
     np.testing.assert_array_equal(after["params/fc/kernel"], drawn["params/fc/kernel"])
+
+
+def test_a_network_on_clips_starts_from_the_network_alone(run, monkeypatch):
+    arguments = {"width": 0.0625}
+    alone = models.make_model("r3d_18", 5, **arguments)
+    loaded = fresh(alone)
+    pretrained = dataclasses.replace(
+        run, model=alone, params=loaded.params, model_state=loaded.model_state, labels=list("abcde"), preprocess=SPEC
+    )
+    monkeypatch.setattr(trained, "load", lambda source: pretrained)
+    model = models.make_model("clip_rnn", 3, network="r3d_18", network_arguments=arguments, clip_frames=2, hidden=4)
+    state = fresh(model)
+    started = trained.start_from("r3d", state, model=model, batch=BLANK, spec=SPEC, labels=list("abc"))
+    alone, before = flat(loaded), flat(state)
+    for path, array in flat(started).items():
+        expected = alone[path.replace("network/", "")] if "network/" in path else before[path]
+        np.testing.assert_array_equal(array, expected, err_msg=path)
 
 
 def test_the_classifier_is_what_depends_on_the_number_of_classes():

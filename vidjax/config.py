@@ -61,6 +61,8 @@ def check(config: ConfigDict):
         raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
     if config.target not in ("clip", "frame"):
         raise ValueError(f"Unknown target {config.target!r}; choose clip or frame.")
+    if config.augment.get("crop", "random") not in clips.CROPS:
+        raise ValueError(f"Unknown crop {config.augment.crop!r}; choose one of {', '.join(clips.CROPS)}.")
     _check_arguments("loss", config.loss, losses.LOSSES[config.loss.name], extra=["name"])
     _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)

@@ -144,8 +144,8 @@ def start_from(
 
     Where the classes are the same in the same order (or, of a file of weights, as many), all is taken over. Where they
     differ, the classifier stays as it was drawn: those parameters whose shape depends on the number of classes. A model
-    that has a 2-D network as its `backbone` (`frame_pool`, `frame_rnn`) can start from that network alone; the rest
-    stays as it was drawn. What was drawn is printed.
+    that has another network inside, as its `backbone` (`frame_pool`, `frame_rnn`) or its `network` (`clip_rnn`), can
+    start from that network alone; the rest stays as it was drawn. What was drawn is printed.
 
     Args:
         source: a work directory, the name of published weights, or a file of such.
@@ -166,11 +166,12 @@ def start_from(
     loaded = {"params": pretrained.params, **pretrained.model_state}
     loaded.pop("carry", None)  # of other sequences
     fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
-    backbone = re.compile("[^/]*/backbone/")  # params/backbone/conv1/kernel
-    if any(map(backbone.match, fresh)) and not any(map(backbone.match, loaded)):
+    inner = re.compile("[^/]*/(backbone|network)/")  # params/backbone/conv1/kernel
+    found = next(filter(None, map(inner.match, fresh)), None)
+    if found and not any(map(inner.match, loaded)):
         heads = pretrained.classifier_paths()
-        loaded = {path.replace("/", "/backbone/", 1): x for path, x in loaded.items() if path not in heads}
-        replaced = {path for path in fresh if not backbone.match(path)}
+        loaded = {path.replace("/", f"/{found[1]}/", 1): x for path, x in loaded.items() if path not in heads}
+        replaced = {path for path in fresh if not inner.match(path)}
     else:
         same = pretrained.labels in (labels, list(weights.numbered(len(labels))))
         replaced = set() if same else classifier_paths(model, batch, spec)

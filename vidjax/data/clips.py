@@ -11,6 +11,8 @@ from vidjax.data.sampling import chunks, eval_indices, train_indices
 
 DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
+CROPS = ("random", "resized", "centre")
+
 Clip = dict[str, np.ndarray]
 
 

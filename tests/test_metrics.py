@@ -68,6 +68,14 @@ def test_within_pairs_asks_only_for_the_direction():
     assert result["top1_within_pairs"] == 0.75  # one won, one tied
 
 
+def test_frames_used():
+    nan = np.nan
+    updates = np.array([[[1, 0, 0]], [[1, 1, 0]], [[1, nan, nan]]])  # (N, V, T)
+    used = metrics.frames_used(updates, np.array([0, 0, 1]), 2)
+    assert used["frames_used"] == 4 / 7
+    assert used["frames_used_per_class"] == [[1, 0.5, 0], [1, None, None]]
+
+
 def test_multi_label():
     scores = np.array([[[0.9, 0.8, 0.1]], [[0.3, 0.7, 0.2]]])
     result = metrics.multi_label(scores, np.array([[1, 1, 0], [1, 0, 0]]))

@@ -22,3 +22,9 @@ def test_confusion_of_few_and_many_classes(tmp_path):
         labels = [f"class {i}" for i in range(num_classes)]
         plots.confusion(np.eye(num_classes, dtype=int), labels, tmp_path / "confusion.png")
         assert cv2.imread(str(tmp_path / "confusion.png")).std() > 0
+
+
+def test_frames_used(tmp_path):
+    share = np.array([[1, 0, 0.5], [1, 1, np.nan]])
+    plots.frames_used(share, ["still", "moving"], tmp_path / "frames_used.png")
+    assert cv2.imread(str(tmp_path / "frames_used.png")).std() > 0

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidjax import evaluate, predict, sharding, trained, weights
+from vidjax import evaluate, models, predict, sharding, step, trained, weights
 from vidjax.data import pipeline, video
 
 GOLDEN = Path(__file__).parent / "peers/i3d_kinetics.json"
@@ -65,6 +66,11 @@ def command(monkeypatch, *arguments) -> int:
     return stopped.value.code
 
 
+def predict_main(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["predict", *map(str, arguments)])
+    predict.main()
+
+
 def test_the_command_prints_json(tiny_run, monkeypatch, capsys):
     paths = tiny_run.videos["test"][:2]
     assert command(monkeypatch, *paths, "--workdir", tiny_run.workdir, "--json", "--top", 3) == 0
@@ -75,6 +81,33 @@ def test_the_command_prints_json(tiny_run, monkeypatch, capsys):
         assert [entry.keys() for entry in line["top"]] == [{"label", "probability"}] * 3
         probabilities = [entry["probability"] for entry in line["top"]]
         assert probabilities == sorted(probabilities, reverse=True)
+
+
+def test_a_stream_prints_a_line_a_second(run, numbered, monkeypatch, capsys):
+    """The 30 frames at 10 a second, every other one, by a network on single frames."""
+    model = models.make_model("resnet18", 8, width=0.0625)
+    batch = {"video": np.zeros((1, 1, 40, 40, 3), np.uint8)}
+    params, state = step.init_variables(0, batch, model=model, spec=run.preprocess)
+    changed = dataclasses.replace(run, model=model, params=params, model_state=state, inputs={})
+    monkeypatch.setattr(trained, "from_run", lambda *_: changed)
+    arguments = ("--stream", numbered, "--workdir", "w", "--top", 2)
+    predict_main(monkeypatch, *arguments, "--json")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    np.testing.assert_allclose([line["seconds"] for line in lines], [1.0, 2.0, 2.8], atol=1e-6)
+    video_so_far = predict.read_views(numbered, {**run.clip, "num_frames": 15}, {}, num_views=1)
+    logits = step.eval_step(params, state, {"video": video_so_far}, model=model, spec=run.preprocess)
+    np.testing.assert_allclose(lines[-1]["top"][0]["probability"], run.probabilities(logits).max(), rtol=1e-4)
+    predict_main(monkeypatch, *arguments)
+    assert [line.split(" s")[0] for line in capsys.readouterr().out.splitlines()] == ["1.0", "2.0", "2.8"]
+
+
+def test_what_cannot_be_streamed(tiny_run, numbered, monkeypatch, capsys):
+    for arguments, message in (
+        ([numbered], r"This network (FramePool) sees a clip at once. What runs on a stream are frame_rnn"),
+        ([numbered, numbered], "Name videos, or one --stream."),
+    ):
+        assert command(monkeypatch, "--workdir", tiny_run.workdir, "--stream", *arguments) == 2
+        assert message in capsys.readouterr().err
 
 
 def test_one_bad_video_does_not_stop_the_others(tiny_run, tmp_path, monkeypatch, capsys):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
@@ -30,27 +31,34 @@ class Outputs(NamedTuple):
         target: (N, ...); with one label a frame (N, V, T).
         backwards: as `logits`, of the clips played backwards; None where that makes no known class.
         weight: with one label a frame (N, V, T), 0 where a video is too short; else None.
+        updates: of a network that skips frames (N, V, T): 1 where a frame was used, 0 where it was skipped, not a
+            number where a video is too short; else None.
     """
 
     logits: np.ndarray
     target: np.ndarray
     backwards: np.ndarray | None = None
     weight: np.ndarray | None = None
+    updates: np.ndarray | None = None
 
 
 def make_eval_fn(model, spec, mesh, shardings) -> Callable:
-    """Returns the compiled (params, model_state, carry, batch) -> (logits, target, weight, carry).
+    """Returns the compiled (params, model_state, carry, batch) -> (logits, target, weight, updates, carry).
 
-    The first three are whole on every process; the carry is what `step.carried_step` says.
+    All but the carry are whole on every process; that is what `step.carried_step` says. `updates` (B, T) is as of
+    `Outputs`.
     """
 
     def evaluate_batch(params, model_state, carry, batch):
-        logits, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=spec)
-        return logits, batch["target"], batch["weight"], carry
+        logits, ends, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=spec)
+        updates = ends.get("updates")
+        if updates is not None and "frame_mask" in batch:
+            updates = jnp.where(batch["frame_mask"] > 0, updates, jnp.nan)
+        return logits, batch["target"], batch["weight"], updates, carry
 
     by_row, whole = sharding.batch_sharding(mesh), sharding.replicated(mesh)
     return jax.jit(
-        evaluate_batch, in_shardings=(*shardings, by_row, by_row), out_shardings=(whole, whole, whole, by_row)
+        evaluate_batch, in_shardings=(*shardings, by_row, by_row), out_shardings=(whole, whole, whole, whole, by_row)
     )
 
 
@@ -78,21 +86,22 @@ def clip_logits(
     Returns:
         The outputs, padding removed, in the order of the records, on every process; `backwards` is None.
     """
-    all_logits, all_targets, all_weights = [], [], []
+    all_logits, all_targets, all_weights, all_updates = [], [], [], []
     for batch in batches:
         labels = () if per_frame else ("target", "weight")
         inputs = {name: array for name, array in batch.items() if name not in labels}
-        view_logits, view_targets, view_weights, carry = [], [], [], {}
+        view_logits, view_targets, view_weights, view_updates, carry = [], [], [], [], {}
         for view in range(next(iter(inputs.values())).shape[1]):  # one view at a time bounds the memory
             of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
             if reverse:
                 of_view = {name: array[:, ::-1] for name, array in of_view.items()}
             device_batch = sharding.put_batch({**batch, **of_view}, mesh)
-            logits, target, weight, after = eval_fn(params, model_state, carry, device_batch)
+            logits, target, weight, updates, after = eval_fn(params, model_state, carry, device_batch)
             carry = after if is_chunked else {}
             view_logits.append(logits)
             view_targets.append(target)
             view_weights.append(weight)
+            view_updates.append(updates)
         if carry and not per_frame:
             view_logits = view_logits[-1:]
         weight = np.stack(view_weights, axis=1)  # (B, V), or (B, V, T)
@@ -100,8 +109,11 @@ def clip_logits(
         all_logits.append(np.stack(view_logits, axis=1)[counted])  # (B, V, K), or (B, V, T, K)
         all_targets.append((np.stack(view_targets, axis=1) if per_frame else np.asarray(target))[counted])
         all_weights.append(weight[counted])
+        if updates is not None:
+            all_updates.append(np.stack(view_updates, axis=1)[counted])
     weights = np.concatenate(all_weights) if per_frame else None
-    return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights)
+    updates = np.concatenate(all_updates) if all_updates else None
+    return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights, updates=updates)
 
 
 def measure(logits: np.ndarray, target: np.ndarray, loss_fn: Callable, *, multi_label: bool, pairs=None) -> dict:
@@ -152,8 +164,12 @@ def figures_of(outputs: Outputs, config, pairs: list[int] | None) -> dict:
     """The loss and the figures of `metrics`.
 
     Where `pairs` says what reversing time does to a label, `top1_reversed` counts a video as right where the model
-    names the partner's class when the clips are played backwards.
+    names the partner's class when the clips are played backwards. Of a network that skips frames there are also the
+    figures of `metrics.frames_used`.
     """
+    if outputs.updates is not None and outputs.target.ndim == 1:
+        used = metrics.frames_used(outputs.updates, outputs.target, outputs.logits.shape[-1])
+        return {**figures_of(outputs._replace(updates=None), config, pairs), **used}
     multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
     pairs = None if multi_label else pairs
     if outputs.weight is not None:
@@ -263,7 +279,7 @@ def main():
         return
     for of_run in result.get("runs", ()):
         print(f"{of_run['run']}: top1 {100 * of_run['top1']:.2f} %")
-    for name in ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed"):
+    for name in ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed", "frames_used"):
         if name in result:
             print(f"{name:18} {100 * result[name]:6.2f} %")
     print(f"{result['num_videos']} videos of {title.format(**result)}")
@@ -281,12 +297,15 @@ def check_arguments(args: argparse.Namespace):
 
 
 def write_result(workdir: Path, figures: dict, labels: list[str]):
-    """Merges figures into `result.json` and draws `confusion.png`."""
+    """Merges figures into `result.json` and draws `confusion.png`, and `frames_used.png` where some are skipped."""
     path = workdir / "result.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**before, **figures}, indent=2) + "\n")
     if "confusion" in figures:
         plots.confusion(np.asarray(figures["confusion"]), labels, workdir / "confusion.png")
+    if "frames_used" in figures:
+        share = np.asarray(figures["frames_used_per_class"], float)  # None becomes not a number
+        plots.frames_used(share, labels, workdir / "frames_used.png")
 
 
 if __name__ == "__main__":

@@ -99,6 +99,24 @@ def per_frame(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = 
     return {**kept, "num_frames": len(target)}
 
 
+def frames_used(updates: np.ndarray, target: np.ndarray, num_classes: int) -> dict:
+    """How many frames a network used that skips some.
+
+    Args:
+        updates: float (N, V, T), 1 for a frame that was used, 0 for a skipped one, not a number for none.
+        target: int (N,).
+
+    Returns:
+        frames_used, the share of all frames, and frames_used_per_class, that of each frame of the clip (K x T), None
+        where a class has no such frame.
+    """
+    per_class = []
+    for k in range(num_classes):
+        known, used = (x[target == k].sum((0, 1)) for x in (~np.isnan(updates), np.nan_to_num(updates)))  # (T,)
+        per_class.append([float(u / n) if n else None for u, n in zip(used, known, strict=True)])
+    return {"frames_used": float(np.nanmean(updates)), "frames_used_per_class": per_class}
+
+
 def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
     """The figures of a multi-label evaluation.
 

@@ -54,3 +54,18 @@ def confusion(counts: np.ndarray, labels: list[str], path: Path):
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=9)
     figure.savefig(path, dpi=120)
+
+
+def frames_used(share: np.ndarray, labels: list[str], path: Path):
+    """Draws how often a network used each frame of the videos of each class.
+
+    Args:
+        share: float (K, T), not a number for frames that no video has.
+        labels: K names.
+    """
+    figure = Figure(figsize=(3 + 0.3 * share.shape[1], 1.8 + 0.35 * min(len(labels), 60)), layout="constrained")
+    axes = figure.subplots()
+    figure.colorbar(axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto"), ax=axes, label="share of videos")
+    axes.set(xlabel="frame of the clip", title="frames that are used")
+    axes.set_yticks(range(len(labels)), labels)
+    figure.savefig(path, dpi=120)

@@ -1,9 +1,11 @@
 """A video file -> its top classes.
 
     python -m vidjax.predict VIDEO... (--workdir W | --weights NAME|FILE) [--top 5] [--json]
+    python -m vidjax.predict --stream VIDEO|camera --workdir W
 
 A video is read as the network's training videos were, cut into evenly spaced clips as an evaluation does, and the
-probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory.
+probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory. A stream
+goes through a causal network frame by frame, with a line a second.
 """
 
 import argparse
@@ -18,7 +20,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import sharding, step, trained
+from vidjax import sharding, step, stream, trained
 from vidjax.data import clips, sampling, video
 
 MOST_VIEWS = 10  # by default, of a long video
@@ -87,9 +89,25 @@ def predict(run: trained.Trained, logits_fn: Callable, path: str | Path, num_vie
     return run.probabilities(logits_fn(read_views(path, run.clip, run.inputs, num_views))).mean(axis=0)
 
 
+def top_classes(run: trained.Trained, probabilities: np.ndarray, count: int) -> list[dict]:
+    """The names and probabilities of the most probable classes, from (K,)."""
+    best = probabilities.argsort()[::-1][:count]
+    return [{"label": run.labels[i], "probability": float(probabilities[i])} for i in best]
+
+
+def show(title: str, of_line: dict, top: list[dict], as_json: bool):
+    """Prints a title and the classes, of a stream all in one line; or one JSON object."""
+    entries = [f"  {100 * entry['probability']:6.2f} %  {entry['label']}" for entry in top]
+    if as_json:
+        print(json.dumps({**of_line, "top": top}), flush=True)
+    else:
+        print(title, *entries, sep="" if "seconds" in of_line else "\n", flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description="Names the most probable classes of videos.")
-    parser.add_argument("videos", nargs="+", metavar="VIDEO", help="any file that FFmpeg reads, GIF included")
+    parser.add_argument("videos", nargs="*", metavar="VIDEO", help="any file that FFmpeg reads, GIF included")
+    parser.add_argument("--stream", metavar="VIDEO|camera", help="a line a second; camera:1 is the second camera")
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="of a trained run")
     network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
@@ -100,9 +118,17 @@ def main():
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
 
+    if bool(args.stream) == bool(args.videos):
+        parser.error("Name videos, or one --stream.")
     try:
         run = trained.from_run(args.workdir, args.step) if args.workdir else trained.from_weights(args.weights)
+        if args.stream:
+            for seconds, probabilities in stream.run_on(run, args.stream):
+                show(f"{seconds:.1f} s", {"seconds": seconds}, top_classes(run, probabilities, args.top), args.json)
+            return
         logits_fn = make_logits_fn(run)
+    except KeyboardInterrupt:
+        return
     except ValueError as error:
         parser.error(str(error))
     failed = 0
@@ -113,12 +139,7 @@ def main():
             print(f"vidjax.predict: {error}", file=sys.stderr)
             failed += 1
             continue
-        best = probabilities.argsort()[::-1][: args.top]
-        top = [{"label": run.labels[i], "probability": float(probabilities[i])} for i in best]
-        if args.json:
-            print(json.dumps({"video": path, "top": top}), flush=True)
-        else:
-            print(path, *(f"  {100 * entry['probability']:6.2f} %  {entry['label']}" for entry in top), sep="\n")
+        show(path, {"video": path}, top_classes(run, probabilities, args.top), args.json)
     sys.exit(1 if failed else 0)
 
 

@@ -144,8 +144,8 @@ def train_step(
                 f"The model's outputs are {outputs.shape}, the targets {target.shape}: a model that classifies frames "
                 "(model.per_frame) goes with one label a frame (config.target = 'frame'), and only with that."
             )
-        penalties = sum(jax.tree.leaves(updates.pop("losses", {})))
-        return metrics.weighted_mean(loss_fn(outputs, target), weight) + penalties, (outputs, updates)
+        penalties = [penalty_of(x, weight) for x in jax.tree.leaves(updates.pop("losses", {}))]
+        return metrics.weighted_mean(loss_fn(outputs, target), weight) + sum(penalties), (outputs, updates)
 
     (loss, (outputs, model_state)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
     updates, opt_state = tx.update(gradient, state.opt_state, trained)
@@ -155,6 +155,14 @@ def train_step(
     if target.ndim == outputs.ndim - 1:
         measured["top1"] = metrics.weighted_mean(metrics.hit_at_k(outputs, target, 1), weight)
     return TrainState(state.step + 1, params, dict(model_state), ema, opt_state), measured
+
+
+def penalty_of(penalty: jax.Array, weight: jax.Array) -> jax.Array:
+    """What a model sowed in `losses`: a number, or one an example (B,), averaged over the examples that count."""
+    if not penalty.ndim:
+        return penalty
+    counts = (weight.reshape(len(weight), -1) > 0).any(1)
+    return metrics.weighted_mean(penalty, counts.astype(penalty.dtype))
 
 
 def apply_model(
@@ -174,19 +182,19 @@ def without_carry(model_state: dict) -> dict:
 
 def carried_step(
     params: dict, model_state: dict, carry: dict, batch: Batch, *, model: nn.Module, spec: Spec
-) -> tuple[jax.Array, dict]:
+) -> tuple[jax.Array, dict[str, jax.Array], dict]:
     """`eval_step` for batches that go on from each other.
 
     Args:
         carry: what the call for the batch before returned; {} starts from zeros.
 
     Returns:
-        The outputs, and the carry, {} of models that are not stateful.
+        The outputs, the endpoints, and the carry, {} of models that are not stateful.
     """
     inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
     variables = {"params": params, **without_carry(model_state), **carry}
-    (outputs, _), carry = model.apply(variables, **inputs, mutable=["carry"])
-    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32)), dict(carry)
+    (outputs, ends), carry = model.apply(variables, **inputs, mutable=["carry"])
+    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32)), ends, dict(carry)
 
 
 def eval_step(params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec) -> jax.Array:

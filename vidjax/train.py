@@ -235,7 +235,7 @@ def main(argv):
         sys.exit(f"vidjax.train: {error}")
     if result is None:
         sys.exit(INTERRUPTED)
-    shown = ("top1", "top5", "mAP", "top1_within_pairs", "top1_reversed")
+    shown = ("top1", "top5", "mAP", "top1_within_pairs", "top1_reversed", "frames_used")
     print("  ".join(f"{name} {100 * result[name]:.1f} %" for name in shown if name in result))
     print(f"Wrote result.json, metrics.jsonl, curves.png, confusion.png and checkpoints/ to {flags.FLAGS.workdir}")
 

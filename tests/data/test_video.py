@@ -227,3 +227,34 @@ def test_real_videos(shared_data):
     for name, (num_frames, fps) in expected.items():
         frames, rate, warning = video.read_video(shared_data / "clips" / name, short_side=64)
         assert (len(frames), rate, warning) == (num_frames, fps, None)
+
+
+class Camera:
+    """In place of OpenCV's: frame i comes after (i + 1) / 10 seconds, blue in OpenCV's order; the fourth fails."""
+
+    def __init__(self, number):
+        self.number, self.count = number, -1
+
+    def isOpened(self):  # noqa: N802
+        return self.number == 0
+
+    def read(self):
+        self.count += 1
+        return self.count < 3, np.full((4, 6, 3), (200, 0, self.count), np.uint8)
+
+    def release(self):
+        self.number = None
+
+
+def test_a_camera(monkeypatch):
+    camera = Camera(0)
+    monkeypatch.setattr(video.cv2, "VideoCapture", lambda number: camera if number == 0 else Camera(number))
+    monkeypatch.setattr(video.time, "monotonic", lambda: camera.count / 10)
+    frames = []
+    with pytest.raises(ValueError, match="Camera 0 stopped after 0.4 s"):
+        for frame, seconds in video.iterate_camera("0", fps=5.0, short_side=2):
+            frames.append((frame.shape, frame[0, 0].tolist(), round(seconds, 6)))
+    assert frames == [((2, 3, 3), [0, 0, 200], 0.1), ((2, 3, 3), [1, 0, 200], 0.2)] and camera.number is None
+    for number in ("1", "door"):
+        with pytest.raises(ValueError, match=f"There is no camera '{number}' that OpenCV can open"):
+            next(video.iterate_camera(number))

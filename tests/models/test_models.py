@@ -5,7 +5,7 @@ import pytest
 from vidjax.models import MODELS, make_model
 
 # Of these the width is that of a network within them
-ARGUMENTS = {name: {} for name in ("frame_pool", "frame_rnn", "conv_lstm", "tcn")}
+ARGUMENTS = {name: {} for name in ("frame_pool", "frame_rnn", "skip_rnn", "conv_lstm", "tcn")}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": "r3d_18"}
 
 

@@ -1,12 +1,14 @@
 """Video file -> frames, frames -> video file (PyAV, hence any container and codec that FFmpeg reads, GIF included)."""
 
 import os
+import time
 from collections.abc import Collection, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
 
 import av
+import cv2
 import numpy as np
 
 from vidjax.data import augment
@@ -89,6 +91,37 @@ def iterate_frames(
         if short_side:
             image = augment.resize(image, *augment.resized_shape(*image.shape[:2], short_side))
         yield np.ascontiguousarray(image), seconds
+
+
+def iterate_camera(number: str = "0", *, fps: float | None = None, short_side: int = 0):
+    """Yields the frames of a camera as they come; arguments and what is yielded as of `iterate_frames`.
+
+    Args:
+        number: of the camera, as the system counts them from 0.
+        fps: frames that come earlier than this rate wants them are passed over; None takes all.
+
+    Raises:
+        ValueError: where there is no such camera, or it stops.
+    """
+    camera = cv2.VideoCapture(int(number)) if number.isdecimal() else None
+    if camera is None or not camera.isOpened():
+        raise ValueError(f"There is no camera {number!r} that OpenCV can open; cameras count from camera:0.")
+    started, due = time.monotonic(), 0.0
+    try:
+        while True:
+            good, image = camera.read()
+            if not good:
+                raise ValueError(f"Camera {number} stopped after {time.monotonic() - started:.1f} s.")
+            seconds = time.monotonic() - started
+            if seconds < due:
+                continue
+            due = (seconds * fps // 1 + 1) / fps if fps else 0.0
+            image = cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+            if short_side:
+                image = augment.resize(image, *augment.resized_shape(*image.shape[:2], short_side))
+            yield image, seconds
+    finally:
+        camera.release()
 
 
 def count_frames(path: str | Path, *, fps: float | None = None) -> tuple[int, str | None]:

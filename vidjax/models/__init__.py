@@ -12,6 +12,7 @@ from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.layers import check_arguments
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
+from vidjax.models.skip_rnn import SkipRNN
 from vidjax.models.tcn import FrameTCN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
@@ -38,6 +39,7 @@ MODELS = {
     "frame_pool": FramePool,
     "frame_rnn": FrameRNN,
     "clip_rnn": ClipRNN,
+    "skip_rnn": SkipRNN,
     "conv_lstm": FrameConvLSTM,
     "tcn": FrameTCN,
 }

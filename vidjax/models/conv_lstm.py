@@ -11,9 +11,10 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vidjax.models.carry import check_start, starting_carry
 from vidjax.models.frame_pool import BACKBONES
 from vidjax.models.layers import check_arguments, check_video, conv, max_pool, no_padding, pool_space, tf_same
-from vidjax.models.recurrent import Carry, check_start, forget_open, starting_carry
+from vidjax.models.recurrent import Carry, forget_open
 
 
 class ConvLSTMStep(nn.Module):
@@ -148,7 +149,7 @@ class FrameConvLSTM(nn.Module):
 
         Raises:
             ValueError: for a layer that the backbone does not have or that has no maps, frames that are not cut into
-                patches, a video that is none, and as of `recurrent.starting_carry`.
+                patches, a video that is none, and as of `carry.starting_carry`.
         """
         check_start(self.stateful, train, sequence_start)
         smallest = self.patch_size * 2 ** (len(self.channels) - 1)

@@ -12,10 +12,11 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vidjax.models.carry import check_start
 from vidjax.models.frame_pool import BACKBONES, frame_features
 from vidjax.models.inception import I3D, S3D
 from vidjax.models.layers import check_arguments, mask_of_steps, mean_over_time
-from vidjax.models.recurrent import check_cell, check_start, recurrent_stack
+from vidjax.models.recurrent import check_cell, recurrent_stack
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34
 from vidjax.models.vgg import C3D, VGG16_3D
 

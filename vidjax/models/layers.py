@@ -14,6 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models.carry import Past
+
 Triple = tuple[int, int, int]
 
 
@@ -77,6 +79,7 @@ def conv(
     padding: Callable,
     dims: int = 3,
     use_bias: bool = False,
+    stateful: bool = False,
     kernel_init: Callable = nn.initializers.lecun_normal(),  # noqa: B008
     dtype: jnp.dtype | None = None,
     name: str | None = None,
@@ -88,12 +91,16 @@ def conv(
         kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
         dims: 2 (each frame by itself) or 3. In 3-D the backend at the time of tracing says how: see `conv_by_planes`.
+        stateful: of a causal 3-D convolution: the past that it sees is carried from one piece of a video to the next.
 
     Returns:
         (B, T', H', W', features). The parameter `kernel` is (t, h, w, C, features), or (h, w, C, features) in 2-D.
     """
     kernel, strides = kernel[-dims:], strides[-dims:]
     pads = padding(x.shape[-1 - dims : -1], kernel, strides)
+    if stateful and dims == 3 and max(kernel[0], strides[0]) > 1:
+        x = Past(kernel[0], strides[0], name=f"{name}_past")(x)
+        pads = ((0, 0), *pads[1:])
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
     if dims == 3 and jax.default_backend() == "cpu":
         arguments["conv_general_dilated"] = conv_by_planes
@@ -116,7 +123,7 @@ def conv_by_planes(x, kernel, strides, padding, dimension_numbers=None, **unused
     """
     batch, size = x.shape[0], kernel.shape[0]
     x = jnp.pad(x, ((0, 0), padding[0], (0, 0), (0, 0), (0, 0)))
-    steps = (x.shape[1] - size) // strides[0] + 1  # T'
+    steps = max((x.shape[1] - size) // strides[0] + 1, 0)  # T'
     end = (steps - 1) * strides[0] + 1
     x = jnp.concatenate([x[:, i : i + end : strides[0]] for i in range(size)], -1)  # (B, T', H, W, t C)
     kernel = einops.rearrange(kernel, "t h w c f -> h w (t c) f")
@@ -143,6 +150,7 @@ class Conv2Plus1D(nn.Module):
 
     Attributes:
         norm: makes the norm layer from `name`, e.g. `partial(nn.BatchNorm, use_running_average=True)`.
+        conv: both convolutions, called as `conv` above.
         middle: channels between the two; None is `middle_width`. (torchvision gives both convolutions of a block the
             middle width of the first.)
     """
@@ -151,20 +159,17 @@ class Conv2Plus1D(nn.Module):
     kernel: Triple
     strides: Triple = (1, 1, 1)
     norm: Callable = partial(nn.BatchNorm, use_running_average=True)
-    padding: Callable = torch_same
+    conv: Callable = partial(conv, padding=torch_same)
     middle: int | None = None
-    kernel_init: Callable = nn.initializers.lecun_normal()
-    dtype: jnp.dtype | None = None
 
     @nn.compact
     def __call__(self, x):
         """(B, T, H, W, C) -> (B, T', H', W', features)."""
         (t, h, w), (st, sh, sw) = self.kernel, self.strides
         middle = self.middle or middle_width(x.shape[-1], self.features, self.kernel)
-        apply = partial(conv, padding=self.padding, kernel_init=self.kernel_init, dtype=self.dtype)
-        x = apply(x, middle, (1, h, w), (1, sh, sw), name="spatial")  # (B, T, H', W', M)
+        x = self.conv(x, middle, (1, h, w), (1, sh, sw), name="spatial")  # (B, T, H', W', M)
         x = nn.relu(self.norm(name="norm")(x))
-        return apply(x, self.features, (t, 1, 1), (st, 1, 1), name="temporal")  # (B, T', H', W', features)
+        return self.conv(x, self.features, (t, 1, 1), (st, 1, 1), name="temporal")  # (B, T', H', W', features)
 
 
 class ConvUnit(nn.Module):

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vidjax.models.carry import starting_carry
+
 Carry = tuple[jax.Array, ...]  # its last entry is the output h
 
 
@@ -250,38 +252,6 @@ class Recurrent(nn.Module):
         return hidden.swapaxes(0, 1), carry[-1]  # (B, T, H), (B, H)
 
 
-def starting_carry(module: nn.Module, zeros, sequence_start: jax.Array | None):
-    """The carry that a stateful layer starts from; to be called in a compact method.
-
-    Args:
-        zeros: the carry of new sequences: a tree of (B, ...).
-        sequence_start: (B,), boolean or 0 and 1: rows that start from zeros.
-
-    Returns:
-        The carry, and the variable to write the next one to; None where the state is not to be changed.
-
-    Raises:
-        ValueError: where the carry is of another number of sequences, or of another size of frames.
-    """
-    changes = module.is_mutable_collection("carry")
-    if not changes and not module.has_variable("carry", "state"):
-        return zeros, None
-    state = module.variable("carry", "state", lambda: zeros)
-    for old, new in zip(jax.tree.leaves(state.value), jax.tree.leaves(zeros), strict=True):
-        if len(old) != len(new):
-            raise ValueError(
-                f"The model carries the state of {len(old)} sequences from batch to batch, but this batch has "
-                f"{len(new)}: a stateful model needs batches of one size."
-            )
-        if old.shape != new.shape:
-            raise ValueError(f"The state that the model carries is {old.shape}, but these frames need {new.shape}.")
-    carry = jax.tree.map(lambda old, new: old.astype(new.dtype), state.value, zeros)
-    if sequence_start is not None:
-        starts = jnp.asarray(sequence_start).astype(bool)
-        carry = jax.tree.map(lambda x: jnp.where(starts.reshape(-1, *(1,) * (x.ndim - 1)), 0, x), carry)
-    return carry, state if changes and not module.is_initializing() else None
-
-
 def recurrent_stack(
     x: jax.Array,
     frame_mask: jax.Array | None = None,
@@ -334,15 +304,6 @@ def check_cell(cell: str, num_layers: int = 1, bidirectional: bool = False, stat
         raise ValueError(f"num_layers = {num_layers}: a recurrent network has at least one layer.")
     if bidirectional and stateful:
         raise ValueError("A bidirectional network cannot be stateful: its second direction starts at the future's end.")
-
-
-def check_start(stateful: bool, train: bool, sequence_start: jax.Array | None):
-    """Raises a ValueError where a stateful network is trained and nobody says which clips begin a sequence."""
-    if stateful and train and sequence_start is None:
-        raise ValueError(
-            "A stateful network goes on where the batch before ended: train it on batches in which it does, "
-            "config.clip.sampling = 'chunks', or set model.stateful = False."
-        )
 
 
 def check_sequence(x: jax.Array, first: dict | None = None, frame_mask: jax.Array | None = None):

@@ -12,6 +12,7 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vidjax.models.carry import RunningMean
 from vidjax.models.layers import (
     Conv2Plus1D,
     causal,
@@ -94,7 +95,7 @@ def _last_scale(zero_init: bool) -> Callable:
     return nn.initializers.zeros if zero_init else nn.initializers.ones
 
 
-def convolutions(kind: str, inputs: int, channels: int, *, is_causal: bool, norm: Callable, dtype) -> Callable:
+def convolutions(kind: str, inputs: int, channels: int, *, conv: Callable, norm: Callable) -> Callable:
     """The convolution that a block is made of, called as conv(x, features, kernel, strides, name=...).
 
     Args:
@@ -102,10 +103,9 @@ def convolutions(kind: str, inputs: int, channels: int, *, is_causal: bool, norm
             or "2+1d" (space, then time).
         inputs, channels: of the block: both of its (2+1)-D convolutions have the middle width of the first, as
             torchvision has it.
+        conv: `layers.conv` with its padding and whatever else is one for the whole network.
     """
-    padding = causal(torch_same) if is_causal else torch_same
-    dims = 2 if kind == "2d" else 3
-    plain = partial(conv, padding=padding, dims=dims, kernel_init=he_fan_out, dtype=dtype)
+    plain = partial(conv, dims=2 if kind == "2d" else 3)
 
     def space(x, features, kernel, strides=(1, 1, 1), *, name):
         return plain(x, features, (1, *kernel[1:]), (1, *strides[1:]), name=name)
@@ -113,9 +113,7 @@ def convolutions(kind: str, inputs: int, channels: int, *, is_causal: bool, norm
     def factorised(x, features, kernel, strides=(1, 1, 1), *, name):
         if kernel == (1, 1, 1):
             return plain(x, features, kernel, strides, name=name)
-        middle = middle_width(inputs, channels)
-        arguments = {"padding": padding, "middle": middle, "kernel_init": he_fan_out, "dtype": dtype, "name": name}
-        return Conv2Plus1D(features, kernel, strides, norm, **arguments)(x)
+        return Conv2Plus1D(features, kernel, strides, norm, plain, middle_width(inputs, channels), name=name)(x)
 
     return {"2d": plain, "3d": plain, "space": space, "2+1d": factorised}[kind]
 
@@ -138,6 +136,8 @@ class ResNet(nn.Module):
         batch_norm_momentum: how much of the running statistics a step keeps (torch's `momentum` is one minus that).
         zero_init_residual: start each block as the identity (Goyal et al., 2017, section 5.1).
         causal: pad the past only, so that no output sees the future; for 3-D kinds.
+        stateful: go on where the piece of the video before ended: the logits are the mean over all pieces so far. Of a
+            causal network, or one on single frames, that is no longer trained.
         dtype: of the computation; parameters are float32.
     """
 
@@ -151,7 +151,13 @@ class ResNet(nn.Module):
     batch_norm_momentum: float = 0.9
     zero_init_residual: bool = False
     causal: bool = False
+    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
+
+    def __post_init__(self):
+        if self.stateful and not self.causal and set(self.kinds) != {"2d"}:
+            raise ValueError("A network that sees the future cannot be stateful: set causal = True, and train it so.")
+        super().__post_init__()
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
@@ -170,9 +176,12 @@ class ResNet(nn.Module):
             ceil(T / 8) in R3D and R(2+1)D.
 
         Raises:
-            ValueError: for a shape that is not a video, frames that are too small, or other channels.
+            ValueError: for a shape that is not a video, frames that are too small, or other channels; for training, or
+                frames that do not count, where it is stateful.
         """
         check_video(video, min_size=32 if self.stem_pool else 16, first=self.get_variable("params", "conv1"))
+        if self.stateful and (train or frame_mask is not None):
+            raise ValueError("A stateful ResNet is for streams of frames that all count: it is not trained.")
         norm = partial(
             nn.BatchNorm,
             use_running_average=not train,
@@ -180,12 +189,13 @@ class ResNet(nn.Module):
             epsilon=1e-5,
             dtype=self.dtype,
         )
-        make = partial(convolutions, is_causal=self.causal, norm=norm, dtype=self.dtype)
+        padding = causal(torch_same) if self.causal else torch_same
+        convolve = partial(conv, padding=padding, stateful=self.stateful, kernel_init=he_fan_out, dtype=self.dtype)
         ends, time_stride = {}, 1
         x = video.astype(self.dtype)
         if self.kinds[0] != "2d":
             x = without_masked(x, frame_mask)
-        x = self.stem(x, norm)  # (B, T, H/2, W/2, 64)
+        x = self.stem(x, convolve, norm)  # (B, T, H/2, W/2, 64)
         if self.stem_pool:
             x = max_pool(x, (1, 3, 3), (1, 2, 2), padding=torch_same)  # (B, T, H/4, W/4, 64)
         ends["stem"] = x
@@ -194,30 +204,28 @@ class ResNet(nn.Module):
             for i in range(size):
                 stride = 2 if stage > 0 and i == 0 else 1
                 time_stride *= stride if kind in ("3d", "2+1d") else 1
-                convolve = make(kind, x.shape[-1], channels)
+                of_block = convolutions(kind, x.shape[-1], channels, conv=convolve, norm=norm)
                 name = f"layer{stage + 1}_{i}"
-                x = self.block(channels, stride, convolve, norm, self.zero_init_residual, name=name)(x)
+                x = self.block(channels, stride, of_block, norm, self.zero_init_residual, name=name)(x)
             ends[f"layer{stage + 1}"] = x  # (B, T', H/4, W/4, 64 e) to (B, T', H/32, W/32, 512 e), e = expansion
         x = ends["features"] = pool_space(x)  # (B, T', 512 e)
         if not self.num_classes:
             return x, ends
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(self.num_classes, kernel_init=torch_linear, dtype=self.dtype, name="fc")(x)  # (B, T', num_classes)
+        if self.stateful:
+            return RunningMean(name="mean")(x), ends  # (B, num_classes)
         return mean_over_time(x, mask_of_steps(frame_mask, time_stride)), ends  # (B, num_classes)
 
-    def stem(self, x, norm):
+    def stem(self, x, convolve, norm):
         """(B, T, H, W, C) -> (B, T, H/2, W/2, 64): 7x7, and 3 in time where the kind has time."""
         channels = scaled(64, self.width)
         if self.kinds[0] == "2+1d":
             # 45 channels between: torchvision's and the authors' code; the formula would give 83
-            arguments = {"middle": scaled(45, self.width), "kernel_init": he_fan_out, "dtype": self.dtype}
-            padding = causal(torch_same) if self.causal else torch_same
-            x = Conv2Plus1D(channels, (3, 7, 7), (1, 2, 2), norm, padding, name="conv1", **arguments)(x)
+            x = Conv2Plus1D(channels, (3, 7, 7), (1, 2, 2), norm, convolve, scaled(45, self.width), name="conv1")(x)
         else:
-            convolve = convolutions(
-                self.kinds[0], x.shape[-1], channels, is_causal=self.causal, norm=norm, dtype=self.dtype
-            )
-            x = convolve(x, channels, (3, 7, 7), (1, 2, 2), name="conv1")
+            of_stem = convolutions(self.kinds[0], x.shape[-1], channels, conv=convolve, norm=norm)
+            x = of_stem(x, channels, (3, 7, 7), (1, 2, 2), name="conv1")
         return nn.relu(norm(name="bn1")(x))
 
 

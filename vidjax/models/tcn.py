@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from vidjax.models.carry import Past, check_start
 from vidjax.models.frame_pool import BACKBONES, frame_features
 from vidjax.models.layers import check_arguments, mean_over_time
 from vidjax.models.recurrent import check_sequence
@@ -42,21 +43,25 @@ class WeightNormConv(nn.Module):
     kernel_size: int
     dilation: int
     causal: bool
+    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x):
-        """(B, T, D) -> (B, T, features)."""
+    def __call__(self, x, sequence_start=None):
+        """(B, T, D), and which rows start anew (B,) -> (B, T, features)."""
         shape = (self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         scale = self.param("scale", nn.initializers.constant(2.0**0.5), (self.features,))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         kernel = (scale * kernel / jnp.sqrt(jnp.square(kernel).sum((0, 1)))).astype(self.dtype)
+        pads = padding(self.kernel_size, self.dilation, self.causal)
+        if self.stateful:
+            x, pads = Past(pads[0] + 1, name="past")(x, sequence_start), (0, 0)
         x = jax.lax.conv_general_dilated(
             x,
             kernel,
             (1,),
-            [padding(self.kernel_size, self.dilation, self.causal)],
+            [pads],
             rhs_dilation=(self.dilation,),
             dimension_numbers=("NWC", "WIO", "NWC"),
         )
@@ -74,17 +79,17 @@ class ResidualBlock(nn.Module):
     dilation: int
     dropout: float
     causal: bool
+    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, mask=None, train=False):
-        """(B, T, D) and mask (B, T) -> (B, T, features)."""
+    def __call__(self, x, mask=None, sequence_start=None, train=False):
+        """(B, T, D), mask (B, T), and which rows start anew (B,) -> (B, T, features)."""
         y = x
+        sizes = self.features, self.kernel_size, self.dilation
         for name in ("conv1", "conv2"):
-            convolve = WeightNormConv(
-                self.features, self.kernel_size, self.dilation, self.causal, self.dtype, name=name
-            )
-            y = nn.relu(convolve(masked(y, mask)))
+            convolve = WeightNormConv(*sizes, self.causal, self.stateful, self.dtype, name=name)
+            y = nn.relu(convolve(masked(y, mask), sequence_start))
             y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if x.shape[-1] != self.features:
             x = nn.Dense(self.features, dtype=self.dtype, name="downsample")(x)
@@ -99,6 +104,7 @@ class TCN(nn.Module):
         kernel_size: in time; block i spans 2 (kernel_size - 1) 2^i frames more than the one before.
         dropout: after each convolution, while training.
         causal: see the past only; else as much of the future.
+        stateful: of a causal network: go on where the batch before ended, see `carry.Past`.
         dtype: of the computation; parameters are float32.
     """
 
@@ -106,6 +112,7 @@ class TCN(nn.Module):
     kernel_size: int = 3
     dropout: float = 0.0
     causal: bool = True
+    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -115,11 +122,12 @@ class TCN(nn.Module):
         return 2 * sum(before for before, _ in pads), 2 * sum(after for _, after in pads)
 
     @nn.compact
-    def __call__(self, x, frame_mask=None, train=False):
-        """(B, T, D), frame_mask (B, T) -> (B, T, channels[-1]); zero where the mask is."""
+    def __call__(self, x, frame_mask=None, sequence_start=None, train=False):
+        """(B, T, D), frame_mask (B, T), which rows start anew (B,) -> (B, T, channels[-1]); zero where the mask is."""
         for i, features in enumerate(self.channels):
-            arguments = self.kernel_size, 2**i, self.dropout, self.causal, self.dtype
-            x = ResidualBlock(features, *arguments, name=f"block{i}")(x, frame_mask, train)  # (B, T, features)
+            arguments = self.kernel_size, 2**i, self.dropout, self.causal, self.stateful, self.dtype
+            block = ResidualBlock(features, *arguments, name=f"block{i}")
+            x = block(x, frame_mask, sequence_start, train)  # (B, T, features)
         return masked(x, frame_mask)
 
 
@@ -210,6 +218,7 @@ class FrameTCN(nn.Module):
         channels: of each block, or of each level.
         kernel_size: in time.
         causal: see the past only; else the future too.
+        stateful: of a causal dilated network: go on where the batch before ended, see `carry.Past`.
         min_receptive_field: how many frames an output has to see, its own among them; 0 asks for none.
         per_frame: classify every frame; else the sequence, where causal by the last output that counts, else by the
             mean of the outputs.
@@ -219,8 +228,8 @@ class FrameTCN(nn.Module):
         dtype: of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown kind, backbone or argument of it, or a receptive field that is shorter
-            than asked for.
+        ValueError: when made, for an unknown kind, backbone or argument of it, a receptive field that is shorter than
+            asked for, or a stateful network that sees the future.
     """
 
     num_classes: int | None
@@ -228,6 +237,7 @@ class FrameTCN(nn.Module):
     channels: Sequence[int] = (64, 64, 64, 64)
     kernel_size: int = 3
     causal: bool = True
+    stateful: bool = False
     min_receptive_field: int = 0
     per_frame: bool = False
     backbone: str = "resnet18"
@@ -241,6 +251,8 @@ class FrameTCN(nn.Module):
             raise ValueError(f"Unknown kind of TCN {self.kind!r}; choose one of {', '.join(KINDS)}.")
         if not self.channels or self.kernel_size < 2:
             raise ValueError(f"A TCN has a block and a kernel of 2 at least, not {self.channels}, {self.kernel_size}.")
+        if self.stateful and not (self.causal and self.kind == "dilated"):
+            raise ValueError("Only a causal dilated TCN can be stateful: others see the future.")
         if self.receptive_field < self.min_receptive_field:
             raise ValueError(self._too_short())
         super().__post_init__()
@@ -264,13 +276,14 @@ class FrameTCN(nn.Module):
         )
 
     @nn.compact
-    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
+    def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
         """Classifies clips, or the frames of clips.
 
         Args:
             video: (B, T, H, W, C), normalised float; or
             features: (B, T, D), float.
             frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count, and are zero to the convolutions.
+            sequence_start: (B,), boolean or 0 and 1, of a stateful network: clips that begin a sequence.
             train: use the statistics of this batch, and dropout.
 
         Returns:
@@ -281,10 +294,15 @@ class FrameTCN(nn.Module):
             ValueError: where it is not exactly one of video and features, for features of another width than the
                 parameters are for, or a sequence without a frame (where the mask is known before compilation).
         """
+        check_start(self.stateful, train, sequence_start)
         x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
         check_sequence(x, self._first_layer(), frame_mask)
-        arguments = self.kernel_size, self.dropout, self.causal, self.dtype
-        x = KINDS[self.kind](tuple(self.channels), *arguments, name="tcn")(x, frame_mask, train)  # (B, T, F)
+        arguments = {name: getattr(self, name) for name in ("kernel_size", "dropout", "causal", "dtype")}
+        if self.kind == "dilated":
+            tcn = TCN(tuple(self.channels), stateful=self.stateful, **arguments, name="tcn")
+            x = tcn(x, frame_mask, sequence_start, train)  # (B, T, F)
+        else:
+            x = EncoderDecoderTCN(tuple(self.channels), **arguments, name="tcn")(x, frame_mask, train)  # (B, T, F)
         ends["hidden"] = x
         if not self.per_frame:
             x = last_that_counts(x, frame_mask) if self.causal else mean_over_time(x, frame_mask)  # (B, F)

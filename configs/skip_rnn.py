@@ -1,0 +1,28 @@
+"""A Skip LSTM over the features of a 2-D network on each frame, or over stored features (Campos et al., 2018).
+
+    python -m vidjax.train --config configs/skip_rnn.py --workdir runs/skip_rnn
+    python -m vidjax.train --config configs/skip_rnn.py:motion,small,cost=1e-2,cell=gru --workdir runs/skip_gru
+    python -m vidjax.train --config configs/skip_rnn.py:ut_interaction_vgg16,small,set1,0 --workdir runs/ut_skip_0
+    python -m vidjax.predict --stream VIDEO --workdir runs/skip_rnn
+
+`cost` is the loss of each frame that is used. Not measured.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of `cost=NUMBER`, `cell=NAME`."""
+    argument, chosen = data.split_argument(argument, {"cost": 1e-3, "cell": "lstm"})
+    config = data.from_argument(argument)
+    config.model = {"name": "skip_rnn", "update_cost": chosen["cost"], "cell": chosen["cell"], "hidden": 128}
+    config.model.dropout = 0.0
+    if argument.startswith("motion"):
+        config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
+        config.batch_size, config.num_epochs = 16, 6.0
+    else:
+        config.model.dropout = 0.5
+        config.batch_size, config.num_epochs = 16, 40.0
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    return config

@@ -1,0 +1,102 @@
+"""What a stateful network carries from one piece of a sequence to the next: the collection `carry`.
+
+A network that sees a video piece by piece then says what it would say of all the pieces so far at once. While the
+collection is missing, as when a network is built or evaluated on single clips, every sequence starts from zeros.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+
+def starting_carry(module: nn.Module, initial, sequence_start: jax.Array | None):
+    """The carry that a stateful layer starts from; to be called in a compact method.
+
+    Args:
+        initial: the carry of new sequences: a tree of (B, ...).
+        sequence_start: (B,), boolean or 0 and 1: rows that begin a sequence.
+
+    Returns:
+        The carry, and the variable to write the next one to; None where the state is not to be changed.
+
+    Raises:
+        ValueError: where the carry is of another number of sequences, or of another size of frames.
+    """
+    changes = module.is_mutable_collection("carry")
+    if not changes and not module.has_variable("carry", "state"):
+        return initial, None
+    state = module.variable("carry", "state", lambda: initial)
+    for old, new in zip(jax.tree.leaves(state.value), jax.tree.leaves(initial), strict=True):
+        if len(old) != len(new):
+            raise ValueError(
+                f"The model carries the state of {len(old)} sequences from batch to batch, but this batch has "
+                f"{len(new)}: a stateful model needs batches of one size."
+            )
+        if old.shape != new.shape:
+            raise ValueError(f"The state that the model carries is {old.shape}, but these frames need {new.shape}.")
+    carry = jax.tree.map(lambda old, new: old.astype(new.dtype), state.value, initial)
+    if sequence_start is not None:
+        starts = jnp.asarray(sequence_start).astype(bool)
+        carry = jax.tree.map(
+            lambda new, old: jnp.where(starts.reshape(-1, *(1,) * (old.ndim - 1)), new, old), initial, carry
+        )
+    return carry, state if changes and not module.is_initializing() else None
+
+
+class Past(nn.Module):
+    """Puts the past that a causal window over time still needs before the new steps; zeros before the first step.
+
+    A window with a stride makes an output of every `stride`-th step, the first of the first; so a piece may give none,
+    and what is kept is of another length from piece to piece, until the strides are through.
+
+    Attributes:
+        window: steps from the first to the last that an output sees, both counted.
+        stride: from output to output.
+    """
+
+    window: int
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x, sequence_start=None):
+        """(B, n, ...) -> (B, m, ...), on which a window without padding makes an output of each `stride`-th new step.
+
+        Raises:
+            ValueError: as of `starting_carry`.
+        """
+        longest = max(self.window, self.stride)
+        before = self.get_variable("carry", "state")  # None at first
+        steps = longest - 1 if before is None else before.shape[1]
+        past, kept = starting_carry(self, jnp.zeros((len(x), steps, *x.shape[2:]), x.dtype), sequence_start)
+        x = jnp.concatenate([past, x], 1)
+        outputs = max(0, (x.shape[1] - longest) // self.stride + 1)
+        if kept is not None:
+            kept.value = x[:, outputs * self.stride :]
+        start = longest - self.window
+        end = start + (outputs - 1) * self.stride + self.window if outputs else start
+        return x[:, start:end]
+
+
+class RunningMean(nn.Module):
+    """The mean over all steps so far, over all pieces."""
+
+    @nn.compact
+    def __call__(self, x, sequence_start=None):
+        """(B, n, D) -> (B, D), zeros before the first step; kept in float32 or better. Errors of `starting_carry`."""
+        precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
+        zeros = jnp.zeros((x.shape[0], x.shape[2]), precise.dtype), jnp.zeros((x.shape[0], 1), precise.dtype)
+        (mean, count), kept = starting_carry(self, zeros, sequence_start)
+        count = count + x.shape[1]
+        mean = mean + (precise - mean[:, None]).sum(1) / jnp.maximum(count, 1)
+        if kept is not None:
+            kept.value = mean, count
+        return mean.astype(x.dtype)
+
+
+def check_start(stateful: bool, train: bool, sequence_start: jax.Array | None):
+    """Raises a ValueError where a stateful network is trained and nobody says which clips begin a sequence."""
+    if stateful and train and sequence_start is None:
+        raise ValueError(
+            "A stateful network goes on where the batch before ended: train it on batches in which it does, "
+            "config.clip.sampling = 'chunks', or set model.stateful = False."
+        )

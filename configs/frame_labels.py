@@ -1,20 +1,28 @@
 """One label a frame, on videos of several clips of the motion dataset in a row.
 
-    python -m vidjax.data.make_records motion --concatenate 4 --motion_videos 400 40 120 --short_side 0 \\
+    python -m vidjax.data.make_records motion --concatenate 4 --motion_videos 1600 40 120 --short_side 0 \\
         --out data/motion_frames
     python -m vidjax.train --config configs/frame_labels.py --workdir runs/frame_labels
-    python -m vidjax.train --config configs/frame_labels.py:motion_frames,small,model=stateful --workdir runs/stateful
+    python -m vidjax.train --config configs/frame_labels.py:motion_frames,small,model=tcn --workdir runs/frame_tcn
 
-`model` is "bidirectional" (a GRU that sees the whole clip), "tcn" (encoder-decoder), or "stateful" (an LSTM that sees
-the past only, in chunks of 12 frames, each going on where the one before ended). Not measured.
+`model` is "bidirectional" (an LSTM that sees the whole video), "encoder_decoder" (a TCN that does), "tcn" (causal and
+dilated, so that it has to name a motion by its first frames), or "stateful" (an LSTM that sees the past only, in chunks
+of 12 frames, each going on where the one before ended). Not measured.
 """
 
 from configs.common import data
 
 OVER_FRAMES = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}, "per_frame": True}
 MODELS = {
-    "bidirectional": {"name": "frame_rnn", "cell": "gru", "hidden": 128, "bidirectional": True},
-    "tcn": {"name": "tcn", "kind": "encoder_decoder", "channels": (64, 96), "kernel_size": 7, "causal": False},
+    "bidirectional": {"name": "frame_rnn", "cell": "lstm", "hidden": 128, "bidirectional": True},
+    "encoder_decoder": {
+        "name": "tcn",
+        "kind": "encoder_decoder",
+        "channels": (64, 96),
+        "kernel_size": 7,
+        "causal": False,
+    },
+    "tcn": {"name": "tcn", "channels": (128,) * 4, "kernel_size": 3, "min_receptive_field": 48},
     "stateful": {"name": "frame_rnn", "cell": "lstm", "hidden": 128, "stateful": True},
 }
 
@@ -32,5 +40,5 @@ def get_config(argument="motion_frames,small"):
         config.clip.num_frames = 12
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
-    config.batch_size, config.num_epochs = 8, 12.0
+    config.batch_size, config.num_epochs = 8, 5.0
     return config

@@ -10,20 +10,24 @@ Not measured.
 
 from configs.common import data
 
+EPOCHS = {"motion": 6.0, "motion_large": 5.0}
+
 
 def get_config(argument="motion,small"):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `kind=NAME` of `FrameTCN`."""
     argument, chosen = data.split_argument(argument, {"kind": "dilated"})
     config = data.from_argument(argument)
     config.model = {"name": "tcn", "channels": (128,) * 3, "kernel_size": 3, "dropout": 0.0, **chosen}
+    if chosen["kind"] == "encoder_decoder":
+        config.model.channels, config.model.kernel_size = (64, 96), 5
     config.model.causal = chosen["kind"] == "dilated"
+    config.batch_size = 16
     if argument.startswith("motion"):
         config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
         config.model.min_receptive_field = config.clip.num_frames
-        config.batch_size, config.num_epochs = 16, 6.0
+        config.num_epochs = EPOCHS[argument.split(",")[0]]
     else:
-        config.model.dropout = 0.5
-        config.batch_size, config.num_epochs = 16, 40.0
+        config.model.dropout, config.num_epochs = (0.5, 40.0) if config.model.causal else (0.3, 100.0)
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
     return config

@@ -5,7 +5,18 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from configs import clip_rnn, conv_lstm, finetune_i3d, frame_labels, frame_rnn, quickstart, tcn
+from configs import (
+    clip_rnn,
+    conv_lstm,
+    finetune_i3d,
+    forecast_airline,
+    forecast_steps,
+    frame_labels,
+    frame_rnn,
+    quickstart,
+    skip_rnn,
+    tcn,
+)
 from configs.common import data
 from vidjax import config as configs
 from vidjax import models, optimizer
@@ -44,7 +55,7 @@ def test_the_quickstart_is_a_valid_config(model):
 def test_unknown_names_of_the_quickstart():
     with pytest.raises(ValueError, match="choose i3d or frame_pool"):
         quickstart.get_config("lstm")
-    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['cifar10', 'motion', "):
+    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['airline', 'cifar10', 'motion', "):
         quickstart.data.get_config("ucf", "small")
 
 
@@ -57,7 +68,7 @@ def test_unknown_names_of_the_quickstart():
         ({"optimizer.beta": 0.9}, "config.optimizer has no beta"),
         ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'; choose sgd or adamw"),
         ({"schedule.rate": 0.9}, "config.schedule has no rate"),
-        ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose softmax or sigmoid"),
+        ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose one of softmax, sigmoid, squared_error"),
         ({"augment.crop": "center"}, "Unknown crop 'center'; choose one of random, resized, centre"),
         ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
         ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of alexnet, c3d, .*i3d"),
@@ -136,6 +147,10 @@ def test_folds_leave_one_sequence_out():
         (frame_labels, "motion_frames,small"),
         (frame_labels, "motion_frames,full,model=stateful"),
         (frame_labels, "motion_frames,small,model=tcn"),
+        (frame_labels, "motion_frames,small,model=encoder_decoder"),
+        (skip_rnn, "motion,small,cost=1e-2,cell=gru"),
+        (skip_rnn, "ut_interaction_vgg16,small,set1,0"),
+        *((module, variant) for module in (forecast_steps, forecast_airline) for variant in module.VARIANTS),
     ],
 )
 def test_the_configs_of_sequence_models(module, argument):
@@ -148,5 +163,5 @@ def test_settings_in_the_argument_of_a_config():
     assert data.split_argument("motion,small,a=2", {"a": 1, "b": ""}) == ("motion,small", {"a": 2, "b": ""})
     with pytest.raises(ValueError, match="There is no setting layers; valid ones are cell, num_layers, bidirectional"):
         frame_rnn.get_config("motion,small,layers=2")
-    with pytest.raises(ValueError, match="Unknown model 'gru'; choose one of bidirectional, tcn, stateful"):
+    with pytest.raises(ValueError, match="Unknown model 'gru'; choose one of bidirectional, encoder_decoder, tcn"):
         frame_labels.get_config("motion_frames,small,model=gru")

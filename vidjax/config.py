@@ -26,7 +26,7 @@ KEYS = {
     "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
     "freeze": "regular expressions of parameters that are not trained; their BatchNorm statistics stay too",
     "target": "clip or frame: one label (or set of labels) a clip, or one a frame",
-    "loss": "name (softmax or sigmoid), label_smoothing, class_weights",
+    "loss": "name (softmax, sigmoid or squared_error), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "ema_decay": "of the moving average of the parameters, which evaluation then uses; 0 keeps none",
@@ -56,7 +56,7 @@ def check(config: ConfigDict):
         lines = "".join(f"\n  {key}: {KEYS[key]}" for key in missing)
         raise ValueError(f"The config lacks{lines}\n(start from configs/common/data.py).")
     if config.loss.get("name") not in losses.LOSSES:
-        raise ValueError(f"Unknown loss {config.loss.get('name')!r}; choose {' or '.join(losses.LOSSES)}.")
+        raise ValueError(f"Unknown loss {config.loss.get('name')!r}; choose one of {', '.join(losses.LOSSES)}.")
     if config.dtype not in ("float32", "bfloat16", "float64"):
         raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
     if config.target not in ("clip", "frame"):
@@ -70,6 +70,13 @@ def check(config: ConfigDict):
     _check_arguments("clip", config.clip, clips.cut_views)
     _check_arguments("augment", config.augment, clips.train_clip)
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
+
+
+def check_loss(config: ConfigDict, inputs: dict):
+    """Raises a ValueError where classes are to be forecast, or a series to be classified; inputs as of the records."""
+    if ("target" in inputs) != (config.loss.name == "squared_error"):
+        kind = "a series to forecast" if "target" in inputs else "classes"
+        raise ValueError(f"{config.dataset} holds {kind}, which does not go with the loss {config.loss.name!r}.")
 
 
 def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=()):

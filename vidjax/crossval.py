@@ -5,7 +5,7 @@
 
 Leave one group out, or the three splits of a benchmark: whatever `FOLDS` of configs/common/data.py names. Each fold is
 a run of its own, in WORKDIR/seed_0/fold_0; started again, it goes on with the folds that are missing. The accuracy of a
-seed is that over the videos of all folds.
+seed is that over the videos of all folds; of forecasts it is the root mean square error.
 """
 
 import json
@@ -42,9 +42,10 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
 
     Returns:
         `top1` of each seed, their `mean` and sample standard `deviation` (0 of one), `interval` (95 %, Wilson, of the
-        mean: what the number of videos leaves open) and `num_videos`; None where it was interrupted.
+        mean: what the number of videos leaves open) and `num_videos`; of forecasts `rmse`, and no interval. None where
+        it was interrupted.
     """
-    top1, num_videos = [], 0
+    values, name, num_videos = [], "top1", 0
     for seed in range(num_seeds):
         results = []
         for number, fold in enumerate(folds):
@@ -54,16 +55,16 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
                 return None
             results.append(json.loads((place / "result.json").read_text()))
         num_videos = sum(result["num_videos"] for result in results)
-        top1.append(sum(result["top1"] * result["num_videos"] for result in results) / num_videos)
-        print(f"{workdir}, seed {seed}: top1 {100 * top1[-1]:.1f} % of {num_videos} videos", flush=True)
-    mean = statistics.mean(top1)
-    return {
-        "top1": top1,
-        "mean": mean,
-        "deviation": statistics.stdev(top1) if num_seeds > 1 else 0.0,
-        "interval": metrics.wilson_interval(mean * num_videos, num_videos),
-        "num_videos": num_videos,
-    }
+        name = "rmse" if "rmse" in results[0] else "top1"
+        power = 2 if name == "rmse" else 1
+        total = sum(result[name] ** power * result["num_videos"] for result in results)
+        values.append((total / num_videos) ** (1 / power))
+        print(f"{workdir}, seed {seed}: {name} {values[-1]:.3f} of {num_videos} videos", flush=True)
+    mean = statistics.mean(values)
+    result = {name: values, "mean": mean, "deviation": statistics.stdev(values) if num_seeds > 1 else 0.0}
+    if name == "top1":
+        result["interval"] = metrics.wilson_interval(mean * num_videos, num_videos)
+    return {**result, "num_videos": num_videos}
 
 
 def main(argv):
@@ -81,11 +82,13 @@ def main(argv):
     if result is None:
         sys.exit(train.INTERRUPTED)
     (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    low, high = result["interval"]
-    print(
-        f"top1 {100 * result['mean']:.1f} % +- {100 * result['deviation']:.1f} over {num_seeds} seeds, "
-        f"[{100 * low:.1f}, {100 * high:.1f}] for {result['num_videos']} videos; wrote {workdir / 'result.json'}"
-    )
+    mean, deviation = result["mean"], result["deviation"]
+    if "top1" in result:
+        low, high = (100 * x for x in result["interval"])
+        text = f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} over {num_seeds} seeds, [{low:.1f}, {high:.1f}]"
+    else:
+        text = f"rmse {mean:.2f} +- {deviation:.2f} over {num_seeds} seeds"
+    print(f"{text} for {result['num_videos']} videos; wrote {workdir / 'result.json'}")
 
 
 if __name__ == "__main__":

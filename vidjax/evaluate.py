@@ -20,7 +20,7 @@ from absl import logging as absl_logging
 from tqdm import tqdm
 
 from vidjax import ensemble, losses, metrics, plots, sharding, step, trained
-from vidjax.data import pipeline
+from vidjax.data import pipeline, records, series
 
 
 class Outputs(NamedTuple):
@@ -129,7 +129,7 @@ def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, confi
     """Evaluates on the records of `source`; see `figures_of`. Arguments as of `outputs_on`."""
     views = {"num_views": num_views, "num_crops": num_crops}
     outputs = outputs_on(source, params, model_state, eval_fn, mesh, config, **views)
-    return figures_of(outputs, config, source.info.time_reversal)
+    return figures_of(outputs, config, source.info)
 
 
 def outputs_on(
@@ -160,18 +160,23 @@ def outputs_on(
     return outputs._replace(backwards=logits_of(reverse=True).logits)
 
 
-def figures_of(outputs: Outputs, config, pairs: list[int] | None) -> dict:
+def figures_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
     """The loss and the figures of `metrics`.
 
-    Where `pairs` says what reversing time does to a label, `top1_reversed` counts a video as right where the model
+    Where the dataset says what reversing time does to a label, `top1_reversed` counts a video as right where the model
     names the partner's class when the clips are played backwards. Of a network that skips frames there are also the
     figures of `metrics.frames_used`.
     """
     if outputs.updates is not None and outputs.target.ndim == 1:
         used = metrics.frames_used(outputs.updates, outputs.target, outputs.logits.shape[-1])
-        return {**figures_of(outputs._replace(updates=None), config, pairs), **used}
+        return {**figures_of(outputs._replace(updates=None), config, info), **used}
+    if config.loss.name == "squared_error":
+        loss = float(np.mean(losses.squared_error(outputs.logits[:, 0], outputs.target)))
+        scaler = series.Scaler(**info.inputs["scaler"])
+        figures = metrics.forecast(scaler.invert(outputs.logits[:, 0]), scaler.invert(outputs.target))
+        return {"loss": loss, **figures, "baselines": info.inputs["baselines"]}
     multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
-    pairs = None if multi_label else pairs
+    pairs = None if multi_label else info.time_reversal
     if outputs.weight is not None:
         counted = outputs.weight > 0
         logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
@@ -243,6 +248,8 @@ def main():
         ensemble.check_same("number of videos", names, [len(source) for source in sources])
         if len(runs) > 1 and any(run.config.get("target") == "frame" for run in runs):
             raise ValueError("Runs with one label a frame (config.target = 'frame') cannot be fused.")
+        if len(runs) > 1 and any(run.config.loss.name == "squared_error" for run in runs):
+            raise ValueError("Forecasts (loss squared_error) cannot be fused.")
         ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
         ensemble.check_same("time_reversal of dataset.json", names, [source.info.time_reversal for source in sources])
     except ValueError as error:
@@ -255,7 +262,7 @@ def main():
         views = {name: getattr(args, name) or config.eval[name] for name in ("num_views", "num_crops")}
         eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, sharding.shardings_of(variables))
         outputs.append(outputs_on(source, *variables, eval_fn, run.mesh, config, **views))
-        figures = figures_of(outputs[-1], config, pairs)
+        figures = figures_of(outputs[-1], config, source.info)
         results.append({**figures, "checkpoint": run.step, "splits": named, **views})
 
     # ---------------------------------------------------------------------------------------------- figures
@@ -279,12 +286,20 @@ def main():
         return
     for of_run in result.get("runs", ()):
         print(f"{of_run['run']}: top1 {100 * of_run['top1']:.2f} %")
-    for name in ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed", "frames_used"):
-        if name in result:
-            print(f"{name:18} {100 * result[name]:6.2f} %")
+    for name, text in shown(result, decimals=2).items():
+        print(f"{name:18} {text:>8}")
     print(f"{result['num_videos']} videos of {title.format(**result)}")
-    for label, value in zip(labels, result["per_class"], strict=True):
+    for label, value in zip(labels, result.get("per_class", ()), strict="per_class" in result):
         print(f"  {label:20} {'no video' if value is None else f'{100 * value:6.2f} %'}")
+
+
+def shown(result: dict, decimals: int) -> dict[str, str]:
+    """The figures that people ask for first, as text: shares in %, errors in the unit of the series."""
+    shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed", "frames_used")
+    texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
+    errors = {name: result[name] for name in ("rmse", "mae") if name in result}
+    errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}
+    return texts | {name: f"{error:.2f}" for name, error in errors.items()}
 
 
 def check_arguments(args: argparse.Namespace):
@@ -297,7 +312,7 @@ def check_arguments(args: argparse.Namespace):
 
 
 def write_result(workdir: Path, figures: dict, labels: list[str]):
-    """Merges figures into `result.json` and draws `confusion.png`, and `frames_used.png` where some are skipped."""
+    """Merges figures into `result.json` and draws what there is: confusion.png, frames_used.png, forecast.png."""
     path = workdir / "result.json"
     before = json.loads(path.read_text()) if path.exists() else {}
     path.write_text(json.dumps({**before, **figures}, indent=2) + "\n")
@@ -306,6 +321,8 @@ def write_result(workdir: Path, figures: dict, labels: list[str]):
     if "frames_used" in figures:
         share = np.asarray(figures["frames_used_per_class"], float)  # None becomes not a number
         plots.frames_used(share, labels, workdir / "frames_used.png")
+    if "forecast" in figures:
+        plots.forecast(np.asarray(figures["truth"]), np.asarray(figures["forecast"]), workdir / "forecast.png")
 
 
 if __name__ == "__main__":

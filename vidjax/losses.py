@@ -62,4 +62,9 @@ def sigmoid_cross_entropy(
     return loss.sum(axis=-1)
 
 
-LOSSES = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy}
+def squared_error(outputs: jax.Array, target: jax.Array) -> jax.Array:
+    """The mean over the last axis of the squared difference: float (..., H) twice -> (...)."""
+    return jnp.square(outputs - target).mean(-1)
+
+
+LOSSES = {"softmax": softmax_cross_entropy, "sigmoid": sigmoid_cross_entropy, "squared_error": squared_error}

@@ -138,3 +138,22 @@ def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
         "num_videos": len(scores),
         "per_class": [None if np.isnan(value) else value for value in per_class],
     }
+
+
+def forecast(outputs: np.ndarray, target: np.ndarray) -> dict:
+    """The figures of forecasts.
+
+    Args:
+        outputs, target: float (N, H), of N windows the H values that follow, in the unit of the series.
+
+    Returns:
+        rmse and mae (root mean square and mean absolute error over all of them), num_videos (N), forecast and truth.
+    """
+    error = outputs - target
+    return {
+        "rmse": float(np.sqrt(np.square(error).mean())),
+        "mae": float(np.abs(error).mean()),
+        "num_videos": len(target),
+        "forecast": outputs.tolist(),
+        "truth": target.tolist(),
+    }

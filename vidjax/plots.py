@@ -69,3 +69,17 @@ def frames_used(share: np.ndarray, labels: list[str], path: Path):
     axes.set(xlabel="frame of the clip", title="frames that are used")
     axes.set_yticks(range(len(labels)), labels)
     figure.savefig(path, dpi=120)
+
+
+def forecast(truth: np.ndarray, forecasts: np.ndarray, path: Path):
+    """Draws a series and its forecasts: (N, H) each; of several steps ahead the first and the last."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots()
+    axes.plot(truth[:, 0], color="black", marker="o", markersize=3, label="truth")
+    for ahead in sorted({0, forecasts.shape[1] - 1}):
+        steps = np.arange(len(forecasts)) + ahead
+        axes.plot(steps, forecasts[:, ahead], marker="o", markersize=3, alpha=0.8, label=f"{ahead + 1} ahead")
+    axes.set(xlabel="step of the test part", ylabel="value")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)

@@ -30,6 +30,7 @@ from vidjax import evaluate, losses, optimizer, plots, progress, sharding, step,
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
 
+WATCHED = ("loss", "top1", "top5", "mAP", "rmse")  # of the validation splits
 INTERRUPTED = 130  # the exit status of a run that saved and stopped when asked to; shells use it for Ctrl-C
 
 
@@ -48,6 +49,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     source = pipeline.open_records(config.dataset, config.train_splits)
     val_source = pipeline.open_records(config.dataset, config.val_splits) if config.val_splits else None
     test_source = pipeline.open_records(config.dataset, config.test_splits)
+    configs.check_loss(config, source.info.inputs)
     labels = source.info.labels
     clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
     total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
@@ -133,7 +135,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
             if validating:
                 paused = time.perf_counter()
                 figures = evaluated_on(state, val_source)
-                line |= {f"val_{name}": figures[name] for name in ("loss", "top1", "top5", "mAP") if name in figures}
+                line |= {f"val_{name}": figures[name] for name in WATCHED if name in figures}
                 speed.pause(time.perf_counter() - paused)
             log.write(line)
         if saving:
@@ -235,9 +237,9 @@ def main(argv):
         sys.exit(f"vidjax.train: {error}")
     if result is None:
         sys.exit(INTERRUPTED)
-    shown = ("top1", "top5", "mAP", "top1_within_pairs", "top1_reversed", "frames_used")
-    print("  ".join(f"{name} {100 * result[name]:.1f} %" for name in shown if name in result))
-    print(f"Wrote result.json, metrics.jsonl, curves.png, confusion.png and checkpoints/ to {flags.FLAGS.workdir}")
+    shown = evaluate.shown(result, decimals=1)
+    print("  ".join(f"{name} {text}" for name, text in shown.items() if not name.endswith("_clip")))
+    print(f"Wrote result.json, metrics.jsonl, checkpoints/ and pictures (curves.png, ...) to {flags.FLAGS.workdir}")
 
 
 if __name__ == "__main__":

@@ -16,12 +16,15 @@ MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}  # Inception's and 
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's
 
 CIFAR10 = {"num_frames": 1, "frame_stride": 1, "size": 32, "resize": 0}
+MOTION = {
+    "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
+    "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
+}
 DATASETS = {
     # 8 classes, 24 frames of 64x64 at 12 frames/s: python -m vidjax.data.make_records motion --out data/motion
-    "motion": {
-        "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
-        "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
-    },
+    "motion": MOTION,
+    # With 6,400 training videos: --motion_videos 6400 160 480 --out data/motion_large
+    "motion_large": MOTION,
     # The same, four clips in a row and one label a frame: configs/frame_labels.py
     "motion_frames": {
         "small": {"num_frames": 48, "frame_stride": 2, "size": 48, "resize": 48},
@@ -41,14 +44,25 @@ DATASETS = {
     # VGG16's convolutions on 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
     # data/ut_interaction --num_frames 16 --sampling segments --resize 224 224 --out data/ut_interaction_vgg16
     "ut_interaction_vgg16": {"small": {"num_frames": 16}},
+    # Windows of series: python -m vidjax.data.series steps --window 3 --period 3 --out data/steps
+    "steps": {"small": {"num_frames": 3}},
+    # python -m vidjax.data.series airline --log --out data/airline
+    "airline": {"small": {"num_frames": 12}},
 }
 
-# Folds by dataset and name: which splits are tested, one fold each; the others of the list are trained on.
+
+def leave_one_out(splits: list[str]) -> list[tuple[list[str], list[str]]]:
+    """Folds in which each of the splits is tested once, and the others are trained on."""
+    return [([other for other in splits if other != split], [split]) for split in splits]
+
+
+# Folds by dataset and name: the splits that are trained on, and those that are tested
 UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal, 2010)
-    "set1": [f"sequence_{i}" for i in range(1, 11)],
-    "set2": [f"sequence_{i}" for i in range(11, 21)],
+    "set1": leave_one_out([f"sequence_{i}" for i in range(1, 11)]),
+    "set2": leave_one_out([f"sequence_{i}" for i in range(11, 21)]),
 }
 FOLDS = {name: UT_INTERACTION for name in ("ut_interaction", "ut_interaction_i3d", "ut_interaction_vgg16")}
+FOLDS["airline"] = {"choose": [(["train"], ["val"])], "test": [(["train", "val"], ["test"])]}
 
 
 def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:
@@ -60,8 +74,7 @@ def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:
     if name not in FOLDS.get(dataset, {}):
         known = [f"{dataset}:{name}" for dataset, names in FOLDS.items() for name in names]
         raise ValueError(f"Unknown folds {dataset}:{name}; configs/common/data.py has {', '.join(known)}.")
-    splits = FOLDS[dataset][name]
-    return [([other for other in splits if other != split], [split]) for split in splits]
+    return FOLDS[dataset][name]
 
 
 def get_config(dataset: str, size: str) -> ConfigDict:

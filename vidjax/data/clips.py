@@ -257,9 +257,16 @@ def targets(
 ) -> Clip:
     """The target and the weight of a clip, or of its frames at the indices (..., T), where the mask (..., T) is true.
 
+    A series to forecast has a float target (H,).
+
     Raises:
-        ValueError: for a record without one label for each of its frames, or several labels a frame.
+        ValueError: for a record without one label for each of its frames, several labels a frame, or part of a window.
     """
+    if "target" in info.inputs:
+        window = len(feature_sequence(example, info))
+        if indices.shape[-1] != window:
+            raise ValueError(f"The records hold windows of {window} values: set config.clip.num_frames to that.")
+        return {"target": example.features[info.inputs["target"]][:, 0], "weight": np.float32(1)}
     if not per_frame:
         return {"target": make_target(example.labels, len(info.labels), multi_label), "weight": np.float32(1)}
     if multi_label:

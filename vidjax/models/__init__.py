@@ -6,6 +6,7 @@ from flax import linen as nn
 from vidjax.models.alexnet import CNNM2048, AlexNet
 from vidjax.models.cifar import SmallCNN
 from vidjax.models.conv_lstm import FrameConvLSTM
+from vidjax.models.forecast import Forecaster
 from vidjax.models.frame_pool import FramePool
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 from vidjax.models.fusion import Fusion
@@ -42,6 +43,7 @@ MODELS = {
     "skip_rnn": SkipRNN,
     "conv_lstm": FrameConvLSTM,
     "tcn": FrameTCN,
+    "forecaster": Forecaster,
 }
 
 

@@ -1,0 +1,34 @@
+"""A month's airline passengers from the twelve months before (Box and Jenkins, series G, 1949 to 1960).
+
+    python -m vidjax.data.series airline --log --out data/airline
+    python -m vidjax.train --config configs/forecast_airline.py:stacked --workdir runs/airline_stacked
+    python -m vidjax.crossval --config configs/forecast_airline.py:tcn --folds airline:test --workdir runs/airline_tcn
+
+The first two thirds are trained on, the last third is forecast one step ahead; the last quarter of the first two thirds
+is for choosing among the variants. Not measured.
+"""
+
+from configs.common import data
+
+VARIANTS = {
+    "single": {"kind": "rnn"},
+    "stacked": {"kind": "rnn", "num_layers": 2},
+    "bidirectional": {"kind": "rnn", "bidirectional": True},
+    "cnn_lstm": {"kind": "cnn_rnn"},
+    "conv_lstm": {"kind": "conv_lstm", "hidden": 16},
+    "tcn": {"kind": "tcn"},
+}
+
+
+def get_config(variant="single"):
+    """`variant` is one of `VARIANTS`."""
+    if variant not in VARIANTS:
+        raise ValueError(f"Unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}.")
+    config = data.get_config("airline", "small")
+    config.model = {"name": "forecaster", "hidden": 32, "pieces": 3, **VARIANTS[variant]}
+    config.loss = {"name": "squared_error"}
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 5e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 100.0
+    config.eval_every = config.checkpoint_every = 200
+    return config

@@ -1,0 +1,101 @@
+"""Networks that forecast a series of numbers from a window of it: recurrent, convolutional and recurrent, TCN.
+
+The window is given relative to its last value, and the forecast too: what is forecast is a change, so that a network
+may leave the range that it was trained in. Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI
+2023), https://arxiv.org/abs/2205.13504, section 4, NLinear.
+"""
+
+import einops
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from vidjax.models.conv_lstm import ConvLSTM
+from vidjax.models.recurrent import check_cell, check_sequence, recurrent_stack
+from vidjax.models.tcn import TCN
+
+KINDS = ("rnn", "cnn_rnn", "conv_lstm", "tcn")
+
+
+class Forecaster(nn.Module):
+    """A window of a series -> the values that follow.
+
+    Attributes:
+        num_classes: H, how many values to forecast; 0 or None returns what the last layer would see.
+        kind: "rnn" (recurrent layers over the values), "cnn_rnn" (a convolution within each piece of the window, its
+            maximum, recurrent layers over the pieces), "conv_lstm" (a ConvLSTM over the pieces, each a row of values),
+            or "tcn" (causal, dilated).
+        cell, num_layers, bidirectional: of the recurrent layers.
+        hidden: size of each layer's output.
+        pieces: that the window is cut into, of "cnn_rnn" and "conv_lstm"; the oldest values are left out where they do
+            not divide.
+        dropout: of what the last layer sees, while training.
+        dtype: of the computation; parameters are float32.
+
+    Raises:
+        ValueError: when made, for an unknown kind or cell.
+    """
+
+    num_classes: int | None
+    kind: str = "rnn"
+    cell: str = "lstm"
+    num_layers: int = 1
+    bidirectional: bool = False
+    hidden: int = 64
+    pieces: int = 3
+    dropout: float = 0.0
+    dtype: jnp.dtype = jnp.float32
+
+    def __post_init__(self):
+        check_cell(self.cell, self.num_layers, self.bidirectional)
+        if self.kind not in KINDS:
+            raise ValueError(f"Unknown kind of forecast {self.kind!r}; choose one of {', '.join(KINDS)}.")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(self, features, *, train=False):
+        """Forecasts.
+
+        Args:
+            features: (B, T, 1), float, the oldest first.
+            train: use dropout.
+
+        Returns:
+            The H values that follow (B, H), in the unit of the input. Endpoints: "features" (B, hidden), or 2 hidden
+            where it is bidirectional.
+
+        Raises:
+            ValueError: for a window of another width, or one that is not cut into `pieces`.
+        """
+        check_sequence(features)
+        if features.shape[-1] != 1:
+            raise ValueError(f"A series is (batch, time, 1); got the shape {features.shape}.")
+        last = features[:, -1].astype(self.dtype)  # (B, 1)
+        x = features.astype(self.dtype) - last[:, None]  # (B, T, 1)
+        layers = {"features": self.hidden, "cell": self.cell, "num_layers": self.num_layers, "dtype": self.dtype}
+        layers["bidirectional"] = self.bidirectional
+        if self.kind == "rnn":
+            _, x = recurrent_stack(x, **layers)  # (B, hidden)
+        elif self.kind == "cnn_rnn":
+            x = self._in_pieces(x)  # (B, P, n, 1)
+            x = nn.relu(nn.Conv(self.hidden, (3,), dtype=self.dtype, name="conv")(x)).max(2)  # (B, P, hidden)
+            _, x = recurrent_stack(x, **layers)
+        elif self.kind == "conv_lstm":
+            x = self._in_pieces(x)[:, :, None]  # (B, P, 1, n, 1): frames of one row
+            _, x = ConvLSTM(self.hidden, dtype=self.dtype, name="conv_lstm")(x)  # (B, 1, n, hidden)
+            x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="row")(x.reshape(len(x), -1)))  # (B, hidden)
+        else:
+            channels = (self.hidden,) * max(1, (x.shape[1] - 1).bit_length() - 1)  # sees the window
+            x = TCN(channels, dtype=self.dtype, name="tcn")(x)[:, -1]  # (B, hidden)
+        ends = {"features": x}
+        if not self.num_classes:
+            return x, ends
+        x = nn.Dropout(self.dropout, deterministic=not train)(x)
+        return last + nn.Dense(self.num_classes, dtype=self.dtype, name="forecast")(x), ends  # (B, H)
+
+    def _in_pieces(self, x: jax.Array) -> jax.Array:
+        """(B, T, 1) -> (B, pieces, T / pieces, 1)."""
+        if x.shape[1] < self.pieces:
+            raise ValueError(f"A window of {x.shape[1]} values is not cut into {self.pieces} pieces.")
+        x = x[:, x.shape[1] % self.pieces :]
+        return einops.rearrange(x, "b (p n) c -> b p n c", p=self.pieces)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
-from vidjax.models.conv_lstm import ConvLSTM, FrameConvLSTM
+from vidjax.models.conv_lstm import ConvLSTM, ConvLSTMStep, FrameConvLSTM, convolve
 
 VIDEO = uniform("video", (2, 4, 5, 6, 3))
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
@@ -47,6 +47,26 @@ def test_peepholes_are_those_of_the_paper():
         c = f * c + i * np.tanh(g)
         h = sigmoid(o + peep["output"] * c) * np.tanh(c)
         np.testing.assert_allclose(hidden[:, t], h, atol=1e-5)
+
+
+@pytest.mark.parametrize("remat", [False, True])
+def test_the_gradient_is_that_of_the_steps_one_after_the_other(remat):
+    model = ConvLSTM(2, peepholes=True, remat=remat)
+    params = jax.jit(model.init)(jax.random.key(0), VIDEO)["params"]
+    params = jax.tree.map(lambda x: x + uniform("noise", x.shape), params)
+
+    def one_by_one(params, x):
+        step, mask = ConvLSTMStep(3, peepholes=True), jnp.ones((2, 1, 1, 1), bool)
+        carry, total = (jnp.zeros((2, 5, 6, 2)),) * 2, 0.0
+        for t in range(x.shape[1]):
+            projected = convolve(x[:, t], params["input"]["kernel"]) + params["bias"]
+            carry, _ = step.apply({"params": params["step"]}, carry, (projected, mask))
+            total += jnp.sin(carry[1]).sum()
+        return total
+
+    gradient = jax.jit(jax.grad(lambda p, x: jnp.sin(model.apply({"params": p}, x)[0]).sum(), (0, 1)))(params, VIDEO)
+    expected = jax.jit(jax.grad(one_by_one, (0, 1)))(params, VIDEO)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=2e-5), gradient, expected)
 
 
 def test_a_padded_batch_gives_each_sequence_what_it_has_alone():

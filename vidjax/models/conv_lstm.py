@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import einops
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from vidjax.models.carry import check_start, starting_carry
@@ -17,37 +18,124 @@ from vidjax.models.layers import check_arguments, check_video, conv, max_pool, n
 from vidjax.models.recurrent import Carry, forget_open
 
 
-class ConvLSTMStep(nn.Module):
-    """One step: c' = f c + i g and h' = o tanh(c'), the gates from x * W + h * U + b, where * is a convolution.
+def conv_lstm_cell(peepholes: dict, carry: Carry, projected: jax.Array, recurrent: jax.Array, mask: jax.Array) -> Carry:
+    """c' = f c + i g and h' = o tanh(c'), the gates from x * W + h * U + b, where * is a convolution.
 
-    With peepholes i and f also see c, and o sees c', each times a weight for every place and channel.
+    Args:
+        peepholes: with "input", "forget" and "output" (H, W, F) i and f also see c, and o sees c', each times its
+            weight for every place and channel; {} for none.
+        carry: c, h (B, H, W, F).
+        projected, recurrent: x * W + b and h * U (B, H, W, 4 F), the gates along the last axis: input, forget,
+            candidate, output.
+        mask: bool (B, 1, 1, 1): where it is not set the carry stays.
     """
+    c, h = carry
+    i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)  # (B, H, W, F) each
+    i, f = (x + peepholes[name] * c if peepholes else x for name, x in (("input", i), ("forget", f)))
+    next_c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
+    o = o + peepholes["output"] * next_c if peepholes else o
+    return jnp.where(mask, next_c, c), jnp.where(mask, nn.sigmoid(o) * jnp.tanh(next_c), h)
+
+
+def convolve(h: jax.Array, kernel: jax.Array) -> jax.Array:
+    """h * U: (B, H, W, F) and (k, k, F, 4 F) -> (B, H, W, 4 F); padding as TensorFlow's SAME."""
+    pads = tf_same(h.shape[1:3], kernel.shape[:2], (1, 1))
+    return jax.lax.conv_general_dilated(h, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+
+
+class Kernel(nn.Module):
+    """The kernel of a square convolution, float32."""
+
+    features: int
+    kernel_size: int
+
+    @nn.compact
+    def __call__(self, inputs: int) -> jax.Array:
+        shape = (self.kernel_size, self.kernel_size, inputs, self.features)
+        return self.param("kernel", nn.initializers.lecun_normal(), shape)
+
+
+class ConvLSTMStep(nn.Module):
+    """One step: the convolution of h and `conv_lstm_cell`."""
 
     kernel_size: int
     peepholes: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array]) -> tuple[Carry, jax.Array]:
-        """carry: c, h (B, H, W, F); projected x * W + b (B, H, W, 4 F), mask (B, 1, 1, 1) -> the next carry, and h.
+    def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array]):
+        """carry; projected (B, H, W, 4 F), mask (B, 1, 1, 1) -> the next carry; that again, and h * U."""
+        projected, mask = inputs
+        shape = carry[0].shape[1:]  # (H, W, F)
+        names = ("input", "forget", "output") if self.peepholes else ()
+        peepholes = {name: self.param(f"peephole_{name}", nn.initializers.zeros, shape) for name in names}
+        kernel = Kernel(4 * shape[-1], self.kernel_size, name="recurrent")(shape[-1])
+        kernel, peepholes = jax.tree.map(lambda x: x.astype(self.dtype), (kernel, peepholes))
+        recurrent = convolve(carry[1], kernel)
+        carry = conv_lstm_cell(peepholes, carry, projected, recurrent, mask)
+        return carry, (carry, recurrent)
 
-        The gates lie along the last axis: input, forget, candidate, output. Where the mask is 0 the carry stays.
-        """
-        (c, h), (projected, mask) = carry, inputs
-        size = self.kernel_size
-        arguments = {"padding": tf_same, "dims": 2, "dtype": self.dtype, "name": "recurrent"}
-        recurrent = conv(h[:, None], projected.shape[-1], (1, size, size), **arguments)[:, 0]  # (B, H, W, 4 F)
-        i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)  # (B, H, W, F) each
 
-        def peep(name, memory):
-            if not self.peepholes:
-                return 0
-            return self.param(f"peephole_{name}", nn.initializers.zeros, c.shape[1:]).astype(self.dtype) * memory
+def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, *, unroll: int, remat: bool):
+    """Runs the scanned `ConvLSTMStep` over time, with the backward pass of `recurrent.scan_steps`.
 
-        next_c = nn.sigmoid(f + peep("forget", c)) * c + nn.sigmoid(i + peep("input", c)) * jnp.tanh(g)
-        next_h = nn.sigmoid(o + peep("output", next_c)) * jnp.tanh(next_c)
-        c, h = jnp.where(mask, next_c, c), jnp.where(mask, next_h, h)
-        return (c, h), h
+    The gradient of the recurrent kernel is one convolution over all steps. Step by step it would be one within the
+    loop, which XLA has no fast code for on CPUs: there the gradient took six times as long.
+
+    Args:
+        steps: a scanned `ConvLSTMStep`.
+        carry: before the first step, (B, H, W, F) each.
+        inputs: projected (T, B, H, W, 4 F), mask (T, B, 1, 1, 1), bool.
+        unroll: steps in an iteration of the loop.
+        remat: compute the recurrent products again in the backward pass, and do not keep them.
+
+    Returns:
+        The carry after the last step, and h of all steps (T, B, H, W, F).
+    """
+
+    def run(steps, carry, inputs):
+        last, (carries, _) = steps(carry, inputs)
+        return last, carries[1]
+
+    def forward(steps, carry, inputs):
+        last, (carries, recurrent) = steps(carry, inputs)
+        return (last, carries[1]), (steps.variables["params"], carry, carries, inputs, None if remat else recurrent)
+
+    def backward(kept, cotangents):
+        params, carry, carries, (projected, mask), recurrent = kept
+        d_last, d_hidden = cotangents
+        before = tuple(jnp.concatenate([x[None], xs[:-1]]) for x, xs in zip(carry, carries, strict=True))
+        kernel = params["recurrent"]["kernel"].astype(projected.dtype)
+        names = [name for name in params if name.startswith("peephole_")]
+        peepholes = {name.removeprefix("peephole_"): params[name].astype(projected.dtype) for name in names}
+        flat_h = before[1].reshape(-1, *before[1].shape[2:])  # (T B, H, W, F)
+        if recurrent is None:
+            recurrent = convolve(flat_h, kernel).reshape(projected.shape)
+        transposed = jax.linear_transpose(lambda h: convolve(h, kernel), carry[1])
+
+        def step(gradients, of_step):
+            (d_c, d_h), d_peepholes = gradients
+            before, projected, recurrent, mask, d_output = of_step
+            cell = lambda *primals: conv_lstm_cell(*primals, mask)  # noqa: E731
+            _, pull_back = jax.vjp(cell, peepholes, before, projected, recurrent)
+            d_here, (d_c, d_h), d_projected, _ = pull_back((d_c, d_h + d_output))
+            d_h = d_h + transposed(d_projected)[0]  # the gradients of the two products are equal
+            return ((d_c, d_h), jax.tree.map(jnp.add, d_peepholes, d_here)), d_projected
+
+        (d_carry, d_peepholes), d_projected = jax.lax.scan(
+            step,
+            (d_last, jax.tree.map(jnp.zeros_like, peepholes)),
+            (before, projected, recurrent, mask, d_hidden),
+            reverse=True,
+            unroll=unroll,
+        )
+        of_kernel = jax.linear_transpose(lambda kernel: convolve(flat_h, kernel), kernel)
+        (d_kernel,) = of_kernel(d_projected.reshape(-1, *d_projected.shape[2:]))
+        d_params = {"recurrent": {"kernel": d_kernel}} | {f"peephole_{k}": d for k, d in d_peepholes.items()}
+        d_params = jax.tree.map(lambda d, x: d.astype(x.dtype), d_params, params)
+        return {"params": d_params}, d_carry, (d_projected, np.zeros(mask.shape, jax.dtypes.float0))
+
+    return nn.custom_vjp(run, forward, backward)(steps, carry, inputs)
 
 
 class ConvLSTM(nn.Module):
@@ -58,7 +146,7 @@ class ConvLSTM(nn.Module):
         kernel_size: of both convolutions, which keep the size (padding as TensorFlow's SAME).
         peepholes: as in the paper; the parameters are then for one size of maps.
         stateful, unroll, dtype: as of `recurrent.Recurrent`.
-        remat: compute the inside of a step again in the backward pass, and keep the carries only.
+        remat: save memory in training: see `scan_steps`.
     """
 
     features: int
@@ -80,17 +168,13 @@ class ConvLSTM(nn.Module):
         zeros = (jnp.zeros((x.shape[0], *x.shape[2:4], self.features), projected.dtype),) * 2
         carry, kept = starting_carry(self, zeros, sequence_start) if self.stateful else (zeros, None)
         steps = nn.scan(
-            nn.remat(ConvLSTMStep, prevent_cse=False) if self.remat else ConvLSTMStep,
-            variable_broadcast="params",
-            split_rngs={"params": False},
-            in_axes=1,
-            out_axes=1,
-            unroll=self.unroll,
+            ConvLSTMStep, variable_broadcast="params", split_rngs={"params": False}, unroll=self.unroll
         )(self.kernel_size, self.peepholes, self.dtype, name="step")
-        carry, hidden = steps(carry, (projected, mask[..., None, None, None]))
+        inputs = projected.swapaxes(0, 1), mask.T[..., None, None, None]
+        carry, hidden = scan_steps(steps, carry, inputs, unroll=self.unroll, remat=self.remat)
         if kept is not None:
             kept.value = carry
-        return hidden, carry[1]
+        return hidden.swapaxes(0, 1), carry[1]
 
 
 class FrameConvLSTM(nn.Module):

@@ -25,7 +25,7 @@ KEYS = {
     "init_from": "a name of vidjax.weights, a file of weights, or a work directory to start from; empty draws all",
     "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
     "freeze": "regular expressions of parameters that are not trained; their BatchNorm statistics stay too",
-    "target": "clip or frame: one label (or set of labels) a clip, or one a frame",
+    "target": "clip, frame or words: one label (or set of labels) a clip, one a frame, or a caption",
     "loss": "name (softmax, sigmoid or squared_error), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
@@ -59,8 +59,8 @@ def check(config: ConfigDict):
         raise ValueError(f"Unknown loss {config.loss.get('name')!r}; choose one of {', '.join(losses.LOSSES)}.")
     if config.dtype not in ("float32", "bfloat16", "float64"):
         raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
-    if config.target not in ("clip", "frame"):
-        raise ValueError(f"Unknown target {config.target!r}; choose clip or frame.")
+    if config.target not in ("clip", "frame", "words"):
+        raise ValueError(f"Unknown target {config.target!r}; choose clip, frame or words.")
     if config.augment.get("crop", "random") not in clips.CROPS:
         raise ValueError(f"Unknown crop {config.augment.crop!r}; choose one of {', '.join(clips.CROPS)}.")
     _check_arguments("loss", config.loss, losses.LOSSES[config.loss.name], extra=["name"])
@@ -72,8 +72,11 @@ def check(config: ConfigDict):
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
 
 
-def check_loss(config: ConfigDict, inputs: dict):
-    """Raises a ValueError where classes are to be forecast, or a series to be classified; inputs as of the records."""
+def check_target(config: ConfigDict, inputs: dict):
+    """Raises a ValueError where the records hold nothing of what is to be learnt; `inputs` as of `DatasetInfo`."""
+    if ("caption_length" in inputs) != (config.target == "words"):
+        kind = "captions" if "caption_length" in inputs else "no captions"
+        raise ValueError(f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}.")
     if ("target" in inputs) != (config.loss.name == "squared_error"):
         kind = "a series to forecast" if "target" in inputs else "classes"
         raise ValueError(f"{config.dataset} holds {kind}, which does not go with the loss {config.loss.name!r}.")

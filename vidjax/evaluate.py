@@ -27,7 +27,8 @@ class Outputs(NamedTuple):
     """What a model says of the N videos of a split.
 
     Attributes:
-        logits: float32 (N, V, K), of V clips a video; with one label a frame (N, V, T, K).
+        logits: float32 (N, V, K), of V clips a video; with one label a frame (N, V, T, K), so too of the words of a
+            caption.
         target: (N, ...); with one label a frame (N, V, T).
         backwards: as `logits`, of the clips played backwards; None where that makes no known class.
         weight: with one label a frame (N, V, T), 0 where a video is too short; else None.
@@ -136,9 +137,9 @@ def outputs_on(
     source: pipeline.Records, params, model_state, eval_fn: Callable, mesh, config, *, num_views: int, num_crops: int
 ) -> Outputs:
     """Runs a model over the records of `source`, backwards too where the dataset says which classes that makes."""
-    multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") == "frame"
+    multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
     clip_arguments = {**config.clip, "num_views": num_views, "num_crops": num_crops, "multi_label": multi_label}
-    clip_arguments["per_frame"] = per_frame
+    clip_arguments["per_frame"] = config.get("target") == "frame"
     is_chunked, _ = pipeline.chunking(clip_arguments)
 
     def logits_of(reverse: bool):
@@ -182,6 +183,8 @@ def figures_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
         logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
         loss = float(np.mean(loss_fn(logits, target)))
         figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
+        if config.target == "words":
+            figures["exact"] = metrics.exact_match(outputs.logits, outputs.target, outputs.weight)
         return {"loss": loss, **figures, "num_videos": len(outputs.logits)}
     result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
     if outputs.backwards is not None:
@@ -246,8 +249,8 @@ def main():
         names = [run.name for run in runs]
         ensemble.check_same("labels", names, [run.labels for run in runs])
         ensemble.check_same("number of videos", names, [len(source) for source in sources])
-        if len(runs) > 1 and any(run.config.get("target") == "frame" for run in runs):
-            raise ValueError("Runs with one label a frame (config.target = 'frame') cannot be fused.")
+        if len(runs) > 1 and any(run.config.get("target", "clip") != "clip" for run in runs):
+            raise ValueError("Runs with one label a frame (config.target = 'frame'), or captions, cannot be fused.")
         if len(runs) > 1 and any(run.config.loss.name == "squared_error" for run in runs):
             raise ValueError("Forecasts (loss squared_error) cannot be fused.")
         ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
@@ -295,7 +298,8 @@ def main():
 
 def shown(result: dict, decimals: int) -> dict[str, str]:
     """The figures that people ask for first, as text: shares in %, errors in the unit of the series."""
-    shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed", "frames_used")
+    shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
+    shares += ("frames_used", "exact")
     texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
     errors = {name: result[name] for name in ("rmse", "mae") if name in result}
     errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}

@@ -99,6 +99,18 @@ def per_frame(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = 
     return {**kept, "num_frames": len(target)}
 
 
+def exact_match(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> float:
+    """How many captions the greedy search writes word for word, from the logits of teacher forcing.
+
+    It writes the target exactly where each word of the target is the likeliest after those before it.
+
+    Args:
+        logits: (..., L, V); target: int (..., L); weight: (..., L), 0 after the end.
+    """
+    right = (logits.argmax(-1) == target) | (weight == 0)
+    return float(right.all(-1).mean())
+
+
 def frames_used(updates: np.ndarray, target: np.ndarray, num_classes: int) -> dict:
     """How many frames a network used that skips some.
 

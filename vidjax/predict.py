@@ -1,4 +1,4 @@
-"""A video file -> its top classes.
+"""A video file -> its top classes, or its caption.
 
     python -m vidjax.predict VIDEO... (--workdir W | --weights NAME|FILE) [--top 5] [--json]
     python -m vidjax.predict --stream VIDEO|camera --workdir W
@@ -20,7 +20,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import sharding, step, stream, trained
+from vidjax import caption, sharding, step, stream, trained
 from vidjax.data import clips, sampling, video
 
 MOST_VIEWS = 10  # by default, of a long video
@@ -114,6 +114,7 @@ def main():
     parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
     parser.add_argument("--top", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--num_views", type=int, help="clips a video; by default enough to cover it, at most 10")
+    parser.add_argument("--beams", type=int, default=4, help="of the search, where the run writes captions (default 4)")
     parser.add_argument("--json", action="store_true", help="one JSON object a line and a video")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
@@ -126,7 +127,8 @@ def main():
             for seconds, probabilities in stream.run_on(run, args.stream):
                 show(f"{seconds:.1f} s", {"seconds": seconds}, top_classes(run, probabilities, args.top), args.json)
             return
-        logits_fn = make_logits_fn(run)
+        writes = "caption_length" in run.inputs
+        function = caption.make_writer(run, args.beams) if writes else make_logits_fn(run)
     except KeyboardInterrupt:
         return
     except ValueError as error:
@@ -134,7 +136,12 @@ def main():
     failed = 0
     for path in args.videos:
         try:
-            probabilities = predict(run, logits_fn, path, args.num_views)
+            if writes:
+                text, probability = function(read_views(path, run.clip, run.inputs, num_views=1)[0])
+                line = {"video": path, "caption": text, "probability": probability}
+                print(json.dumps(line) if args.json else f"{path}\n  {100 * probability:6.2f} %  {text}", flush=True)
+                continue
+            probabilities = predict(run, function, path, args.num_views)
         except ValueError as error:
             print(f"vidjax.predict: {error}", file=sys.stderr)
             failed += 1

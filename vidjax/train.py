@@ -30,7 +30,7 @@ from vidjax import evaluate, losses, optimizer, plots, progress, sharding, step,
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
 
-WATCHED = ("loss", "top1", "top5", "mAP", "rmse")  # of the validation splits
+WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
 INTERRUPTED = 130  # the exit status of a run that saved and stopped when asked to; shells use it for Ctrl-C
 
 
@@ -49,7 +49,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     source = pipeline.open_records(config.dataset, config.train_splits)
     val_source = pipeline.open_records(config.dataset, config.val_splits) if config.val_splits else None
     test_source = pipeline.open_records(config.dataset, config.test_splits)
-    configs.check_loss(config, source.info.inputs)
+    configs.check_target(config, source.info.inputs)
     labels = source.info.labels
     clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
     total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))

@@ -24,7 +24,8 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
         clip: `num_frames`, and of videos `size`.
 
     Returns:
-        `video` uint8 (B, T, size, size, 3), or `features` float32 (B, T, D) and `frame_mask` float32 (B, T).
+        `video` uint8 (B, T, size, size, 3), or `features` float32 (B, T, D) and `frame_mask` float32 (B, T); `tokens`
+        int32 (B, L) where they hold captions.
 
     Raises:
         ValueError: where the records hold videos and the clip has no size.
@@ -34,7 +35,9 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
         return {"features": np.zeros((*shape, inputs["width"]), np.float32), "frame_mask": np.ones(shape, np.float32)}
     if "size" not in clip:
         raise ValueError("These are records of videos, but the config is one for features: config.clip has no size.")
-    return {"video": np.zeros((batch_size, clip["num_frames"], clip["size"], clip["size"], 3), np.uint8)}
+    length = inputs.get("caption_length")
+    tokens = {"tokens": np.zeros((batch_size, length), np.int32)} if length else {}
+    return {"video": np.zeros((batch_size, clip["num_frames"], clip["size"], clip["size"], 3), np.uint8), **tokens}
 
 
 def train_clip(
@@ -257,7 +260,7 @@ def targets(
 ) -> Clip:
     """The target and the weight of a clip, or of its frames at the indices (..., T), where the mask (..., T) is true.
 
-    A series to forecast has a float target (H,).
+    A series to forecast has a float target (H,). A caption has `tokens` (..., L) too, see `caption`.
 
     Raises:
         ValueError: for a record without one label for each of its frames, several labels a frame, or part of a window.
@@ -267,6 +270,9 @@ def targets(
         if indices.shape[-1] != window:
             raise ValueError(f"The records hold windows of {window} values: set config.clip.num_frames to that.")
         return {"target": example.features[info.inputs["target"]][:, 0], "weight": np.float32(1)}
+    if "caption_length" in info.inputs:
+        words = caption(example, info.inputs["caption_length"])
+        return {name: np.broadcast_to(x, (*indices.shape[:-1], len(x))) for name, x in words.items()}
     if not per_frame:
         return {"target": make_target(example.labels, len(info.labels), multi_label), "weight": np.float32(1)}
     if multi_label:
@@ -279,6 +285,24 @@ def targets(
             f"{length} frames or steps: config.target = 'frame' needs one for each."
         )
     return {"target": np.asarray(example.frame_labels, np.int32)[indices], "weight": mask.astype(np.float32)}
+
+
+def caption(example: records.Example, length: int) -> Clip:
+    """The words of a caption as a decoder reads and writes them.
+
+    Returns:
+        target int32 (L,): the words, then 0 for the end; tokens int32 (L,): the word before each, 0 for the start;
+        weight float32 (L,): 0 after the end.
+
+    Raises:
+        ValueError: for a record without a word, or with more than fit in.
+    """
+    words = list(example.labels)
+    if not 0 < len(words) < length:
+        raise ValueError(f"The caption of {example.media_id!r} has {len(words)} words; 1 to {length - 1} are right.")
+    target, tokens, weight = np.zeros(length, np.int32), np.zeros(length, np.int32), np.zeros(length, np.float32)
+    target[: len(words)], tokens[1 : len(words) + 1], weight[: len(words) + 1] = words, words, 1
+    return {"target": target, "tokens": tokens, "weight": weight}
 
 
 def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.ndarray:

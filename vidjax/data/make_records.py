@@ -2,8 +2,8 @@
 
     python -m vidjax.data.make_records SOURCE --out DIR
 
-SOURCE is a folder of class folders, a CSV (`path,label` and optionally `split,start,end` in seconds), `tfds:NAME`, or
-`motion`. Run it again to go on with the shards that are missing.
+SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
+`tfds:NAME`, `motion`, or `captions`. Run it again to go on with the shards that are missing.
 """
 
 import argparse
@@ -22,9 +22,10 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from vidjax.data import augment, motion, records, sources, video
+from vidjax.data import augment, captions, motion, records, sources, video
 
 VIDEOS_PER_SHARD = 100
+END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,6 +177,12 @@ def make_records(args: argparse.Namespace) -> str | None:
             files = motion.render(out / "videos", **rendered)
             items = [sources.Item(str(path), (label,), split) for path, label, split in files]
         labels, flip, reversal = list(motion.CLASSES), "forbidden", list(motion.REVERSED)
+    elif args.source == "captions":
+        counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
+        counts["test_unseen"] = counts["test"]
+        files = captions.render(out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
+        items = [sources.Item(str(path), sources.words(caption), split) for path, caption, split in files]
+        flip = "forbidden"
     elif args.source.startswith("tfds:"):
         items = sources.from_tfds(args.source.removeprefix("tfds:"))
     elif args.source.endswith(".csv"):
@@ -189,6 +196,10 @@ def make_records(args: argparse.Namespace) -> str | None:
     if args.source != "motion":
         labels = sorted({name for item in items for name in item.labels})
         flip = parse_flip(flip, labels)
+    inputs = {"fps": args.fps, "short_side": args.short_side}
+    if args.source == "captions" or any("caption" in item.columns for item in items):
+        labels = [END, *labels]
+        inputs["caption_length"] = max(len(item.labels) for item in items) + 1
 
     encoding = Encoding(args.fps, args.short_side, args.format, args.quality)
     tasks = plan(items, out, args.num_shards)
@@ -197,7 +208,7 @@ def make_records(args: argparse.Namespace) -> str | None:
     digest = hashlib.sha256(described.encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
     _check_same_build(out, digest)
-    info = records.DatasetInfo(labels, flip, reversal, inputs={"fps": args.fps, "short_side": args.short_side})
+    info = records.DatasetInfo(labels, flip, reversal, inputs=inputs)
     records.write_info(out, info, complete=False, arguments=arguments, digest=digest)
     write_shards(tasks, encoding, labels, args.workers)
 
@@ -262,7 +273,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("source", help="folder of class folders, CSV (path,label[,split,start,end,...]), tfds:NAME, or motion")
+    add("source", help="folder of class folders, CSV (path,label[,split,start,end,...]), tfds:NAME, motion or captions")
     add("--out", type=Path, required=True, help="directory of the dataset")
     add("--fps", type=float, default=0.0, help="frames a second to resample to; 0 keeps the source's frames")
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
@@ -273,7 +284,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test, where no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val, where no split is given")
-    add("--seed", type=int, default=0, help="of the random split, and of motion")
+    add("--seed", type=int, default=0, help="of the random split, of motion and captions")
     add("--max_bad", type=float, default=0.01, help="share of unreadable videos beyond which the command fails")
     add(
         "--horizontal_flip",
@@ -286,7 +297,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs=3,
         default=(1600, 160, 480),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="to render",
+        help="videos of motion or captions to render",
     )
     add("--concatenate", type=int, default=1, help="clips in a row in each video of motion; more: one label a frame")
     return parser.parse_args(argv)

@@ -116,7 +116,7 @@ def render(
                 # A file's own number, so that no video of any split shares its draws with another
                 number = (seed << 64) + (zlib.crc32(split.encode()) << 32) + i
                 tasks.append((path, label, number, num_frames, size, fps, all_intra))
-    _in_parallel(_render_one, tasks, num_workers)
+    in_parallel(_render_one, tasks, num_workers)
     return files
 
 
@@ -162,11 +162,11 @@ def render_concatenations(
             files.append((path, names, split))
             if not path.exists():
                 tasks.append((path, number, count, num_frames, size, fps))
-    _in_parallel(_concatenate_one, tasks, num_workers)
+    in_parallel(_concatenate_one, tasks, num_workers)
     return files
 
 
-def _in_parallel(render_one, tasks: list[tuple], num_workers: int):
+def in_parallel(render_one, tasks: list[tuple], num_workers: int):
     """Renders the files of all tasks in processes of their own, with a progress bar."""
     if tasks:
         context = multiprocessing.get_context("spawn")

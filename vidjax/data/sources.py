@@ -24,7 +24,7 @@ class Item:
 
     Attributes:
         path: of the file; or `tfds:NAME/SPLIT/INDEX`.
-        labels: class names, one or several.
+        labels: class names, one or several; or the words of a caption, in order.
         split: its name, "" where it is yet to be drawn.
         start, end: the part to take, seconds; end None is the file's end.
         columns: the CSV's other columns.
@@ -74,8 +74,8 @@ def _videos(folder: Path) -> list[Path]:
 def from_csv(path: Path) -> list[Item]:
     """Reads a CSV with the columns `path,label` and optionally `split,start,end` (seconds) and any others.
 
-    Paths are relative to the CSV's folder; several labels are separated by `|`. That a file is missing
-    is found out when it is read, as of any other unreadable file.
+    Paths are relative to the CSV's folder; several labels are separated by `|`. In place of `label` there may be
+    `caption`. That a file is missing is found out when it is read, as of any other unreadable file.
 
     Raises:
         ValueError: for a missing file, column or value, or a start or end that is no number; names the line.
@@ -86,23 +86,29 @@ def from_csv(path: Path) -> list[Item]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
-        if missing := [name for name in ("path", "label") if name not in columns]:
+        key = "caption" if "caption" in columns else "label"
+        if missing := [name for name in ("path", key) if name not in columns]:
             found = ", ".join(columns) or "none"
             raise ValueError(f"{path} has no column {' or '.join(missing)}; it has {found}.")
         for row in reader:
             where = f"{path}, line {reader.line_num}"
-            if not row["path"] or not row["label"]:
-                raise ValueError(f"{where}: path and label must both be given.")
+            labels = words(row[key] or "") if key == "caption" else tuple((row[key] or "").split("|"))
+            if not row["path"] or not labels or not labels[0]:
+                raise ValueError(f"{where}: path and {key} must both be given.")
             try:
                 start, end = float(row.get("start") or 0), float(row["end"]) if row.get("end") else None
             except ValueError:
                 raise ValueError(f"{where}: start and end are seconds, not {row['start']!r}, {row['end']!r}.") from None
             others = {name: value for name, value in row.items() if name and value is not None}
-            labels = tuple(row["label"].split("|"))
             items.append(Item(str(path.parent / row["path"]), labels, row.get("split") or "", start, end, others))
     if not items:
         raise ValueError(f"{path} has a header but no rows.")
     return items
+
+
+def words(caption: str) -> tuple[str, ...]:
+    """The words of a caption in lower case, and its commas: "Red square grows, ..." -> red, square, grows, ","."""
+    return tuple(re.findall(r"[\w'-]+|,", caption.lower()))
 
 
 def from_tfds(name: str) -> list[Item]:

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vidjax.models.alexnet import CNNM2048, AlexNet
+from vidjax.models.captioner import Captioner
 from vidjax.models.cifar import SmallCNN
 from vidjax.models.conv_lstm import FrameConvLSTM
 from vidjax.models.forecast import Forecaster
@@ -44,6 +45,7 @@ MODELS = {
     "conv_lstm": FrameConvLSTM,
     "tcn": FrameTCN,
     "forecaster": Forecaster,
+    "captioner": Captioner,
 }
 
 

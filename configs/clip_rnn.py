@@ -16,5 +16,5 @@ def get_config(argument="motion,small"):
     config.model.clip_frames = 4 if argument.startswith("motion") else 16
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
-    config.batch_size, config.num_epochs = 16, 6.0
+    config.batch_size, config.num_epochs = 16, 4.0 if argument.startswith("motion_large") else 6.0
     return config

@@ -22,5 +22,5 @@ def get_config(argument="motion,small"):
         config.model.patch_size = 4
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
-    config.batch_size, config.num_epochs = 16, 6.0
+    config.batch_size, config.num_epochs = 16, 5.0 if argument.startswith("motion_large") else 6.0
     return config

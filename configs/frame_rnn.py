@@ -29,10 +29,10 @@ def get_config(argument="motion,small"):
     config.model.bidirectional = bool(chosen["bidirectional"])
     if argument.startswith("motion"):
         config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
-        config.batch_size, config.num_epochs = 16, 6.0
+        config.num_epochs = 5.0 if argument.startswith("motion_large") else 6.0
     else:
-        config.model.dropout = 0.5
-        config.batch_size, config.num_epochs = 16, 40.0
+        config.model.dropout, config.num_epochs = 0.5, 40.0
+    config.batch_size = 16
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
     return config

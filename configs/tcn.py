@@ -10,8 +10,6 @@ Not measured.
 
 from configs.common import data
 
-EPOCHS = {"motion": 6.0, "motion_large": 5.0}
-
 
 def get_config(argument="motion,small"):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `kind=NAME` of `FrameTCN`."""
@@ -25,7 +23,7 @@ def get_config(argument="motion,small"):
     if argument.startswith("motion"):
         config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
         config.model.min_receptive_field = config.clip.num_frames
-        config.num_epochs = EPOCHS[argument.split(",")[0]]
+        config.num_epochs = 5.0 if argument.startswith("motion_large") else 6.0
     else:
         config.model.dropout, config.num_epochs = (0.5, 40.0) if config.model.causal else (0.3, 100.0)
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}

@@ -33,3 +33,14 @@ def test_the_recurrent_section_compares(tmp_path, monkeypatch, capsys):
         assert ours["runs"] == theirs["runs"] == 2
         assert result[f"{what}, nn.RNN / vidjax"]["median"] == theirs["median"] / ours["median"]
     assert "training step, nn.RNN / vidjax" in capsys.readouterr().out
+
+
+def test_the_stream_section_measures_time_and_memory(monkeypatch, capsys):
+    arguments = {"width": 0.0625, "causal": True}
+    monkeypatch.setattr(bench, "STREAMED", {"r3d": ("r3d_18", arguments), "tcn": ("tcn", bench.SMALL)})
+    monkeypatch.setattr(sys, "argv", "bench stream --frames 40".split())
+    bench.main()
+    lines = {line.split("  ")[0].strip(): line for line in capsys.readouterr().out.splitlines()}
+    assert {"r3d, first tenth", "r3d, last tenth", "tcn, live kB"} <= set(lines)
+    low, high = map(float, lines["r3d, live kB"].split("[")[1].split("]")[0].split(","))
+    assert 0 < low == high

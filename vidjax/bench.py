@@ -2,6 +2,7 @@
 
     python -m vidjax.bench pipeline [--out bench.json]
     python -m vidjax.bench recurrent [--out bench.json]
+    python -m vidjax.bench stream [--frames 100000] [--out bench.json]
 
 The parts alternate, so that whatever else the machine does falls on both; the figures are medians with the spread.
 """
@@ -23,7 +24,9 @@ import psutil
 from flax import linen as nn
 from tqdm import tqdm
 
+from vidjax import step, stream
 from vidjax.data import pipeline, records
+from vidjax.models import make_model
 from vidjax.models.recurrent import Recurrent
 
 # ------------------------------------------------------------------------------------------------------- pipeline
@@ -197,6 +200,45 @@ def bench_recurrent(rounds: int) -> dict:
     return result
 
 
+# --------------------------------------------------------------------------------------------------------- stream
+SMALL = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
+STREAMED = {
+    "lstm": ("frame_rnn", SMALL),
+    "causal tcn": ("tcn", SMALL),
+    "r2plus1d_18": ("r2plus1d_18", {"width": 0.125, "causal": True}),
+}
+
+
+def bench_stream(num_frames: int, size: int = 48) -> dict:
+    """Milliseconds a frame and live memory (kB, all arrays of the process) along a stream of frames of 48x48.
+
+    Of each network the first and the last tenth of the stream, in steps of `stream.frames_a_step` frames; the first
+    steps, in which programs are compiled, are not counted.
+    """
+    result, spec = {}, {"mean": [127.5] * 3, "std": [127.5] * 3}
+    for name, (model_name, arguments) in STREAMED.items():
+        model = make_model(model_name, 8, **arguments)
+        piece = stream.frames_a_step(model)
+        frames = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, piece, size, size, 3), np.uint8))
+        params, model_state = step.init_variables(0, {"video": frames}, model=model, spec=spec)
+        state, advance = stream.init_stream(params, model_state, model=model, spec=spec)
+        for _ in range(3):
+            state, outputs = advance(state, frames)
+        times, memory = [], []
+        for _ in tqdm(range(num_frames // piece), name, unit="step"):
+            started = time.perf_counter()
+            state, outputs = advance(state, frames)
+            outputs.block_until_ready()
+            times.append(1e3 * (time.perf_counter() - started) / piece)
+            if len(times) % max(1, num_frames // piece // 100) == 0:
+                memory.append(sum(x.nbytes for x in jax.live_arrays()) / 1e3)
+        tenth = max(1, len(times) // 10)
+        result[f"{name}, first tenth"] = summary(times[:tenth])
+        result[f"{name}, last tenth"] = summary(times[-tenth:])
+        result[f"{name}, live kB"] = summary(memory)
+    return result
+
+
 def summary(values: list[float]) -> dict:
     return {"median": float(np.median(values)), "min": min(values), "max": max(values), "runs": len(values)}
 
@@ -223,6 +265,9 @@ def main():
     section = sections.add_parser("recurrent", help="a scanned LSTM, against flax.linen.RNN and PyTorch's")
     section.add_argument("--rounds", type=int, default=20, help="alternations")
     section.add_argument("--out", type=Path, help="a JSON file to write")
+    section = sections.add_parser("stream", help="time and memory along a stream of frames")
+    section.add_argument("--frames", type=int, default=10000, help="of the stream")
+    section.add_argument("--out", type=Path, help="a JSON file to write")
     args = parser.parse_args()
 
     result = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
@@ -232,6 +277,10 @@ def main():
         if args.memory_clips:
             result["memory"] = bench_memory(args.memory_clips)
             print("resident MB:", *result["memory"]["resident_mb"])
+    elif args.section == "stream":
+        result["machine"]["backend"] = jax.default_backend()
+        result["stream"] = bench_stream(args.frames)
+        show(result["stream"], "ms")
     else:
         result["machine"]["backend"] = jax.default_backend()
         result["recurrent"] = bench_recurrent(args.rounds)

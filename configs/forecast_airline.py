@@ -5,7 +5,16 @@
     python -m vidjax.crossval --config configs/forecast_airline.py:tcn --folds airline:test --workdir runs/airline_tcn
 
 The first two thirds are trained on, the last third is forecast one step ahead; the last quarter of the first two thirds
-is for choosing among the variants. Not measured.
+is for choosing among the variants (--folds airline:choose). Root mean square error in thousands of passengers, mean and
+deviation of three seeds, where the last value gives 48.0 and that of the year before 41.9; 10 s a run on 2 cores:
+
+                     choose           test
+    single           14.5 +- 1.8      26.2 +- 2.6
+    stacked          15.3 +- 0.5      27.4 +- 1.4
+    bidirectional    13.1 +- 1.3      20.5 +- 0.5
+    cnn_lstm         14.5 +- 1.4      19.6 +- 1.4
+    conv_lstm        11.1 +- 0.6      16.4 +- 2.1    (chosen)
+    tcn              12.1 +- 1.1      17.1 +- 0.6
 """
 
 from configs.common import data

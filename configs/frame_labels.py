@@ -19,7 +19,7 @@ MODELS = {
         "name": "tcn",
         "kind": "encoder_decoder",
         "channels": (64, 96),
-        "kernel_size": 7,
+        "kernel_size": 5,
         "causal": False,
     },
     "tcn": {"name": "tcn", "channels": (128,) * 4, "kernel_size": 3, "min_receptive_field": 48},

@@ -73,6 +73,12 @@ def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> ja
 # --- All steps -------------------------------------------------------------------------------------------------------
 
 
+def recurrent_product(h: jax.Array, size: int, *, cell: str, dtype) -> jax.Array:
+    """h U, and of a GRU its bias: (B, H) -> (B, size); to be called in a compact method: the submodule `recurrent`."""
+    orthogonal = nn.initializers.orthogonal()
+    return nn.Dense(size, use_bias=cell == "gru", kernel_init=orthogonal, dtype=dtype, name="recurrent")(h)
+
+
 class Step(nn.Module):
     """One step of a cell: the recurrent product and `masked_cell`."""
 
@@ -83,13 +89,7 @@ class Step(nn.Module):
     def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array], bias: jax.Array):
         """carry; projected x W (B, G H), mask (B, 1); bias (G H,) -> the next carry; that again, and h U (B, G H)."""
         projected, mask = inputs
-        recurrent = nn.Dense(
-            projected.shape[-1],
-            use_bias=self.cell == "gru",
-            kernel_init=nn.initializers.orthogonal(),
-            dtype=self.dtype,
-            name="recurrent",
-        )(carry[-1])
+        recurrent = recurrent_product(carry[-1], projected.shape[-1], cell=self.cell, dtype=self.dtype)
         carry = masked_cell(self.cell, carry, projected + bias, recurrent, mask)
         return carry, (carry, recurrent)
 

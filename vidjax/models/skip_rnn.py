@@ -17,7 +17,7 @@ from flax import linen as nn
 from vidjax.models.carry import check_start, starting_carry
 from vidjax.models.frame_pool import BACKBONES, frame_features
 from vidjax.models.layers import check_arguments
-from vidjax.models.recurrent import CELLS, Carry, Projection, check_sequence, forget_open
+from vidjax.models.recurrent import CELLS, Carry, Projection, check_sequence, forget_open, recurrent_product
 
 SKIP_CELLS = ("lstm", "gru")
 
@@ -50,13 +50,7 @@ class SkipStep(nn.Module):
     def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array], bias: jax.Array):
         """carry; projected x W (B, G H), mask (B, 1); bias (G H,) -> the next carry; h (B, H) and the update (B, 1)."""
         (*state, probability, before), (projected, mask) = carry, inputs
-        recurrent = nn.Dense(
-            projected.shape[-1],
-            use_bias=self.cell == "gru",
-            kernel_init=nn.initializers.orthogonal(),
-            dtype=self.dtype,
-            name="recurrent",
-        )(state[-1])
+        recurrent = recurrent_product(state[-1], projected.shape[-1], cell=self.cell, dtype=self.dtype)
         new = CELLS[self.cell][0](tuple(state), projected + bias, recurrent)
         # Equation 4. Of an LSTM it is of the memory c, of a GRU of h; it starts at 0.73
         of_new = nn.Dense(1, bias_init=nn.initializers.ones, dtype=self.dtype, name="update_probability")(new[0])

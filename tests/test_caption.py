@@ -76,17 +76,11 @@ def test_the_greedy_caption_is_an_exact_match_under_teacher_forcing(run, clip):
     weight = (np.arange(5) < len(words)).astype(float)
     batch = {"video": clip[None], "tokens": tokens[None]}
     logits = step.eval_step(run.params, run.model_state, batch, model=run.model, spec=SPEC)[0]
-    assert metrics.exact_match(np.asarray(logits), target, weight) == 1
+    assert metrics.words(np.asarray(logits), target, weight) == {"top1": 1, "exact": 1}
     other = np.where(target == 1, 2, 1)
-    assert metrics.exact_match(np.asarray(logits), other, weight) == 0
+    assert metrics.words(np.asarray(logits), other, weight)["exact"] == 0
     of_words = jax.nn.log_softmax(logits)[np.arange(5), target]
     np.testing.assert_allclose(np.log(probability), of_words.sum(), rtol=1e-5)
-
-
-def test_more_beams_are_at_least_as_likely(run, clip):
-    _, greedy = caption.make_writer(run)(clip)
-    _, beam = caption.make_writer(run, beams=8)(clip)
-    assert beam >= greedy * (1 - 1e-6)
 
 
 def test_the_command(run, clip, monkeypatch, capsys):
@@ -111,5 +105,3 @@ def test_errors(run):
         model = run.model.clone(layer="layer5")
         video, tokens = np.zeros((1, 4, 32, 32, 3), np.float32), np.zeros((1, 2), int)
         jax.eval_shape(lambda: model.init(jax.random.key(0), video, tokens=tokens))
-    with pytest.raises(ValueError, match="either a video or features, and one of them is needed"):
-        jax.eval_shape(lambda: run.model.init(jax.random.key(0), tokens=np.zeros((1, 2), int)))

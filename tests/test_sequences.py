@@ -49,6 +49,20 @@ def test_a_stateful_run_with_one_label_a_frame(run):
         make_logits_fn(restored)
 
 
+def test_a_run_that_skips_frames_says_how_many(frame_labels, tmp_path):
+    model = {"name": "skip_rnn", "hidden": 8, "update_cost": 0.01}
+    config = settings(frame_labels, num_frames=6, num_chunks=1, target="clip", model=model)
+    result = train.train(config, tmp_path)
+    assert 0 < result["frames_used"] <= 1 and np.shape(result["frames_used_per_class"])[1] == 6
+    assert (tmp_path / "frames_used.png").stat().st_size > 0
+    restored = trained.from_run(tmp_path)
+    batch = next(pipeline.eval_batches(pipeline.open_records(frame_labels, ["test"]), config.clip, batch_size=4))
+    batch = {name: array[:, 0] for name, array in batch.items() if name in ("features", "frame_mask")}
+    arguments = {"model": restored.model, "spec": restored.preprocess}
+    updates = step.apply_model(restored.params, restored.model_state, batch, **arguments)[1]["updates"]
+    assert (updates[:, 0] == 1).all() and not updates[batch["frame_mask"] == 0].any()
+
+
 def test_it_resumes_within_a_video_to_the_same_bits(run, frame_labels, tmp_path):
     workdir, result = run
     shutil.copytree(workdir, tmp_path / "run")

@@ -224,13 +224,13 @@ def bench_stream(num_frames: int, size: int = 48) -> dict:
         state, advance = stream.init_stream(params, model_state, model=model, spec=spec)
         for _ in range(3):
             state, outputs = advance(state, frames)
-        times, memory = [], []
-        for _ in tqdm(range(num_frames // piece), name, unit="step"):
+        times, memory, num_steps = [], [], max(10, num_frames // piece)
+        for _ in tqdm(range(num_steps), name, unit="step"):
             started = time.perf_counter()
             state, outputs = advance(state, frames)
             outputs.block_until_ready()
             times.append(1e3 * (time.perf_counter() - started) / piece)
-            if len(times) % max(1, num_frames // piece // 100) == 0:
+            if len(times) % max(1, num_steps // 100) == 0:
                 memory.append(sum(x.nbytes for x in jax.live_arrays()) / 1e3)
         tenth = max(1, len(times) // 10)
         result[f"{name}, first tenth"] = summary(times[:tenth])
@@ -247,8 +247,9 @@ def show(result: dict, unit: str):
     """Prints the summaries of a section, those of ratios as times."""
     width = max(map(len, result))
     for name, values in result.items():
+        kind = "x" if "ratio" in name or "/" in name else "kB" if name.endswith("kB") else unit
         spread = f"[{values['min']:.2f}, {values['max']:.2f}] in {values['runs']} runs"
-        print(f"{name:{width}} {values['median']:8.2f} {'x' if 'ratio' in name or '/' in name else unit:8} {spread}")
+        print(f"{name:{width}} {values['median']:8.2f} {kind:8} {spread}")
 
 
 # ------------------------------------------------------------------------------------------------------------ main

@@ -33,7 +33,7 @@ class Outputs(NamedTuple):
         backwards: as `logits`, of the clips played backwards; None where that makes no known class.
         weight: with one label a frame (N, V, T), 0 where a video is too short; else None.
         updates: of a network that skips frames (N, V, T): 1 where a frame was used, 0 where it was skipped, not a
-            number where a video is too short; else None.
+            number where features are too short for a clip; else None.
     """
 
     logits: np.ndarray
@@ -168,9 +168,10 @@ def figures_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
     names the partner's class when the clips are played backwards. Of a network that skips frames there are also the
     figures of `metrics.frames_used`.
     """
-    if outputs.updates is not None and outputs.target.ndim == 1:
-        used = metrics.frames_used(outputs.updates, outputs.target, outputs.logits.shape[-1])
-        return {**figures_of(outputs._replace(updates=None), config, info), **used}
+    if outputs.updates is not None:
+        figures = figures_of(outputs._replace(updates=None), config, info)
+        per_class = outputs.target.ndim == 1
+        return figures | metrics.frames_used(outputs.updates, outputs.target if per_class else None, len(info.labels))
     if config.loss.name == "squared_error":
         loss = float(np.mean(losses.squared_error(outputs.logits[:, 0], outputs.target)))
         scaler = series.Scaler(**info.inputs["scaler"])
@@ -182,9 +183,10 @@ def figures_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
         counted = outputs.weight > 0
         logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
         loss = float(np.mean(loss_fn(logits, target)))
-        figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
         if config.target == "words":
-            figures["exact"] = metrics.exact_match(outputs.logits, outputs.target, outputs.weight)
+            figures = metrics.words(outputs.logits, outputs.target, outputs.weight)
+        else:
+            figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
         return {"loss": loss, **figures, "num_videos": len(outputs.logits)}
     result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
     if outputs.backwards is not None:
@@ -214,8 +216,8 @@ def fused_figures(
 
 
 def check_inputs(inputs: dict, run: trained.Trained):
-    """Raises a ValueError where records hold other features than a run was trained on."""
-    names = ("prefix", "width", "layer", "source", "clip")
+    """Raises a ValueError where records hold other features, series or captions than a run was trained on."""
+    names = ("prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length")
     if [inputs.get(name) for name in names] != [run.inputs.get(name) for name in names]:
         raise ValueError(f"{run.name} was trained on records of {run.inputs}; these hold {inputs}.")
 
@@ -322,7 +324,7 @@ def write_result(workdir: Path, figures: dict, labels: list[str]):
     path.write_text(json.dumps({**before, **figures}, indent=2) + "\n")
     if "confusion" in figures:
         plots.confusion(np.asarray(figures["confusion"]), labels, workdir / "confusion.png")
-    if "frames_used" in figures:
+    if "frames_used_per_class" in figures:
         share = np.asarray(figures["frames_used_per_class"], float)  # None becomes not a number
         plots.frames_used(share, labels, workdir / "frames_used.png")
     if "forecast" in figures:

@@ -99,29 +99,33 @@ def per_frame(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = 
     return {**kept, "num_frames": len(target)}
 
 
-def exact_match(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> float:
-    """How many captions the greedy search writes word for word, from the logits of teacher forcing.
-
-    It writes the target exactly where each word of the target is the likeliest after those before it.
+def words(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> dict:
+    """The figures of captions, from the logits of teacher forcing.
 
     Args:
-        logits: (..., L, V); target: int (..., L); weight: (..., L), 0 after the end.
+        logits: (N, V, L, K); target: int (N, V, L); weight: (N, V, L), 0 after the end.
+
+    Returns:
+        top1 (of words, each given those before it) and exact: how many captions the greedy search writes word for word.
+        It does so exactly where each word of the target is the likeliest after those before it.
     """
-    right = (logits.argmax(-1) == target) | (weight == 0)
-    return float(right.all(-1).mean())
+    right = logits.argmax(-1) == target
+    return {"top1": float(right[weight > 0].mean()), "exact": float((right | (weight == 0)).all(-1).mean())}
 
 
-def frames_used(updates: np.ndarray, target: np.ndarray, num_classes: int) -> dict:
+def frames_used(updates: np.ndarray, target: np.ndarray | None, num_classes: int) -> dict:
     """How many frames a network used that skips some.
 
     Args:
         updates: float (N, V, T), 1 for a frame that was used, 0 for a skipped one, not a number for none.
-        target: int (N,).
+        target: int (N,), or None where a video is not of one class.
 
     Returns:
-        frames_used, the share of all frames, and frames_used_per_class, that of each frame of the clip (K x T), None
-        where a class has no such frame.
+        frames_used, the share of all frames, and where videos are of one class frames_used_per_class, that of each
+        frame of the clip (K x T), None where a class has no such frame.
     """
+    if target is None:
+        return {"frames_used": float(np.nanmean(updates))}
     per_class = []
     for k in range(num_classes):
         known, used = (x[target == k].sum((0, 1)) for x in (~np.isnan(updates), np.nan_to_num(updates)))  # (T,)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 def curves(lines: list[dict], path: Path):
     """Draws loss and hit@1 over the steps, of training and validation, from the lines of `metrics.jsonl`."""
     figure = Figure(figsize=(10, 4), layout="constrained")
-    for axes, name, label in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss (nats)", "hit@1"), strict=True):
+    for axes, name, label in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "hit@1"), strict=True):
         trained = [(line["step"], line[name]) for line in lines if name in line]
         validated = [(line["step"], line[f"val_{name}"]) for line in lines if f"val_{name}" in line]
         if trained:

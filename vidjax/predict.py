@@ -62,6 +62,8 @@ def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
     """
     if run.config and (run.config.get("target") == "frame" or run.clip.get("sampling") == "chunks"):
         raise ValueError(f"{run.name} classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate.")
+    if "target" in run.inputs:
+        raise ValueError(f"{run.name} forecasts a series: evaluate it with vidjax.evaluate.")
     if "prefix" in run.inputs:
         source = f"layer {run.inputs['layer']!r} of {run.inputs['source']}"
         raise ValueError(f"{run.name} was trained on features ({source}), not on videos: evaluate it on such records.")

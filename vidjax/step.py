@@ -144,6 +144,8 @@ def train_step(
                 f"The model's outputs are {outputs.shape}, the targets {target.shape}: a model that classifies frames "
                 "(model.per_frame) goes with one label a frame (config.target = 'frame'), and only with that."
             )
+        if jnp.issubdtype(target.dtype, jnp.floating) and outputs.shape != target.shape:
+            raise ValueError(f"The model's outputs are {outputs.shape}, the targets {target.shape}.")
         penalties = [penalty_of(x, weight) for x in jax.tree.leaves(updates.pop("losses", {}))]
         return metrics.weighted_mean(loss_fn(outputs, target), weight) + sum(penalties), (outputs, updates)
 

@@ -45,7 +45,10 @@ class StepMemory(NamedTuple):
 
 def batch_shapes(inputs: Batch, config: ConfigDict, num_classes: int) -> Batch:
     """The shapes of a whole batch: `inputs`, and what the pipeline makes beside them for the loss and the sampling."""
-    labelled = jax.tree.leaves(inputs)[0].shape[: 2 if config.target == "frame" else 1]  # (B, T) or (B,)
+    if config.target == "words":
+        labelled = inputs["tokens"].shape  # (B, L)
+    else:
+        labelled = jax.tree.leaves(inputs)[0].shape[: 2 if config.target == "frame" else 1]  # (B, T) or (B,)
     several = (*labelled, num_classes), np.float32
     targets = {"softmax": (labelled, np.int32), "sigmoid": several, "squared_error": several}
     shapes = {**inputs, "target": targets[config.loss.name], "weight": (labelled, np.float32)}

@@ -8,7 +8,9 @@ After t frames the outputs are those of the network on the clip of these t frame
 the collection `carry`, see `models.carry`. `python -m vidjax.predict --stream VIDEO|camera` is the command.
 """
 
+import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterator
 
 import jax
@@ -30,11 +32,11 @@ def causal_model(model: nn.Module) -> nn.Module:
     Raises:
         ValueError: for a network that sees the future, or that was not written to be stateful.
     """
-    if not hasattr(model, "stateful"):
+    if not hasattr(model, "stateful") or "tokens" in inspect.signature(type(model).__call__).parameters:
         raise ValueError(
             f"This network ({type(model).__name__}) sees a clip at once. What runs on a stream are frame_rnn, "
-            "skip_rnn, conv_lstm, clip_rnn, causal tcn, networks on single frames, and r3d_18, mc3_18, r2plus1d_18 "
-            "trained with model.causal = True."
+            "skip_rnn, conv_lstm, clip_rnn, causal tcn, 2-D ResNets, and r3d_18, mc3_18, r2plus1d_18 trained with "
+            "model.causal = True."
         )
     return model.clone(stateful=True)
 
@@ -44,9 +46,9 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
 
     Returns:
         The state, and step(state, frames) -> (state, outputs). frames: uint8 (B, n, H, W, C), or float (B, n, D) for a
-        network over features; n may be 1. outputs: float32 (B, K); of a network that classifies frames those of the
-        last. A network with strides in time (R(2+1)D) compiles a program for each place of n frames among its strides,
-        one alone where n is 8.
+        network over features; n may be 1, but of clip_rnn is a multiple of its clips. outputs: float32 (B, K); of a
+        network that classifies frames those of the last. A network with strides in time (R(2+1)D) compiles a program
+        for each place of n frames among its strides, one alone where n is 8.
 
     Raises:
         ValueError: as of `causal_model`; `step` raises one for another number of videos, or frames of another size.
@@ -118,14 +120,27 @@ def run_on(run: trained.Trained, source: str) -> Iterator[tuple[float, np.ndarra
     """
     if "prefix" in run.inputs or not run.labels:
         raise ValueError(f"{run.name} does not name the classes of videos: it is for features, or has no classes.")
+    if run.clip.get("sampling") == "segments":
+        raise ValueError(f"{run.name} was trained on frames that are spread over a video, whose end a stream hides.")
     state, step = init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
-    outputs, shown, size = None, 0.0, frames_a_step(run.model)
-    frames = read_frames(source, run.clip, run.inputs)
+    seconds, shown, outputs, size = 0.0, 0.0, None, frames_a_step(run.model)
+    frames = _until_damage(read_frames(source, run.clip, run.inputs))
     while group := list(itertools.islice(frames, size)):
+        if len(group) < size and hasattr(run.model, "clip_frames"):
+            break  # no whole clip
         images, times = zip(*group, strict=True)
         state, outputs = step(state, jnp.asarray(np.stack(images)[None]))
-        if times[-1] >= shown + 1:
-            shown = times[-1]
-            yield shown, run.probabilities(outputs)[0]
-    if outputs is not None and times[-1] > shown:
-        yield times[-1], run.probabilities(outputs)[0]
+        seconds, is_shown = times[-1], times[-1] >= shown + 1
+        if is_shown:
+            shown = seconds
+            yield seconds, run.probabilities(outputs)[0]
+    if outputs is not None and not is_shown:
+        yield seconds, run.probabilities(outputs)[0]
+
+
+def _until_damage(frames: Iterator) -> Iterator:
+    """The frames before the tail of a file that is damaged, which is told on stderr."""
+    try:
+        yield from frames
+    except video.DamagedVideo as damage:
+        print(f"warning: {damage}", file=sys.stderr)

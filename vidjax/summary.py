@@ -27,6 +27,7 @@ from vidjax.models import MODELS
 from vidjax.receptive_rules import Field
 
 NUM_CLASSES, BATCH_SIZE = 400, 8  # of a model by its name: as many classes as Kinetics-400 has
+NUM_WORDS = 16  # of a caption
 OPTIMIZER = {"name": "adamw", "weight_decay": 0.01}
 ON_CPU = "on CPUs convolutions take scratch memory besides: 6 to 14 % more of it was measured"
 
@@ -120,7 +121,8 @@ def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
     if "video" not in taken:
         raise ValueError(f"{config.model.name} takes features: give --input STEPSxWIDTH, as in 32x1024.")
     numbers = numbers if len(numbers) == 3 else (1, *numbers)
-    return {"video": ((*numbers, len(config.preprocess.mean)), np.uint8)}
+    tokens = {"tokens": ((NUM_WORDS,), np.int32)} if "tokens" in taken else {}
+    return {"video": ((*numbers, len(config.preprocess.mean)), np.uint8), **tokens}
 
 
 # ------------------------------------------------------------------------------------------------------------ the table
@@ -132,7 +134,8 @@ def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> s
     # The network sees videos after vidjax.preprocess; without a mask, all frames count
     floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in inputs.items() if name in costs.AXES}
     ((kind, x),) = floats.items()
-    (network, *layers), ends = costs.layers_of(model, floats)
+    words = {name: x for name, x in inputs.items() if name == "tokens"}
+    (network, *layers), ends = costs.layers_of(model, floats | words)
     axes = dict(zip(costs.AXES[kind].values(), x.shape[1:-1], strict=False))  # lengths by name
 
     def row(name: str, layer: costs.Layer) -> tuple[str, ...]:

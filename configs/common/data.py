@@ -30,7 +30,7 @@ DATASETS = {
         "small": {"num_frames": 48, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 96, "frame_stride": 1, "size": 64, "resize": 0},
     },
-    # Shapes that move, and captions: python -m vidjax.data.make_records captions --out data/captions
+    # Shapes that move, and captions: make_records captions --short_side 0 --out data/captions
     "captions": MOTION,
     # 10 classes, an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
     # --format png --short_side 0 --num_shards 10

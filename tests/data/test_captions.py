@@ -40,6 +40,14 @@ def test_shapes_do_what_the_caption_says():
     np.testing.assert_array_equal(captions.clip(["red square grows"], 1), captions.clip(["red square grows"], 1))
 
 
+def test_the_background_says_nothing_of_the_phrase():
+    """The brightness of the border is drawn apart from the phrases: their correlation is that of chance."""
+    numbers = range(300)
+    first = [captions.PHRASES.index(captions.draw(i, captions.PHRASES)[0]) for i in numbers]
+    brightness = [captions.clip(["red circle grows"], i, num_frames=1)[0, :2].mean() for i in numbers]
+    assert abs(np.corrcoef(first, brightness)[0, 1]) < 4 / np.sqrt(300)
+
+
 def test_words():
     assert sources.words("Red square grows, blue circle  moves left.") == (
         *("red", "square", "grows", ",", "blue", "circle", "moves", "left"),
@@ -72,3 +80,12 @@ def test_captions_that_cannot_be(tmp_path):
     (tmp_path / "list.csv").write_text("path,caption\na.mp4,red square\nb.mp4, \n")
     with pytest.raises(ValueError, match="list.csv, line 3: path and caption must both be given"):
         sources.from_csv(tmp_path / "list.csv")
+    (tmp_path / "list.csv").write_text("path,label,caption\na.mp4,red,red square\n")
+    with pytest.raises(ValueError, match="has both a label and a caption"):
+        sources.from_csv(tmp_path / "list.csv")
+
+
+def test_captions_are_split_whatever_they_begin_with():
+    items = [sources.Item(str(i), (f"word{i}", "b"), columns={"caption": "x"}) for i in range(10)]
+    split = sources.split_randomly(items, 0.2, 0.1, 0)
+    assert [sum(item.split == name for item in split) for name in ("train", "val", "test")] == [7, 1, 2]

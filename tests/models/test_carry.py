@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax.models.carry import Past, RunningMean, check_start
+from vidjax.models.carry import LastThatCounts, Past, RunningMean, check_start
 
 NUMBERS = jnp.arange(1.0, 9).reshape(1, 8, 1)  # (B, T, D): 1, 2, ..., 8
 
@@ -36,6 +36,16 @@ def test_rows_that_begin_a_sequence_have_no_past():
     assert output[..., 0].tolist() == [[3, 4], [0, 40]]
 
 
+def test_the_last_step_that_counts():
+    x, layer, carry, seen = jnp.stack([NUMBERS[0], 10 * NUMBERS[0]]), LastThatCounts(), {}, []
+    for start, mask in ((0, [[1, 1], [1, 0]]), (2, [[1, 0], [0, 0]]), (4, [[0, 0], [1, 1]])):
+        last, carry = layer.apply(carry, x[:, start : start + 2], np.array(mask), mutable=["carry"])
+        seen.append(last[:, 0].tolist())
+    assert seen == [[2, 10], [3, 10], [3, 60]]
+    last, _ = layer.apply(carry, x[:, 6:], np.zeros((2, 2)), jnp.array([1, 0]), mutable=["carry"])
+    assert last[:, 0].tolist() == [0, 60]
+
+
 def test_the_mean_of_all_steps_so_far():
     x = NUMBERS[..., 0].T.reshape(1, 8, 1)
     carry, means = {}, []
@@ -61,5 +71,7 @@ def test_errors():
         Past(2).apply(carry, jnp.zeros((1, 1, 3)), mutable=["carry"])
     with pytest.raises(ValueError, match=r"carries is \(2, 1, 3\), but these frames need \(2, 1, 4\)"):
         Past(2).apply(carry, jnp.zeros((2, 1, 4)), mutable=["carry"])
+    with pytest.raises(ValueError, match="cannot begin a sequence by themselves"):
+        Past(3, stride=2).apply({}, NUMBERS, jnp.array([1]), mutable=["carry"])
     with pytest.raises(ValueError, match="train it on batches in which it does"):
         check_start(True, True, None)

@@ -124,6 +124,16 @@ def test_on_a_stream_skipped_frames_are_not_looked_at():
     np.testing.assert_allclose(last, outputs, atol=1e-6)
 
 
+def test_in_half_precision_small_probabilities_still_add_up():
+    x = jnp.zeros((1, 3000, 2), jnp.bfloat16)
+    layer = SkipRecurrent(4, "lstm", dtype=jnp.bfloat16)
+    variables = layer.init(jax.random.key(0), x[:, :1])
+    of_update = variables["params"]["step"]["update_probability"]
+    of_update["bias"] = of_update["bias"] * 0 - 7.0  # 9e-4: every 548th frame
+    updates = layer.apply(variables, x)[2]
+    assert updates.dtype == jnp.float32 and 5 <= updates.sum() <= 7
+
+
 def test_errors():
     with pytest.raises(ValueError, match="Unknown cell 'rnn'; choose one of lstm, gru"):
         models.make_model("skip_rnn", 3, cell="rnn")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
-from vidjax.models.tcn import TCN, EncoderDecoderTCN, FrameTCN, last_that_counts
+from vidjax.models.carry import last_that_counts
+from vidjax.models.tcn import TCN, EncoderDecoderTCN, FrameTCN
 
 SEQUENCE = uniform("sequence", (2, 20, 5))
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers" / "tcn.json").read_text())

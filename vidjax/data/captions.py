@@ -29,7 +29,7 @@ def clip(phrases: list[str], seed: int, *, num_frames: int = 24, size: int = 64)
     Returns:
         uint8 (num_frames, size, size, 3), RGB.
     """
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng((seed, 1))  # other draws than those of `draw`
     scale, progress = size / 64, np.linspace(-0.5, 0.5, num_frames)
     frames = np.empty((num_frames, size, size, 3), np.float32)
     frames[:] = rng.uniform(60, 140) + cv2.resize(rng.normal(scale=12, size=(5, 5, 3)), (size, size))

@@ -182,7 +182,6 @@ def make_records(args: argparse.Namespace) -> str | None:
         counts["test_unseen"] = counts["test"]
         files = captions.render(out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
         items = [sources.Item(str(path), sources.words(caption), split) for path, caption, split in files]
-        flip = "forbidden"
     elif args.source.startswith("tfds:"):
         items = sources.from_tfds(args.source.removeprefix("tfds:"))
     elif args.source.endswith(".csv"):
@@ -193,13 +192,13 @@ def make_records(args: argparse.Namespace) -> str | None:
         items = sources.split_by(items, args.split_by)
     elif not all(item.split for item in items):
         items = sources.split_randomly(items, args.test_fraction, args.val_fraction, args.seed)
+    inputs = {"fps": args.fps, "short_side": args.short_side}
     if args.source != "motion":
         labels = sorted({name for item in items for name in item.labels})
-        flip = parse_flip(flip, labels)
-    inputs = {"fps": args.fps, "short_side": args.short_side}
-    if args.source == "captions" or any("caption" in item.columns for item in items):
-        labels = [END, *labels]
-        inputs["caption_length"] = max(len(item.labels) for item in items) + 1
+        if is_captioned := args.source == "captions" or "caption" in items[0].columns:
+            labels = [END, *labels]
+            inputs["caption_length"] = max(len(item.labels) for item in items) + 1
+        flip = "forbidden" if is_captioned and flip is None else parse_flip(flip or "unchanged", labels)
 
     encoding = Encoding(args.fps, args.short_side, args.format, args.quality)
     tasks = plan(items, out, args.num_shards)
@@ -288,8 +287,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--max_bad", type=float, default=0.01, help="share of unreadable videos beyond which the command fails")
     add(
         "--horizontal_flip",
-        default="unchanged",
-        help="labels when mirrored: unchanged, forbidden, or CLASS:CLASS,... that swap",
+        help="labels when mirrored: unchanged, forbidden (as captions are by themselves), or CLASS:CLASS,... that swap",
     )
     add(
         "--motion_videos",

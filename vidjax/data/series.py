@@ -70,7 +70,7 @@ def read_csv(path: Path) -> np.ndarray:
     if not path.is_file():
         raise ValueError(f"{path} is neither a file nor one of the series airline, steps.")
     values = []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.reader(file), 1):
             try:
                 value = float(row[-1]) if row else math.nan
@@ -112,7 +112,7 @@ def windows(values: np.ndarray, window: int, horizon: int, of: range) -> list[tu
     Raises:
         ValueError: where there is none.
     """
-    starts = range(max(of.start - window, 0), of.stop - window - horizon + 1)
+    starts = window_starts(of, window, horizon)
     if not starts:
         raise ValueError(
             f"A window of {window} and {horizon} to forecast do not fit in the values {of.start} to {of.stop - 1}: "
@@ -121,13 +121,25 @@ def windows(values: np.ndarray, window: int, horizon: int, of: range) -> list[tu
     return [(values[i : i + window], values[i + window : i + window + horizon]) for i in starts]
 
 
-def baselines(series: Series, period: int) -> dict[str, float]:
-    """The root mean square error, on the test part, of the value before and of that a period before."""
-    test = np.asarray(series.splits["test"])
-    errors = {"last value": series.values[test] - series.values[test - 1]}
-    if test[0] >= period:
-        errors[f"{period} before"] = series.values[test] - series.values[test - period]
+def baselines(series: Series, window: int, horizon: int, period: int) -> dict[str, float]:
+    """The root mean square error of two forecasts of the test part: the last value known, and that a period before.
+
+    Where the horizon is longer than the period, the last period known is repeated.
+    """
+    values, errors = series.values, {"last value": []}
+    for start in window_starts(series.splits["test"], window, horizon):
+        known = start + window
+        ahead = np.arange(horizon)
+        future = values[known : known + horizon]
+        errors["last value"].append(future - values[known - 1])
+        if known >= period:
+            errors.setdefault(f"{period} before", []).append(future - values[known - period + ahead % period])
     return {name: float(np.sqrt(np.square(error).mean())) for name, error in errors.items()}
+
+
+def window_starts(of: range, window: int, horizon: int) -> range:
+    """Where the windows start whose forecasts lie within the range `of`."""
+    return range(max(of.start - window, 0), of.stop - window - horizon + 1)
 
 
 def write_records(series: Series, out: Path, *, window: int, horizon: int, log: bool, source: str, period: int) -> dict:
@@ -138,7 +150,7 @@ def write_records(series: Series, out: Path, *, window: int, horizon: int, log: 
     scaled = scaler.apply(series.values)
     pairs = {name: windows(scaled, window, horizon, of) for name, of in series.splits.items()}
     inputs = {"prefix": PREFIX, "width": 1, "target": TARGET, "source": source, "scaler": scaler._asdict()}
-    inputs |= {"baselines": baselines(series, period)}
+    inputs |= {"baselines": baselines(series, window, horizon, period)}
     labels = [f"{i} ahead" for i in range(1, horizon + 1)]
     out.mkdir(parents=True, exist_ok=True)
     for name, of_split in pairs.items():
@@ -163,6 +175,8 @@ def main(argv: Sequence[str] | None = None):
     parser.add_argument("--log", action="store_true", help="scale logarithms: for what grows by a factor")
     args = parser.parse_args(argv)
     try:
+        if min(args.window, args.horizon, args.period) < 1 or not (0 < args.test_share < 1 and 0 < args.val_share < 1):
+            raise ValueError("--window, --horizon and --period are at least 1, the shares between 0 and 1.")
         series = read(args.source, args.test_share, args.val_share)
         sizes = {"window": args.window, "horizon": args.horizon, "period": args.period}
         inputs = write_records(series, args.out, **sizes, log=args.log, source=args.source)

@@ -86,6 +86,8 @@ def from_csv(path: Path) -> list[Item]:
     with open(path, newline="", encoding="utf-8-sig") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
+        if "caption" in columns and "label" in columns:
+            raise ValueError(f"{path} has both a label and a caption: keep the column that is to be learnt.")
         key = "caption" if "caption" in columns else "label"
         if missing := [name for name in ("path", key) if name not in columns]:
             found = ", ".join(columns) or "none"
@@ -189,7 +191,7 @@ def split_randomly(items: Iterable[Item], test_fraction: float, val_fraction: fl
     fractions = {name: part for name, part in (("test", test_fraction), ("val", val_fraction)) if part}
     by_class = defaultdict(list)
     for item in items:
-        by_class[item.labels[0]].append(item)
+        by_class["" if "caption" in item.columns else item.labels[0]].append(item)
     if few := [f"{label} ({len(group)})" for label, group in by_class.items() if len(group) <= len(fractions)]:
         names = ", ".join(["train", *fractions])
         raise ValueError(f"Too few videos to split into {names}: {', '.join(few)}. Add videos, or give a split column.")

@@ -22,7 +22,7 @@ class Captioner(nn.Module):
 
     Attributes:
         num_classes: V, words of the vocabulary. Word 0 ends a caption, and stands before its first word.
-        network: a name in `frame_rnn.CLIP_NETWORKS`, used where the input is a video.
+        network: a name in `frame_rnn.CLIP_NETWORKS`.
         network_arguments: of that network, but for `num_classes` and `dtype`.
         layer: its endpoint that is looked at, maps (B, T', H', W', C).
         grid: rows and columns that the maps are averaged to.
@@ -58,12 +58,11 @@ class Captioner(nn.Module):
         self.classifier = nn.Dense(self.num_classes, dtype=self.dtype)
         self.drop = nn.Dropout(self.dropout)
 
-    def __call__(self, video=None, *, tokens, features=None, frame_mask=None, train=False):
+    def __call__(self, video, *, tokens, frame_mask=None, train=False):
         """The logits of each word, given those before it (teacher forcing).
 
         Args:
-            video: (B, T, H, W, C), normalised float; or
-            features: (B, T, D), float.
+            video: (B, T, H, W, C), normalised float.
             tokens: int32 (B, L), the word before each; 0 before the first.
             frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
             train: use the statistics of this batch, and dropout.
@@ -72,18 +71,14 @@ class Captioner(nn.Module):
             Logits (B, L, V). Endpoint: "features" (B, D), of the video.
 
         Raises:
-            ValueError: where it is not exactly one of video and features, or for a layer that there is not.
+            ValueError: for a layer that there is not; else as of the network.
         """
         check_start(self.stateful, train, None)
-        described = self.encode(video, features=features, frame_mask=frame_mask, train=train)
+        described = self.encode(video, frame_mask=frame_mask, train=train)
         return self.decode(described, tokens, train=train), {"features": described}
 
-    def encode(self, video=None, *, features=None, frame_mask=None, train=False) -> jax.Array:
+    def encode(self, video, *, frame_mask=None, train=False) -> jax.Array:
         """What the LSTM sees of a video: (B, D). Arguments as above."""
-        if (video is None) == (features is None):
-            raise ValueError("The model takes either a video or features, and one of them is needed.")
-        if features is not None:
-            return mean_over_time(features.astype(self.dtype), frame_mask)
         _, ends = self.encoder(video, frame_mask=frame_mask, train=train)
         maps = [name for name, x in ends.items() if x.ndim == 5]
         if self.layer not in maps:

@@ -62,9 +62,11 @@ class Past(nn.Module):
         """(B, n, ...) -> (B, m, ...), on which a window without padding makes an output of each `stride`-th new step.
 
         Raises:
-            ValueError: as of `starting_carry`.
+            ValueError: as of `starting_carry`, and for rows that begin a sequence where there is a stride.
         """
         longest = max(self.window, self.stride)
+        if self.stride > 1 and sequence_start is not None:
+            raise ValueError("Rows of a batch cannot begin a sequence by themselves where steps are passed over.")
         before = self.get_variable("carry", "state")  # None at first
         steps = longest - 1 if before is None else before.shape[1]
         past, kept = starting_carry(self, jnp.zeros((len(x), steps, *x.shape[2:]), x.dtype), sequence_start)
@@ -75,6 +77,29 @@ class Past(nn.Module):
         start = longest - self.window
         end = start + (outputs - 1) * self.stride + self.window if outputs else start
         return x[:, start:end]
+
+
+def last_that_counts(x: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
+    """(B, T, D) at the last step of each row where the mask (B, T) is not 0: (B, D)."""
+    if frame_mask is None:
+        return x[:, -1]
+    last = x.shape[1] - 1 - jnp.asarray(frame_mask).astype(bool)[:, ::-1].argmax(1)  # (B,)
+    return jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+
+
+class LastThatCounts(nn.Module):
+    """`last_that_counts` of all pieces so far: that of the piece before, where no step of this one counts."""
+
+    @nn.compact
+    def __call__(self, x, frame_mask=None, sequence_start=None):
+        """(B, n, D) and mask (B, n) -> (B, D), zeros before the first step that counts. Errors of `starting_carry`."""
+        before, kept = starting_carry(self, jnp.zeros((x.shape[0], x.shape[2]), x.dtype), sequence_start)
+        last = last_that_counts(x, frame_mask)
+        if frame_mask is not None:
+            last = jnp.where(jnp.asarray(frame_mask).astype(bool).any(1)[:, None], last, before)
+        if kept is not None:
+            kept.value = last
+        return last
 
 
 class RunningMean(nn.Module):

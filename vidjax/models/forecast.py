@@ -61,8 +61,8 @@ class Forecaster(nn.Module):
             train: use dropout.
 
         Returns:
-            The H values that follow (B, H), in the unit of the input. Endpoints: "features" (B, hidden), or 2 hidden
-            where it is bidirectional.
+            The H values that follow (B, H), in the unit of the input, float32 or better. Endpoints: "features"
+            (B, hidden), or 2 hidden where it is bidirectional.
 
         Raises:
             ValueError: for a window of another width, or one that is not cut into `pieces`.
@@ -70,8 +70,9 @@ class Forecaster(nn.Module):
         check_sequence(features)
         if features.shape[-1] != 1:
             raise ValueError(f"A series is (batch, time, 1); got the shape {features.shape}.")
-        last = features[:, -1].astype(self.dtype)  # (B, 1)
-        x = features.astype(self.dtype) - last[:, None]  # (B, T, 1)
+        features = features.astype(jnp.promote_types(self.dtype, jnp.float32))
+        last = features[:, -1]  # (B, 1)
+        x = (features - last[:, None]).astype(self.dtype)  # (B, T, 1)
         layers = {"features": self.hidden, "cell": self.cell, "num_layers": self.num_layers, "dtype": self.dtype}
         layers["bidirectional"] = self.bidirectional
         if self.kind == "rnn":

@@ -54,12 +54,12 @@ class SkipStep(nn.Module):
         new = CELLS[self.cell][0](tuple(state), projected + bias, recurrent)
         # Equation 4. Of an LSTM it is of the memory c, of a GRU of h; it starts at 0.73
         of_new = nn.Dense(1, bias_init=nn.initializers.ones, dtype=self.dtype, name="update_probability")(new[0])
-        of_new = nn.sigmoid(of_new)
+        of_new = nn.sigmoid(of_new.astype(probability.dtype))
         total = next_sum(carry)
         update = binarize(total) * mask  # equation 2
 
         def choose(new, old):  # equation 3
-            return update * new + (1 - update) * old
+            return update.astype(old.dtype) * new + (1 - update.astype(old.dtype)) * old
 
         state = [choose(*pair) for pair in zip(new, state, strict=True)]
         probability = choose(of_new, probability)
@@ -74,7 +74,7 @@ class SkipRecurrent(nn.Module):
         features: H.
         cell: "lstm" or "gru".
         stateful: as of `recurrent.Recurrent`.
-        dtype: of the computation and of the carry; parameters are float32.
+        dtype: of the computation and of the state; probabilities and parameters are float32.
     """
 
     features: int
@@ -87,7 +87,7 @@ class SkipRecurrent(nn.Module):
         """Runs over a batch of sequences; arguments and errors as of `recurrent.Recurrent`.
 
         Returns:
-            The outputs h (B, T, H), the last (B, H), and which frames were used, 0 or 1 (B, T).
+            The outputs h (B, T, H), the last (B, H), and which frames were used, 0 or 1, float32 (B, T).
         """
         check_sequence(x, self.get_variable("params", "input"), None if self.stateful else frame_mask)
         _, num_entries, num_gates = CELLS[self.cell]
@@ -96,13 +96,15 @@ class SkipRecurrent(nn.Module):
         projected, bias = Projection(num_gates * self.features, bias_init, self.dtype, name="input")(x)  # (T, B, G H)
         mask = jnp.ones(x.shape[:2]) if frame_mask is None else jnp.asarray(frame_mask).T
         zeros = jnp.zeros((x.shape[1], self.features), projected.dtype)
-        one = jnp.ones((x.shape[1], 1), projected.dtype)
+        # In half precision a sum of small probabilities would stop growing, and the network never look again
+        precise = jnp.promote_types(projected.dtype, jnp.float32)
+        one = jnp.ones((x.shape[1], 1), precise)
         initial = (*(zeros,) * num_entries, one, 0 * one)  # the first frame is used
         carry, kept = starting_carry(self, initial, sequence_start) if self.stateful else (initial, None)
         steps = nn.scan(
             SkipStep, variable_broadcast="params", split_rngs={"params": False}, in_axes=(0, nn.broadcast)
         )(self.cell, self.dtype, name="step")
-        carry, (hidden, updates) = steps(carry, (projected, mask.astype(projected.dtype)[..., None]), bias)
+        carry, (hidden, updates) = steps(carry, (projected, mask.astype(precise)[..., None]), bias)
         if kept is not None:
             kept.value = carry
         return hidden.swapaxes(0, 1), hidden[-1], updates[..., 0].T  # (B, T, H), (B, H), (B, T)
@@ -160,7 +162,7 @@ class SkipRNN(nn.Module):
         x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
         recurrent = SkipRecurrent(self.hidden, self.cell, self.stateful, self.dtype, name=layer)
         ends["hidden"], ends["last"], ends["updates"] = recurrent(x, frame_mask, sequence_start)
-        self.sow("losses", "updates", self.update_cost * ends["updates"].sum(1, dtype=jnp.float32))  # (B,)
+        self.sow("losses", "updates", self.update_cost * ends["updates"].sum(1))  # (B,)
         x = ends["hidden" if self.per_frame else "last"]
         if not self.num_classes:
             return x, ends

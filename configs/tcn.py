@@ -6,7 +6,7 @@ Bai et al. (2018): dilated, causal, residual. Lea et al. (2017): `kind=encoder_d
     python -m vidjax.train --config configs/tcn.py:ut_interaction_i3d,small,set1,0 --workdir runs/ut_tcn_0
 
 480 test videos of motion_large, one seed, hit@1 / within pairs / reversed %, on one core of an AMD EPYC: dilated 99.4 /
-99.4 / 99.2 in 5 epochs and 7 minutes; encoder-decoder 99.0 / 99.2 / 98.3 in 10 epochs and 15 minutes.
+99.4 / 99.2 in 5 epochs and 7 minutes; encoder-decoder 99.0 / 99.2 / 98.3 with --config.num_epochs=10 in 15 minutes.
 
 UT-Interaction from I3D's features and VGG16's, leave one sequence out (60 videos a set), hit@1, mean and deviation of
 three seeds by vidjax.crossval:

@@ -4,7 +4,8 @@
     python -m vidjax.bench recurrent [--out bench.json]
     python -m vidjax.bench stream [--frames 100000] [--out bench.json]
 
-The parts alternate, so that whatever else the machine does falls on both; the figures are medians with the spread.
+What is compared alternates, so that whatever else the machine does falls on both; the figures are medians with the
+spread. A stream has nothing to compare with: its end is measured against its start.
 """
 
 import argparse

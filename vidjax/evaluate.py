@@ -168,31 +168,47 @@ def figures_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
     names the partner's class when the clips are played backwards. Of a network that skips frames there are also the
     figures of `metrics.frames_used`.
     """
-    if outputs.updates is not None:
-        figures = figures_of(outputs._replace(updates=None), config, info)
-        per_class = outputs.target.ndim == 1
-        return figures | metrics.frames_used(outputs.updates, outputs.target if per_class else None, len(info.labels))
     if config.loss.name == "squared_error":
-        loss = float(np.mean(losses.squared_error(outputs.logits[:, 0], outputs.target)))
-        scaler = series.Scaler(**info.inputs["scaler"])
-        figures = metrics.forecast(scaler.invert(outputs.logits[:, 0]), scaler.invert(outputs.target))
-        return {"loss": loss, **figures, "baselines": info.inputs["baselines"]}
+        figures = forecast_figures(outputs, info.inputs)
+    elif outputs.weight is not None:
+        figures = step_figures(outputs, config, info.time_reversal)
+    else:
+        figures = video_figures(outputs, config, info.time_reversal)
+    if outputs.updates is not None:
+        target = outputs.target if outputs.target.ndim == 1 else None
+        figures |= metrics.frames_used(outputs.updates, target, len(info.labels))
+    return figures
+
+
+def forecast_figures(outputs: Outputs, inputs: dict) -> dict:
+    """The figures of forecasts, in the unit of the series; `inputs` as of its records."""
+    forecast, scaler = outputs.logits[:, 0], series.Scaler(**inputs["scaler"])
+    figures = metrics.forecast(scaler.invert(forecast), scaler.invert(outputs.target))
+    loss = float(np.mean(losses.squared_error(forecast, outputs.target)))
+    return {"loss": loss, **figures, "baselines": inputs["baselines"]}
+
+
+def step_figures(outputs: Outputs, config, pairs: list[int] | None) -> dict:
+    """The figures over the frames, or the words of captions, that count."""
+    counted = outputs.weight > 0
+    logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
+    if config.target == "words":
+        figures = metrics.words(outputs.logits, outputs.target, outputs.weight)
+    else:
+        figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
+    loss = float(np.mean(losses.LOSSES[config.loss.name](logits, target)))
+    return {"loss": loss, **figures, "num_videos": len(outputs.logits)}
+
+
+def video_figures(outputs: Outputs, config, pairs: list[int] | None) -> dict:
+    """The figures over videos, those of clips that are played backwards among them."""
     multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
-    pairs = None if multi_label else info.time_reversal
-    if outputs.weight is not None:
-        counted = outputs.weight > 0
-        logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
-        loss = float(np.mean(loss_fn(logits, target)))
-        if config.target == "words":
-            figures = metrics.words(outputs.logits, outputs.target, outputs.weight)
-        else:
-            figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
-        return {"loss": loss, **figures, "num_videos": len(outputs.logits)}
-    result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
+    pairs = None if multi_label else pairs
+    figures = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
     if outputs.backwards is not None:
         scores = np.asarray(jax.nn.softmax(outputs.backwards)).mean(axis=1)
-        result["top1_reversed"] = top1_reversed(scores, outputs.target, pairs)
-    return result
+        figures["top1_reversed"] = top1_reversed(scores, outputs.target, pairs)
+    return figures
 
 
 def top1_reversed(scores: np.ndarray, target: np.ndarray, pairs: list[int]) -> float:

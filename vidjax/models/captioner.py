@@ -13,7 +13,7 @@ from flax import linen as nn
 
 from vidjax.models.carry import check_start
 from vidjax.models.frame_rnn import CLIP_NETWORKS
-from vidjax.models.layers import adaptive_average, check_arguments, mask_of_steps, mean_over_time
+from vidjax.models.layers import adaptive_average, check_arguments, maps_at, mask_of_steps, mean_over_time
 from vidjax.models.recurrent import Recurrent
 
 
@@ -80,10 +80,7 @@ class Captioner(nn.Module):
     def encode(self, video, *, frame_mask=None, train=False) -> jax.Array:
         """What the LSTM sees of a video: (B, D). Arguments as above."""
         _, ends = self.encoder(video, frame_mask=frame_mask, train=train)
-        maps = [name for name, x in ends.items() if x.ndim == 5]
-        if self.layer not in maps:
-            raise ValueError(f"{self.network} has no maps {self.layer!r}; it has {', '.join(maps)}.")
-        x = adaptive_average(ends[self.layer], self.grid)  # (B, T', rows, columns, C)
+        x = adaptive_average(maps_at(ends, self.layer, self.network), self.grid)  # (B, T', rows, columns, C)
         x = x.reshape(*x.shape[:2], -1)  # (B, T', D)
         return mean_over_time(x, mask_of_steps(frame_mask, -(-video.shape[1] // x.shape[1])))
 

@@ -14,7 +14,7 @@ from flax import linen as nn
 
 from vidjax.models.carry import check_start, starting_carry
 from vidjax.models.frame_pool import BACKBONES
-from vidjax.models.layers import check_arguments, check_video, conv, max_pool, no_padding, pool_space, tf_same
+from vidjax.models.layers import check_arguments, check_video, conv, maps_at, max_pool, no_padding, pool_space, tf_same
 from vidjax.models.recurrent import Carry, forget_open
 
 
@@ -242,10 +242,7 @@ class FrameConvLSTM(nn.Module):
         if self.backbone:
             arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
             _, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)
-            maps = [name for name, x in ends.items() if x.ndim == 5]
-            if self.layer not in maps:
-                raise ValueError(f"{self.backbone} has no maps {self.layer!r}; it has {', '.join(maps)}.")
-            x = ends[self.layer]  # (B, T, h, w, C)
+            x = maps_at(ends, self.layer, self.backbone)  # (B, T, h, w, C)
         elif video.shape[2] % size or video.shape[3] % size:
             raise ValueError(f"Frames of {video.shape[2]}x{video.shape[3]} are not cut into patches of {size}x{size}.")
         else:

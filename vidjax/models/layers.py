@@ -307,6 +307,18 @@ def without_masked(video: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
     return video if frame_mask is None else video * frame_mask[:, :, None, None, None].astype(video.dtype)
 
 
+def maps_at(ends: Mapping[str, jax.Array], layer: str, network: str) -> jax.Array:
+    """The endpoint `layer` of a network of that name, maps (B, T, H, W, C).
+
+    Raises:
+        ValueError: for an endpoint that there is not, or that has no maps; lists those there are.
+    """
+    maps = [name for name, x in ends.items() if x.ndim == 5]
+    if layer not in maps:
+        raise ValueError(f"{network} has no maps {layer!r}; it has {', '.join(maps)}.")
+    return ends[layer]
+
+
 # --- Sizes and checks ------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,57 @@
+"""Optical flow in JAX: jitted, batched, differentiable, on whatever device the model runs.
+
+    flow = METHODS["tvl1"](first, second)    # grey frames (..., H, W) -> (..., H, W, 2), pixels
+    flow = of_video(video, "farneback")      # uint8 (B, T, H, W, 3) -> (B, T - 1, H, W, 2)
+
+flow[..., 0] is u, to the right, flow[..., 1] is v, down: where a point of the first frame is in the second. One file a
+method. `vidjax.data.flow_opencv` has OpenCV's, of the same signature. As a command, `python -m vidjax.flow --help`.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from vidjax.flow.farneback import farneback
+from vidjax.flow.horn_schunck import horn_schunck
+from vidjax.flow.lucas_kanade import lucas_kanade
+from vidjax.flow.tvl1 import tvl1
+
+METHODS = {"farneback": farneback, "horn_schunck": horn_schunck, "lucas_kanade": lucas_kanade, "tvl1": tvl1}
+LARGEST = 20.0  # pixels: longer u or v is cut to it where flow is kept in 8 bits, as MediaPipe, DMVR and I3D do
+
+
+def of_video(video: jax.Array, method: str = "tvl1", **settings) -> jax.Array:
+    """The flow from each frame of a video to the next.
+
+    Args:
+        video: (..., T, H, W, 3), RGB, 0..255, uint8 or float.
+        method: a name in METHODS; settings: of that method.
+
+    Returns:
+        (..., T - 1, H, W, 2), pixels a frame.
+
+    Raises:
+        ValueError: for an unknown method, a video of one frame, or one that is not RGB.
+    """
+    if method not in METHODS:
+        raise ValueError(f"There is no optical flow {method!r}; choose one of {', '.join(METHODS)}.")
+    if video.ndim < 4 or video.shape[-1] != 3:
+        raise ValueError(f"A video (..., T, H, W, 3) is needed, not {video.shape}.")
+    if video.shape[-4] < 2:
+        raise ValueError("Optical flow needs two frames at least; the video has one.")
+    grey = to_grey(video)
+    return METHODS[method](grey[..., :-1, :, :], grey[..., 1:, :, :], **settings)
+
+
+def to_grey(video: jax.Array) -> jax.Array:
+    """RGB (..., 3) -> brightness (...), ITU-R BT.601, in the same range."""
+    return jnp.asarray(video, jnp.promote_types(video.dtype, jnp.float32)) @ jnp.asarray([0.299, 0.587, 0.114])
+
+
+def to_levels(flow: jax.Array) -> jax.Array:
+    """Pixels -> 0..255, as flow is kept in 8 bits and as networks take it: -20 or less is 0, 20 or more 255."""
+    return 127.5 + 127.5 / LARGEST * flow.clip(-LARGEST, LARGEST)
+
+
+def from_levels(levels: jax.Array) -> jax.Array:
+    """0..255 -> pixels."""
+    return (levels - 127.5) * (LARGEST / 127.5)

@@ -1,0 +1,133 @@
+"""Farneback's flow: a parabola is fitted around each pixel of both frames; how it moves says how the pixel does.
+
+Farneback, "Two-Frame Motion Estimation Based on Polynomial Expansion" (SCIA 2003),
+http://www.diva-portal.org/smash/get/diva2:273847/FULLTEXT01.pdf; equations by its numbers. The pyramid, the
+constants, and what happens at the borders are those of OpenCV's `FarnebackOpticalFlow`, to whose flow this one is equal
+but for rounding.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidjax.flow import images
+
+SMALLEST = 32  # pixels, of the frames of the pyramid
+BORDER = (0.14, 0.14, 0.4472, 0.4472, 0.4472)  # how much the outermost pixels count
+
+
+SHAPING = ("num_levels", "scale_step", "window", "num_iterations", "poly_n", "poly_sigma")
+
+
+@functools.partial(jax.jit, static_argnames=SHAPING)
+def farneback(
+    first: jax.Array,
+    second: jax.Array,
+    *,
+    num_levels: int = 5,
+    scale_step: float = 0.5,
+    window: int = 13,
+    num_iterations: int = 10,
+    poly_n: int = 5,
+    poly_sigma: float = 1.1,
+) -> jax.Array:
+    """Optical flow by polynomial expansion.
+
+    Args:
+        first, second: (..., H, W), grey, 0..255.
+        num_levels: of the pyramid above the frames, as far as they have 32 pixels; scale_step: from one to the next.
+        window: side of the square that is averaged over, pixels, odd; more is smoother and more robust.
+        num_iterations: at each level.
+        poly_n: how far from a pixel its parabola sees; poly_sigma: of the Gaussian that weighs what it sees.
+
+    Returns:
+        (..., H, W, 2), float: pixels that each point of `first` moves to the right and down.
+
+    Raises:
+        ValueError: for frames of different size, or smaller than 8x8.
+    """
+
+    def flow_of(first, second):
+        flow = None
+        deepest = sum(min(first.shape) * scale_step**k >= SMALLEST for k in range(1, num_levels + 1))
+        for k in range(deepest, -1, -1):
+            shape = tuple(round(size * scale_step**k) for size in first.shape)
+            level = [_at_level(image, shape, scale_step**k) for image in (first, second)]
+            fitted = [expand(image, poly_n, poly_sigma) for image in level]
+            flow = jnp.zeros((*shape, 2), first.dtype) if flow is None else images.resize(flow, shape) / scale_step
+            iterate = functools.partial(_iterate, *fitted, window)
+            flow = jax.lax.fori_loop(0, num_iterations, lambda _, flow, iterate=iterate: iterate(flow), flow)
+        return flow
+
+    return images.over_pairs(flow_of, first, second)
+
+
+def _at_level(image: jax.Array, shape: tuple[int, int], scale: float) -> jax.Array:
+    sigma = (1 / scale - 1) / 2
+    reach = max(1, (round(5 * sigma) | 1) // 2)
+    kernel = images.gaussian(sigma, reach) if sigma else np.array([0.25, 0.5, 0.25])
+    return images.resize(images.smooth(image, kernel), shape)
+
+
+def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
+    """Fits a parabola around each pixel, f(x) ~ x' A x + b' x + c (equation 1): (H, W) -> (5, H, W).
+
+    By weighted least squares over 2 n + 1 pixels in each direction, which is a few separable filters.
+
+    Returns:
+        b_x, b_y, A_xx, A_yy, and 2 A_xy.
+    """
+    weights, at = images.gaussian(sigma, n), np.arange(-n, n + 1)
+    moments = [(weights * at**k).sum() for k in (0, 2, 4)]
+    # 1, x^2 and y^2 are not orthogonal under the weights, x, y and xy are
+    gram = np.array([[1, moments[1], moments[1]], [moments[1], moments[2], moments[1] ** 2]])
+    gram = np.vstack([gram, gram[1, [0, 2, 1]]])
+    inverse = np.linalg.inv(gram)
+
+    def along(powers):
+        x, y = (weights * at**power for power in powers)
+        return images.correlate(images.correlate(image, y, axis=0), x, axis=1)
+
+    mean, xx, yy = along((0, 0)), along((2, 0)), along((0, 2))
+    b_x, b_y, a_xy = along((1, 0)) / moments[1], along((0, 1)) / moments[1], along((1, 1)) / moments[1] ** 2
+    a_xx = inverse[1, 0] * mean + inverse[1, 1] * xx + inverse[1, 2] * yy
+    a_yy = inverse[2, 0] * mean + inverse[2, 1] * xx + inverse[2, 2] * yy
+    return jnp.stack([b_x, b_y, a_xx, a_yy, a_xy])
+
+
+def _iterate(first: jax.Array, second: jax.Array, window: int, flow: jax.Array) -> jax.Array:
+    """One update of the flow (H, W, 2) from the parabolas (5, H, W) of both frames."""
+    height, width = flow.shape[:2]
+    x, y = images.positions(flow[..., 0], flow[..., 1])
+    is_inside = (x >= 0) & (x < width - 1) & (y >= 0) & (y < height - 1)
+    moved = jnp.moveaxis(images.bilinear(jnp.moveaxis(second, 0, -1), x, y), -1, 0)
+    # What has moved out is taken to have the curvature that it had
+    b_x, b_y = (first[:2] - jnp.where(is_inside, moved[:2], 0)) / 2  # equation 10
+    a_xx, a_yy, a_xy = (first[2:] + jnp.where(is_inside, moved[2:], first[2:])) / 2  # equation 9
+    a_xy = a_xy / 2
+    scale = _border(height, first.dtype)[:, None] * _border(width, first.dtype)
+    b_x, b_y = b_x + a_xx * flow[..., 0] + a_xy * flow[..., 1], b_y + a_xy * flow[..., 0] + a_yy * flow[..., 1]
+    a_xx, a_yy, a_xy, b_x, b_y = (scale * value for value in (a_xx, a_yy, a_xy, b_x, b_y))
+    # A'A d = A'b, both averaged over the window: equations 11 and 12
+    sums = [
+        a_xx**2 + a_xy**2,
+        a_xy * (a_xx + a_yy),
+        a_yy**2 + a_xy**2,
+        a_xx * b_x + a_xy * b_y,
+        a_xy * b_x + a_yy * b_y,
+    ]
+    kernel = np.full(window, 1 / window)
+    g_xx, g_xy, g_yy, h_x, h_y = (images.smooth(value, kernel, "edge") for value in sums)
+    determinant = g_xx * g_yy - g_xy**2 + 1e-3
+    u, v = (g_yy * h_x - g_xy * h_y) / determinant, (g_xx * h_y - g_xy * h_x) / determinant
+    return jnp.stack([u, v], axis=-1)
+
+
+def _border(size: int, dtype) -> jax.Array:
+    scale = np.ones(size)
+    for i, value in enumerate(BORDER):
+        scale[i] *= value
+        scale[size - 1 - i] *= value
+    return jnp.asarray(scale, dtype)

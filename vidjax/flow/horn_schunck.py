@@ -1,0 +1,83 @@
+"""Horn and Schunck's flow: pixels keep their brightness, and flow is smooth; both squared, over the whole frame.
+
+Horn and Schunck, "Determining Optical Flow" (Artificial Intelligence 17, 1981), with the pyramid and the warps of
+Meinhardt-Llopis, Sanchez Perez and Kondermann, "Horn-Schunck Optical Flow with a Multi-Scale Strategy" (IPOL 2013),
+https://doi.org/10.5201/ipol.2013.20.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidjax.flow import images
+
+BINOMIAL = np.array([1, 2, 1]) / 4
+
+
+@functools.partial(jax.jit, static_argnames=("num_scales", "scale_step", "num_warps", "num_iterations"))
+def horn_schunck(
+    first: jax.Array,
+    second: jax.Array,
+    *,
+    alpha: float = 7.0,
+    num_scales: int = 8,
+    scale_step: float = 0.65,
+    num_warps: int = 5,
+    num_iterations: int = 50,
+) -> jax.Array:
+    """Optical flow by Horn and Schunck.
+
+    Args:
+        first, second: (..., H, W), grey, 0..255.
+        alpha: of the smoothness against the brightness; more is smoother.
+        num_scales: of the pyramid, as far as its images have 16 pixels; scale_step: from one to the next, below 1.
+        num_warps: at each scale; num_iterations: of Jacobi's method after each.
+
+    Returns:
+        (..., H, W, 2), float: pixels that each point of `first` moves to the right and down.
+
+    Raises:
+        ValueError: for frames of different size, or smaller than 8x8.
+    """
+
+    def flow_of(first, second):
+        size = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16, "kernel": BINOMIAL}
+        levels = [images.pyramid(image, **size) for image in (first, second)]
+        flow = jnp.zeros((*levels[0][-1].shape, 2), first.dtype)
+        for first, second in reversed(list(zip(*levels, strict=True))):
+            if flow.shape[:2] != first.shape:
+                flow = images.resize(flow, first.shape) / scale_step
+            flow = _at_scale(first, second, flow, alpha, num_warps, num_iterations)
+        return flow
+
+    return images.over_pairs(flow_of, first, second)
+
+
+def _at_scale(first, second, flow, alpha, num_warps, num_iterations):
+    moving = jnp.stack([second, *images.central_differences(second)], axis=-1)  # (H, W, 3)
+
+    def warp(_, flow):
+        warped = images.bicubic(moving, *images.positions(flow[..., 0], flow[..., 1]))
+        value, slope_x, slope_y = (warped[..., i] for i in range(3))
+        rest = value - slope_x * flow[..., 0] - slope_y * flow[..., 1] - first
+        scale = 1 / (alpha**2 + slope_x**2 + slope_y**2)
+
+        def iterate(_, state):
+            u, v = map(_mean_around, state)
+            excess = scale * (rest + slope_x * u + slope_y * v)
+            return u - slope_x * excess, v - slope_y * excess  # the paper's section 12
+
+        u, v = jax.lax.fori_loop(0, num_iterations, iterate, (flow[..., 0], flow[..., 1]))
+        return jnp.stack([u, v], axis=-1)
+
+    return jax.lax.fori_loop(0, num_warps, warp, flow)
+
+
+def _mean_around(u: jax.Array) -> jax.Array:
+    """Of the 8 neighbours, those beside it count twice those at its corners: section 8."""
+    wide = jnp.pad(u, 1, mode="edge")
+    beside = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
+    corners = wide[:-2, :-2] + wide[:-2, 2:] + wide[2:, :-2] + wide[2:, 2:]
+    return beside / 6 + corners / 12

@@ -1,0 +1,66 @@
+"""The command.
+
+python -m vidjax.bench pipeline [--out bench.json]
+python -m vidjax.bench recurrent [--out bench.json]
+python -m vidjax.bench stream [--frames 100000] [--out bench.json]
+python -m vidjax.bench flow [--methods tvl1 opencv_tvl1] [--out bench.json]
+"""
+
+import argparse
+import json
+import os
+import platform
+from pathlib import Path
+
+import jax
+
+from vidjax.bench import flow, pipeline, recurrent, show, stream
+from vidjax.data import flow_images
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        prog="python -m vidjax.bench", description="Ratios in one run. Stop other work first: all cores are measured."
+    )
+    sections = parser.add_subparsers(dest="section", required=True)
+
+    def section(name: str, help: str, rounds: int) -> argparse.ArgumentParser:
+        of_section = sections.add_parser(name, help=help)
+        of_section.add_argument("--rounds", type=int, default=rounds, help="alternations")
+        of_section.add_argument("--out", type=Path, help="a JSON file to write")
+        return of_section
+
+    of_pipeline = section("pipeline", "records -> batches, against a plain tf.data pipeline", 5)
+    of_pipeline.add_argument("--clips", type=int, default=800, help="a round")
+    of_pipeline.add_argument("--memory_clips", type=int, default=0, help="also watch the memory over so many clips")
+    section("recurrent", "a scanned LSTM, against flax.linen.RNN and PyTorch's", 20)
+    of_stream = section("stream", "time and memory along a stream of frames, and what skipping frames saves", 10)
+    of_stream.add_argument("--frames", type=int, default=10000, help="of the stream")
+    of_flow = section("flow", "optical flow, against OpenCV's", 5)
+    methods = list(flow_images.METHODS)
+    of_flow.add_argument(
+        "--methods", nargs="+", choices=methods, default=methods, metavar="METHOD", help=", ".join(methods)
+    )
+    args = parser.parse_args()
+
+    result = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
+    result["machine"]["backend"] = jax.default_backend()
+    unit = "clips/s" if args.section == "pipeline" else "ms"
+    if args.section == "pipeline":
+        result["pipeline"] = pipeline.bench_pipeline(args.rounds, args.clips)
+        if args.memory_clips:
+            result["memory"] = pipeline.bench_memory(args.memory_clips)
+            print("resident MB:", *result["memory"]["resident_mb"])
+    elif args.section == "recurrent":
+        result["recurrent"] = recurrent.bench_recurrent(args.rounds)
+    elif args.section == "stream":
+        result["stream"] = stream.bench_stream(args.frames) | stream.bench_skipping(args.rounds)
+    else:
+        result["flow"] = flow.bench_flow(args.rounds, args.methods)
+    show(result[args.section], unit)
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Optical flow on the device, against OpenCV's on the CPU's cores: 16 pairs of 256x256."""
+
+import cv2
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidjax import flow
+from vidjax.bench import alternate, compare, summary
+from vidjax.data import flow_opencv
+
+NUM_PAIRS, SIZE = 16, 256
+PEERS = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # of the same algorithm
+OTHERS = ("opencv_dis", "opencv_deepflow")
+
+
+def textured_frames() -> np.ndarray:
+    """Frames of a texture of several scales that moves and turns: uint8 (17, 256, 256)."""
+    rng, wide = np.random.default_rng(0), SIZE + 64
+    layers = [cv2.resize(rng.normal(size=(wide >> s, wide >> s)) * 2.0**s, (wide, wide)) for s in range(6)]
+    texture = np.clip(128 + 3 * sum(layers), 0, 255).astype(np.float32)
+    frames = []
+    for t in range(NUM_PAIRS + 1):
+        matrix = cv2.getRotationMatrix2D((wide / 2, wide / 2), 0.5 * t, 1.0)
+        matrix[:, 2] += 1.5 * t - 32, -0.75 * t - 32
+        frames.append(
+            cv2.warpAffine(texture, matrix, (SIZE, SIZE), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT)
+        )
+    return np.clip(frames, 0, 255).astype(np.uint8)
+
+
+def bench_flow(rounds: int, names: list[str]) -> dict:
+    """Milliseconds for all pairs by each method, and how many times as fast as OpenCV's of the same name ours is.
+
+    Args:
+        names: of `flow.METHODS` and `flow_opencv.METHODS`.
+    """
+    frames = textured_frames()
+    first, second = frames[:-1], frames[1:]
+    on_device = jnp.asarray(first), jnp.asarray(second)
+    contestants = {}
+    for name in names:
+        if name in flow.METHODS:
+            contestants[name] = lambda f=flow.METHODS[name]: jax.block_until_ready(f(*on_device))
+        else:
+            contestants[name] = lambda f=flow_opencv.METHODS[name]: f(first, second)
+    cv2.setNumThreads(-1)  # all cores
+    times = alternate(contestants, rounds)
+    result = {name: summary(values) for name, values in times.items()}
+    for ours, theirs in PEERS.items():
+        if {ours, theirs} <= set(names):
+            result[f"{theirs} / {ours}"] = compare(times[theirs], times[ours])
+    return result

@@ -1,0 +1,107 @@
+"""The input pipeline against tf.data: clips of 16 frames of 224x224 from 340x256 JPEG."""
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+from tqdm import tqdm
+
+from vidjax.bench import summary
+from vidjax.data import pipeline, records
+
+NUM_FRAMES, CROP, HEIGHT, WIDTH, VIDEO_FRAMES = 16, 224, 256, 340, 64
+BATCH_SIZE = 8
+
+
+def write_videos(directory: Path, num_videos: int = 48):
+    """Records of 340x256 JPEG frames of about 25 kB: moving texture of several scales."""
+    rng = np.random.default_rng(0)
+
+    def video(index: int) -> bytes:
+        scales = [rng.normal(size=(HEIGHT >> s, (WIDTH + 2 * VIDEO_FRAMES) >> s, 3)) * 2.0**s for s in range(6)]
+        layers = [cv2.resize(layer, (WIDTH + 2 * VIDEO_FRAMES, HEIGHT)) for layer in scales]
+        texture = np.clip(128 + 3 * sum(layers), 0, 255).astype(np.uint8)
+        frames = [texture[:, 2 * i : 2 * i + WIDTH] for i in range(VIDEO_FRAMES)]
+        images = [cv2.imencode(".jpeg", frame, [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes() for frame in frames]
+        return records.encode(records.Example(images=images, labels=[index % 10], fps=25, height=HEIGHT, width=WIDTH))
+
+    for shard in range(4):
+        path = records.shard_path(directory, "train", shard, 4)
+        records.write_shard(path, map(video, range(num_videos // 4)))
+    info = records.DatasetInfo([str(i) for i in range(10)], "unchanged")
+    records.write_info(directory, info, complete=True)
+
+
+def our_batches(directory: Path, num_batches: int, num_threads: int = 0) -> Iterator:
+    source = pipeline.open_records(directory, ["train"])
+    clip = {"num_frames": NUM_FRAMES, "size": CROP, "crop": "random"}
+    return pipeline.train_batches(source, clip, batch_size=BATCH_SIZE, num_steps=num_batches, num_threads=num_threads)
+
+
+def tf_data_batches(directory: Path, num_batches: int) -> Iterator:
+    """The same clips by a plain tf.data pipeline: parse, draw a clip, decode its frames, crop, batch, prefetch."""
+    import tensorflow as tf
+
+    def clip(record):
+        context = {"clip/label/index": tf.io.FixedLenFeature([], tf.int64)}
+        frames = {"image/encoded": tf.io.FixedLenSequenceFeature([], tf.string)}
+        context, frames = tf.io.parse_single_sequence_example(record, context, frames)
+        images = frames["image/encoded"]
+        start = tf.random.uniform([], 0, tf.shape(images)[0] - NUM_FRAMES + 1, tf.int32)
+        video = tf.map_fn(tf.io.decode_jpeg, images[start : start + NUM_FRAMES], fn_output_signature=tf.uint8)
+        video.set_shape([NUM_FRAMES, None, None, 3])
+        return tf.image.random_crop(video, [NUM_FRAMES, CROP, CROP, 3]), context["clip/label/index"]
+
+    files = tf.data.Dataset.list_files(str(directory / "train-*.tfrecord"), seed=0)
+    dataset = tf.data.TFRecordDataset(files, num_parallel_reads=4).repeat().shuffle(16, seed=0)
+    dataset = dataset.map(clip, num_parallel_calls=tf.data.AUTOTUNE).batch(BATCH_SIZE, drop_remainder=True)
+    return dataset.take(num_batches).prefetch(tf.data.AUTOTUNE).as_numpy_iterator()
+
+
+def clips_per_second(batches: Iterator, skip: int = 4) -> float:
+    """The rate after the first `skip` batches, in which threads start and graphs are traced."""
+    for _ in range(skip):
+        next(batches)
+    started, count = time.perf_counter(), 0
+    for _ in batches:
+        count += BATCH_SIZE
+    return count / (time.perf_counter() - started)
+
+
+def bench_pipeline(rounds: int, clips: int) -> dict:
+    """Clips of 16 frames of 224x224 from 340x256 JPEG, against tf.data where TensorFlow is installed."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        write_videos(directory)
+        num_batches = clips // BATCH_SIZE + 4
+        contestants: dict[str, Callable] = {"vidjax": lambda: our_batches(directory, num_batches)}
+        try:
+            import tensorflow  # noqa: F401
+
+            contestants["tf.data"] = lambda: tf_data_batches(directory, num_batches)
+        except ImportError:
+            print("TensorFlow is not installed, so there is nothing to compare with: pip install -e '.[tf]'")
+        rates = {name: [] for name in contestants}
+        for _ in tqdm(range(rounds), "rounds"):
+            for name, batches in contestants.items():
+                rates[name].append(clips_per_second(batches()))
+    result = {name: summary(values) for name, values in rates.items()}
+    if "tf.data" in rates:
+        result["ratio"] = summary([a / b for a, b in zip(rates["vidjax"], rates["tf.data"], strict=True)])
+    return result
+
+
+def bench_memory(clips: int) -> dict:
+    """Resident memory (MB) of this process while it reads `clips` clips, at twenty moments."""
+    process, resident = psutil.Process(), []
+    with tempfile.TemporaryDirectory() as name:
+        write_videos(Path(name))
+        num_batches = clips // BATCH_SIZE
+        for i, _ in enumerate(tqdm(our_batches(Path(name), num_batches), "memory", num_batches)):
+            if i % (num_batches // 20) == num_batches // 20 - 1:
+                resident.append(round(process.memory_info().rss / 1e6))
+    return {"clips": clips, "resident_mb": resident}

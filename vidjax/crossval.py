@@ -42,10 +42,10 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
 
     Returns:
         `top1` of each seed, their `mean` and sample standard `deviation` (0 of one), `interval` (95 %, Wilson, of the
-        mean: what the number of videos leaves open) and `num_videos`; of forecasts `rmse`, and no interval. None where
-        it was interrupted.
+        mean: what the number of videos leaves open) and `num_videos`; of forecasts `rmse`, and no interval; of Skip
+        RNNs the mean `frames_used` too. None where it was interrupted.
     """
-    values, name, num_videos = [], "top1", 0
+    values, used, name, num_videos = [], [], "top1", 0
     for seed in range(num_seeds):
         results = []
         for number, fold in enumerate(folds):
@@ -59,11 +59,15 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
         power = 2 if name == "rmse" else 1
         total = sum(result[name] ** power * result["num_videos"] for result in results)
         values.append((total / num_videos) ** (1 / power))
+        if "frames_used" in results[0]:
+            used.append(sum(result["frames_used"] * result["num_videos"] for result in results) / num_videos)
         print(f"{workdir}, seed {seed}: {name} {values[-1]:.3f} of {num_videos} videos", flush=True)
     mean = statistics.mean(values)
     result = {name: values, "mean": mean, "deviation": statistics.stdev(values) if num_seeds > 1 else 0.0}
     if name == "top1":
         result["interval"] = metrics.wilson_interval(mean * num_videos, num_videos)
+    if used:
+        result["frames_used"] = statistics.mean(used)
     return {**result, "num_videos": num_videos}
 
 
@@ -86,6 +90,8 @@ def main(argv):
     if "top1" in result:
         low, high = (100 * x for x in result["interval"])
         text = f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} over {num_seeds} seeds, [{low:.1f}, {high:.1f}]"
+        if "frames_used" in result:
+            text += f", {100 * result['frames_used']:.1f} % of the frames used,"
     else:
         text = f"rmse {mean:.2f} +- {deviation:.2f} over {num_seeds} seeds"
     print(f"{text} for {result['num_videos']} videos; wrote {workdir / 'result.json'}")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vidjax import evaluate, models, predict, sharding, step, trained, weights
-from vidjax.data import pipeline, video
+from vidjax.data import flow_images, pipeline, video
 
 GOLDEN = Path(__file__).parent / "peers/i3d_kinetics.json"
 CLIP = {"num_frames": 4, "frame_stride": 2, "size": 32, "resize": 0}
@@ -45,6 +45,19 @@ def test_videos_are_read_as_the_training_videos_were(numbered):
     assert numbers(slow)[0] == [0, 2, 4, 6]
     short = predict.read_views(numbered, {**CLIP, "num_frames": 32, "frame_stride": 1}, {})
     assert numbers(short) == [[*range(30), 0, 1]]  # a video shorter than a clip wraps around
+
+
+def test_flow_is_made_as_that_of_the_training_videos_was(numbered):
+    clip, inputs = {**CLIP, "streams": ("flow",)}, {"flow": "opencv_farneback", "short_side": 16}
+    views = predict.read_views(numbered, {**clip, "size": 16}, inputs, num_views=1)
+    assert views.shape == (1, 4, 16, 16, 2)
+    grey = [flow_images.to_grey(frame, 16) for frame, _ in video.iterate_frames(numbered)]
+    expected = [flow_images.between(grey[i], grey[i + 1], "opencv_farneback") for i in (11, 13, 15, 17)]
+    np.testing.assert_array_equal(views[0], expected)
+    single = numbered.with_name("single.mp4")
+    video.write_video(single, np.zeros((1, 32, 32, 3), np.uint8), 10.0)
+    with pytest.raises(ValueError, match="one frame: optical flow needs two"):
+        predict.read_views(single, clip, inputs)
 
 
 def test_prediction_is_what_evaluation_computed(run, tiny_run):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from vidjax import losses, models, optimizer, sharding
+from vidjax import flow, losses, models, optimizer, sharding
 from vidjax.data import clips
 
 KEYS = {
@@ -21,6 +21,7 @@ KEYS = {
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
     "augment": "crop, flip, colour: of training clips only",
     "preprocess": "mean, std: of each channel, in units of 0..255",
+    "flow": "what flow the model sees: stored (in the records) or a method (computed on the device); empty for frames",
     "model": "name, and the arguments of that model",
     "init_from": "a name of vidjax.weights, a file of weights, or a work directory to start from; empty draws all",
     "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
@@ -61,6 +62,8 @@ def check(config: ConfigDict):
         raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
     if config.target not in ("clip", "frame", "words"):
         raise ValueError(f"Unknown target {config.target!r}; choose clip, frame or words.")
+    if config.flow not in ("", "stored", *flow.METHODS):
+        raise ValueError(f"Unknown flow {config.flow!r}; choose '', stored, {', '.join(flow.METHODS)}.")
     if config.augment.get("crop", "random") not in clips.CROPS:
         raise ValueError(f"Unknown crop {config.augment.crop!r}; choose one of {', '.join(clips.CROPS)}.")
     _check_arguments("loss", config.loss, losses.LOSSES[config.loss.name], extra=["name"])
@@ -68,6 +71,8 @@ def check(config: ConfigDict):
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
     _check_arguments("clip", config.clip, clips.cut_views)
+    if config.flow not in ("", "stored") and config.clip.num_frames < 2:
+        raise ValueError("config.clip.num_frames = 1: optical flow needs two frames at least.")
     _check_arguments("augment", config.augment, clips.train_clip)
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
 
@@ -77,6 +82,10 @@ def check_target(config: ConfigDict, inputs: dict):
     if ("caption_length" in inputs) != (config.target == "words"):
         kind = "captions" if "caption_length" in inputs else "no captions"
         raise ValueError(f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}.")
+    if config.flow == "stored" and inputs and "flow" not in inputs:
+        raise ValueError(
+            f"{config.dataset} holds no optical flow: make the records with --flow METHOD, or name one in config.flow."
+        )
     if ("target" in inputs) != (config.loss.name == "squared_error"):
         kind = "a series to forecast" if "target" in inputs else "classes"
         raise ValueError(f"{config.dataset} holds {kind}, which does not go with the loss {config.loss.name!r}.")
@@ -86,6 +95,18 @@ def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=())
     valid = [*inspect.signature(function).parameters, *extra]
     if unknown := sorted(set(values) - set(valid)):
         raise ValueError(f"config.{key} has no {', '.join(unknown)}: {key} is {KEYS[key]}.")
+
+
+def clip_of(config: ConfigDict) -> dict:
+    """`config.clip`, and where the clips are of stored flow `streams`, as of `clips.train_clip`."""
+    return config.clip.to_dict() | ({"streams": ("flow",)} if config.get("flow") == "stored" else {})
+
+
+def spec_of(config: ConfigDict) -> dict:
+    """How `preprocess` makes a model's inputs: `config.preprocess`, or with `config.flow` that of optical flow."""
+    if not config.get("flow"):
+        return config.preprocess.to_dict()
+    return {**flow.NORMALISED, "flow": "" if config.flow == "stored" else config.flow}
 
 
 def model_from(config: ConfigDict, num_classes: int):

@@ -19,6 +19,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
+from vidjax import config as configs
 from vidjax import ensemble, losses, metrics, plots, sharding, step, trained
 from vidjax.data import pipeline, records, series
 
@@ -96,6 +97,8 @@ def clip_logits(
             of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
             if reverse:
                 of_view = {name: array[:, ::-1] for name, array in of_view.items()}
+                if "flow" in of_view:  # what went there comes back
+                    of_view["flow"] = 255 - of_view["flow"]
             device_batch = sharding.put_batch({**batch, **of_view}, mesh)
             logits, target, weight, updates, after = eval_fn(params, model_state, carry, device_batch)
             carry = after if is_chunked else {}
@@ -138,8 +141,8 @@ def outputs_on(
 ) -> Outputs:
     """Runs a model over the records of `source`, backwards too where the dataset says which classes that makes."""
     multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
-    clip_arguments = {**config.clip, "num_views": num_views, "num_crops": num_crops, "multi_label": multi_label}
-    clip_arguments["per_frame"] = config.get("target") == "frame"
+    clip_arguments = {**configs.clip_of(config), "num_views": num_views, "num_crops": num_crops}
+    clip_arguments |= {"multi_label": multi_label, "per_frame": config.get("target") == "frame"}
     is_chunked, _ = pipeline.chunking(clip_arguments)
 
     def logits_of(reverse: bool):

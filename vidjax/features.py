@@ -63,7 +63,7 @@ def layer_width(run: trained.Trained, clip: dict, layer: str) -> int:
 
 
 def make_features_fn(run: trained.Trained, layer: str) -> Callable[[np.ndarray], jax.Array]:
-    """Returns the compiled function from clips, uint8 (B, T, H, W, 3), to a layer, float32 (B, T', D).
+    """Returns the compiled function from clips, uint8 (B, T, H, W, C), to a layer, float32 (B, T', D).
 
     Maps (B, T', H, W, D) are averaged over space; layers without time, (B, D), get T' = 1.
     """
@@ -99,7 +99,7 @@ def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
     for shard in shards:
         for offset in records.read_index(shard):
             example = records.decode(records.read_record(shard, offset))
-            length = clips.number_of_frames(example)
+            length = clips.number_of_frames(example, clip.get("streams", ("video",)))
             if clip["sampling"] == "segments":
                 indices = sampling.segments(length, clip["num_frames"])[None]
             else:
@@ -107,11 +107,11 @@ def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
             yield from (Task(shard, offset, example, of_clip) for of_clip in indices)
 
 
-def load_clip(task: Task, size: int, resize) -> np.ndarray:
-    """Decodes a clip and takes the centre crop: uint8 (T, size, size, 3)."""
-    video = np.empty((1, 1, len(task.indices), size, size, 3), np.uint8)
+def load_clip(task: Task, size: int, resize, stream: str) -> np.ndarray:
+    """Decodes a clip, or its stored flow, and takes the centre crop: uint8 (T, size, size, 3 or 2)."""
+    video = np.empty((1, 1, len(task.indices), size, size, clips.CHANNELS[stream]), np.uint8)
     boxes = lambda height, width: [augment.centre_box(height, width, size)]  # noqa: E731
-    clips.cut(clips.decoder(task.example), task.indices[None], boxes, resize, video)
+    clips.cut(clips.decoder(task.example, stream), task.indices[None], boxes, resize, video)
     return video[0, 0]
 
 
@@ -119,7 +119,8 @@ def run_over(
     tasks: Iterator[Task], clip: dict, features_fn: Callable, batch_size: int
 ) -> Iterator[tuple[Task, np.ndarray]]:
     """Yields each task with its features (T', D). Threads decode ahead, and the device is one batch ahead."""
-    load = functools.partial(load_clip, size=clip["size"], resize=clip["resize"])
+    (stream,) = clip.get("streams", ("video",))
+    load = functools.partial(load_clip, size=clip["size"], resize=clip["resize"], stream=stream)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
 
         def loaded():
@@ -131,8 +132,8 @@ def run_over(
             yield from ahead
 
         running = None
-        stream = loaded()
-        while group := list(itertools.islice(stream, batch_size)):
+        clips_ahead = loaded()
+        while group := list(itertools.islice(clips_ahead, batch_size)):
             videos = [future.result() for _, future in group]
             videos += videos[-1:] * (batch_size - len(group))  # the last batch is filled up: one shape to compile
             before, running = running, ([task for task, _ in group], features_fn(np.stack(videos)))

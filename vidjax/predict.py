@@ -21,7 +21,7 @@ from absl import logging as absl_logging
 from tqdm import tqdm
 
 from vidjax import caption, sharding, step, stream, trained
-from vidjax.data import clips, sampling, video
+from vidjax.data import clips, flow_images, sampling, video
 
 MOST_VIEWS = 10  # by default, of a long video
 
@@ -30,15 +30,16 @@ def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None
     """Cuts evenly spaced clips out of a video file.
 
     Args:
-        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, as of `clips.cut_views`.
-        inputs: `fps` and `short_side` that the training videos were read with, 0 for as they are.
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`, as of `clips.cut_views`.
+        inputs: `fps` and `short_side` that the training videos were read with, 0 for as they are; `flow`, the method of
+            the optical flow that was stored of them.
         num_views: how many clips; by default enough to cover the video, at most 10.
 
     Returns:
-        uint8 (V, T, size, size, 3).
+        uint8 (V, T, size, size, 3), or (..., 2) where the network sees flow that was stored.
 
     Raises:
-        ValueError: where the file is missing, no video, or holds no frame. A damaged tail is told on stderr.
+        ValueError: where the file is missing, no video, or holds too few frames. A damaged tail is told on stderr.
     """
     fps, short_side = inputs.get("fps") or None, inputs.get("short_side", 0)
     length, warning = video.count_frames(path, fps=fps)
@@ -46,12 +47,32 @@ def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None
         print(f"warning: {warning}", file=sys.stderr)
     if not length:
         raise ValueError(warning or f"{path} holds no frame.")
+    sees_flow = "flow" in clip.get("streams", ())
+    if sees_flow and length == 1:
+        raise ValueError(f"{path} holds one frame: optical flow needs two at least.")
+    length -= sees_flow
     span = sampling.span(clip["num_frames"], clip.get("frame_stride", 1))
     num_views = num_views or min(MOST_VIEWS, -(-length // span))
     frames = {name: clip[name] for name in ("num_frames", "frame_stride", "sampling") if name in clip}
     wanted = set(sampling.eval_indices(length, num_views=num_views, **frames).flat)
-    stream = video.iterate_frames(path, fps=fps, short_side=short_side, only=wanted)
-    return clips.cut_views(lambda index: next(stream)[0], length, num_views=num_views, **clip)
+    if sees_flow:
+        frames = flows_of(path, wanted, inputs["flow"], fps=fps, short_side=short_side)
+    else:
+        frames = (frame for frame, _ in video.iterate_frames(path, fps=fps, short_side=short_side, only=wanted))
+    cut = {name: value for name, value in clip.items() if name != "streams"}
+    channels = clips.CHANNELS["flow" if sees_flow else "video"]
+    return clips.cut_views(lambda index: next(frames), length, num_views=num_views, channels=channels, **cut)
+
+
+def flows_of(path: str | Path, wanted: set[int], method: str, *, fps: float | None, short_side: int):
+    """Yields the flow from each wanted frame of a video to the next, as records keep it: uint8 (H, W, 2)."""
+    needed = sorted(wanted | {index + 1 for index in wanted})
+    before = None
+    for index, (frame, _) in zip(needed, video.iterate_frames(path, fps=fps, only=set(needed)), strict=False):
+        grey = flow_images.to_grey(frame, short_side)
+        if index - 1 in wanted:
+            yield flow_images.between(before, grey, method)
+        before = grey
 
 
 def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:

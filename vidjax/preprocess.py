@@ -1,4 +1,4 @@
-"""uint8 -> normalised model inputs, on the device.
+"""uint8 -> normalised model inputs, on the device; and where a network is to see optical flow, the flow of its frames.
 
 The spec is a plain dict that is kept in `config.json`; training, evaluation, prediction and export all call this one
 function with it, so that they cannot differ.
@@ -7,32 +7,40 @@ function with it, so that they cannot differ.
 import jax
 import jax.numpy as jnp
 
-Spec = dict[str, list[float]]
+from vidjax import flow
+
+Spec = dict  # `mean` and `std` of each channel, and `flow`, a method, where it is computed here
 
 
 def preprocess(inputs: dict[str, jax.Array], spec: Spec, dtype=jnp.float32) -> dict[str, jax.Array]:
     """Normalises the `video` of a batch: (x - mean) / std.
 
     Args:
-        inputs: model inputs by name; `video` is uint8 (B, T, H, W, C), the others pass through.
-        spec: {"mean": C numbers, "std": C numbers} in units of 0..255.
+        inputs: of a batch by name; `video` is uint8 (B, T, H, W, C), or `flow` uint8 (B, T, H, W, 2), which becomes the
+            `video` that the network sees; others pass through.
+        spec: {"mean": C numbers, "std": C numbers} in units of 0..255. With "flow", a name in `flow.METHODS`, the video
+            becomes the optical flow between its frames, as they are after all augmentation: (B, T - 1, H, W, 2).
         dtype: of the normalised video; the arithmetic is float32 or better.
 
     Returns:
         The inputs with `video` in `dtype`.
 
     Raises:
-        ValueError: for a video of another number of channels than the spec is for.
+        ValueError: for a video of another number of channels than the spec is for, or of one frame where there is flow.
     """
+    precise, channels = jnp.promote_types(dtype, jnp.float32), len(spec["mean"])
+    if spec.get("flow") and "video" in inputs and inputs["video"].shape[-1] == 3:
+        frames = inputs["video"].astype(precise)
+        inputs = {**inputs, "video": flow.to_levels(flow.of_video(frames, spec["flow"]))}
+    if "flow" in inputs:
+        inputs = {name: x for name, x in inputs.items() if name != "flow"} | {"video": inputs["flow"]}
     if "video" not in inputs:
         return inputs
-    channels = len(spec["mean"])
     if inputs["video"].shape[-1] != channels:
         raise ValueError(
             f"The network's inputs have {channels} channels (3 is RGB, 2 is optical flow); got a video of the shape "
             f"{inputs['video'].shape}."
         )
-    precise = jnp.promote_types(dtype, jnp.float32)
     mean, std = jnp.asarray(spec["mean"], precise), jnp.asarray(spec["std"], precise)
     video = (inputs["video"].astype(precise) - mean) / std
     return {**inputs, "video": video.astype(dtype)}

@@ -50,7 +50,7 @@ def model_inputs(model: nn.Module, batch: Batch) -> Batch:
 def init_variables(seed: int, batch: Batch, *, model: nn.Module, spec: Spec) -> tuple[dict, dict]:
     """Initial parameters and model state, a pure function of the seed. `batch` gives the shapes only."""
     key = jax.random.key(seed)
-    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     variables = dict(model.init({"params": key, "dropout": key}, **inputs))
     params = variables.pop("params")
     variables.pop("losses", None)
@@ -127,7 +127,7 @@ def train_step(
         The next state, and scalars: loss (with the model's own penalties), grad_norm, and top1 where the target is one
         class per output.
     """
-    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     target, weight = batch["target"], batch["weight"]
     trained, frozen = optimizer.split_frozen(state.params, freeze)
     dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
@@ -174,7 +174,7 @@ def apply_model(
 
     A stateful model starts from zeros, not where its last training batch ended.
     """
-    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     return model.apply({"params": params, **without_carry(model_state)}, **inputs)
 
 
@@ -193,7 +193,7 @@ def carried_step(
     Returns:
         The outputs, the endpoints, and the carry, {} of models that are not stateful.
     """
-    inputs = preprocess(model_inputs(model, batch), spec, model.dtype)
+    inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     variables = {"params": params, **without_carry(model_state), **carry}
     (outputs, ends), carry = model.apply(variables, **inputs, mutable=["carry"])
     return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32)), ends, dict(carry)

@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax import flow, trained
 from vidjax import step as steps
-from vidjax import trained
 from vidjax.data import clips, video
 from vidjax.preprocess import Spec
 
@@ -54,6 +54,8 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
         ValueError: as of `causal_model`; `step` raises one for another number of videos, or frames of another size.
     """
     network = causal_model(model)
+    if len(spec["mean"]) == len(flow.NORMALISED["mean"]):
+        raise ValueError("This network sees optical flow, between frames; on a stream run networks that see frames.")
 
     @jax.jit
     def advance(state, params, model_state, batch):

@@ -8,6 +8,7 @@ Nothing is allocated: the network is traced on shapes, and the memory is read fr
 """
 
 import argparse
+import functools
 import importlib.util
 import inspect
 import math
@@ -24,6 +25,7 @@ from vidjax import config as configs
 from vidjax import costs, step_memory
 from vidjax.data import clips, records
 from vidjax.models import MODELS
+from vidjax.preprocess import preprocess
 from vidjax.receptive_rules import Field
 
 NUM_CLASSES, BATCH_SIZE = 400, 8  # of a model by its name: as many classes as Kinetics-400 has
@@ -98,7 +100,7 @@ def find_inputs(config: ConfigDict, size: str | None, batch_size: int, num_class
             raise ValueError(f"Say what {config.model.name} is to see: --input 16x112x112 (frames, height, width).")
         if "size" not in config.clip and not info:
             raise ValueError(f"No records at {config.dataset}: say how wide the features are, --input STEPSxWIDTH.")
-        blank = clips.blank_batch(info.inputs if info else {}, config.clip, 1)
+        blank = clips.blank_batch(info.inputs if info else {}, configs.clip_of(config), 1)
         inputs = {name: (x.shape[1:], x.dtype) for name, x in blank.items()}
     else:
         inputs = parse_size(size, config)
@@ -132,7 +134,8 @@ def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> s
     """The layers of a config's model down to a depth, a line each, what the network returns, and the totals."""
     model = configs.model_from(config, num_classes)
     # The network sees videos after vidjax.preprocess; without a mask, all frames count
-    floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in inputs.items() if name in costs.AXES}
+    seen = jax.eval_shape(functools.partial(preprocess, spec=configs.spec_of(config), dtype=config.dtype), inputs)
+    floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in seen.items() if name in costs.AXES}
     ((kind, x),) = floats.items()
     words = {name: x for name, x in inputs.items() if name == "tokens"}
     (network, *layers), ends = costs.layers_of(model, floats | words)

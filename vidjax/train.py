@@ -53,11 +53,11 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     labels = source.info.labels
     clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
     total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
-    clip_arguments = {**config.clip, **config.augment, "multi_label": config.loss.name == "sigmoid"}
+    clip_arguments = {**configs.clip_of(config), **config.augment, "multi_label": config.loss.name == "sigmoid"}
     clip_arguments["per_frame"] = config.target == "frame"
 
     # ---------------------------------------------------------------------------------------------- model and optimizer
-    blank = clips.blank_batch(source.info.inputs, config.clip, config.batch_size)
+    blank = clips.blank_batch(source.info.inputs, configs.clip_of(config), config.batch_size)
     model, mesh, schedule, init, abstract, shardings, train_step = prepare(config, len(labels), blank, total_steps)
     num_params = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
 
@@ -76,14 +76,14 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         make_state = functools.partial(init, config.seed, blank)
         state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
         if config.init_from:
-            of_model = {"model": model, "batch": blank, "spec": config.preprocess, "labels": labels}
+            of_model = {"model": model, "batch": blank, "spec": configs.spec_of(config), "labels": labels}
             state = trained.start_from(config.init_from, state, inflation=config.inflation, **of_model)
         position = {"step": 0, "seconds": 0.0}
     start_step = position["step"]
     log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)
 
     # ---------------------------------------------------------------------------------------------- evaluation
-    eval_fn = evaluate.make_eval_fn(model, config.preprocess, mesh, (shardings.params, shardings.model_state))
+    eval_fn = evaluate.make_eval_fn(model, configs.spec_of(config), mesh, (shardings.params, shardings.model_state))
 
     def evaluated_on(state, records, num_views=1, num_crops=1):
         params = state.ema if config.ema_decay else state.params
@@ -203,7 +203,7 @@ def prepare(config: ConfigDict, num_classes: int, batch: step.Batch, total_steps
     tx = optimizer.make_optimizer(schedule=schedule, **config.optimizer)
 
     kept = {"freeze": tuple(config.freeze), "ema_decay": config.ema_decay}
-    arguments = {"model": model, "spec": config.preprocess, "tx": tx, **kept}
+    arguments = {"model": model, "spec": configs.spec_of(config), "tx": tx, **kept}
     init = functools.partial(step.init_state, **arguments)
     abstract = jax.eval_shape(init, 0, batch)
     shardings = sharding.state_shardings(mesh, abstract)

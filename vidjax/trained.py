@@ -30,7 +30,7 @@ class Trained:
         mesh: where they are.
         labels: class names, in the order of the logits.
         preprocess: the spec for `preprocess`.
-        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`.
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`.
         inputs: what the records that it was trained on hold, see `records.DatasetInfo`.
         multi_label: whether the classes are independent of each other (sigmoid) or exclusive (softmax).
         config: of the run; None for published weights.
@@ -72,8 +72,9 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
     config, labels, inputs = configs.read(workdir)
     mesh = sharding.make_mesh(**config.mesh)
     model = configs.model_from(config, len(labels))
-    batch = clips.blank_batch(inputs, config.clip, config.batch_size)  # of which a stateful model carries the state
-    abstract = abstract_variables(model, batch, config.preprocess)
+    clip, spec = configs.clip_of(config), configs.spec_of(config)
+    batch = clips.blank_batch(inputs, clip, config.batch_size)  # of which a stateful model carries the state
+    abstract = abstract_variables(model, batch, spec)
     shardings = sharding.state_shardings(mesh, abstract)
     checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
     params, model_state, at_step = checkpoints.restore_model(*sharding.with_shardings(abstract, shardings), at_step)
@@ -85,8 +86,8 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
         model_state=model_state,
         mesh=mesh,
         labels=labels,
-        preprocess=config.preprocess.to_dict(),
-        clip=config.clip.to_dict(),
+        preprocess=spec,
+        clip=clip,
         inputs=inputs,
         multi_label=config.loss.name == "sigmoid",
         config=config,
@@ -159,7 +160,7 @@ def start_from(
             normalised in other ways.
     """
     pretrained = load(source)
-    theirs, ours = ({name: list(values) for name, values in x.items()} for x in (pretrained.preprocess, spec))
+    theirs, ours = ({name: list(x[name]) for name in ("mean", "std")} for x in (pretrained.preprocess, spec))
     if theirs != ours and len(theirs["mean"]) == len(ours["mean"]) and "features" not in batch:
         raise ValueError(f"init_from = {source!r} wants config.preprocess = {theirs}; this config has {ours}.")
     fresh = {"params": state.params, **state.model_state}

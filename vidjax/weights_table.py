@@ -10,6 +10,7 @@ import importlib.resources
 
 from vidjax import importers
 from vidjax.downloads import File
+from vidjax.flow import NORMALISED
 
 
 def _labels(file: str) -> tuple[str, ...]:
@@ -37,7 +38,8 @@ class Weights:
         labels: the classes in the order of the logits; none without a classifier.
         inputs: how videos are read: `fps` (frames a second), `short_side` (pixels).
         clip: `num_frames`, `frame_stride`, `size`, `resize` of the clips that it was tested on.
-        preprocess: `mean` and `std` of each channel, in units of 0..255; two channels are optical flow.
+        preprocess: `mean` and `std` of each channel, in units of 0..255; two channels are optical flow,
+            and `flow` is the method that makes it of a video.
         member: the file within the first of `files`, where that is an archive.
         multi_label: whether the classes are independent of each other.
     """
@@ -59,7 +61,7 @@ class Weights:
 # ------------------------------------------------------------------------------------------------- what many have alike
 
 MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}
-FLOW = {"mean": [127.5] * 2, "std": [127.5] * 2}  # -20..20 pixels a frame, kept as 0..255
+FLOW = {**NORMALISED, "flow": "tvl1"}  # -20..20 pixels a frame
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's, in units of 0..255
 # torchvision 0.28, transforms/_presets.py, VideoClassification
 KINETICS = {"mean": [110.2008, 100.63983, 95.99475], "std": [58.14765, 56.46975, 55.332195]}

@@ -98,6 +98,7 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.clip = ConfigDict({"sampling": "clip", **DATASETS[dataset][size]})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
+    config.flow = ""
     config.init_from, config.inflation = "", "repeat"
     config.freeze = ()
     config.target = "clip"

@@ -1,7 +1,9 @@
+import cv2
 import numpy as np
 import pytest
 
-from vidjax.data import clips, pipeline, records
+from vidjax import flow
+from vidjax.data import clips, flow_images, pipeline, records
 
 CLIP = {"num_frames": 4, "frame_stride": 2, "size": 8}
 
@@ -34,8 +36,81 @@ def test_bad_frames_are_named(source):
         clips.eval_clips(records.Example(images=[], labels=[0], media_id="a.mp4"), source.info, **CLIP)
 
 
+@pytest.fixture(scope="module")
+def with_flow():
+    """Nine frames and the flow of eight: u is 2 t pixels where the frame is its left half, 0 elsewhere; v is -4."""
+    fields = np.zeros((8, 16, 16, 2))
+    fields[:, :, :8, 0] = 2 * np.arange(8)[:, None, None]
+    fields[..., 1] = -4
+    frames = np.broadcast_to(20 * np.arange(9, dtype=np.uint8)[:, None, None, None], (9, 16, 16, 3))
+    pictures = [flow_images.to_png(np.rint(flow.to_levels(field)).astype(np.uint8)) for field in fields]
+    images = [cv2.imencode(".png", frame)[1].tobytes() for frame in frames]
+    return records.Example(images=images, labels=[0], media_id="a.mp4", flow=pictures)
+
+
+FORBIDDEN = records.DatasetInfo(["a"], "forbidden")
+UNCHANGED = records.DatasetInfo(["a"], "unchanged")
+WHOLE = {"num_frames": 4, "frame_stride": 2, "size": 16}
+
+
+def test_stored_flow_is_cut_like_the_frames_it_belongs_to(with_flow):
+    clip = clips.eval_clips(with_flow, FORBIDDEN, **WHOLE, streams=("video", "flow"))
+    assert clip["video"][0, :, 0, 0, 0].tolist() == [0, 40, 80, 120]  # 0, 2, 4, 6 of the 8 that have a next one
+    np.testing.assert_allclose(
+        flow.from_levels(clip["flow"][0, :, 0, 0]), [[0, -4], [4, -4], [8, -4], [12, -4]], atol=0.1
+    )
+    alone = clips.eval_clips(with_flow, FORBIDDEN, **WHOLE, streams=("flow",))
+    assert alone.keys() == {"flow", "target", "weight"}
+    np.testing.assert_array_equal(alone["flow"], clip["flow"])
+    drawn = clips.train_clip(with_flow, np.random.default_rng(0), FORBIDDEN, **WHOLE, streams=("flow",))
+    assert {name: x.shape for name, x in drawn.items()} == {"flow": (4, 16, 16, 2), "target": (), "weight": ()}
+
+
+def test_mirroring_turns_flow_around(with_flow):
+    arguments = {**WHOLE, "streams": ("video", "flow")}
+    seeds = range(8)
+    plain = [clips.train_clip(with_flow, np.random.default_rng(s), UNCHANGED, **arguments) for s in seeds]
+    drawn = [clips.train_clip(with_flow, np.random.default_rng(s), UNCHANGED, **arguments, flip=True) for s in seeds]
+    mirrored = [(a, b) for a, b in zip(plain, drawn, strict=True) if (a["flow"] != b["flow"]).any()]
+    assert 1 < len(mirrored) < 8
+    for before, after in mirrored:
+        np.testing.assert_array_equal(after["flow"][..., 0], 255 - before["flow"][..., ::-1, 0])
+        np.testing.assert_array_equal(after["flow"][..., 1], before["flow"][..., ::-1, 1])
+
+
+def test_flow_scales_with_its_frames(with_flow):
+    half = clips.eval_clips(with_flow, FORBIDDEN, num_frames=8, size=8, resize=8, streams=("flow",))["flow"]
+    np.testing.assert_allclose(flow.from_levels(half[0, :, 0, 0, 0]), np.arange(8), atol=0.1)
+    np.testing.assert_allclose(flow.from_levels(half[..., 1]), -2, atol=0.1)
+    wide = clips.eval_clips(with_flow, FORBIDDEN, num_frames=8, size=16, resize=(16, 32), streams=("flow",))["flow"]
+    np.testing.assert_allclose(flow.from_levels(wide[..., 1]), -4, atol=0.1)  # only its width has grown
+    np.testing.assert_allclose(flow.from_levels(wide[0, 2, 0, 0, 0]), 8, atol=0.1)
+    boxes = lambda height, width: [(0, 0, 8, 8)]  # noqa: E731
+    out = np.empty((1, 1, 1, 16, 16, 2), np.uint8)  # a box that is enlarged, as "resized" crops are
+    clips.cut(clips.decoder(with_flow, "flow"), np.array([[3]]), boxes, 0, out)
+    np.testing.assert_allclose(flow.from_levels(out[0, 0, 0, 0, 0]), [12, -8], atol=0.1)
+    tens = records.Example(images=[], labels=[0], flow=with_flow.flow, saturation=10.0)
+    levels = clips.decoder(tens, "flow")(0)
+    np.testing.assert_allclose(flow.from_levels(levels[..., 1]), -2, atol=0.1)
+
+
+def test_flow_that_is_missing_or_broken_is_told(with_flow):
+    with pytest.raises(ValueError, match="'a.mp4' holds no optical flow .*--flow METHOD"):
+        clips.eval_clips(
+            records.Example(images=with_flow.images, labels=[0], media_id="a.mp4"),
+            FORBIDDEN,
+            **WHOLE,
+            streams=("flow",),
+        )
+    broken = records.Example(images=[], labels=[0], media_id="a.mp4", flow=[b"no picture"] * 9)
+    with pytest.raises(ValueError, match="Flow 1 of 'a.mp4' is not a JPEG or PNG"):
+        clips.eval_clips(broken, FORBIDDEN, **WHOLE, streams=("flow",))
+
+
 def test_a_blank_batch_has_the_shapes_of_a_real_one():
     assert clips.blank_batch({"fps": 25.0}, CLIP, 2)["video"].shape == (2, 4, 8, 8, 3)
+    streams = clips.blank_batch({}, {**CLIP, "streams": ("video", "flow")}, 2)
+    assert {name: x.shape for name, x in streams.items()} == {"video": (2, 4, 8, 8, 3), "flow": (2, 4, 8, 8, 2)}
     blank = clips.blank_batch({"prefix": "RGB", "width": 5}, {"num_frames": 4}, 2)
     assert {name: array.shape for name, array in blank.items()} == {"features": (2, 4, 5), "frame_mask": (2, 4)}
     with pytest.raises(ValueError, match="records of videos, but the config is one for features"):

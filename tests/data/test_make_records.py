@@ -1,9 +1,11 @@
 import json
 import shutil
 
+import cv2
 import numpy as np
 import pytest
 
+from vidjax import flow
 from vidjax.data import clips, make_records, motion, pipeline, records, video
 
 
@@ -43,6 +45,40 @@ def test_a_folder_becomes_records(folder, tmp_path, capsys):
         clip = clips.eval_clips(example, info, num_frames=2, size=16)
         level = 100 * example.labels[0] + 20 * int(example.media_id[-5])
         assert abs(clip["video"].mean() - level) < 4
+
+
+def test_optical_flow_is_stored_too(folder, tmp_path):
+    texture = cv2.GaussianBlur(np.random.default_rng(0).uniform(0, 255, (64, 96, 3)), (0, 0), 3)
+    texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
+    frames = np.stack(
+        [np.roll(texture, (t, -2 * t), axis=(0, 1)) for t in range(4)]
+    )  # a pixel down and two to the left
+    video.write_video(tmp_path / "videos/a/0.mp4", frames, 10, quality=1)
+    video.write_video(tmp_path / "videos/a/1.mp4", frames[:1], 10)  # no flow
+    arguments = (
+        "--short_side",
+        32,
+        "--flow",
+        "opencv_tvl1",
+        "--test_fraction",
+        0,
+        "--val_fraction",
+        0,
+        "--max_bad",
+        0.5,
+    )
+    assert make(tmp_path / "videos", "--out", tmp_path / "out", *arguments) is None
+    source = pipeline.open_records(tmp_path / "out", ["train"])
+    assert source.info.inputs == {"fps": 0.0, "short_side": 32, "flow": "opencv_tvl1"}
+    example = source[0]
+    assert len(source) == 1 and len(example.images) == 4 and len(example.flow) == 3
+    details = json.loads((tmp_path / "out/dataset.json").read_text())
+    assert "needs two frames" in details["skipped"][0][1] and details["arguments"]["flow"] == "opencv_tvl1"
+    levels = clips.eval_clips(example, source.info, num_frames=3, size=32, streams=("flow",))["flow"]
+    found = flow.from_levels(levels[0].astype(float))  # of frames of half the size
+    np.testing.assert_allclose(np.median(found, axis=(0, 1, 2)), [-1, 0.5], atol=0.15)
+    with pytest.raises(ValueError, match="no optical flow 'tv'; choose one of farneback, .*opencv_deepflow"):
+        make(folder, "--out", tmp_path / "other", "--flow", "tv")
 
 
 def test_a_second_run_reuses_and_a_lost_shard_is_made_again(folder, tmp_path):

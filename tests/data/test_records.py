@@ -3,6 +3,7 @@ import shutil
 
 import numpy as np
 import pytest
+from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
 from vidjax.data import records
 
@@ -41,6 +42,20 @@ def test_the_key_of_features_is_that_of_mediasequence():
     example_of_one = records.Example(images=[], labels=[1], features={"RGB": np.array([[1.5, 2.5]])})
     proto = tf_example.SequenceExample.FromString(records.encode(example_of_one))
     assert proto.feature_lists.feature_list["RGB/feature/floats"].feature[0].float_list.value[:] == [1.5, 2.5]
+
+
+def test_flow_comes_back_with_its_saturation():
+    original = records.Example(images=[b"1", b"2"], labels=[0], fps=10.0, flow=[b"flow"], saturation=32.0)
+    data = records.encode(original)
+    parsed = records.decode(data)
+    assert (list(parsed.flow), parsed.saturation) == ([b"flow"], 32.0)
+    proto = tf_example.SequenceExample.FromString(data)
+    assert proto.context.feature["FORWARD_FLOW/image/saturation"].float_list.value == [32.0]
+    timestamps = proto.feature_lists.feature_list["FORWARD_FLOW/image/timestamp"].feature
+    assert [step.int64_list.value[0] for step in timestamps] == [0]
+    assert "FORWARD_FLOW/image/encoded" not in tf_example.SequenceExample.FromString(
+        records.encode(records.Example(images=[b"1"], labels=[0]))
+    ).feature_lists.feature_list
 
 
 def test_keys_are_those_of_dmvr_and_mediasequence():

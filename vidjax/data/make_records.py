@@ -19,10 +19,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
+import jax
 import numpy as np
 from tqdm import tqdm
 
-from vidjax.data import augment, captions, motion, records, sources, video
+from vidjax.data import augment, captions, flow_images, motion, records, sources, video
 
 VIDEOS_PER_SHARD = 100
 END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
@@ -36,6 +37,7 @@ class Encoding:
     short_side: int  # pixels; 0 keeps the source's size
     format: str  # "jpeg" or "png"
     quality: int  # of JPEG, 1..100
+    flow: str = ""  # method of the optical flow that is stored too, "" for none
 
     def image(self, frame: np.ndarray) -> bytes:
         """Compresses a frame, uint8 (H, W, 3) RGB."""
@@ -55,24 +57,30 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
     Raises:
         ValueError: where the video cannot be read at all.
     """
-    images, warning, fps, shape = [], None, encoding.fps, (0, 0)
+    images, flow, before, warning, fps, shape = [], [], None, None, encoding.fps, (0, 0)
     if item.path.startswith("tfds:"):
-        for frame in sources.read_tfds(item.path):
-            if encoding.short_side:
-                frame = augment.resize(frame, *augment.resized_shape(*frame.shape[:2], encoding.short_side))
-            images.append(encoding.image(frame))
-            shape = frame.shape[:2]
+        frames = sources.read_tfds(item.path)
     else:
         fps = encoding.fps or video.frame_rate(item.path)
-        span = {"start": item.start, "end": item.end, "short_side": encoding.short_side}
-        try:
-            for frame, _ in video.iterate_frames(item.path, fps=encoding.fps or None, **span):
-                images.append(encoding.image(frame))
-                shape = frame.shape[:2]
-        except video.DamagedVideo as damage:
-            warning = str(damage)
+        span = {"start": item.start, "end": item.end}
+        frames = (frame for frame, _ in video.iterate_frames(item.path, fps=encoding.fps or None, **span))
+    try:
+        for frame in frames:
+            shape = frame.shape[:2]
+            if encoding.short_side:
+                shape = augment.resized_shape(*shape, encoding.short_side)
+            images.append(encoding.image(augment.resize(frame, *shape)))
+            if encoding.flow:
+                grey = flow_images.to_grey(frame, encoding.short_side)
+                if before is not None:
+                    flow.append(flow_images.to_png(flow_images.between(before, grey, encoding.flow)))
+                before = grey
+    except video.DamagedVideo as damage:
+        warning = str(damage)
     if not images:
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
+    if encoding.flow and len(images) < 2:
+        raise ValueError(f"{item.path}: optical flow needs two frames at least, it has one")
     if item.frame_labels and len(item.frame_labels) != len(images):
         raise ValueError(f"{item.path}: {len(item.frame_labels)} frame labels for {len(images)} frames")
     example = records.Example(
@@ -86,6 +94,7 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
         start=item.start,
         end=item.start + (len(images) / fps if fps else 0.0),
         frame_labels=[labels.index(name) for name in item.frame_labels],
+        flow=flow,
     )
     return example, warning
 
@@ -99,6 +108,7 @@ def _start_worker(done):
     global _done
     _done = done
     cv2.setNumThreads(1)
+    jax.config.update("jax_platforms", "cpu")  # of the optical flow: processes cannot share an accelerator
 
 
 def _write_shard(path: Path, items: list[sources.Item], encoding: Encoding, labels: list[str]):
@@ -200,9 +210,14 @@ def make_records(args: argparse.Namespace) -> str | None:
             inputs["caption_length"] = max(len(item.labels) for item in items) + 1
         flip = "forbidden" if is_captioned and flip is None else parse_flip(flip or "unchanged", labels)
 
-    encoding = Encoding(args.fps, args.short_side, args.format, args.quality)
+    if args.flow:
+        flow_images.find_method(args.flow)
+        inputs["flow"] = args.flow
+    encoding = Encoding(args.fps, args.short_side, args.format, args.quality, args.flow)
     tasks = plan(items, out, args.num_shards)
     arguments = {"source": args.source, **dataclasses.asdict(encoding), "seed": args.seed}
+    if not args.flow:
+        del arguments["flow"]  # such builds are described as they were before there was flow
     described = json.dumps([arguments, labels, [_described(item) for item in items], len(tasks)])
     digest = hashlib.sha256(described.encode()).hexdigest()
     out.mkdir(parents=True, exist_ok=True)
@@ -278,6 +293,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
     add("--format", choices=("jpeg", "png"), default="jpeg", help="of the stored frames")
     add("--quality", type=int, default=90, help="of JPEG, 1 to 100")
+    methods = ", ".join(flow_images.METHODS)
+    add("--flow", metavar="METHOD", default="", help=f"optical flow to store too, as PNG: {methods}")
     add("--num_shards", type=int, help=f"for each split; by default one for {VIDEOS_PER_SHARD} videos")
     add("--workers", type=int, default=os.cpu_count(), help="processes")
     add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")

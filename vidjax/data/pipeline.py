@@ -27,7 +27,7 @@ from vidjax.data import clips, records
 
 cv2.setNumThreads(1)  # Grain's threads share the cores; OpenCV's own would fight them
 
-OF_VIDEOS = ("size", "resize", "crop", "flip", "colour")  # settings that features do not have
+OF_VIDEOS = ("size", "resize", "crop", "flip", "colour", "streams")  # settings that features do not have
 
 Batch = dict[str, np.ndarray]
 

@@ -23,6 +23,7 @@ from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 HEADER_BYTES = 12  # length and its checksum
 FOOTER_BYTES = 4  # checksum of the data
 FEATURES = "/feature/floats"  # of MediaSequence, after a prefix
+FLOW = "FORWARD_FLOW/image/"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +40,9 @@ class Example:
         start, end: the part of the original video, seconds.
         frame_labels: one class index a frame, or empty.
         features: by prefix ("RGB", "FLOW"): float32 (L, D), one vector a step in time.
+        flow: one PNG or JPEG for each frame but the last, or empty: the optical flow to the next frame. Red is u, green
+            is v, blue is 0; the levels 0..255 are -saturation..saturation pixels.
+        saturation: of the flow, pixels.
     """
 
     images: Sequence[bytes]
@@ -52,6 +56,8 @@ class Example:
     end: float = 0.0
     frame_labels: Sequence[int] = ()
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    flow: Sequence[bytes] = ()
+    saturation: float = 20.0
 
 
 def encode(example: Example) -> bytes:
@@ -67,12 +73,17 @@ def encode(example: Example) -> bytes:
     context["image/frame_rate"].float_list.value.append(example.fps)
     context["image/height"].int64_list.value.append(example.height)
     context["image/width"].int64_list.value.append(example.width)
-    images = proto.feature_lists.feature_list["image/encoded"].feature
-    timestamps = proto.feature_lists.feature_list["image/timestamp"].feature
-    for i, image in enumerate(example.images):
-        images.add().bytes_list.value.append(image)
-        seconds = example.start + (i / example.fps if example.fps else 0.0)
-        timestamps.add().int64_list.value.append(round(seconds * 1e6))
+    pictures = {"image/": example.images}
+    if example.flow:
+        pictures[FLOW] = example.flow
+        context[FLOW + "saturation"].float_list.value.append(example.saturation)
+    for prefix, images in pictures.items():
+        encoded = proto.feature_lists.feature_list[prefix + "encoded"].feature
+        timestamps = proto.feature_lists.feature_list[prefix + "timestamp"].feature
+        for i, image in enumerate(images):
+            encoded.add().bytes_list.value.append(image)
+            seconds = example.start + (i / example.fps if example.fps else 0.0)
+            timestamps.add().int64_list.value.append(round(seconds * 1e6))
     if example.frame_labels:
         frame_labels = proto.feature_lists.feature_list["image/label/index"].feature
         for label in example.frame_labels:
@@ -135,6 +146,8 @@ def decode(data: bytes) -> Example:
             for key in lists
             if key.endswith(FEATURES)
         },
+        flow=Images(flow) if (flow := steps(FLOW + "encoded")) else (),
+        saturation=first(FLOW + "saturation", "float_list", 20.0),
     )
 
 
@@ -285,8 +298,8 @@ class DatasetInfo:
         horizontal_flip: what mirroring does to a label: "unchanged", "forbidden", or a permutation of the classes.
         time_reversal: the permutation of the classes that reversing time makes, or None where there is none.
         inputs: what the records hold. Of videos `fps` (0 where they keep their own) and `short_side` (pixels; 0 where
-            they keep their size). Of features `prefix`, `width`, `layer`, `source` (the network) and `clip` (of which
-            frames they are), see `vidjax.features`. Empty where nobody said.
+            they keep their size), and of optical flow `flow`, its method. Of features `prefix`, `width`, `layer`,
+            `source` (the network), `clip` (of which frames they are), see `vidjax.features`. Empty where nobody said.
     """
 
     labels: list[str]

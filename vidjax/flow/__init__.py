@@ -16,6 +16,7 @@ from vidjax.flow.lucas_kanade import lucas_kanade
 from vidjax.flow.tvl1 import tvl1
 
 METHODS = {"farneback": farneback, "horn_schunck": horn_schunck, "lucas_kanade": lucas_kanade, "tvl1": tvl1}
+NORMALISED = {"mean": [127.5] * 2, "std": [127.5] * 2}  # how networks see it, of levels: -1..1
 LARGEST = 20.0  # pixels: longer u or v is cut to it where flow is kept in 8 bits, as MediaPipe, DMVR and I3D do
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from tqdm import tqdm
 
 from vidjax import flow
-from vidjax.data import flow_opencv, flowviz, video
+from vidjax.data import flow_images, flowviz, video
 
 AT_ONCE = 8  # pairs of frames
 
@@ -26,25 +26,19 @@ def flow_of_file(path: str, method: str, *, fps: float | None = None, short_side
     Raises:
         ValueError: for an unknown method, or a file that is no video or has one frame only.
     """
-    methods = {**flow.METHODS, **flow_opencv.METHODS}
-    if method not in methods:
-        raise ValueError(f"There is no optical flow {method!r}; choose one of {', '.join(methods)}.")
+    flow_of = flow_images.find_method(method)
     read = video.read_video(path, fps=fps, short_side=short_side)
     if read.warning:
         print(f"warning: {read.warning}", file=sys.stderr)
     if len(read.frames) < 2:
         raise ValueError(f"{path} has one frame: optical flow needs two at least.")
     grey = np.stack([np.asarray(flow.to_grey(frame)) for frame in read.frames])
-    parts = []
+    found = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
     for start in tqdm(range(0, len(grey) - 1, AT_ONCE), method, unit=f"{AT_ONCE} frames", disable=None):
         # The last part goes back a little, so that all are of one size, which is compiled once
         start = max(0, min(start, len(grey) - 1 - AT_ONCE))
-        parts.append(
-            (start, np.asarray(methods[method](grey[start : start + AT_ONCE + 1][:-1], grey[start + 1 :][:AT_ONCE])))
-        )
-    found = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-    for start, part in parts:
-        found[start : start + len(part)] = part
+        frames = grey[start : start + AT_ONCE + 1]
+        found[start : start + AT_ONCE] = flow_of(frames[:-1], frames[1:])
     return found, read.fps
 
 
@@ -54,7 +48,7 @@ def main():
         description="Optical flow of a video, as colours: the hue is the direction, white is no motion.",
     )
     parser.add_argument("video", help="a video file")
-    parser.add_argument("--method", default="tvl1", help=f"{', '.join([*flow.METHODS, *flow_opencv.METHODS])}; tvl1")
+    parser.add_argument("--method", default="tvl1", help=f"{', '.join(flow_images.METHODS)}; tvl1")
     parser.add_argument(
         "--out", type=Path, default=Path("flow.mp4"), help="a .mp4 of colours, or a directory for .flo files; flow.mp4"
     )

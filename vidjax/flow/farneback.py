@@ -50,14 +50,14 @@ def farneback(
     """
 
     def flow_of(first, second):
-        flow = None
-        deepest = sum(min(first.shape) * scale_step**k >= SMALLEST for k in range(1, num_levels + 1))
+        both, size = jnp.stack([first, second]), first.shape
+        deepest = sum(min(size) * scale_step**k >= SMALLEST for k in range(1, num_levels + 1))
+        flow = jnp.zeros((2, *size), first.dtype)
         for k in range(deepest, -1, -1):
-            shape = tuple(round(size * scale_step**k) for size in first.shape)
-            level = [_at_level(image, shape, scale_step**k) for image in (first, second)]
-            fitted = [expand(image, poly_n, poly_sigma) for image in level]
-            flow = jnp.zeros((*shape, 2), first.dtype) if flow is None else images.resize(flow, shape) / scale_step
-            iterate = functools.partial(_iterate, *fitted, window)
+            shape = tuple(round(side * scale_step**k) for side in size)
+            fitted = expand(_at_level(both, shape, scale_step**k), poly_n, poly_sigma)  # (5, 2, H, W)
+            flow = images.resize(flow, shape) / (scale_step if k < deepest else 1)
+            iterate = functools.partial(_iterate, fitted[:, 0], fitted[:, 1], window)
             flow = jax.lax.fori_loop(0, num_iterations, lambda _, flow, iterate=iterate: iterate(flow), flow)
         return flow
 
@@ -72,7 +72,7 @@ def _at_level(image: jax.Array, shape: tuple[int, int], scale: float) -> jax.Arr
 
 
 def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
-    """Fits a parabola around each pixel, f(x) ~ x' A x + b' x + c (equation 1): (H, W) -> (5, H, W).
+    """Fits a parabola around each pixel, f(x) ~ x' A x + b' x + c (equation 1): (..., H, W) -> (5, ..., H, W).
 
     By weighted least squares over 2 n + 1 pixels in each direction, which is a few separable filters.
 
@@ -80,35 +80,33 @@ def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
         b_x, b_y, A_xx, A_yy, and 2 A_xy.
     """
     weights, at = images.gaussian(sigma, n), np.arange(-n, n + 1)
-    moments = [(weights * at**k).sum() for k in (0, 2, 4)]
-    # 1, x^2 and y^2 are not orthogonal under the weights, x, y and xy are
-    gram = np.array([[1, moments[1], moments[1]], [moments[1], moments[2], moments[1] ** 2]])
-    gram = np.vstack([gram, gram[1, [0, 2, 1]]])
+    second, fourth = ((weights * at**k).sum() for k in (2, 4))
+    # 1, x^2 and y^2 are not orthogonal under the weights; x, y and xy are
+    gram = np.array([[1, second, second], [second, fourth, second**2], [second, second**2, fourth]])
     inverse = np.linalg.inv(gram)
+    of_rows = [images.correlate(image, weights * at**power, -2) for power in range(3)]
 
-    def along(powers):
-        x, y = (weights * at**power for power in powers)
-        return images.correlate(images.correlate(image, y, axis=0), x, axis=1)
+    def moment(x: int, y: int) -> jax.Array:
+        return images.correlate(of_rows[y], weights * at**x, -1)
 
-    mean, xx, yy = along((0, 0)), along((2, 0)), along((0, 2))
-    b_x, b_y, a_xy = along((1, 0)) / moments[1], along((0, 1)) / moments[1], along((1, 1)) / moments[1] ** 2
-    a_xx = inverse[1, 0] * mean + inverse[1, 1] * xx + inverse[1, 2] * yy
-    a_yy = inverse[2, 0] * mean + inverse[2, 1] * xx + inverse[2, 2] * yy
+    mean, xx, yy = moment(0, 0), moment(2, 0), moment(0, 2)
+    b_x, b_y, a_xy = moment(1, 0) / second, moment(0, 1) / second, moment(1, 1) / second**2
+    a_xx, a_yy = (row[0] * mean + row[1] * xx + row[2] * yy for row in inverse[1:])
     return jnp.stack([b_x, b_y, a_xx, a_yy, a_xy])
 
 
 def _iterate(first: jax.Array, second: jax.Array, window: int, flow: jax.Array) -> jax.Array:
-    """One update of the flow (H, W, 2) from the parabolas (5, H, W) of both frames."""
-    height, width = flow.shape[:2]
-    x, y = images.positions(flow[..., 0], flow[..., 1])
+    """One update of the flow (2, H, W) from the parabolas (5, H, W) of both frames."""
+    height, width = flow.shape[1:]
+    x, y = images.positions(flow)
     is_inside = (x >= 0) & (x < width - 1) & (y >= 0) & (y < height - 1)
-    moved = jnp.moveaxis(images.bilinear(jnp.moveaxis(second, 0, -1), x, y), -1, 0)
+    moved = images.bilinear(second, x, y)
     # What has moved out is taken to have the curvature that it had
     b_x, b_y = (first[:2] - jnp.where(is_inside, moved[:2], 0)) / 2  # equation 10
     a_xx, a_yy, a_xy = (first[2:] + jnp.where(is_inside, moved[2:], first[2:])) / 2  # equation 9
     a_xy = a_xy / 2
-    scale = _border(height, first.dtype)[:, None] * _border(width, first.dtype)
-    b_x, b_y = b_x + a_xx * flow[..., 0] + a_xy * flow[..., 1], b_y + a_xy * flow[..., 0] + a_yy * flow[..., 1]
+    b_x, b_y = b_x + a_xx * flow[0] + a_xy * flow[1], b_y + a_xy * flow[0] + a_yy * flow[1]
+    scale = _border(height, flow.dtype)[:, None] * _border(width, flow.dtype)
     a_xx, a_yy, a_xy, b_x, b_y = (scale * value for value in (a_xx, a_yy, a_xy, b_x, b_y))
     # A'A d = A'b, both averaged over the window: equations 11 and 12
     sums = [
@@ -118,11 +116,9 @@ def _iterate(first: jax.Array, second: jax.Array, window: int, flow: jax.Array) 
         a_xx * b_x + a_xy * b_y,
         a_xy * b_x + a_yy * b_y,
     ]
-    kernel = np.full(window, 1 / window)
-    g_xx, g_xy, g_yy, h_x, h_y = (images.smooth(value, kernel, "edge") for value in sums)
+    g_xx, g_xy, g_yy, h_x, h_y = images.smooth(jnp.stack(sums), np.full(window, 1 / window), "edge")
     determinant = g_xx * g_yy - g_xy**2 + 1e-3
-    u, v = (g_yy * h_x - g_xy * h_y) / determinant, (g_xx * h_y - g_xy * h_x) / determinant
-    return jnp.stack([u, v], axis=-1)
+    return jnp.stack([g_yy * h_x - g_xy * h_y, g_xx * h_y - g_xy * h_x]) / determinant
 
 
 def _border(size: int, dtype) -> jax.Array:

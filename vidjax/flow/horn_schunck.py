@@ -45,9 +45,9 @@ def horn_schunck(
     def flow_of(first, second):
         size = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16, "kernel": BINOMIAL}
         levels = [images.pyramid(image, **size) for image in (first, second)]
-        flow = jnp.zeros((*levels[0][-1].shape, 2), first.dtype)
+        flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
         for first, second in reversed(list(zip(*levels, strict=True))):
-            if flow.shape[:2] != first.shape:
+            if flow.shape[1:] != first.shape:
                 flow = images.resize(flow, first.shape) / scale_step
             flow = _at_scale(first, second, flow, alpha, num_warps, num_iterations)
         return flow
@@ -56,28 +56,26 @@ def horn_schunck(
 
 
 def _at_scale(first, second, flow, alpha, num_warps, num_iterations):
-    moving = jnp.stack([second, *images.central_differences(second)], axis=-1)  # (H, W, 3)
+    moving = jnp.concatenate([second[None], images.central_differences(second)])  # (3, H, W)
 
     def warp(_, flow):
-        warped = images.bicubic(moving, *images.positions(flow[..., 0], flow[..., 1]))
-        value, slope_x, slope_y = (warped[..., i] for i in range(3))
-        rest = value - slope_x * flow[..., 0] - slope_y * flow[..., 1] - first
-        scale = 1 / (alpha**2 + slope_x**2 + slope_y**2)
+        value, *slope = images.bicubic(moving, *images.positions(flow))
+        slope = jnp.stack(slope)
+        rest = value - (slope * flow).sum(0) - first
+        scale = 1 / (alpha**2 + (slope**2).sum(0))
 
-        def iterate(_, state):
-            u, v = map(_mean_around, state)
-            excess = scale * (rest + slope_x * u + slope_y * v)
-            return u - slope_x * excess, v - slope_y * excess  # the paper's section 12
+        def iterate(_, flow):
+            mean = _mean_around(flow)
+            return mean - slope * scale * (rest + (slope * mean).sum(0))  # the paper's section 12
 
-        u, v = jax.lax.fori_loop(0, num_iterations, iterate, (flow[..., 0], flow[..., 1]))
-        return jnp.stack([u, v], axis=-1)
+        return jax.lax.fori_loop(0, num_iterations, iterate, flow)
 
     return jax.lax.fori_loop(0, num_warps, warp, flow)
 
 
 def _mean_around(u: jax.Array) -> jax.Array:
-    """Of the 8 neighbours, those beside it count twice those at its corners: section 8."""
-    wide = jnp.pad(u, 1, mode="edge")
-    beside = wide[1:-1, :-2] + wide[1:-1, 2:] + wide[:-2, 1:-1] + wide[2:, 1:-1]
-    corners = wide[:-2, :-2] + wide[:-2, 2:] + wide[2:, :-2] + wide[2:, 2:]
+    """Of the 8 neighbours, those beside it count twice those at its corners: section 8. (2, H, W)."""
+    wide = jnp.pad(u, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    beside = wide[:, 1:-1, :-2] + wide[:, 1:-1, 2:] + wide[:, :-2, 1:-1] + wide[:, 2:, 1:-1]
+    corners = wide[:, :-2, :-2] + wide[:, :-2, 2:] + wide[:, 2:, :-2] + wide[:, 2:, 2:]
     return beside / 6 + corners / 12

@@ -1,6 +1,6 @@
 """Operations on images that the methods of optical flow share: resize, smooth, warp, differences, median.
 
-Images are (H, W) or (H, W, C), float; positions and flow are pixels, x to the right and y down.
+Images are float (..., H, W), flow is (2, H, W); positions and flow are pixels, x to the right and y down.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ CUBIC = -0.75  # Keys' parameter a, as OpenCV has it
 
 
 def over_pairs(flow_of: Callable, first: jax.Array, second: jax.Array) -> jax.Array:
-    """Calls flow_of(first, second) on pairs of float images (H, W): (..., H, W) twice -> (..., H, W, 2).
+    """Calls flow_of(first, second) -> (2, H, W) on pairs of float images: (..., H, W) twice -> (..., H, W, 2).
 
     Raises:
         ValueError: for frames of different or impossible size.
@@ -29,7 +29,7 @@ def over_pairs(flow_of: Callable, first: jax.Array, second: jax.Array) -> jax.Ar
         flow = jax.lax.map(lambda pair: flow_of(*pair), pairs)
     else:
         flow = jax.vmap(flow_of)(*pairs)
-    return flow.reshape(*first.shape, 2)
+    return jnp.moveaxis(flow, 1, -1).reshape(*first.shape, 2)
 
 
 def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: int, kernel=None) -> list[jax.Array]:
@@ -40,7 +40,7 @@ def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: i
     levels = [image]
     for _ in range(num_scales - 1):
         image = levels[-1] if kernel is None else smooth(levels[-1], kernel)
-        shape = tuple(round(size * scale_step) for size in image.shape)
+        shape = tuple(round(size * scale_step) for size in image.shape[-2:])
         if min(shape) < smallest:
             break
         levels.append(resize(image, shape, (scale_step, scale_step)))
@@ -48,30 +48,33 @@ def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: i
 
 
 def resize(image: jax.Array, shape: tuple[int, int], scale: tuple[float, float] | None = None) -> jax.Array:
-    """Bilinear, without smoothing, pixels as areas (OpenCV's INTER_LINEAR): (H, W, ...) -> (*shape, ...).
+    """Bilinear, without smoothing, pixels as areas (OpenCV's INTER_LINEAR): (..., H, W) -> (..., *shape).
 
     Args:
         scale: of height and width; by default from the shapes. A pyramid of factor 0.8 has it, and rounds only sizes.
     """
-    scale = scale or (shape[0] / image.shape[0], shape[1] / image.shape[1])
+    if image.shape[-2:] == shape:
+        return image
+    *leading, height, width = image.shape
+    scale = scale or (shape[0] / height, shape[1] / width)
     to, at = jnp.asarray(scale, image.dtype), jnp.zeros(2, image.dtype)
-    full = (*shape, *image.shape[2:])
-    return jax.image.scale_and_translate(image, full, (0, 1), to, at, "linear", antialias=False)
+    axes = image.ndim - 2, image.ndim - 1
+    return jax.image.scale_and_translate(image, (*leading, *shape), axes, to, at, "linear", antialias=False)
 
 
 def smooth(image: jax.Array, kernel: np.ndarray, mode: str = "reflect") -> jax.Array:
     """Convolves rows and columns with an odd, symmetric kernel; `mode` is numpy's, of the borders."""
-    for axis in (0, 1):
-        image = correlate(image, kernel, axis, mode)
-    return image
+    return correlate(correlate(image, kernel, -2, mode), kernel, -1, mode)
 
 
 def correlate(image: jax.Array, kernel: np.ndarray, axis: int, mode: str = "edge") -> jax.Array:
-    """sum_k kernel[k + n] image[i + k] along one of the first two axes, k = -n..n."""
-    reach = len(kernel) // 2
-    padded = jnp.pad(image, [(reach, reach) if i == axis else (0, 0) for i in range(image.ndim)], mode=mode)
-    size = image.shape[axis]
-    return sum(float(w) * jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k, w in enumerate(kernel) if w)
+    """sum_k kernel[k + n] image[i + k] along rows (axis -2) or columns (axis -1), k = -n..n."""
+    reach, size = len(kernel) // 2, image.shape[axis]
+    padded = jnp.pad(
+        image, [(reach, reach) if i - image.ndim == axis else (0, 0) for i in range(image.ndim)], mode=mode
+    )
+    taps = (float(w) * jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k, w in enumerate(kernel) if w)
+    return jax.lax.optimization_barrier(sum(taps))  # else XLA computes it anew for each tap of the filter that follows
 
 
 def gaussian(sigma: float, reach: int) -> np.ndarray:
@@ -80,45 +83,45 @@ def gaussian(sigma: float, reach: int) -> np.ndarray:
     return values / values.sum()
 
 
-def central_differences(image: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """The derivatives along x and y, halved at the borders, where the outer pixel is that of the border."""
-    padded = jnp.pad(image, 1, mode="edge")
-    return (padded[1:-1, 2:] - padded[1:-1, :-2]) / 2, (padded[2:, 1:-1] - padded[:-2, 1:-1]) / 2
+def central_differences(image: jax.Array) -> jax.Array:
+    """The derivatives along x and y, (2, H, W); halved at the borders, where the outer pixel is that of the border."""
+    return jnp.stack([correlate(image, np.array([-0.5, 0, 0.5]), axis) for axis in (-1, -2)])
 
 
-def positions(u: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Where each pixel is after the flow u, v: x and y, (H, W) all."""
-    y, x = (jnp.arange(size, dtype=u.dtype) for size in u.shape)
-    return x + u, y[:, None] + v
+def positions(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where each pixel is after the flow (2, H, W): x and y, (H, W)."""
+    y, x = (jnp.arange(size, dtype=flow.dtype) for size in flow.shape[1:])
+    return x + flow[0], y[:, None] + flow[1]
 
 
 def bilinear(image: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The image (H, W, C) at positions (...) -> (..., C); those outside take the border's."""
-    height, width = image.shape[:2]
+    """The image (C, H, W) at positions (...) -> (C, ...); those outside take the border's."""
+    height, width = image.shape[1:]
     x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
     left, top = jnp.floor(jnp.minimum(x, width - 2)), jnp.floor(jnp.minimum(y, height - 2))
-    a, b = (x - left)[..., None], (y - top)[..., None]
-    corner = top.astype(int) * width + left.astype(int)
-    pixels = image.reshape(height * width, -1)
-    upper = pixels[corner] * (1 - a) + pixels[corner + 1] * a
-    lower = pixels[corner + width] * (1 - a) + pixels[corner + width + 1] * a
-    return upper * (1 - b) + lower * b
+    across, down = x - left, y - top
+    weights = [(1 - across) * (1 - down), across * (1 - down), (1 - across) * down, across * down]
+    return _gathered(image, left, top, weights, 2)
 
 
 def bicubic(image: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The image (H, W, C) at positions (...) -> (..., C), by cubic convolution; all around the image is 0."""
-    pixels = jnp.pad(image, ((3, 3), (3, 3), (0, 0)))  # beyond two pixels outside nothing is seen of it
-    height, width = pixels.shape[:2]
+    """The image (C, H, W) at positions (...) -> (C, ...), by cubic convolution; all around the image is 0."""
+    image = jnp.pad(image, ((0, 0), (3, 3), (3, 3)))  # beyond two pixels outside nothing is seen of it
+    height, width = image.shape[1:]
     x, y = jnp.clip(x + 3, 1, width - 2), jnp.clip(y + 3, 1, height - 2)
     left, top = jnp.floor(jnp.minimum(x, width - 3)), jnp.floor(jnp.minimum(y, height - 3))
-    corner = (top.astype(int) - 1) * width + left.astype(int) - 1
-    pixels = pixels.reshape(height * width, -1)
-    weights_x, weights_y = _cubic_weights(x - left), _cubic_weights(y - top)
+    weights = [w * v for v in _cubic_weights(y - top) for w in _cubic_weights(x - left)]
+    return _gathered(image, left - 1, top - 1, weights, 4)
 
-    def row(j):
-        return sum(weights_x[i][..., None] * pixels[corner + j * width + i] for i in range(4))
 
-    return sum(weights_y[j][..., None] * row(j) for j in range(4))
+def _gathered(image: jax.Array, left: jax.Array, top: jax.Array, weights: list[jax.Array], size: int) -> jax.Array:
+    """The weighted sum of the size x size pixels whose first is at (left, top): (C, H, W) -> (C, ...)."""
+    channels, _, width = image.shape
+    pixels = image.reshape(channels, -1).T  # (H W, C), so that what belongs together is read at once
+    corner = top.astype(int) * width + left.astype(int)
+    offsets = [j * width + i for j in range(size) for i in range(size)]
+    total = sum(w[..., None] * pixels[corner + offset] for offset, w in zip(offsets, weights, strict=True))
+    return jnp.moveaxis(total, -1, 0)
 
 
 def _cubic_weights(t: jax.Array) -> list[jax.Array]:
@@ -135,15 +138,14 @@ def _cubic_weights(t: jax.Array) -> list[jax.Array]:
 
 
 def median(image: jax.Array, size: int) -> jax.Array:
-    """The median of size x size pixels around each, odd; outer pixels are those of the border. (H, W).
+    """The median of size x size pixels around each, odd; outer pixels are those of the border. (..., H, W).
 
     By forgetful selection: of a little over half of them the largest and the smallest cannot be the median, so both are
     dropped and the next one is taken up, until one is left. Comparisons of whole images are what hardware does well.
     """
-    reach = size // 2
-    padded = jnp.pad(image, reach, mode="edge")
-    height, width = image.shape
-    waiting = [padded[j : j + height, i : i + width] for j in range(size) for i in range(size)]
+    reach, (height, width) = size // 2, image.shape[-2:]
+    padded = jnp.pad(image, [(0, 0)] * (image.ndim - 2) + [(reach, reach)] * 2, mode="edge")
+    waiting = [padded[..., j : j + height, i : i + width] for j in range(size) for i in range(size)]
     kept = [waiting.pop() for _ in range(size * size // 2 + 2)]
     while True:
         for i in range(len(kept) // 2):  # the smaller half to the front, so that the ends are found in one half each

@@ -48,9 +48,9 @@ def lucas_kanade(
 
     def flow_of(first, second):
         levels = [images.pyramid(image, **size) for image in (first, second)]
-        flow = jnp.zeros((*levels[0][-1].shape, 2), first.dtype)
+        flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
         for first, second in reversed(list(zip(*levels, strict=True))):
-            if flow.shape[:2] != first.shape:
+            if flow.shape[1:] != first.shape:
                 flow = 2 * images.resize(flow, first.shape)
             flow = _at_level(first, second, flow, kernel, damping, num_iterations)
         return flow
@@ -60,24 +60,20 @@ def lucas_kanade(
 
 def _at_level(first, second, start, kernel, damping, num_iterations):
     height, width = first.shape
-    smoothed = [images.correlate(first, np.array([3, 10, 3]) / 16, axis) for axis in (1, 0)]  # Scharr's
-    slope_y, slope_x = (images.correlate(image, np.array([-0.5, 0, 0.5]), axis) for axis, image in enumerate(smoothed))
+    scharr = [images.correlate(first, np.array([3, 10, 3]) / 16, axis) for axis in (-2, -1)]
+    slope = jnp.stack(
+        [images.correlate(x, np.array([-0.5, 0, 0.5]), axis) for x, axis in zip(scharr, (-1, -2), strict=True)]
+    )
 
     def iterate(_, flow):
-        x, y = images.positions(flow[..., 0], flow[..., 1])
+        x, y = images.positions(flow)
         is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
-        change = images.bilinear(second[..., None], x, y)[..., 0] - first
-        moved = slope_x * flow[..., 0] + slope_y * flow[..., 1] - change  # what the flow should make of the slopes
-        values = [slope_x**2, slope_x * slope_y, slope_y**2, slope_x * moved, slope_y * moved]
+        change = images.bilinear(second[None], x, y)[0] - first
+        moved = (slope * flow).sum(0) - change  # what the flow should make of the slopes
+        values = jnp.stack([slope[0] ** 2, slope[0] * slope[1], slope[1] ** 2, slope[0] * moved, slope[1] * moved])
         # Means over the window, of the pixels that are still in sight
-        g_xx, g_xy, g_yy, h_x, h_y = (images.smooth(jnp.where(is_inside, x, 0), kernel, "constant") for x in values)
-        g_xx, g_yy, h_x, h_y = (
-            g_xx + damping,
-            g_yy + damping,
-            h_x + damping * start[..., 0],
-            h_y + damping * start[..., 1],
-        )
-        determinant = g_xx * g_yy - g_xy**2
-        return jnp.stack([g_yy * h_x - g_xy * h_y, g_xx * h_y - g_xy * h_x], axis=-1) / determinant[..., None]
+        g_xx, g_xy, g_yy, h_x, h_y = images.smooth(jnp.where(is_inside, values, 0), kernel, "constant")
+        g_xx, g_yy, h_x, h_y = g_xx + damping, g_yy + damping, h_x + damping * start[0], h_y + damping * start[1]
+        return jnp.stack([g_yy * h_x - g_xy * h_y, g_xx * h_y - g_xy * h_x]) / (g_xx * g_yy - g_xy**2)
 
     return jax.lax.fori_loop(0, num_iterations, iterate, start)

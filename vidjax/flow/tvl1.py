@@ -56,22 +56,22 @@ def tvl1(
         flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
         for first, second in reversed(list(zip(*levels, strict=True))):
             if flow.shape[1:] != first.shape:
-                flow = jax.vmap(lambda x, shape=first.shape: images.resize(x, shape))(flow) / scale_step
+                flow = images.resize(flow, first.shape) / scale_step
             flow = _at_scale(first, second, flow, **arguments)
-        return jnp.moveaxis(flow, 0, -1)
+        return flow
 
     return images.over_pairs(flow_of, first, second)
 
 
 def _at_scale(first, second, flow, *, weight, theta, tau, num_warps, num_iterations):
     """Improves the flow (2, H, W) between two images (H, W)."""
-    moving = jnp.stack([second, *images.central_differences(second)], axis=-1)  # (H, W, 3)
+    moving = jnp.concatenate([second[None], images.central_differences(second)])  # (3, H, W)
 
     def warp(_, state):
         flow, dual = state
-        flow = jax.vmap(lambda x: images.median(x, 5))(flow)
-        warped = images.bicubic(moving, *images.positions(*flow))
-        value, slope = warped[..., 0], jnp.moveaxis(warped[..., 1:], -1, 0)
+        flow = images.median(flow, 5)
+        value, *slope = images.bicubic(moving, *images.positions(flow))
+        slope = jnp.stack(slope)
         squared = (slope**2).sum(0)
         rest = value - (slope * flow).sum(0) - first  # of the linearised brightness, equation 11
         bound = weight * theta * squared

@@ -1,0 +1,30 @@
+import cv2
+import numpy as np
+import pytest
+
+from vidjax import flow
+from vidjax.data import flow_images, flow_opencv
+
+
+def test_methods_are_ours_and_opencvs():
+    assert flow_images.METHODS.keys() == flow.METHODS.keys() | flow_opencv.METHODS.keys()
+    assert flow_images.find_method("tvl1") is flow.tvl1
+    with pytest.raises(ValueError, match="no optical flow 'raft'; choose one of farneback, .*opencv_tvl1"):
+        flow_images.find_method("raft")
+
+
+def test_grey_is_made_before_it_is_resized():
+    frame = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+    np.testing.assert_array_equal(flow_images.to_grey(frame), cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+    small = cv2.resize(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), (24, 16), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(flow_images.to_grey(frame, 16), small)
+
+
+def test_levels_between_frames_and_their_png():
+    flat = np.full((16, 16), 90, np.uint8)
+    levels = flow_images.between(flat, flat, "farneback")
+    assert levels.dtype == np.uint8 and (levels == 128).all()  # 127.5, rounded
+    levels = np.arange(512, dtype=np.uint8).reshape(16, 16, 2)
+    decoded = cv2.imdecode(np.frombuffer(flow_images.to_png(levels), np.uint8), cv2.IMREAD_COLOR_RGB)
+    np.testing.assert_array_equal(decoded[..., :2], levels)
+    assert not decoded[..., 2].any()

@@ -1,11 +1,17 @@
 """A Skip LSTM over the features of a 2-D network on each frame, or over stored features (Campos et al., 2018).
 
     python -m vidjax.train --config configs/skip_rnn.py --workdir runs/skip_rnn
-    python -m vidjax.train --config configs/skip_rnn.py:motion,small,cost=1e-2,cell=gru --workdir runs/skip_gru
+    python -m vidjax.train --config configs/skip_rnn.py:motion_large,small,cost=3e-3,cell=gru --workdir runs/skip_gru
     python -m vidjax.train --config configs/skip_rnn.py:ut_interaction_vgg16,small,set1,0 --workdir runs/ut_skip_0
     python -m vidjax.predict --stream VIDEO --workdir runs/skip_rnn
 
-`cost` is the loss of each frame that is used. Not measured.
+    python -m vidjax.crossval --config configs/skip_rnn.py:ut_interaction_vgg16,small,cost=1e-2 --folds
+        ut_interaction_vgg16:set1 --seeds 3 --workdir runs/ut_skip
+
+`cost` is the loss of each frame that is used. With 0, 3e-3, 1e-2, 3e-2 on motion_large (5 epochs, 6 minutes on one
+core): 98.5, 99.2, 98.8, 76.0 % with 100, 66, 27, 8 % of the frames; 8 % is the first frame alone, and where the sprite
+starts says something of where it goes. On UT-Interaction, set 1, with 0, 3e-3, 1e-2, 3e-2, 1e-1 (3 seeds, deviations
+to 6): 67.2, 65.0, 61.1, 51.7, 42.2 % with 100, 94, 82, 45, 9 %. GRU: not measured.
 """
 
 from configs.common import data
@@ -13,7 +19,7 @@ from configs.common import data
 
 def get_config(argument="motion,small"):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of `cost=NUMBER`, `cell=NAME`."""
-    argument, chosen = data.split_argument(argument, {"cost": 1e-3, "cell": "lstm"})
+    argument, chosen = data.split_argument(argument, {"cost": 1e-2, "cell": "lstm"})
     config = data.from_argument(argument)
     config.model = {"name": "skip_rnn", "update_cost": chosen["cost"], "cell": chosen["cell"], "hidden": 128}
     config.model.dropout = 0.0

@@ -19,7 +19,7 @@ STREAMED = {
     "causal tcn": ("tcn", SMALL),
     "r2plus1d_18": ("r2plus1d_18", {"width": 0.125, "causal": True}),
 }
-SKIPPING = {"backbone": "resnet18"}
+SKIPPING = {"backbone": "resnet18"}  # of the Skip LSTM
 
 
 def bench_stream(num_frames: int, size: int = 48) -> dict:

@@ -1,11 +1,14 @@
 """An LSTM that describes what moves how (Venugopalan et al., 2015), on the synthetic captions dataset.
 
-    python -m vidjax.data.make_records captions --motion_videos 4000 160 480 --short_side 0 --out data/captions
+    python -m vidjax.data.make_records captions --motion_videos 6400 240 480 --short_side 0 --out data/captions
     python -m vidjax.train --config configs/captions.py --workdir runs/captions
     python -m vidjax.evaluate --workdir runs/captions --splits test_unseen
     python -m vidjax.predict data/captions/videos/test_unseen/0000.mp4 --workdir runs/captions
 
-The split test_unseen shows combinations of colour, shape and motion that are in no training video. Not measured.
+The split test_unseen shows combinations of colour, shape and motion that are in no training video. Greedy
+search writes 100.0 % of test and 82.5 % of test_unseen word for word; one seed, 36 minutes on one core. Of frames of
+48x48, where circles and squares are hard to tell, 100.0 and 70.0 %; with 1,600 training videos and 800 steps 48.3 and
+5.8 %.
 """
 
 from configs.common import data
@@ -15,6 +18,7 @@ def get_config(argument="captions,small"):
     """`argument` is DATASET,SIZE of configs/common/data.py."""
     config = data.from_argument(argument)
     config.target = "words"
+    config.clip.size, config.clip.resize = 64, 0
     config.model = {"name": "captioner", "network": "r3d_18", "network_arguments": {"width": 0.125}}
     config.model.update({"layer": "layer4", "grid": (1, 2), "embedding": 32, "hidden": 128, "dropout": 0.2})
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}

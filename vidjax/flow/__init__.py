@@ -45,7 +45,8 @@ def of_video(video: jax.Array, method: str = "tvl1", **settings) -> jax.Array:
 
 def to_grey(video: jax.Array) -> jax.Array:
     """RGB (..., 3) -> brightness (...), ITU-R BT.601, in the same range."""
-    return jnp.asarray(video, jnp.promote_types(video.dtype, jnp.float32)) @ jnp.asarray([0.299, 0.587, 0.114])
+    video = video.astype(jnp.promote_types(video.dtype, jnp.float32))
+    return 0.299 * video[..., 0] + 0.587 * video[..., 1] + 0.114 * video[..., 2]
 
 
 def to_levels(flow: jax.Array) -> jax.Array:

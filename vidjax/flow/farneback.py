@@ -50,7 +50,8 @@ def farneback(
     """
 
     def flow_of(first, second):
-        both, size = jnp.stack([first, second]), first.shape
+        size = first.shape
+        both = jnp.stack([first - first[0, 0], second - second[0, 0]])  # without texture all is 0, rounding or not
         deepest = sum(min(size) * scale_step**k >= SMALLEST for k in range(1, num_levels + 1))
         flow = jnp.zeros((2, *size), first.dtype)
         for k in range(deepest, -1, -1):
@@ -80,7 +81,7 @@ def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
         b_x, b_y, A_xx, A_yy, and 2 A_xy.
     """
     weights, at = images.gaussian(sigma, n), np.arange(-n, n + 1)
-    second, fourth = ((weights * at**k).sum() for k in (2, 4))
+    second, fourth = (float((weights * at**k).sum()) for k in (2, 4))
     # 1, x^2 and y^2 are not orthogonal under the weights; x, y and xy are
     gram = np.array([[1, second, second], [second, fourth, second**2], [second, second**2, fourth]])
     inverse = np.linalg.inv(gram)
@@ -91,7 +92,7 @@ def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
 
     mean, xx, yy = moment(0, 0), moment(2, 0), moment(0, 2)
     b_x, b_y, a_xy = moment(1, 0) / second, moment(0, 1) / second, moment(1, 1) / second**2
-    a_xx, a_yy = (row[0] * mean + row[1] * xx + row[2] * yy for row in inverse[1:])
+    a_xx, a_yy = (row[0] * mean + row[1] * xx + row[2] * yy for row in inverse[1:].tolist())
     return jnp.stack([b_x, b_y, a_xx, a_yy, a_xy])
 
 

@@ -43,6 +43,10 @@ def horn_schunck(
     """
 
     def flow_of(first, second):
+        first, second = (
+            first - second[0, 0],
+            second - second[0, 0],
+        )  # without texture, no slope, rounding or not
         size = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16, "kernel": BINOMIAL}
         levels = [images.pyramid(image, **size) for image in (first, second)]
         flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
@@ -56,11 +60,15 @@ def horn_schunck(
 
 
 def _at_scale(first, second, flow, alpha, num_warps, num_iterations):
+    height, width = first.shape
     moving = jnp.concatenate([second[None], images.central_differences(second)])  # (3, H, W)
+    moving = jnp.pad(moving, ((0, 0), (3, 3), (3, 3)), mode="edge")  # all that the cubic sees at the border
 
     def warp(_, flow):
-        value, *slope = images.bicubic(moving, *images.positions(flow))
-        slope = jnp.stack(slope)
+        x, y = images.positions(flow)
+        is_inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+        value, *slope = images.bicubic(moving, jnp.clip(x, 0, width - 1) + 3, jnp.clip(y, 0, height - 1) + 3)
+        slope = jnp.where(is_inside, jnp.stack(slope), 0)  # what is out of sight goes where its neighbours go
         rest = value - (slope * flow).sum(0) - first
         scale = 1 / (alpha**2 + (slope**2).sum(0))
 

@@ -3,6 +3,7 @@
 Images are float (..., H, W), flow is (2, H, W); positions and flow are pixels, x to the right and y down.
 """
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -137,6 +138,7 @@ def _cubic_weights(t: jax.Array) -> list[jax.Array]:
     return [far(t + 1), near(t), near(1 - t), far(2 - t)]
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def median(image: jax.Array, size: int) -> jax.Array:
     """The median of size x size pixels around each, odd; outer pixels are those of the border. (..., H, W).
 
@@ -160,3 +162,19 @@ def median(image: jax.Array, size: int) -> jax.Array:
         if not waiting:
             return kept[0]
         kept.append(waiting.pop())
+
+
+@median.defjvp
+def _median_jvp(size: int, primals: tuple, tangents: tuple):
+    """The derivative is 1 at the first pixel that is the median; that of all comparisons takes minutes to compile."""
+    (image,), (tangent,) = primals, tangents
+    found, reach, (height, width) = median(image, size), size // 2, image.shape[-2:]
+    edges = [(0, 0)] * (image.ndim - 2) + [(reach, reach)] * 2
+    image, tangent = jnp.pad(image, edges, mode="edge"), jnp.pad(tangent, edges, mode="edge")
+    is_taken, change = jnp.zeros(found.shape, bool), jnp.zeros_like(found)
+    for j in range(size):
+        for i in range(size):
+            window = slice(j, j + height), slice(i, i + width)
+            is_it = (image[..., *window] == found) & ~is_taken
+            change, is_taken = change + jnp.where(is_it, tangent[..., *window], 0), is_taken | is_it
+    return found, change

@@ -3,10 +3,9 @@
     python -m vidjax.train --config configs/skip_rnn.py --workdir runs/skip_rnn
     python -m vidjax.train --config configs/skip_rnn.py:motion_large,small,cost=3e-3,cell=gru --workdir runs/skip_gru
     python -m vidjax.train --config configs/skip_rnn.py:ut_interaction_vgg16,small,set1,0 --workdir runs/ut_skip_0
+    python -m vidjax.crossval --config configs/skip_rnn.py:ut_interaction_vgg16,small,cost=1e-2 \\
+        --folds ut_interaction_vgg16:set1 --seeds 3 --workdir runs/ut_skip
     python -m vidjax.predict --stream VIDEO --workdir runs/skip_rnn
-
-    python -m vidjax.crossval --config configs/skip_rnn.py:ut_interaction_vgg16,small,cost=1e-2 --folds
-        ut_interaction_vgg16:set1 --seeds 3 --workdir runs/ut_skip
 
 `cost` is the loss of each frame that is used. With 0, 3e-3, 1e-2, 3e-2 on motion_large (5 epochs, 6 minutes on one
 core): 98.5, 99.2, 98.8, 76.0 % with 100, 66, 27, 8 % of the frames; 8 % is the first frame alone, and where the sprite

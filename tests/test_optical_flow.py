@@ -5,10 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
-from vidjax import predict, stream, train, trained
-from vidjax.data import make_records, pipeline
+from vidjax import features, predict, stream, summary, train, trained
+from vidjax.data import make_records, pipeline, video
 from vidjax.models import make_model
 
 
@@ -76,6 +77,41 @@ def test_evaluation_and_prediction_agree_on_stored_flow(run, with_flow):
     assert top1 == json.loads((run / "result.json").read_text())["top1"]
 
 
+def test_one_frame_has_no_flow(on_device, tmp_path):
+    video.write_video(tmp_path / "one.mp4", np.zeros((1, 64, 64, 3), np.uint8), 12.0)
+    of_run = trained.from_run(on_device)
+    with pytest.raises(ValueError, match="one frame: optical flow needs two"):
+        predict.predict(of_run, predict.make_logits_fn(of_run), tmp_path / "one.mp4")
+
+
+def test_features_of_flow(run, on_device, with_flow, tmp_path):
+    clip = {"num_frames": 4, "frame_stride": 1, "size": 64, "resize": 0, "sampling": "cover"}
+    for workdir, length in ((run, 23), (on_device, 20)):  # 24 frames; of 5 clips of 5 frames 4 fields each
+        of_run = trained.from_run(workdir)
+        of_clip = {**of_run.clip, **clip, "num_frames": of_run.clip["num_frames"]}
+        out = tmp_path / workdir.name
+        source = features.extract(of_run, with_flow, "features", out, of_clip, 8, ["test"])
+        assert source[0].features["RGB"].shape == (length, 32)
+        assert not source[0].flow and not len(source[0].images)
+
+
+def test_a_run_from_before_there_was_flow_goes_on(tiny_run, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(tiny_run.workdir, workdir)
+    content = json.loads((workdir / "config.json").read_text())
+    config = ConfigDict(content["config"])
+    del content["config"]["flow"]
+    (workdir / "config.json").write_text(json.dumps(content))
+    assert train.train(config, workdir)["steps"] == 3
+
+
+def test_the_summary_of_a_network_on_flow(config):
+    for size in (None, "4x64x64"):
+        inputs, num_classes, _ = summary.find_inputs(config, size, 1, None)
+        assert {name: x.shape for name, x in inputs.items()} == {"flow": (1, 4, 64, 64, 2)}
+        assert "(frames x height x width)" in summary.table(config, inputs, num_classes, 1)
+
+
 def test_what_cannot_work_is_told(config, run, tiny_config, tmp_path):
     tiny_config.flow = "raft"
     with pytest.raises(ValueError, match="Unknown flow 'raft'; choose '', stored, farneback, .*tvl1"):
@@ -86,6 +122,12 @@ def test_what_cannot_work_is_told(config, run, tiny_config, tmp_path):
     tiny_config.flow, tiny_config.clip.num_frames = "tvl1", 1
     with pytest.raises(ValueError, match="optical flow needs two frames"):
         train.train(tiny_config, tmp_path)
+    tiny_config.clip.num_frames = 4
+    for change in ({"target": "frame"}, {"clip": {**tiny_config.clip, "sampling": "segments"}}):
+        with pytest.raises(ValueError, match="segments go with config.flow = 'stored'"):
+            train.train(ConfigDict({**tiny_config.to_dict(), **change}), tmp_path)
     of_run = trained.from_run(run)
+    with pytest.raises(ValueError, match="do not say by which method"):
+        predict.read_views(pipeline.open_records(of_run.config.dataset, ["test"])[0].media_id, of_run.clip, {})
     with pytest.raises(ValueError, match="sees optical flow"):
         stream.init_stream(of_run.params, of_run.model_state, model=make_model("frame_rnn", 8), spec=of_run.preprocess)

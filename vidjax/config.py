@@ -20,7 +20,7 @@ KEYS = {
     "test_splits": "splits of the final evaluation",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
     "augment": "crop, flip, colour: of training clips only",
-    "preprocess": "mean, std: of each channel, in units of 0..255",
+    "preprocess": "mean, std: of each channel, in units of 0..255; of frames, flow has its own",
     "flow": "what flow the model sees: stored (in the records) or a method (computed on the device); empty for frames",
     "model": "name, and the arguments of that model",
     "init_from": "a name of vidjax.weights, a file of weights, or a work directory to start from; empty draws all",
@@ -41,6 +41,7 @@ KEYS = {
     "mesh": "fsdp: over how many devices the parameters are split",
     "num_threads": "that read and decode clips; 0 is one a core",
 }
+ADDED = {"flow": ""}  # keys that the config.json of older runs lacks, with what they then meant
 MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # between start and resume
 
 
@@ -70,10 +71,17 @@ def check(config: ConfigDict):
     _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
-    _check_arguments("clip", config.clip, clips.cut_views)
-    if config.flow not in ("", "stored") and config.clip.num_frames < 2:
-        raise ValueError("config.clip.num_frames = 1: optical flow needs two frames at least.")
-    _check_arguments("augment", config.augment, clips.train_clip)
+    _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize"])
+    if config.flow not in ("", "stored"):
+        if config.clip.num_frames < 2:
+            raise ValueError("config.clip.num_frames = 1: optical flow needs two frames at least.")
+        if config.target == "frame" or config.clip.get("sampling") in ("chunks", "segments"):
+            raise ValueError(
+                f"config.flow = {config.flow!r} is computed between the frames of a clip, a field fewer than there are "
+                "frames: one label a frame, chunks and segments go with config.flow = 'stored'."
+            )
+    if unknown := sorted(set(config.augment) - {"crop", "flip", "colour"}):
+        raise ValueError(f"config.augment has no {', '.join(unknown)}: augment is {KEYS['augment']}.")
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
 
 
@@ -82,6 +90,8 @@ def check_target(config: ConfigDict, inputs: dict):
     if ("caption_length" in inputs) != (config.target == "words"):
         kind = "captions" if "caption_length" in inputs else "no captions"
         raise ValueError(f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}.")
+    if config.flow and "prefix" in inputs:
+        raise ValueError(f"{config.dataset} holds features, of which there is no optical flow: set config.flow = ''.")
     if config.flow == "stored" and inputs and "flow" not in inputs:
         raise ValueError(
             f"{config.dataset} holds no optical flow: make the records with --flow METHOD, or name one in config.flow."
@@ -146,7 +156,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
         differing = [
             f"\n  {key}: {before['config'].get(key)} there, {value} now"
             for key, value in content["config"].items()
-            if before["config"].get(key) != value and key not in MAY_CHANGE
+            if before["config"].get(key, ADDED.get(key)) != value and key not in MAY_CHANGE
         ]
         for key, value in (("labels", labels), ("inputs", inputs)):
             if before[key] != value:

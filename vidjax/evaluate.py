@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from vidjax import config as configs
 from vidjax import ensemble, losses, metrics, plots, sharding, step, trained
-from vidjax.data import pipeline, records, series
+from vidjax.data import clips, pipeline, records, series
 
 
 class Outputs(NamedTuple):
@@ -98,7 +98,7 @@ def clip_logits(
             if reverse:
                 of_view = {name: array[:, ::-1] for name, array in of_view.items()}
                 if "flow" in of_view:  # what went there comes back
-                    of_view["flow"] = 255 - of_view["flow"]
+                    of_view["flow"] = clips.negate_flow(of_view["flow"])
             device_batch = sharding.put_batch({**batch, **of_view}, mesh)
             logits, target, weight, updates, after = eval_fn(params, model_state, carry, device_batch)
             carry = after if is_chunked else {}
@@ -236,7 +236,7 @@ def fused_figures(
 
 def check_inputs(inputs: dict, run: trained.Trained):
     """Raises a ValueError where records hold other features, series or captions than a run was trained on."""
-    names = ("prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length")
+    names = ("prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length", "flow")
     if [inputs.get(name) for name in names] != [run.inputs.get(name) for name in names]:
         raise ValueError(f"{run.name} was trained on records of {run.inputs}; these hold {inputs}.")
 

@@ -83,7 +83,7 @@ def join(features: list[np.ndarray], indices: list[np.ndarray]) -> np.ndarray:
     """Puts the features of a video's clips, (T', D) each, in one sequence (L, D).
 
     A network that has one step a frame shows frames twice, where the last clip was moved back to end with the video:
-    then each frame counts once.
+    then each frame counts once. Flow that is computed on the device lacks the field from each clip to the next.
     """
     sequence, frames = np.concatenate(features), np.concatenate(indices)
     if len(sequence) != len(frames):
@@ -192,7 +192,11 @@ def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar: tqdm) -> Iterator
         example = tasks[0].example
         sequence = join(list(features), [task.indices for task in tasks])
         bar.update()
-        yield records.encode(dataclasses.replace(example, images=(), features={PREFIX: sequence}))
+        labels = example.frame_labels
+        if len(labels) == len(sequence) + 1 == len(example.flow) + 1:
+            labels = labels[:-1]  # the last frame has no flow
+        kept = {"images": (), "flow": (), "frame_labels": labels, "features": {PREFIX: sequence}}
+        yield records.encode(dataclasses.replace(example, **kept))
 
 
 # ---------------------------------------------------------------------------------------------------------- the command

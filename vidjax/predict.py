@@ -48,6 +48,8 @@ def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None
     if not length:
         raise ValueError(warning or f"{path} holds no frame.")
     sees_flow = "flow" in clip.get("streams", ())
+    if sees_flow and "flow" not in inputs:
+        raise ValueError("The records that it was trained on do not say by which method their flow was made.")
     if sees_flow and length == 1:
         raise ValueError(f"{path} holds one frame: optical flow needs two at least.")
     length -= sees_flow
@@ -109,6 +111,8 @@ def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
 
 def predict(run: trained.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
     """The probability of each class, float32 (K,): the mean over the video's clips. Errors as of `read_views`."""
+    if run.preprocess.get("flow") and video.count_frames(path, fps=run.inputs.get("fps") or None)[0] == 1:
+        raise ValueError(f"{path} holds one frame: optical flow needs two at least.")
     return run.probabilities(logits_fn(read_views(path, run.clip, run.inputs, num_views))).mean(axis=0)
 
 

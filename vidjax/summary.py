@@ -123,6 +123,8 @@ def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
     if "video" not in taken:
         raise ValueError(f"{config.model.name} takes features: give --input STEPSxWIDTH, as in 32x1024.")
     numbers = numbers if len(numbers) == 3 else (1, *numbers)
+    if config.get("flow") == "stored":
+        return {"flow": ((*numbers, 2), np.uint8)}
     tokens = {"tokens": ((NUM_WORDS,), np.int32)} if "tokens" in taken else {}
     return {"video": ((*numbers, len(config.preprocess.mean)), np.uint8), **tokens}
 

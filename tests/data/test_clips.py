@@ -74,8 +74,14 @@ def test_mirroring_turns_flow_around(with_flow):
     mirrored = [(a, b) for a, b in zip(plain, drawn, strict=True) if (a["flow"] != b["flow"]).any()]
     assert 1 < len(mirrored) < 8
     for before, after in mirrored:
-        np.testing.assert_array_equal(after["flow"][..., 0], 255 - before["flow"][..., ::-1, 0])
+        turned = clips.negate_flow(before["flow"][..., ::-1, 0])
+        np.testing.assert_array_equal(after["flow"][..., 0], turned)
+        np.testing.assert_allclose(flow.from_levels(turned), -flow.from_levels(before["flow"][..., ::-1, 0]), atol=0.17)
         np.testing.assert_array_equal(after["flow"][..., 1], before["flow"][..., ::-1, 1])
+
+
+def test_no_motion_stays_no_motion_when_it_is_turned_around():
+    assert clips.negate_flow(np.array([128, 0, 1, 255], np.uint8)).tolist() == [128, 255, 255, 1]
 
 
 def test_flow_scales_with_its_frames(with_flow):

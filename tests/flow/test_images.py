@@ -101,6 +101,17 @@ def test_median_is_opencvs(size):
         np.testing.assert_array_equal(images.median(np.stack([image, -image]), size), [expected, -expected])
 
 
+def test_settings():
+    images.check_settings(scale_step=0.5, window=3, num_warps=1)
+    for name, value, message in (
+        ("scale_step", 1.5, "scale_step = 1.5: .*below 1"),
+        ("window", 20, "window = 20: .*odd"),
+        ("num_scales", 0, "num_scales = 0: .*above 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            images.check_settings(**{name: value})
+
+
 def test_pyramid():
     levels = images.pyramid(IMAGE, num_scales=9, scale_step=0.8, smallest=22)
     assert [level.shape for level in levels] == [(31, 42), (25, 34)]

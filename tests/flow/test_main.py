@@ -69,3 +69,10 @@ def test_errors(clip, run, tmp_path):
     with pytest.raises(SystemExit, match="one.mp4 has one frame: optical flow needs two at least"):
         run(tmp_path / "one.mp4", "--method", "opencv_dis")
     assert not (tmp_path / "flow.mp4").exists()
+
+
+def test_help(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["flow", "--help"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert "by default 99 % are shorter" in " ".join(capsys.readouterr().out.split())

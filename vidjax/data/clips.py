@@ -105,7 +105,7 @@ def train_clip(
         for x in clip.values():
             x[:] = x[:, :, ::-1].copy()
         if "flow" in clip:
-            clip["flow"][..., 0] = 255 - clip["flow"][..., 0]  # what moved to the right moves to the left
+            clip["flow"][..., 0] = negate_flow(clip["flow"][..., 0])  # what moved to the right moves to the left
         if info.horizontal_flip != "unchanged":
             flipped = [[info.horizontal_flip[x] for x in labels] for labels in (example.labels, example.frame_labels)]
             example = dataclasses.replace(example, labels=flipped[0], frame_labels=flipped[1])
@@ -376,6 +376,11 @@ def decoder(example: records.Example, stream: str = "video") -> Callable[[int], 
         return scale_flow(frame[..., :2], example.saturation / SATURATION) if stream == "flow" else frame
 
     return frame_at
+
+
+def negate_flow(levels: np.ndarray) -> np.ndarray:
+    """Turns flow around, uint8: 128, which is how no motion is stored, stays 128."""
+    return np.minimum(256 - levels.astype(np.int16), 255).astype(np.uint8)
 
 
 def scale_flow(levels: np.ndarray, scale: float | Sequence[float]) -> np.ndarray:

@@ -173,6 +173,8 @@ def make_records(args: argparse.Namespace) -> str | None:
     started = time.perf_counter()
     if args.concatenate < 1 or args.concatenate > 1 and (args.source != "motion" or args.fps):
         raise ValueError("--concatenate is at least 1, for the source motion, and goes without --fps.")
+    if args.flow:
+        flow_images.find_method(args.flow)
     out, flip, reversal = args.out, args.horizontal_flip, None
     if args.source == "motion":
         counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
@@ -211,7 +213,6 @@ def make_records(args: argparse.Namespace) -> str | None:
         flip = "forbidden" if is_captioned and flip is None else parse_flip(flip or "unchanged", labels)
 
     if args.flow:
-        flow_images.find_method(args.flow)
         inputs["flow"] = args.flow
     encoding = Encoding(args.fps, args.short_side, args.format, args.quality, args.flow)
     tasks = plan(items, out, args.num_shards)
@@ -294,7 +295,13 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--format", choices=("jpeg", "png"), default="jpeg", help="of the stored frames")
     add("--quality", type=int, default=90, help="of JPEG, 1 to 100")
     methods = ", ".join(flow_images.METHODS)
-    add("--flow", metavar="METHOD", default="", help=f"optical flow to store too, as PNG: {methods}")
+    add(
+        "--flow",
+        metavar="METHOD",
+        default="",
+        help=f"optical flow to store too, as PNG: {methods}; "
+        "opencv_* suits videos of many sizes, for each of which the others compile anew",
+    )
     add("--num_shards", type=int, help=f"for each split; by default one for {VIDEOS_PER_SHARD} videos")
     add("--workers", type=int, default=os.cpu_count(), help="processes")
     add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")

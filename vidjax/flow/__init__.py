@@ -4,7 +4,7 @@
     flow = of_video(video, "farneback")      # uint8 (B, T, H, W, 3) -> (B, T - 1, H, W, 2)
 
 flow[..., 0] is u, to the right, flow[..., 1] is v, down: where a point of the first frame is in the second. One file a
-method. `vidjax.data.flow_opencv` has OpenCV's, of the same signature. As a command, `python -m vidjax.flow --help`.
+method. `vidjax.data.flow_opencv` has OpenCV's, called alike. As a command, `python -m vidjax.flow --help`.
 """
 
 import jax

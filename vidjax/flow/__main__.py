@@ -54,7 +54,7 @@ def main():
     )
     parser.add_argument("--fps", type=float, help="frames a second; those of the file")
     parser.add_argument("--short_side", type=int, default=0, help="pixels; that of the file")
-    parser.add_argument("--largest", type=float, help="pixels of the full colour; by default 99 % are shorter")
+    parser.add_argument("--largest", type=float, help="pixels of the full colour; by default 99 %% are shorter")
     args = parser.parse_args()
     try:
         if args.out.suffix not in (".mp4", ""):
@@ -62,12 +62,12 @@ def main():
         found, fps = flow_of_file(args.video, args.method, fps=args.fps, short_side=args.short_side)
         lengths = np.hypot(found[..., 0], found[..., 1])
         if args.out.suffix == ".mp4":
-            largest = args.largest or float(np.percentile(lengths, 99)) or None
+            largest = args.largest if args.largest is not None else float(np.percentile(lengths, 99)) or None
             video.write_video(args.out, flowviz.to_colours(found, largest), fps)
         else:
             for i, field in enumerate(found):
                 flowviz.write_flo(args.out / f"{i:06d}.flo", field)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"vidjax.flow: {error}")
     print(
         f"{args.out}: {len(found)} fields of {found.shape[2]}x{found.shape[1]}, {args.method}; pixels a frame: mean "

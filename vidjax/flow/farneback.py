@@ -3,7 +3,7 @@
 Farneback, "Two-Frame Motion Estimation Based on Polynomial Expansion" (SCIA 2003),
 http://www.diva-portal.org/smash/get/diva2:273847/FULLTEXT01.pdf; equations by its numbers. The pyramid, the
 constants, and what happens at the borders are those of OpenCV's `FarnebackOpticalFlow`, to whose flow this one is equal
-but for rounding.
+but for rounding (seen with its constants on frames of 64 pixels and more).
 """
 
 import functools
@@ -46,8 +46,11 @@ def farneback(
         (..., H, W, 2), float: pixels that each point of `first` moves to the right and down.
 
     Raises:
-        ValueError: for frames of different size, or smaller than 8x8.
+        ValueError: for frames of different size or smaller than 8x8, or a setting that cannot be.
     """
+    images.check_settings(
+        scale_step=scale_step, window=window, num_iterations=num_iterations, poly_n=poly_n, poly_sigma=poly_sigma
+    )
 
     def flow_of(first, second):
         size = first.shape

@@ -39,8 +39,11 @@ def horn_schunck(
         (..., H, W, 2), float: pixels that each point of `first` moves to the right and down.
 
     Raises:
-        ValueError: for frames of different size, or smaller than 8x8.
+        ValueError: for frames of different size or smaller than 8x8, or a setting that cannot be.
     """
+    images.check_settings(
+        num_scales=num_scales, scale_step=scale_step, num_warps=num_warps, num_iterations=num_iterations
+    )
 
     def flow_of(first, second):
         first, second = (

@@ -26,11 +26,24 @@ def over_pairs(flow_of: Callable, first: jax.Array, second: jax.Array) -> jax.Ar
         raise ValueError(f"Frames (..., H, W) of at least {SMALLEST}x{SMALLEST} pixels are needed, not {first.shape}.")
     dtype = jnp.promote_types(jnp.result_type(first, second), jnp.float32)
     pairs = [x.astype(dtype).reshape(-1, *x.shape[-2:]) for x in (first, second)]
-    if jax.default_backend() == "cpu":  # one after the other: what a pair needs stays in the cache
+    if jax.default_backend() == "cpu" and jax.device_count() == 1:  # in turn: what a pair needs stays in the cache
         flow = jax.lax.map(lambda pair: flow_of(*pair), pairs)
     else:
         flow = jax.vmap(flow_of)(*pairs)
     return jnp.moveaxis(flow, 1, -1).reshape(*first.shape, 2)
+
+
+def check_settings(**settings):
+    """Raises a ValueError for a number that is not positive, a `scale_step` not below 1, or an even `window`."""
+    for name, value in settings.items():
+        if value <= 0:
+            raise ValueError(f"{name} = {value}: it has to be above 0.")
+        if name == "scale_step" and value >= 1:
+            raise ValueError(
+                f"scale_step = {value}: each image of the pyramid is smaller than the one before, below 1."
+            )
+        if name == "window" and value % 2 == 0:
+            raise ValueError(f"window = {value}: a square around a pixel has an odd side.")
 
 
 def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: int, kernel=None) -> list[jax.Array]:

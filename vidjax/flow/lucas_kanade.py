@@ -41,8 +41,9 @@ def lucas_kanade(
         (..., H, W, 2), float: pixels that each point of `first` moves to the right and down.
 
     Raises:
-        ValueError: for frames of different size, or smaller than 8x8.
+        ValueError: for frames of different size or smaller than 8x8, or a setting that cannot be.
     """
+    images.check_settings(window=window, num_levels=num_levels, num_iterations=num_iterations)
     size = {"num_scales": num_levels, "scale_step": 0.5, "smallest": 16, "kernel": BINOMIAL}
     kernel = np.full(window, 1 / window)
 

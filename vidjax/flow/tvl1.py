@@ -46,8 +46,11 @@ def tvl1(
         keep all iterations: take small frames, or fewer iterations.
 
     Raises:
-        ValueError: for frames of different size, or smaller than 8x8.
+        ValueError: for frames of different size or smaller than 8x8, or a setting that cannot be.
     """
+    images.check_settings(
+        num_scales=num_scales, scale_step=scale_step, num_warps=num_warps, num_iterations=num_iterations
+    )
     arguments = {"weight": weight, "theta": theta, "tau": tau, "num_warps": num_warps, "num_iterations": num_iterations}
 
     def flow_of(first, second):

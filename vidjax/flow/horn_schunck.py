@@ -45,24 +45,18 @@ def horn_schunck(
         num_scales=num_scales, scale_step=scale_step, num_warps=num_warps, num_iterations=num_iterations
     )
 
+    at_scale = functools.partial(_at_scale, alpha=alpha, num_warps=num_warps, num_iterations=num_iterations)
+    pyramid = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16, "kernel": BINOMIAL}
+
     def flow_of(first, second):
-        first, second = (
-            first - second[0, 0],
-            second - second[0, 0],
-        )  # without texture, no slope, rounding or not
-        size = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16, "kernel": BINOMIAL}
-        levels = [images.pyramid(image, **size) for image in (first, second)]
-        flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
-        for first, second in reversed(list(zip(*levels, strict=True))):
-            if flow.shape[1:] != first.shape:
-                flow = images.resize(flow, first.shape) / scale_step
-            flow = _at_scale(first, second, flow, alpha, num_warps, num_iterations)
-        return flow
+        corner = second[0, 0]  # a second frame without texture is 0 then, and has no slope, rounding or not
+        return images.coarse_to_fine(first - corner, second - corner, at_scale, **pyramid)
 
     return images.over_pairs(flow_of, first, second)
 
 
-def _at_scale(first, second, flow, alpha, num_warps, num_iterations):
+def _at_scale(first, second, flow, *, alpha, num_warps, num_iterations):
+    """Improves the flow (2, H, W) between two images (H, W)."""
     height, width = first.shape
     moving = jnp.concatenate([second[None], images.central_differences(second)])  # (3, H, W)
     moving = jnp.pad(moving, ((0, 0), (3, 3), (3, 3)), mode="edge")  # all that the cubic sees at the border

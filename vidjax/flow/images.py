@@ -61,6 +61,24 @@ def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: i
     return levels
 
 
+def coarse_to_fine(
+    first: jax.Array, second: jax.Array, improve: Callable, *, scale_step: float, **of_pyramid
+) -> jax.Array:
+    """The flow (2, H, W) between two images (H, W), found at the smallest level of their pyramids and then improved.
+
+    Args:
+        improve: (first, second, flow) at a level -> a better flow; it is given that of the level before, at first 0.
+        scale_step, of_pyramid: as of `pyramid`.
+    """
+    levels = [pyramid(image, scale_step=scale_step, **of_pyramid) for image in (first, second)]
+    flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
+    for one, other in reversed(list(zip(*levels, strict=True))):
+        if flow.shape[1:] != one.shape:
+            flow = resize(flow, one.shape) / scale_step
+        flow = improve(one, other, flow)
+    return flow
+
+
 def resize(image: jax.Array, shape: tuple[int, int], scale: tuple[float, float] | None = None) -> jax.Array:
     """Bilinear, without smoothing, pixels as areas (OpenCV's INTER_LINEAR): (..., H, W) -> (..., *shape).
 

@@ -44,22 +44,14 @@ def lucas_kanade(
         ValueError: for frames of different size or smaller than 8x8, or a setting that cannot be.
     """
     images.check_settings(window=window, num_levels=num_levels, num_iterations=num_iterations)
-    size = {"num_scales": num_levels, "scale_step": 0.5, "smallest": 16, "kernel": BINOMIAL}
+    at_level = functools.partial(_at_level, window=window, damping=damping, num_iterations=num_iterations)
+    pyramid = {"num_scales": num_levels, "scale_step": 0.5, "smallest": 16, "kernel": BINOMIAL}
+    return images.over_pairs(lambda *pair: images.coarse_to_fine(*pair, at_level, **pyramid), first, second)
+
+
+def _at_level(first, second, start, *, window, damping, num_iterations):
+    """Improves the flow (2, H, W) between two images (H, W) that starts as `start`."""
     kernel = np.full(window, 1 / window)
-
-    def flow_of(first, second):
-        levels = [images.pyramid(image, **size) for image in (first, second)]
-        flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
-        for first, second in reversed(list(zip(*levels, strict=True))):
-            if flow.shape[1:] != first.shape:
-                flow = 2 * images.resize(flow, first.shape)
-            flow = _at_level(first, second, flow, kernel, damping, num_iterations)
-        return flow
-
-    return images.over_pairs(flow_of, first, second)
-
-
-def _at_level(first, second, start, kernel, damping, num_iterations):
     height, width = first.shape
     scharr = [images.correlate(first, np.array([3, 10, 3]) / 16, axis) for axis in (-2, -1)]
     slope = jnp.stack(

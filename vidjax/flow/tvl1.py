@@ -52,18 +52,9 @@ def tvl1(
         num_scales=num_scales, scale_step=scale_step, num_warps=num_warps, num_iterations=num_iterations
     )
     arguments = {"weight": weight, "theta": theta, "tau": tau, "num_warps": num_warps, "num_iterations": num_iterations}
-
-    def flow_of(first, second):
-        size = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16}
-        levels = [images.pyramid(image, **size) for image in (first, second)]
-        flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
-        for first, second in reversed(list(zip(*levels, strict=True))):
-            if flow.shape[1:] != first.shape:
-                flow = images.resize(flow, first.shape) / scale_step
-            flow = _at_scale(first, second, flow, **arguments)
-        return flow
-
-    return images.over_pairs(flow_of, first, second)
+    at_scale = functools.partial(_at_scale, **arguments)
+    pyramid = {"num_scales": num_scales, "scale_step": scale_step, "smallest": 16}
+    return images.over_pairs(lambda *pair: images.coarse_to_fine(*pair, at_scale, **pyramid), first, second)
 
 
 def _at_scale(first, second, flow, *, weight, theta, tau, num_warps, num_iterations):

@@ -14,7 +14,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from vidjax import metrics
-from vidjax.data import clips, pipeline, records
+from vidjax.data import feature_clips, pipeline, records, targets
 from vidjax.models.frame_pool import pool_over_time
 
 # With few videos and many channels every classifier separates the training set; what matters is a strong penalty.
@@ -54,11 +54,11 @@ def describe(source: pipeline.Records, pool: str) -> tuple[Videos, list[str]]:
         The videos, and where each comes from.
     """
     examples = [source[i] for i in range(len(source))]
-    sequences = [clips.feature_sequence(example, source.info) for example in examples]
+    sequences = [feature_clips.feature_sequence(example, source.info) for example in examples]
     videos = Videos(
         descriptors=np.stack([np.asarray(pool_over_time(sequence[None], pool)[0]) for sequence in sequences]),
         sizes=np.array([(example.width, example.height, example.end - example.start) for example in examples]),
-        labels=np.array([clips.make_target(example.labels, len(source.info.labels), False) for example in examples]),
+        labels=np.array([targets.make_target(example.labels, len(source.info.labels), False) for example in examples]),
         splits=np.array([records.split_of(shard) for shard, _ in source.places]),
     )
     return videos, [example.media_id for example in examples]

@@ -4,7 +4,7 @@ import sys
 import numpy as np
 import pytest
 
-from vidjax.data import clips, pipeline, series
+from vidjax.data import feature_clips, pipeline, series
 
 
 def test_airline_is_the_published_series():
@@ -59,7 +59,7 @@ def test_records_to_batches(tmp_path, capsys):
     np.testing.assert_allclose(scaler.invert(batch["target"][0]), [100], rtol=1e-6)
     assert batch["weight"].tolist() == [1, 0] and source.info.labels == ["1 ahead"]
     with pytest.raises(ValueError, match="The records hold windows of 3 values: set config.clip.num_frames to that"):
-        clips.eval_features(source[0], source.info, num_frames=2)
+        feature_clips.eval_features(source[0], source.info, num_frames=2)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from vidjax.data import flow_opencv
 
 NUM_PAIRS, SIZE = 16, 256
 PEERS = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # of the same algorithm
-OTHERS = ("opencv_dis", "opencv_deepflow")
 
 
 def textured_frames() -> np.ndarray:
@@ -44,8 +43,10 @@ def bench_flow(rounds: int, names: list[str]) -> dict:
             contestants[name] = lambda f=flow.METHODS[name]: jax.block_until_ready(f(*on_device))
         else:
             contestants[name] = lambda f=flow_opencv.METHODS[name]: f(first, second)
+    threads = cv2.getNumThreads()
     cv2.setNumThreads(-1)  # all cores
     times = alternate(contestants, rounds)
+    cv2.setNumThreads(threads)
     result = {name: summary(values) for name, values in times.items()}
     for ours, theirs in PEERS.items():
         if {ours, theirs} <= set(names):

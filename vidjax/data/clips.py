@@ -1,4 +1,7 @@
-"""One record -> the clips of a batch: which frames, decoded, cropped, augmented; or a stretch of its features."""
+"""One record of a video -> the clips of a batch: which frames, decoded, cropped, augmented.
+
+Of records of features, `feature_clips`; what is to be learnt of them, `targets`.
+"""
 
 import dataclasses
 import functools
@@ -9,11 +12,11 @@ import numpy as np
 
 from vidjax.data import augment, records
 from vidjax.data.sampling import chunks, eval_indices, train_indices
+from vidjax.data.targets import targets
 
 DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
 CROPS = ("random", "resized", "centre")
-SATURATION = 20.0  # pixels: flow of 255, as networks see it, see `vidjax.flow.to_levels`
 CHANNELS = {"video": 3, "flow": 2}  # of the streams of a record
 
 Clip = dict[str, np.ndarray]
@@ -189,61 +192,6 @@ def cut_views(
     return views
 
 
-def train_features(
-    example: records.Example,
-    rng: np.random.Generator,
-    info: records.DatasetInfo,
-    *,
-    num_frames: int,
-    frame_stride: int = 1,
-    sampling: str = "clip",
-    num_chunks: int = 1,
-    chunk: int = 0,
-    multi_label: bool = False,
-    per_frame: bool = False,
-    out: np.ndarray | None = None,
-) -> Clip:
-    """Cuts one random stretch out of a sequence of features. Arguments as of `train_clip`.
-
-    Returns:
-        features float32 (T, D), frame_mask float32 (T,), target, weight 1. A shorter sequence is filled up with zeros,
-        for which the mask is 0.
-    """
-    sequence = feature_sequence(example, info)
-    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
-    indices, mask = (x[chunk] for x in find_frames(len(sequence), rng, **frames))
-    labelled = targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)
-    return {**cut_features(sequence, indices, mask, out), **labelled}
-
-
-def eval_features(
-    example: records.Example,
-    info: records.DatasetInfo,
-    *,
-    num_frames: int,
-    frame_stride: int = 1,
-    sampling: str = "clip",
-    num_chunks: int = 1,
-    num_views: int = 1,
-    num_crops: int = 1,
-    multi_label: bool = False,
-    per_frame: bool = False,
-    out: np.ndarray | None = None,
-) -> Clip:
-    """Cuts the views of a sequence of features, as `eval_clips` does of a video: features (V, T, D), frame_mask (V, T).
-
-    Raises:
-        ValueError: for more than one crop, which features do not have.
-    """
-    if num_crops != 1:
-        raise ValueError("Features have no space to crop: set eval.num_crops to 1.")
-    sequence = feature_sequence(example, info)
-    frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
-    indices, mask = find_frames(len(sequence), num_views=num_views, **frames)
-    labelled = targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)
-    return {**cut_features(sequence, indices, mask, out), **labelled}
-
-
 def find_frames(
     length: int,
     rng: np.random.Generator | None = None,
@@ -271,85 +219,6 @@ def find_frames(
     return indices, indices[:, :1] + stride * np.arange(num_frames) < length
 
 
-def targets(
-    example: records.Example,
-    info: records.DatasetInfo,
-    indices: np.ndarray,
-    mask: np.ndarray,
-    *,
-    multi_label: bool,
-    per_frame: bool,
-) -> Clip:
-    """The target and the weight of a clip, or of its frames at the indices (..., T), where the mask (..., T) is true.
-
-    A series to forecast has a float target (H,). A caption has `tokens` (..., L) too, see `caption`.
-
-    Raises:
-        ValueError: for a record without one label for each of its frames, several labels a frame, or part of a window.
-    """
-    if "target" in info.inputs:
-        window = len(feature_sequence(example, info))
-        if indices.shape[-1] != window:
-            raise ValueError(f"The records hold windows of {window} values: set config.clip.num_frames to that.")
-        return {"target": example.features[info.inputs["target"]][:, 0], "weight": np.float32(1)}
-    if "caption_length" in info.inputs:
-        words = caption(example, info.inputs["caption_length"])
-        return {name: np.broadcast_to(x, (*indices.shape[:-1], len(x))) for name, x in words.items()}
-    if not per_frame:
-        return {"target": make_target(example.labels, len(info.labels), multi_label), "weight": np.float32(1)}
-    if multi_label:
-        raise ValueError("Several labels a frame are not supported: config.target = 'frame' needs the loss softmax.")
-    sequence = example.features.get(info.inputs.get("prefix"))
-    length = len(example.images) if sequence is None else len(sequence)
-    if len(example.frame_labels) != length:
-        raise ValueError(
-            f"The record of {example.media_id!r} has {len(example.frame_labels)} frame labels (image/label/index) for "
-            f"{length} frames or steps: config.target = 'frame' needs one for each."
-        )
-    return {"target": np.asarray(example.frame_labels, np.int32)[indices], "weight": mask.astype(np.float32)}
-
-
-def caption(example: records.Example, length: int) -> Clip:
-    """The words of a caption as a decoder reads and writes them.
-
-    Returns:
-        target int32 (L,): the words, then 0 for the end; tokens int32 (L,): the word before each, 0 for the start;
-        weight float32 (L,): 0 after the end.
-
-    Raises:
-        ValueError: for a record without a word, or with more than fit in.
-    """
-    words = list(example.labels)
-    if not 0 < len(words) < length:
-        raise ValueError(f"The caption of {example.media_id!r} has {len(words)} words; 1 to {length - 1} are right.")
-    target, tokens, weight = np.zeros(length, np.int32), np.zeros(length, np.int32), np.zeros(length, np.float32)
-    target[: len(words)], tokens[1 : len(words) + 1], weight[: len(words) + 1] = words, words, 1
-    return {"target": target, "tokens": tokens, "weight": weight}
-
-
-def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.ndarray:
-    """The features of a record: float32 (L, D).
-
-    Raises:
-        ValueError: where they are missing or of another width than `dataset.json` says.
-    """
-    prefix, width = info.inputs["prefix"], info.inputs["width"]
-    sequence = example.features.get(prefix)
-    if sequence is None or sequence.ndim != 2 or sequence.shape[1] != width:
-        found = {name: array.shape for name, array in example.features.items()}
-        raise ValueError(f"The record of {example.media_id!r} holds {found}; expected {prefix} of width {width}.")
-    if not len(sequence):
-        raise ValueError(f"The record of {example.media_id!r} holds a sequence of no step.")
-    return sequence
-
-
-def cut_features(sequence: np.ndarray, indices: np.ndarray, mask: np.ndarray, out: np.ndarray | None) -> Clip:
-    """(L, D) at the indices (..., T) -> features (..., T, D), 0 where the mask (..., T) is, and frame_mask (..., T)."""
-    out = np.empty((*indices.shape, sequence.shape[1]), np.float32) if out is None else out
-    out[:] = np.where(mask[..., None], sequence[indices], 0)
-    return {"features": out, "frame_mask": mask.astype(np.float32)}
-
-
 def number_of_frames(example: records.Example, streams: Sequence[str] = ("video",)) -> int:
     """How many frames a clip can be of: with flow all but the last. Raises a ValueError where the record holds none."""
     if "flow" in streams and not example.flow:
@@ -365,7 +234,7 @@ def number_of_frames(example: records.Example, streams: Sequence[str] = ("video"
 def decoder(example: records.Example, stream: str = "video") -> Callable[[int], np.ndarray]:
     """Returns index -> frame, uint8 (H, W, 3) RGB, which raises a ValueError where that frame is no picture.
 
-    Of the stream "flow" a frame is uint8 (H, W, 2), u and v; its levels are those of a saturation of 20 pixels.
+    Of the stream "flow" a frame is uint8 (H, W, 2), u and v; its levels are those of `records.SATURATION`.
     """
     pictures, name = (example.flow, "Flow") if stream == "flow" else (example.images, "Frame")
 
@@ -373,7 +242,7 @@ def decoder(example: records.Example, stream: str = "video") -> Callable[[int], 
         frame = cv2.imdecode(np.frombuffer(pictures[index], np.uint8), DECODE)
         if frame is None:
             raise ValueError(f"{name} {index} of {example.media_id!r} is not a JPEG or PNG picture.")
-        return scale_flow(frame[..., :2], example.saturation / SATURATION) if stream == "flow" else frame
+        return scale_flow(frame[..., :2], example.saturation / records.SATURATION) if stream == "flow" else frame
 
     return frame_at
 
@@ -422,16 +291,3 @@ def cut(
                 down, right = size / height * frame.shape[0] / before[0], size / width * frame.shape[1] / before[1]
                 image = scale_flow(image, (right, down))
             clips_of_box[clips == index] = image
-
-
-def make_target(labels: Sequence[int], num_classes: int, multi_label: bool) -> np.ndarray:
-    """One class index as int32, or float32 multi-hot (K,)."""
-    if multi_label:
-        target = np.zeros(num_classes, np.float32)
-        target[list(labels)] = 1
-        return target
-    if len(labels) != 1:
-        raise ValueError(
-            f"A record has the labels {list(labels)}: where that is not one, train with multi_label = True."
-        )
-    return np.int32(labels[0])

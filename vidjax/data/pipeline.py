@@ -23,7 +23,7 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data import clips, records
+from vidjax.data import clips, feature_clips, records
 
 cv2.setNumThreads(1)  # Grain's threads share the cores; OpenCV's own would fight them
 
@@ -85,8 +85,8 @@ def train_batches(
 
     Args:
         source: from `open_records`.
-        clip_arguments: keyword arguments of `clips.train_clip`; for features those of `clips.train_features`, and
-            settings of videos are passed over.
+        clip_arguments: keyword arguments of `clips.train_clip`; for features those of `feature_clips.train_features`,
+            and settings of videos are passed over.
         batch_size: of the global batch, clips.
         process: (index, count) of this process.
         num_threads: that read, decode and crop; 0 is one a core.
@@ -114,7 +114,7 @@ def train_batches(
 
     is_chunked, num_chunks = chunking(clip_arguments)
 
-    cut = clips.train_features if "features" in blank else clips.train_clip
+    cut = feature_clips.train_features if "features" in blank else clips.train_clip
     clip_arguments = _without_unused(clip_arguments, blank)
     return _batches(load, blank, batch_size, range(start_step, num_steps), process, num_threads)
 
@@ -130,7 +130,7 @@ def eval_batches(
     """Yields this process's rows of one pass over the records, in order, each once.
 
     The last batch is filled up with clips of weight 0, so that every process sees equally many batches of one shape.
-    Args: as of `train_batches`, with `clip_arguments` those of `clips.eval_clips` or `clips.eval_features`.
+    Args: as of `train_batches`, with `clip_arguments` those of `clips.eval_clips` or `feature_clips.eval_features`.
     """
 
     def load(position: int, out: np.ndarray) -> Batch:
@@ -146,7 +146,7 @@ def eval_batches(
         raise ValueError("Chunks go through a video once: set eval.num_views and eval.num_crops to 1.")
     num_clips *= num_chunks
     blank = {name: np.repeat(array[:, None], num_clips, axis=1) for name, array in blank.items()}
-    cut = clips.eval_features if "features" in blank else clips.eval_clips
+    cut = feature_clips.eval_features if "features" in blank else clips.eval_clips
     clip_arguments = _without_unused(clip_arguments, blank)
     return _batches(load, blank, batch_size, range(-(-len(source) // batch_size)), process, num_threads)
 

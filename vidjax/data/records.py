@@ -24,6 +24,7 @@ HEADER_BYTES = 12  # length and its checksum
 FOOTER_BYTES = 4  # checksum of the data
 FEATURES = "/feature/floats"  # of MediaSequence, after a prefix
 FLOW = "FORWARD_FLOW/image/"
+SATURATION = 20.0  # pixels: flow of level 255, unless a record says otherwise; that of `vidjax.flow.to_levels`
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,7 @@ class Example:
     frame_labels: Sequence[int] = ()
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     flow: Sequence[bytes] = ()
-    saturation: float = 20.0
+    saturation: float = SATURATION
 
 
 def encode(example: Example) -> bytes:
@@ -147,7 +148,7 @@ def decode(data: bytes) -> Example:
             if key.endswith(FEATURES)
         },
         flow=Images(flow) if (flow := steps(FLOW + "encoded")) else (),
-        saturation=first(FLOW + "saturation", "float_list", 20.0),
+        saturation=first(FLOW + "saturation", "float_list", SATURATION),
     )
 
 

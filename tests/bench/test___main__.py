@@ -1,0 +1,64 @@
+import json
+import sys
+
+import pytest
+
+from vidjax.bench import __main__ as command
+from vidjax.bench import flow, pipeline, recurrent, stream
+
+FIGURES = {"a": {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}}
+
+
+def run(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+    command.main()
+
+
+@pytest.mark.parametrize(
+    ("module", "function", "arguments", "expected", "unit"),
+    [
+        (pipeline, "bench_pipeline", ["pipeline", "--rounds", 2, "--clips", 16], (2, 16), "clips/s"),
+        (recurrent, "bench_recurrent", ["recurrent"], (20,), "ms"),
+        (stream, "bench_stream", ["stream", "--frames", 40], (40,), "ms"),
+        (
+            flow,
+            "bench_flow",
+            ["flow", "--rounds", 3, "--methods", "tvl1", "opencv_dis"],
+            (3, ["tvl1", "opencv_dis"]),
+            "ms",
+        ),
+    ],
+)
+def test_a_section_is_measured_shown_and_written(
+    module, function, arguments, expected, unit, monkeypatch, tmp_path, capsys
+):
+    asked = []
+    monkeypatch.setattr(module, function, lambda *arguments: asked.append(arguments) or FIGURES)
+    monkeypatch.setattr(stream, "bench_skipping", lambda rounds: {"frames used": rounds})
+    run(monkeypatch, *arguments, "--out", tmp_path / "b.json")
+    assert asked == [expected]
+    written = json.loads((tmp_path / "b.json").read_text())
+    assert written[arguments[0]]["a"] == FIGURES["a"]
+    assert set(written["machine"]) == {"processor", "cores", "backend"}
+    assert f"2.00 {unit}" in " ".join(capsys.readouterr().out.split())
+
+
+def test_the_memory_of_the_pipeline(monkeypatch, capsys):
+    monkeypatch.setattr(pipeline, "bench_pipeline", lambda rounds, clips: FIGURES)
+    monkeypatch.setattr(pipeline, "bench_memory", lambda clips: {"clips": clips, "resident_mb": [7, 8]})
+    run(monkeypatch, "pipeline", "--memory_clips", 160)
+    assert "resident MB: 7 8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flow", "--methods", "raft"], "invalid choice: 'raft'"),
+        (["training"], "invalid choice: 'training'"),
+        ([], "required: section"),
+    ],
+)
+def test_what_there_is_not(arguments, message, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, *arguments)
+    assert message in capsys.readouterr().err

@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+
+from vidjax.data import records, targets
+
+INFO = records.DatasetInfo(["a", "b", "c"], "unchanged")
+NAMED = {"multi_label": False, "per_frame": False}
+CLIP = np.array([[1, 3]]), np.array([[True, False]])  # frames 1 and 3, of which the second only fills up
+
+
+def example(**content):
+    return records.Example(**{"images": [b""] * 4, "labels": [1], "media_id": "v.mp4", **content})
+
+
+def test_one_class_a_clip():
+    found = targets.targets(example(), INFO, *CLIP, **NAMED)
+    assert (found["target"], found["weight"]) == (1, 1) and found["target"].dtype == np.int32
+    with pytest.raises(ValueError, match=r"has the labels \[0, 1\].*multi_label = True"):
+        targets.targets(example(labels=[0, 1]), INFO, *CLIP, **NAMED)
+
+
+def test_several_classes_a_clip():
+    found = targets.targets(example(labels=[0, 2]), INFO, *CLIP, multi_label=True, per_frame=False)
+    assert found["target"].tolist() == [1, 0, 1] and found["target"].dtype == np.float32
+
+
+def test_one_class_a_frame():
+    found = targets.targets(example(frame_labels=[0, 1, 2, 2]), INFO, *CLIP, multi_label=False, per_frame=True)
+    assert (found["target"].tolist(), found["weight"].tolist()) == ([[1, 2]], [[1, 0]])
+    with pytest.raises(ValueError, match="'v.mp4' has 3 frame labels .* for 4 frames"):
+        targets.targets(example(frame_labels=[0, 1, 2]), INFO, *CLIP, multi_label=False, per_frame=True)
+    with pytest.raises(ValueError, match="Several labels a frame are not supported"):
+        targets.targets(example(), INFO, *CLIP, multi_label=True, per_frame=True)
+
+
+def test_words_of_a_caption():
+    words = targets.caption(example(labels=[2, 1]), 4)
+    assert {name: x.tolist() for name, x in words.items()} == {
+        "target": [2, 1, 0, 0],
+        "tokens": [0, 2, 1, 0],
+        "weight": [1, 1, 1, 0],
+    }
+    info = records.DatasetInfo(["<end>", "a", "b"], "forbidden", inputs={"caption_length": 4})
+    found = targets.targets(example(labels=[2, 1]), info, *CLIP, **NAMED)
+    assert found["tokens"].tolist() == [[0, 2, 1, 0]]  # of one view
+    with pytest.raises(ValueError, match="The caption of 'v.mp4' has 0 words; 1 to 3 are right"):
+        targets.caption(example(labels=[]), 4)
+    with pytest.raises(ValueError, match="has 4 words; 1 to 3 are right"):
+        targets.caption(example(labels=[1, 2, 1, 2]), 4)
+
+
+def test_what_comes_after_a_window():
+    info = records.DatasetInfo(["1 ahead"], "forbidden", inputs={"prefix": "SERIES", "target": "NEXT", "width": 1})
+    window = example(features={"SERIES": np.zeros((2, 1), np.float32), "NEXT": np.float32([[7]])})
+    assert targets.targets(window, info, *CLIP, **NAMED)["target"].tolist() == [7]
+    with pytest.raises(ValueError, match="windows of 2 values"):
+        targets.targets(window, info, np.zeros((1, 3), int), np.ones((1, 3), bool), **NAMED)

@@ -26,7 +26,9 @@ from vidjax.data import clips, flow_images, sampling, video
 MOST_VIEWS = 10  # by default, of a long video
 
 
-def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None = None) -> np.ndarray:
+def read_views(
+    path: str | Path, clip: dict, inputs: dict, num_views: int | None = None, *, flow: bool = False
+) -> np.ndarray:
     """Cuts evenly spaced clips out of a video file.
 
     Args:
@@ -34,6 +36,7 @@ def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None
         inputs: `fps` and `short_side` that the training videos were read with, 0 for as they are; `flow`, the method of
             the optical flow that was stored of them.
         num_views: how many clips; by default enough to cover the video, at most 10.
+        flow: whether optical flow is computed of the clips, on the device.
 
     Returns:
         uint8 (V, T, size, size, 3), or (..., 2) where the network sees flow that was stored.
@@ -50,7 +53,7 @@ def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None
     sees_flow = "flow" in clip.get("streams", ())
     if sees_flow and "flow" not in inputs:
         raise ValueError("The records that it was trained on do not say by which method their flow was made.")
-    if sees_flow and length == 1:
+    if (sees_flow or flow) and length == 1:
         raise ValueError(f"{path} holds one frame: optical flow needs two at least.")
     length -= sees_flow
     span = sampling.span(clip["num_frames"], clip.get("frame_stride", 1))
@@ -64,6 +67,11 @@ def read_views(path: str | Path, clip: dict, inputs: dict, num_views: int | None
     cut = {name: value for name, value in clip.items() if name != "streams"}
     channels = clips.CHANNELS["flow" if sees_flow else "video"]
     return clips.cut_views(lambda index: next(frames), length, num_views=num_views, channels=channels, **cut)
+
+
+def views_of(run: trained.Trained, path: str | Path, num_views: int | None = None) -> np.ndarray:
+    """`read_views` as a network wants them."""
+    return read_views(path, run.clip, run.inputs, num_views, flow=bool(run.preprocess.get("flow")))
 
 
 def flows_of(path: str | Path, wanted: set[int], method: str, *, fps: float | None, short_side: int):
@@ -111,9 +119,7 @@ def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
 
 def predict(run: trained.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
     """The probability of each class, float32 (K,): the mean over the video's clips. Errors as of `read_views`."""
-    if run.preprocess.get("flow") and video.count_frames(path, fps=run.inputs.get("fps") or None)[0] == 1:
-        raise ValueError(f"{path} holds one frame: optical flow needs two at least.")
-    return run.probabilities(logits_fn(read_views(path, run.clip, run.inputs, num_views))).mean(axis=0)
+    return run.probabilities(logits_fn(views_of(run, path, num_views))).mean(axis=0)
 
 
 def top_classes(run: trained.Trained, probabilities: np.ndarray, count: int) -> list[dict]:
@@ -164,7 +170,7 @@ def main():
     for path in args.videos:
         try:
             if writes:
-                text, probability = function(read_views(path, run.clip, run.inputs, num_views=1)[0])
+                text, probability = function(views_of(run, path, num_views=1)[0])
                 line = {"video": path, "caption": text, "probability": probability}
                 print(json.dumps(line) if args.json else f"{path}\n  {100 * probability:6.2f} %  {text}", flush=True)
                 continue

@@ -12,6 +12,11 @@ from vidjax import flow
 Spec = dict  # `mean` and `std` of each channel, and `flow`, a method, where it is computed here
 
 
+def sees_flow(spec: Spec) -> bool:
+    """Whether a network's video is optical flow: u and v, two channels."""
+    return len(spec["mean"]) == len(flow.NORMALISED["mean"])
+
+
 def preprocess(inputs: dict[str, jax.Array], spec: Spec, dtype=jnp.float32) -> dict[str, jax.Array]:
     """Normalises the `video` of a batch: (x - mean) / std.
 

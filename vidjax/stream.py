@@ -18,10 +18,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vidjax import flow, trained
 from vidjax import step as steps
+from vidjax import trained
 from vidjax.data import clips, video
-from vidjax.preprocess import Spec
+from vidjax.preprocess import Spec, sees_flow
 
 State = dict  # the carry of the network: {} before the first frame
 
@@ -54,7 +54,7 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
         ValueError: as of `causal_model`; `step` raises one for another number of videos, or frames of another size.
     """
     network = causal_model(model)
-    if len(spec["mean"]) == len(flow.NORMALISED["mean"]):
+    if sees_flow(spec):
         raise ValueError("This network sees optical flow, between frames; on a stream run networks that see frames.")
 
     @jax.jit

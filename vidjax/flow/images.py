@@ -36,7 +36,7 @@ def over_pairs(flow_of: Callable, first: jax.Array, second: jax.Array) -> jax.Ar
 def check_settings(**settings):
     """Raises a ValueError for a number that is not positive, a `scale_step` not below 1, or an even `window`."""
     for name, value in settings.items():
-        if value <= 0:
+        if not value > 0:
             raise ValueError(f"{name} = {value}: it has to be above 0.")
         if name == "scale_step" and value >= 1:
             raise ValueError(

@@ -85,7 +85,7 @@ def test_the_greedy_caption_is_an_exact_match_under_teacher_forcing(run, clip):
 
 def test_the_command(run, clip, monkeypatch, capsys):
     monkeypatch.setattr(trained, "from_run", lambda *_: run)
-    monkeypatch.setattr(predict, "read_views", lambda *_, **__: clip[None])
+    monkeypatch.setattr(predict, "read_views", lambda *_, **__: {"video": clip[None]})
     for arguments in ([], ["--json"]):
         monkeypatch.setattr(sys, "argv", ["predict", "a.mp4", "--workdir", "w", "--beams", "2", *arguments])
         with pytest.raises(SystemExit):

@@ -33,12 +33,28 @@ def test_views_are_averaged_first():
 
 
 def test_only_the_ratio_of_the_weights_matters():
-    for fusion in ensemble.FUSIONS:
+    for fusion in ensemble.AVERAGES:
         same = [ensemble.fuse([FIRST, SECOND], weights, fusion) for weights in ([1, 1.5], [4, 6])]
         np.testing.assert_allclose(*same, rtol=1e-6)
         first = ensemble.fuse([FIRST, SECOND], [1, 1e-7], fusion)
         np.testing.assert_allclose(first, [[0.8, 0.2]], atol=1e-5)
         np.testing.assert_allclose(ensemble.fuse([FIRST, FIRST], [1, 1], fusion), [[0.8, 0.2]], atol=1e-6)
+
+
+def test_a_svm_finds_which_network_to_believe():
+    """One network tells the first half of the classes apart, the other guesses: the mean of the scores is misled."""
+    rng = np.random.default_rng(0)
+    target = np.repeat([0, 1, 3], 40)  # no video of class 2
+    knows, guesses = 2.0 * np.eye(4)[target], 9.0 * np.eye(4)[rng.integers(0, 4, 120)]
+    logits = [x[:, None].astype(np.float32) for x in (knows, guesses)]
+    scores_of = ensemble.fit_svm([x[::2] for x in logits], target[::2])
+    tested, truth = [x[1::2] for x in logits], target[1::2]
+    scores = scores_of(tested)
+    assert scores.shape == (60, 4) and (scores.argmax(1) == truth).all()
+    assert (scores[:, 2] < scores[:, [0, 1, 3]].min(1)).all()
+    assert (ensemble.fuse(tested, [1, 1]).argmax(1) == truth).mean() < 0.6
+    two = ensemble.fit_svm([x[:80, :, :2] for x in logits], target[:80])([x[:80, :, :2] for x in logits])
+    assert (two.argmax(1) == target[:80]).all()
 
 
 def test_classes_that_are_independent():

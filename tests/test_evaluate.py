@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 import sys
@@ -5,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from vidjax import evaluate, metrics, sharding, train, trained
+from vidjax import ensemble, evaluate, metrics, train, trained
 from vidjax.data import motion, pipeline, records
 
 
@@ -23,42 +24,9 @@ def run(tiny_config, workdir):
     return trained.from_run(workdir)
 
 
-def logits_with(run, batch_size, reverse=False, **views):
+def logits_with(run):
     source = pipeline.open_records(run.config.dataset, ["test"])
-    shardings = sharding.shardings_of((run.params, run.model_state))
-    eval_fn = evaluate.make_eval_fn(run.model, run.preprocess, run.mesh, shardings)
-    batches = pipeline.eval_batches(source, {**run.clip, **views}, batch_size=batch_size)
-    return evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh, reverse=reverse)[:2]
-
-
-def test_every_video_counts_once_whatever_the_batch(run):
-    logits, target = logits_with(run, 8)
-    assert logits.shape == (16, 1, 8)
-    assert target.tolist() == list(range(8)) * 2
-    other, other_target = logits_with(run, 5)  # 16 videos in batches of 5: the last is padded
-    np.testing.assert_allclose(other, logits, rtol=1e-4, atol=1e-5)
-    np.testing.assert_array_equal(other_target, target)
-
-
-def test_views_are_evaluated_one_by_one(run):
-    logits, _ = logits_with(run, 8, num_views=2, num_crops=3)
-    assert logits.shape == (16, 6, 8)
-    np.testing.assert_allclose(logits[:, 0], logits[:, 2], rtol=1e-4, atol=1e-5)  # 32x32 frames have one crop of 32
-    assert np.abs(logits[:, 0] - logits[:, 1]).max() > 1e-4  # but two places in time
-
-
-def test_an_order_blind_model_sees_no_difference_in_reverse(run):
-    np.testing.assert_allclose(logits_with(run, 8, reverse=True)[0], logits_with(run, 8)[0], rtol=1e-4, atol=1e-5)
-
-
-def test_measure_is_the_loss_and_the_metrics(run):
-    logits, target = logits_with(run, 8)
-    loss = lambda outputs, labels: np.full(labels.shape, 3.0)  # noqa: E731
-    figures = evaluate.measure(logits, target, loss, multi_label=False, pairs=[1, 0, 7, 6, 5, 4, 3, 2])
-    assert figures["loss"] == 3
-    assert 0 <= figures["top1_within_pairs"] <= 1
-    multi_hot = np.eye(8)[target]
-    assert "mAP" in evaluate.measure(logits, multi_hot, lambda o, t: o.sum(-1), multi_label=True)
+    return evaluate.make_evaluator(run, evaluate.views_of(run, {}))(source)[:2]
 
 
 def test_the_command_prints_and_writes(run, workdir, monkeypatch, capsys):
@@ -126,7 +94,7 @@ def test_two_runs_are_fused_video_by_video(run, second, workdir, tmp_path, monke
     arguments = ["--workdir", workdir, second, "--out", tmp_path / "fused.json", "--fusion_weights"]
     printed = command(monkeypatch, capsys, *arguments, "1,3")
     fused = json.loads((tmp_path / "fused.json").read_text())
-    (one, target), (other, _) = logits_with(run, 8), logits_with(trained.from_run(second), 8)
+    (one, target), (other, _) = logits_with(run), logits_with(trained.from_run(second))
     scores = 0.25 * run.probabilities(one)[:, 0] + 0.75 * run.probabilities(other)[:, 0]
     assert fused["top1"] == np.mean(metrics.hit_at_k(scores, target, 1))
     assert fused["confusion"] == metrics.single_label(scores[:, None], target)["confusion"]
@@ -138,6 +106,22 @@ def test_two_runs_are_fused_video_by_video(run, second, workdir, tmp_path, monke
     command(monkeypatch, capsys, *arguments, "1,0.0000001")
     almost = json.loads((tmp_path / "fused.json").read_text())
     assert almost["confusion"] == almost["runs"][0]["confusion"]
+
+
+def test_a_svm_is_trained_on_the_training_videos_alone(run, second, workdir, tmp_path, monkeypatch, capsys):
+    seen = []
+    fit = ensemble.fit_svm
+    monkeypatch.setattr(ensemble, "fit_svm", lambda *given: seen.append(given) or fit(*given))
+    out = tmp_path / "fused.json"
+    printed = command(monkeypatch, capsys, "--workdir", workdir, second, "--fusion", "svm", "--out", out)
+    ((logits, target),) = seen
+    assert [x.shape for x in logits] == [(32, 1, 8)] * 2 and target.tolist() == list(range(8)) * 4  # the split train
+    fused = json.loads(out.read_text())
+    assert (fused["fusion"], fused["weights"], fused["num_videos"]) == ("svm", None, 16)
+    assert 0 <= fused["top1_reversed"] <= 1 and "16 videos of ['test'], svm of the runs" in printed
+    two = ["--workdir", workdir, second, "--fusion", "svm"]
+    assert "it cannot be tested there too" in complaint(monkeypatch, capsys, *two, "--splits", "train")
+    assert "a SVM finds its own" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,2")
 
 
 def test_what_cannot_be_fused(run, workdir, second, monkeypatch, capsys):
@@ -159,21 +143,25 @@ def with_dataset(workdir, copy, dataset, labels):
 
 
 def test_runs_on_other_videos_cannot_be_fused(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys):
-    def dataset(name, order):
-        """The test videos of `tiny_motion` at the places `order`."""
+    def dataset(name, order, names=("",) * 16):
+        """The test videos of `tiny_motion` at the places `order`, under names of files."""
         source = pipeline.open_records(tiny_motion, ["test"])
-        examples = [records.encode(source[i]) for i in order]
+        examples = [records.encode(dataclasses.replace(source[i], media_id=names[i])) for i in order]
         (tmp_path / name).mkdir()
         records.write_shard(records.shard_path(tmp_path / name, "test", 0, 1), examples)
         info = records.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
         records.write_info(tmp_path / name, info, complete=True)
         return tmp_path / name
 
-    def said(name, dataset, labels=motion.CLASSES):
+    def said(name, dataset, labels=motion.CLASSES, than=workdir):
         other = with_dataset(workdir, tmp_path / f"run_{name}", dataset, list(labels))
-        return complaint(monkeypatch, capsys, "--workdir", workdir, other)
+        return complaint(monkeypatch, capsys, "--workdir", than, other)
 
     assert "differ in the number of videos: 16 of" in said("fewer", dataset("fewer", range(12)))
     shuffled = dataset("shuffled", [1, 0, *range(2, 16)])
     assert "2 of 16 have other targets" in said("shuffled", shuffled)
+    others = dataset("others", range(16), names=[f"{i}.mp4" for i in range(16)])
+    renamed = dataset("renamed", range(16), names=[f"there/{(i + 8) % 16}.mp4" for i in range(16)])
+    one = with_dataset(workdir, tmp_path / "run_others", others, list(motion.CLASSES))
+    assert "video 0 is 0.mp4 of" in said("renamed", renamed, than=one)  # of the same classes, but other videos
     assert "differ in the labels" in said("labels", tiny_motion, [*motion.CLASSES[:7], "sideways"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidjax import evaluate, models, predict, sharding, step, trained, weights
+from vidjax import models, outputs, predict, sharding, step, trained, weights
 from vidjax.data import flow_images, pipeline, video
 
 GOLDEN = Path(__file__).parent / "peers/i3d_kinetics.json"
@@ -28,16 +28,16 @@ def numbered(tmp_path_factory):
 
 
 def numbers(views):
-    return np.round(views[..., 0, 0, 0] / 8).astype(int).tolist()
+    return np.round(views["video"][..., 0, 0, 0] / 8).astype(int).tolist()
 
 
 def test_views_cover_the_video(numbered):
     views = predict.read_views(numbered, CLIP, {})
-    assert views.shape == (5, 4, 32, 32, 3)  # 30 frames over a span of 7
+    assert views["video"].shape == (5, 4, 32, 32, 3)  # 30 frames over a span of 7
     assert numbers(views)[0] == [0, 2, 4, 6]
     assert numbers(views)[-1] == [23, 25, 27, 29]
     assert numbers(predict.read_views(numbered, CLIP, {}, num_views=1)) == [[11, 13, 15, 17]]
-    assert len(predict.read_views(numbered, {**CLIP, "num_frames": 1}, {})) == predict.MOST_VIEWS
+    assert len(predict.read_views(numbered, {**CLIP, "num_frames": 1}, {})["video"]) == predict.MOST_VIEWS
 
 
 def test_videos_are_read_as_the_training_videos_were(numbered):
@@ -49,7 +49,7 @@ def test_videos_are_read_as_the_training_videos_were(numbered):
 
 def test_flow_is_made_as_that_of_the_training_videos_was(numbered):
     clip, inputs = {**CLIP, "streams": ("flow",)}, {"flow": "opencv_farneback", "short_side": 16}
-    views = predict.read_views(numbered, {**clip, "size": 16}, inputs, num_views=1)
+    views = predict.read_views(numbered, {**clip, "size": 16}, inputs, num_views=1)["flow"]
     assert views.shape == (1, 4, 16, 16, 2)
     grey = [flow_images.to_grey(frame, 16) for frame, _ in video.iterate_frames(numbered)]
     expected = [flow_images.between(grey[i], grey[i + 1], "opencv_farneback") for i in (11, 13, 15, 17)]
@@ -62,11 +62,11 @@ def test_flow_is_made_as_that_of_the_training_videos_was(numbered):
 
 def test_prediction_is_what_evaluation_computed(run, tiny_run):
     source = pipeline.open_records(tiny_run.records, ["test"])
-    eval_fn = evaluate.make_eval_fn(
+    eval_fn = outputs.make_eval_fn(
         run.model, run.preprocess, run.mesh, sharding.shardings_of((run.params, run.model_state))
     )
     batches = pipeline.eval_batches(source, {**run.clip, "num_views": 3}, batch_size=8)
-    logits = evaluate.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh).logits
+    logits = outputs.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh).logits
     logits_fn = predict.make_logits_fn(run)
     for path, expected in zip(tiny_run.videos["test"], run.probabilities(logits).mean(axis=1), strict=True):
         np.testing.assert_allclose(predict.predict(run, logits_fn, path, num_views=3), expected, rtol=1e-5)
@@ -108,7 +108,7 @@ def test_a_stream_prints_a_line_a_second(run, numbered, monkeypatch, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     np.testing.assert_allclose([line["seconds"] for line in lines], [1.0, 2.0, 2.8], atol=1e-6)
     video_so_far = predict.read_views(numbered, {**run.clip, "num_frames": 15}, {}, num_views=1)
-    logits = step.eval_step(params, state, {"video": video_so_far}, model=model, spec=run.preprocess)
+    logits = step.eval_step(params, state, video_so_far, model=model, spec=run.preprocess)
     np.testing.assert_allclose(lines[-1]["top"][0]["probability"], run.probabilities(logits).max(), rtol=1e-4)
     predict_main(monkeypatch, *arguments)
     assert [line.split(" s")[0] for line in capsys.readouterr().out.splitlines()] == ["1.0", "2.0", "2.8"]

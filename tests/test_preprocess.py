@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from configs.common import data
 from vidjax import flow
-from vidjax.preprocess import preprocess
+from vidjax.preprocess import preprocess, sees_flow
 
 
 def test_flow_is_computed_of_the_frames_or_taken_as_it_is_stored():
@@ -22,6 +22,19 @@ def test_flow_is_computed_of_the_frames_or_taken_as_it_is_stored():
         np.testing.assert_allclose(preprocess(batch, spec)["video"], seen["video"], atol=0.5 / 127.5 + 1e-5)
     with pytest.raises(ValueError, match="needs two frames"):
         preprocess({"video": frames[:, :1]}, spec)
+
+
+def test_a_network_of_three_channels_sees_frames_and_flow_side_by_side():
+    frames = np.random.default_rng(0).integers(0, 255, (1, 3, 16, 16, 3), np.uint8)
+    computed = preprocess({"video": frames}, {**data.IMAGENET, "flow": "farneback"})
+    np.testing.assert_array_equal(computed["video"], preprocess({"video": frames}, data.IMAGENET)["video"])
+    alone = preprocess({"video": frames}, {**flow.NORMALISED, "flow": "farneback"})["video"]
+    np.testing.assert_array_equal(computed["flow"], alone)
+    levels = np.full((1, 3, 16, 16, 2), 255, np.uint8)
+    stored = preprocess({"video": frames, "flow": levels}, {**data.IMAGENET, "flow": ""}, jnp.bfloat16)
+    assert stored["flow"].dtype == stored["video"].dtype == jnp.bfloat16
+    np.testing.assert_array_equal(stored["flow"], 1)
+    assert [sees_flow(spec) for spec in (data.IMAGENET, flow.NORMALISED, {**data.IMAGENET, "flow": ""})] == [0, 1, 1]
 
 
 def test_inception_convention_maps_0_and_255_to_minus_one_and_one():

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax import trained
+from vidjax.data.clips import Clip
 from vidjax.models.captioner import Captioner
 from vidjax.preprocess import preprocess
 
@@ -50,8 +51,8 @@ def beam_search(step: Step, state: Any, *, beams: int, length: int) -> tuple[lis
     return sequence[: sequence.index(END)], float(scores[0])
 
 
-def make_writer(run: trained.Trained, beams: int = 1) -> Callable[[np.ndarray], tuple[str, float]]:
-    """Returns the function from a clip, uint8 (T, H, W, 3), to its caption and the probability of that.
+def make_writer(run: trained.Trained, beams: int = 1) -> Callable[[Clip], tuple[str, float]]:
+    """Returns the function from one clip, `video` uint8 (1, T, H, W, 3), to its caption and the probability of that.
 
     Raises:
         ValueError: where the network writes no captions, or for no beam.
@@ -64,8 +65,8 @@ def make_writer(run: trained.Trained, beams: int = 1) -> Callable[[np.ndarray], 
     decoder = run.model.clone(stateful=True)
 
     @jax.jit
-    def encode(variables, video):
-        inputs = preprocess({"video": video}, run.preprocess, run.model.dtype)
+    def encode(variables, clip):
+        inputs = preprocess(clip, run.preprocess, run.model.dtype)
         return run.model.apply(variables, **inputs, method="encode")
 
     @jax.jit
@@ -76,8 +77,8 @@ def make_writer(run: trained.Trained, beams: int = 1) -> Callable[[np.ndarray], 
         )
         return dict(state), jax.nn.log_softmax(logits[:, 0].astype(jnp.float32))
 
-    def write(clip: np.ndarray) -> tuple[str, float]:
-        described = encode(variables, clip[None])
+    def write(clip: Clip) -> tuple[str, float]:
+        described = encode(variables, clip)
         step = lambda state, last: advance(variables, state, described, jnp.asarray(last))  # noqa: E731
         words, score = beam_search(step, {}, beams=beams, length=run.inputs["caption_length"] - 1)
         return sentence([run.labels[word] for word in words]), float(np.exp(score))

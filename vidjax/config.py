@@ -21,7 +21,7 @@ KEYS = {
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
     "augment": "crop, flip, colour: of training clips only",
     "preprocess": "mean, std: of each channel, in units of 0..255; of frames, flow has its own",
-    "flow": "what flow the model sees: stored (in the records) or a method (computed on the device); empty for frames",
+    "flow": "what flow the model sees: stored (in the records) or a method (computed on the device); empty for none",
     "model": "name, and the arguments of that model",
     "init_from": "a name of vidjax.weights, a file of weights, or a work directory to start from; empty draws all",
     "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
@@ -72,6 +72,11 @@ def check(config: ConfigDict):
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
     _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize"])
+    if models.needs_flow(config.model.get("name")) and not config.flow:
+        raise ValueError(
+            f"{config.model.name} sees optical flow: set config.flow = 'stored', or to a method "
+            f"({', '.join(flow.METHODS)})."
+        )
     if config.flow not in ("", "stored"):
         if config.clip.num_frames < 2:
             raise ValueError("config.clip.num_frames = 1: optical flow needs two frames at least.")
@@ -107,16 +112,24 @@ def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=())
         raise ValueError(f"config.{key} has no {', '.join(unknown)}: {key} is {KEYS[key]}.")
 
 
+def streams_of(config: ConfigDict) -> tuple[str, ...]:
+    """Which streams of a record the clips are of, as of `clips.train_clip`: frames, stored flow, or both."""
+    if config.get("flow") != "stored":
+        return ("video",)
+    return ("video", "flow") if models.sees_both(config.model.name) else ("flow",)
+
+
 def clip_of(config: ConfigDict) -> dict:
-    """`config.clip`, and where the clips are of stored flow `streams`, as of `clips.train_clip`."""
-    return config.clip.to_dict() | ({"streams": ("flow",)} if config.get("flow") == "stored" else {})
+    """`config.clip`, and where the clips are of stored flow also `streams`."""
+    return config.clip.to_dict() | ({"streams": streams_of(config)} if config.get("flow") == "stored" else {})
 
 
 def spec_of(config: ConfigDict) -> dict:
-    """How `preprocess` makes a model's inputs: `config.preprocess`, or with `config.flow` that of optical flow."""
+    """How `preprocess` makes a model's inputs: `config.preprocess`, that of optical flow, or the first for both."""
     if not config.get("flow"):
         return config.preprocess.to_dict()
-    return {**flow.NORMALISED, "flow": "" if config.flow == "stored" else config.flow}
+    normalised = config.preprocess.to_dict() if models.sees_both(config.model.name) else flow.NORMALISED
+    return {**normalised, "flow": "" if config.flow == "stored" else config.flow}
 
 
 def model_from(config: ConfigDict, num_classes: int):

@@ -12,7 +12,8 @@ from flax import traverse_util
 from vidjax.receptive_field import interpret
 from vidjax.receptive_rules import Field, input_value
 
-AXES = {"video": {1: "frames", 2: "height", 3: "width"}, "features": {1: "frames"}}  # that receptive fields are in
+SPACETIME = {1: "frames", 2: "height", 3: "width"}
+AXES = {"video": SPACETIME, "flow": SPACETIME, "features": {1: "frames"}}  # that receptive fields are in
 POOLS = {"reduce_window_max": "max_pool", "reduce_window_sum": "average_pool"}
 
 Shape = jax.ShapeDtypeStruct
@@ -42,7 +43,7 @@ def layers_of(model: nn.Module, inputs: Mapping[str, Shape]) -> tuple[list[Layer
 
     Args:
         model: the network.
-        inputs: of the model by name: `video`, (B, T, H, W, C) and float, or `features`, (B, T, D).
+        inputs: of the model by name: `video` and `flow`, (B, T, H, W, C) and float, or `features`, (B, T, D).
 
     Returns:
         The layers in the order of execution, each module before those within it, and first the whole network, whose

@@ -62,13 +62,33 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
         if "frames_used" in results[0]:
             used.append(sum(result["frames_used"] * result["num_videos"] for result in results) / num_videos)
         print(f"{workdir}, seed {seed}: {name} {values[-1]:.3f} of {num_videos} videos", flush=True)
+    return summary(name, values, num_videos) | ({"frames_used": statistics.mean(used)} if used else {})
+
+
+def summary(name: str, values: list[float], num_videos: int) -> dict:
+    """The figure `name` of each seed over `num_videos`, their mean, deviation and interval, as `run` returns them."""
     mean = statistics.mean(values)
-    result = {name: values, "mean": mean, "deviation": statistics.stdev(values) if num_seeds > 1 else 0.0}
+    result = {name: values, "mean": mean, "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}
     if name == "top1":
         result["interval"] = metrics.wilson_interval(mean * num_videos, num_videos)
-    if used:
-        result["frames_used"] = statistics.mean(used)
     return {**result, "num_videos": num_videos}
+
+
+def described(result: dict) -> str:
+    """What `run` returns in words."""
+    mean, deviation, videos = result["mean"], result["deviation"], f"{result['num_videos']} videos"
+    if "top1" not in result:
+        return f"rmse {mean:.2f} +- {deviation:.2f} over {len(result['rmse'])} seeds for {videos}"
+    low, high = (100 * x for x in result["interval"])
+    used = f", {100 * result['frames_used']:.1f} % of the frames used" if "frames_used" in result else ""
+    seeds = f"over {len(result['top1'])} seeds, [{low:.1f}, {high:.1f}]{used}"
+    return f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} {seeds} for {videos}"
+
+
+def keep_compiled(directory: str):
+    """Keeps compiled programs in a directory: folds of equal size have equal ones, which are compiled once."""
+    jax.config.update("jax_compilation_cache_dir", directory)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 def main(argv):
@@ -76,9 +96,8 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
-    with tempfile.TemporaryDirectory() as cache:  # folds of equal size have equal programs: compiled once
-        jax.config.update("jax_compilation_cache_dir", cache)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    with tempfile.TemporaryDirectory() as cache:
+        keep_compiled(cache)
         try:
             result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
         except (ValueError, FloatingPointError) as error:
@@ -86,15 +105,7 @@ def main(argv):
     if result is None:
         sys.exit(train.INTERRUPTED)
     (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    mean, deviation = result["mean"], result["deviation"]
-    if "top1" in result:
-        low, high = (100 * x for x in result["interval"])
-        text = f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} over {num_seeds} seeds, [{low:.1f}, {high:.1f}]"
-        if "frames_used" in result:
-            text += f", {100 * result['frames_used']:.1f} % of the frames used,"
-    else:
-        text = f"rmse {mean:.2f} +- {deviation:.2f} over {num_seeds} seeds"
-    print(f"{text} for {result['num_videos']} videos; wrote {workdir / 'result.json'}")
+    print(f"{described(result)}; wrote {workdir / 'result.json'}")
 
 
 if __name__ == "__main__":

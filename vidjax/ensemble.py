@@ -1,11 +1,18 @@
-"""Several trained networks as one: the weighted mean of their scores or of their logits, video by video."""
+"""Several trained networks as one: the weighted mean of their scores or logits, or a linear SVM of their scores.
 
-from collections.abc import Sequence
+Simonyan and Zisserman, "Two-Stream Convolutional Networks" (NeurIPS 2014), fuse their two streams by the mean of the
+scores and by a SVM.
+"""
+
+import argparse
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
+from sklearn.svm import LinearSVC
 
-FUSIONS = ("scores", "logits")
+AVERAGES = ("scores", "logits")
+FUSIONS = (*AVERAGES, "svm")
 
 
 def fuse(
@@ -30,13 +37,63 @@ def fuse(
     Raises:
         ValueError: for another kind of fusion.
     """
-    if fusion not in FUSIONS:
-        raise ValueError(f"Unknown fusion {fusion!r}; choose {' or '.join(FUSIONS)}.")
+    if fusion not in AVERAGES:
+        raise ValueError(f"Unknown fusion {fusion!r}; choose {' or '.join(AVERAGES)}.")
     squash = jax.nn.sigmoid if multi_label else jax.nn.softmax
     shares = np.asarray(weights) / np.sum(weights)
     of_videos = [np.asarray(squash(x) if fusion == "scores" else x).mean(axis=1) for x in logits]  # (N, K) each
     mixed = sum(share * x for share, x in zip(shares, of_videos, strict=True))
     return np.asarray(mixed if fusion == "scores" else squash(mixed), np.float32)
+
+
+def fit_svm(logits: Sequence[np.ndarray], target: np.ndarray) -> Callable[[Sequence[np.ndarray]], np.ndarray]:
+    """Trains a linear SVM on the scores of several networks, each scaled to length 1, side by side.
+
+    Simonyan and Zisserman, section 3 ("stacked L2-normalised softmax scores").
+
+    Args:
+        logits: of training videos, of each network float (N, V, K).
+        target: their classes, int (N,).
+
+    Returns:
+        The function from logits of other videos to scores, float32 (N, K): the signed distances from the planes between
+        each class and the rest, below all others for classes that no training video has.
+    """
+    num_classes = logits[0].shape[-1]
+
+    def features(logits: Sequence[np.ndarray]) -> np.ndarray:
+        of_videos = [np.asarray(jax.nn.softmax(x)).mean(axis=1) for x in logits]  # (N, K) each
+        return np.concatenate([x / np.linalg.norm(x, axis=1, keepdims=True) for x in of_videos], axis=1)
+
+    svm = LinearSVC(random_state=0, max_iter=10000).fit(features(logits), target)
+
+    def scores_of(logits: Sequence[np.ndarray]) -> np.ndarray:
+        distances = svm.decision_function(features(logits))  # (N, classes seen), or (N,) of two
+        distances = np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances
+        scores = np.full((len(distances), num_classes), distances.min() - 1, np.float32)
+        scores[:, svm.classes_] = distances
+        return scores
+
+    return scores_of
+
+
+def add_arguments(parser: argparse.ArgumentParser, fusions: Sequence[str]):
+    """The arguments --fusion and --fusion_weights of a command."""
+    parser.add_argument(
+        "--fusion",
+        choices=fusions,
+        help="what of several runs is averaged, scores by default; or a SVM of their scores",
+    )
+    parser.add_argument("--fusion_weights", help="of the runs, in order, as in 1,1.5; equal by default")
+
+
+def weights_of(args: argparse.Namespace, count: int) -> list[float] | None:
+    """The weights that --fusion_weights names, None for a SVM; errors as of `parse_weights`."""
+    if args.fusion != "svm":
+        return parse_weights(args.fusion_weights, count)
+    if args.fusion_weights:
+        raise ValueError("--fusion_weights is for scores and logits: a SVM finds its own.")
+    return None
 
 
 def parse_weights(text: str | None, count: int) -> list[float]:

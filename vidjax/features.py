@@ -159,6 +159,8 @@ def extract(
             holds other features.
     """
     info = records.read_info(directory)
+    if len(clip.get("streams", ("video",))) > 1:
+        raise ValueError(f"{run.name} sees frames and stored flow: store the features of each stream by itself.")
     if "prefix" in info.inputs or "prefix" in run.inputs:
         raise ValueError(f"{directory} and {run.name} must both be of videos; one of them is of features.")
     inputs = {"prefix": PREFIX, "width": layer_width(run, clip, layer), "layer": layer, "source": run.name}

@@ -1,18 +1,20 @@
 """A video file -> its top classes, or its caption.
 
     python -m vidjax.predict VIDEO... (--workdir W | --weights NAME|FILE) [--top 5] [--json]
+    python -m vidjax.predict VIDEO... --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5]
     python -m vidjax.predict --stream VIDEO|camera --workdir W
 
 A video is read as the network's training videos were, cut into evenly spaced clips as an evaluation does, and the
-probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory. A stream
-goes through a causal network frame by frame, with a line a second.
+probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory. Several
+runs, two streams say, are fused as `vidjax.evaluate` does. A stream goes through a causal network frame by frame, with
+a line a second.
 """
 
 import argparse
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -20,7 +22,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import caption, sharding, step, stream, trained
+from vidjax import caption, ensemble, sharding, step, stream, trained
 from vidjax.data import clips, flow_images, sampling, video
 
 MOST_VIEWS = 10  # by default, of a long video
@@ -28,7 +30,7 @@ MOST_VIEWS = 10  # by default, of a long video
 
 def read_views(
     path: str | Path, clip: dict, inputs: dict, num_views: int | None = None, *, flow: bool = False
-) -> np.ndarray:
+) -> clips.Clip:
     """Cuts evenly spaced clips out of a video file.
 
     Args:
@@ -39,7 +41,7 @@ def read_views(
         flow: whether optical flow is computed of the clips, on the device.
 
     Returns:
-        uint8 (V, T, size, size, 3), or (..., 2) where the network sees flow that was stored.
+        `video` uint8 (V, T, size, size, 3), `flow` uint8 (V, T, size, size, 2), or both, as the streams say.
 
     Raises:
         ValueError: where the file is missing, no video, or holds too few frames. A damaged tail is told on stderr.
@@ -50,7 +52,8 @@ def read_views(
         print(f"warning: {warning}", file=sys.stderr)
     if not length:
         raise ValueError(warning or f"{path} holds no frame.")
-    sees_flow = "flow" in clip.get("streams", ())
+    streams = clip.get("streams", ("video",))
+    sees_flow = "flow" in streams
     if sees_flow and "flow" not in inputs:
         raise ValueError("The records that it was trained on do not say by which method their flow was made.")
     if (sees_flow or flow) and length == 1:
@@ -58,18 +61,22 @@ def read_views(
     length -= sees_flow
     span = sampling.span(clip["num_frames"], clip.get("frame_stride", 1))
     num_views = num_views or min(MOST_VIEWS, -(-length // span))
-    frames = {name: clip[name] for name in ("num_frames", "frame_stride", "sampling") if name in clip}
-    wanted = set(sampling.eval_indices(length, num_views=num_views, **frames).flat)
-    if sees_flow:
-        frames = flows_of(path, wanted, inputs["flow"], fps=fps, short_side=short_side)
-    else:
-        frames = (frame for frame, _ in video.iterate_frames(path, fps=fps, short_side=short_side, only=wanted))
+    which = {name: clip[name] for name in ("num_frames", "frame_stride", "sampling") if name in clip}
+    wanted = set(sampling.eval_indices(length, num_views=num_views, **which).flat)
     cut = {name: value for name, value in clip.items() if name != "streams"}
-    channels = clips.CHANNELS["flow" if sees_flow else "video"]
-    return clips.cut_views(lambda index: next(frames), length, num_views=num_views, channels=channels, **cut)
+
+    def cut_stream(stream: str) -> np.ndarray:
+        if stream == "flow":
+            frames = flows_of(path, wanted, inputs["flow"], fps=fps, short_side=short_side)
+        else:
+            frames = (frame for frame, _ in video.iterate_frames(path, fps=fps, short_side=short_side, only=wanted))
+        settings = {**cut, "num_views": num_views, "channels": clips.CHANNELS[stream]}
+        return clips.cut_views(lambda index: next(frames), length, **settings)
+
+    return {stream: cut_stream(stream) for stream in streams}
 
 
-def views_of(run: trained.Trained, path: str | Path, num_views: int | None = None) -> np.ndarray:
+def views_of(run: trained.Trained, path: str | Path, num_views: int | None = None) -> clips.Clip:
     """`read_views` as a network wants them."""
     return read_views(path, run.clip, run.inputs, num_views, flow=bool(run.preprocess.get("flow")))
 
@@ -85,8 +92,8 @@ def flows_of(path: str | Path, wanted: set[int], method: str, *, fps: float | No
         before = grey
 
 
-def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
-    """Returns the compiled function from clips, uint8 (V, T, H, W, C), to logits, float32 (V, K).
+def make_logits_fn(run: trained.Trained) -> Callable[[clips.Clip], np.ndarray]:
+    """Returns the compiled function from clips, as of `read_views`, to logits, float32 (V, K).
 
     Raises:
         ValueError: where the network wants features and not videos.
@@ -106,20 +113,42 @@ def make_logits_fn(run: trained.Trained) -> Callable[[np.ndarray], np.ndarray]:
     )
     per_call = run.mesh.size  # one clip a device: one shape to compile, whatever the number of views
 
-    def logits_of(views: np.ndarray) -> np.ndarray:
-        outputs = []
-        for i in tqdm(range(0, len(views), per_call), "views", leave=False, disable=None):
-            group = views[np.minimum(np.arange(i, i + per_call), len(views) - 1)]  # filled up with the last one
-            batch = {"video": jax.device_put(group, sharding.batch_sharding(run.mesh))}
+    def logits_of(views: clips.Clip) -> np.ndarray:
+        outputs, count = [], len(next(iter(views.values())))
+        for i in tqdm(range(0, count, per_call), "views", leave=False, disable=None):
+            group = np.minimum(np.arange(i, i + per_call), count - 1)  # filled up with the last one
+            batch = {name: x[group] for name, x in views.items()}
+            batch = jax.device_put(batch, sharding.batch_sharding(run.mesh))
             outputs.append(np.asarray(forward(run.params, run.model_state, batch)))
-        return np.concatenate(outputs)[: len(views)]
+        return np.concatenate(outputs)[:count]
 
     return logits_of
 
 
 def predict(run: trained.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
     """The probability of each class, float32 (K,): the mean over the video's clips. Errors as of `read_views`."""
-    return run.probabilities(logits_fn(views_of(run, path, num_views))).mean(axis=0)
+    return predict_fused([run], [logits_fn], path, num_views)
+
+
+def predict_fused(
+    runs: Sequence[trained.Trained],
+    logits_fns: Sequence[Callable],
+    path: str | Path,
+    num_views: int | None = None,
+    *,
+    weights: Sequence[float] | None = None,
+    fusion: str = "scores",
+) -> np.ndarray:
+    """The probability of each class by several networks, each on clips of its own: float32 (K,).
+
+    Args:
+        weights, fusion: as of `ensemble.fuse`; equal by default.
+
+    Raises:
+        ValueError: as of `read_views`.
+    """
+    logits = [of(views_of(run, path, num_views))[None] for run, of in zip(runs, logits_fns, strict=True)]  # (1, V, K)
+    return ensemble.fuse(logits, weights or [1.0] * len(runs), fusion, multi_label=runs[0].multi_label)[0]
 
 
 def top_classes(run: trained.Trained, probabilities: np.ndarray, count: int) -> list[dict]:
@@ -142,12 +171,13 @@ def main():
     parser.add_argument("videos", nargs="*", metavar="VIDEO", help="any file that FFmpeg reads, GIF included")
     parser.add_argument("--stream", metavar="VIDEO|camera", help="a line a second; camera:1 is the second camera")
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--workdir", type=Path, help="of a trained run")
+    network.add_argument("--workdir", type=Path, nargs="+", help="of a trained run, or of several, which are fused")
     network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
     parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
     parser.add_argument("--top", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--num_views", type=int, help="clips a video; by default enough to cover it, at most 10")
     parser.add_argument("--beams", type=int, default=4, help="of the search, where the run writes captions (default 4)")
+    ensemble.add_arguments(parser, ensemble.AVERAGES)
     parser.add_argument("--json", action="store_true", help="one JSON object a line and a video")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
@@ -155,13 +185,24 @@ def main():
     if bool(args.stream) == bool(args.videos):
         parser.error("Name videos, or one --stream.")
     try:
-        run = trained.from_run(args.workdir, args.step) if args.workdir else trained.from_weights(args.weights)
+        places = args.workdir or [args.weights]
+        if len(places) == 1 and (args.fusion or args.fusion_weights):
+            raise ValueError("--fusion and --fusion_weights are for several runs: --workdir W1 W2 ...")
+        if len(places) > 1 and (args.stream or args.step is not None):
+            raise ValueError("--stream and --step are for one --workdir.")
+        weights = ensemble.weights_of(args, len(places))
+        runs = [trained.from_run(p, args.step) if args.workdir else trained.from_weights(p) for p in places]
+        run = runs[0]
         if args.stream:
             for seconds, probabilities in stream.run_on(run, args.stream):
                 show(f"{seconds:.1f} s", {"seconds": seconds}, top_classes(run, probabilities, args.top), args.json)
             return
+        ensemble.check_same("labels", [r.name for r in runs], [r.labels for r in runs])
+        ensemble.check_same("loss", [r.name for r in runs], ["sigmoid" if r.multi_label else "softmax" for r in runs])
         writes = "caption_length" in run.inputs
-        function = caption.make_writer(run, args.beams) if writes else make_logits_fn(run)
+        if writes and len(runs) > 1:
+            raise ValueError("Captions of several runs cannot be fused.")
+        functions = [caption.make_writer(run, args.beams)] if writes else [make_logits_fn(r) for r in runs]
     except KeyboardInterrupt:
         return
     except ValueError as error:
@@ -170,11 +211,12 @@ def main():
     for path in args.videos:
         try:
             if writes:
-                text, probability = function(views_of(run, path, num_views=1)[0])
+                text, probability = functions[0](views_of(run, path, num_views=1))
                 line = {"video": path, "caption": text, "probability": probability}
                 print(json.dumps(line) if args.json else f"{path}\n  {100 * probability:6.2f} %  {text}", flush=True)
                 continue
-            probabilities = predict(run, function, path, args.num_views)
+            fused = {"weights": weights, "fusion": args.fusion or "scores"}
+            probabilities = predict_fused(runs, functions, path, args.num_views, **fused)
         except ValueError as error:
             print(f"vidjax.predict: {error}", file=sys.stderr)
             failed += 1

@@ -10,7 +10,6 @@ Nothing is allocated: the network is traced on shapes, and the memory is read fr
 import argparse
 import functools
 import importlib.util
-import inspect
 import math
 import re
 import sys
@@ -24,7 +23,7 @@ from ml_collections import ConfigDict
 from vidjax import config as configs
 from vidjax import costs, step_memory
 from vidjax.data import clips, records
-from vidjax.models import MODELS
+from vidjax.models import MODELS, inputs_of, needs_flow
 from vidjax.preprocess import preprocess
 from vidjax.receptive_rules import Field
 
@@ -51,6 +50,7 @@ def find_config(name: str) -> ConfigDict:
         return ConfigDict({
             "model": {"name": name},
             "preprocess": {"mean": [127.5] * 3, "std": [127.5] * 3},
+            "flow": "stored" if needs_flow(name) else "",
             "target": "clip",
             "loss": {"name": "softmax"},
             "optimizer": OPTIMIZER,
@@ -116,17 +116,15 @@ def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
             "32x1024 (steps and width of features)."
         )
     numbers = tuple(map(int, size.split("x")))
-    network = MODELS.get(config.model.name)  # an unknown name is told of where the model is made
-    taken = inspect.signature(getattr(network, "func", network).__call__).parameters if network else {"video": None}
+    taken = inputs_of(config.model.name) or ["video"]  # an unknown name is told of where the model is made
     if len(numbers) == 2 and "features" in taken:
         return {"features": (numbers, np.float32), "frame_mask": (numbers[:1], np.float32)}
     if "video" not in taken:
         raise ValueError(f"{config.model.name} takes features: give --input STEPSxWIDTH, as in 32x1024.")
     numbers = numbers if len(numbers) == 3 else (1, *numbers)
-    if config.get("flow") == "stored":
-        return {"flow": ((*numbers, 2), np.uint8)}
-    tokens = {"tokens": ((NUM_WORDS,), np.int32)} if "tokens" in taken else {}
-    return {"video": ((*numbers, len(config.preprocess.mean)), np.uint8), **tokens}
+    channels = {"video": len(config.preprocess.mean), "flow": clips.CHANNELS["flow"]}
+    streams = {name: ((*numbers, channels[name]), np.uint8) for name in configs.streams_of(config)}
+    return streams | ({"tokens": ((NUM_WORDS,), np.int32)} if "tokens" in taken else {})
 
 
 # ------------------------------------------------------------------------------------------------------------ the table
@@ -138,7 +136,7 @@ def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> s
     # The network sees videos after vidjax.preprocess; without a mask, all frames count
     seen = jax.eval_shape(functools.partial(preprocess, spec=configs.spec_of(config), dtype=config.dtype), inputs)
     floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in seen.items() if name in costs.AXES}
-    ((kind, x),) = floats.items()
+    kind, x = next((name, x) for name, x in floats.items() if name != "flow")  # both streams have the same axes
     words = {name: x for name, x in inputs.items() if name == "tokens"}
     (network, *layers), ends = costs.layers_of(model, floats | words)
     axes = dict(zip(costs.AXES[kind].values(), x.shape[1:-1], strict=False))  # lengths by name

@@ -26,7 +26,7 @@ from ml_collections import ConfigDict, config_flags
 
 import vidjax
 from vidjax import config as configs
-from vidjax import evaluate, losses, optimizer, plots, progress, sharding, step, trained
+from vidjax import evaluate, losses, optimizer, outputs, plots, progress, sharding, step, trained
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
 
@@ -83,7 +83,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)
 
     # ---------------------------------------------------------------------------------------------- evaluation
-    eval_fn = evaluate.make_eval_fn(model, configs.spec_of(config), mesh, (shardings.params, shardings.model_state))
+    eval_fn = outputs.make_eval_fn(model, configs.spec_of(config), mesh, (shardings.params, shardings.model_state))
 
     def evaluated_on(state, records, num_views=1, num_crops=1):
         params = state.ema if config.ema_decay else state.params

@@ -14,7 +14,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import inflate, models, sharding, step, weights
+from vidjax import flow, inflate, models, sharding, step, weights
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips
 from vidjax.preprocess import Spec
@@ -54,8 +54,10 @@ class Trained:
         """The variables of its classifier, none where it has none; see the function of that name."""
         if not self.labels:
             return set()
-        blank = {"video": np.zeros((1, 16, 64, 64, len(self.preprocess["mean"])), np.uint8)}
-        batch = clips.blank_batch(self.inputs, self.clip, 1) if "prefix" in self.inputs else blank
+        if self.config:
+            batch = clips.blank_batch(self.inputs, self.clip, 1)
+        else:
+            batch = {"video": np.zeros((1, 16, 64, 64, len(self.preprocess["mean"])), np.uint8)}
         return classifier_paths(self.model, batch, self.preprocess)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
@@ -146,10 +148,12 @@ def start_from(
     Where the classes are the same in the same order (or, of a file of weights, as many), all is taken over. Where they
     differ, the classifier stays as it was drawn: those parameters whose shape depends on the number of classes. A model
     that has another network inside, as its `backbone` (`frame_pool`, `frame_rnn`) or its `network` (`clip_rnn`), can
-    start from that network alone; the rest stays as it was drawn. What was drawn is printed.
+    start from that network alone; the rest stays as it was drawn. The two streams of a two-stream model start each from
+    a network of its own, or both from one. What was drawn is printed.
 
     Args:
-        source: a work directory, the name of published weights, or a file of such.
+        source: a work directory, the name of published weights, or a file of such; for the spatial and the temporal
+            stream of a two-stream model two, with a comma between.
         state: fresh; says where each array lives.
         batch: shapes of the inputs of the model.
         labels: of the new task.
@@ -159,36 +163,56 @@ def start_from(
         ValueError: where anything else differs between the two networks (lists it), or they see their videos
             normalised in other ways.
     """
-    pretrained = load(source)
-    theirs, ours = ({name: list(x[name]) for name in ("mean", "std")} for x in (pretrained.preprocess, spec))
-    if theirs != ours and len(theirs["mean"]) == len(ours["mean"]) and "features" not in batch:
-        raise ValueError(f"init_from = {source!r} wants config.preprocess = {theirs}; this config has {ours}.")
-    fresh = {"params": state.params, **state.model_state}
-    loaded = {"params": pretrained.params, **pretrained.model_state}
-    loaded.pop("carry", None)  # of other sequences
-    fresh, loaded = (traverse_util.flatten_dict(tree, sep="/") for tree in (fresh, loaded))
-    inner = re.compile("[^/]*/(backbone|network)/")  # params/backbone/conv1/kernel
-    found = next(filter(None, map(inner.match, fresh)), None)
-    if found and not any(map(inner.match, loaded)):
-        heads = pretrained.classifier_paths()
-        loaded = {path.replace("/", f"/{found[1]}/", 1): x for path, x in loaded.items() if path not in heads}
-        replaced = {path for path in fresh if not inner.match(path)}
-    else:
-        same = pretrained.labels in (labels, list(weights.numbered(len(labels))))
-        replaced = set() if same else classifier_paths(model, batch, spec)
-    if replaced and jax.process_index() == 0:
-        print(f"init_from = {source}: drawn anew are {', '.join(sorted(replaced))}.")
-    kept = {path: x for path, x in fresh.items() if path not in replaced and not path.startswith("carry/")}
-    loaded = {path: x for path, x in loaded.items() if path not in replaced}
-    try:
-        taken = inflate.inflate(loaded, kept, inflation)
-    except ValueError as error:
-        raise ValueError(f"init_from = {source!r}: {error}") from None
+    fresh = traverse_util.flatten_dict({"params": state.params, **state.model_state}, sep="/")
+    whole = {path for path in fresh if not path.startswith("carry/")}
+    heads = classifier_paths(model, batch, spec)
+    streams = [name for name in ("spatial", "temporal") if any(f"/{name}/" in path for path in whole)]
+    sources = source.split(",") if streams else [source]
+    if len(sources) > max(len(streams), 1):
+        raise ValueError(f"init_from = {source!r} names {len(sources)} networks for {len(streams)} streams.")
+    taken = {}
+    for i, stream in enumerate(streams or [""]):
+        place = f"/{stream}/" if stream else "/"  # params/spatial/conv1/kernel
+        of_stream = {path.replace(place, "/", 1): fresh[path] for path in whole if place in path}
+        of_heads = {path.replace(place, "/", 1) for path in heads if place in path}
+        normalised = flow.NORMALISED if stream == "temporal" else None if "features" in batch else spec
+        found = _take(sources[i % len(sources)], of_stream, of_heads, normalised, labels, inflation)
+        taken |= {path.replace("/", place, 1): x for path, x in found.items()}
+    if (drawn := sorted(whole - set(taken))) and jax.process_index() == 0:
+        print(f"init_from = {source}: drawn anew are {', '.join(drawn)}.")
     merged = {path: jax.device_put(taken.get(path, x), x.sharding) for path, x in fresh.items()}
     model_state = traverse_util.unflatten_dict(merged, sep="/")
     params = model_state.pop("params")
     ema = jax.tree.map(jnp.copy, params) if state.ema else {}
     return state.replace(params=params, model_state=model_state, ema=ema)
+
+
+def _take(
+    source: str, fresh: inflate.Flat, heads: set[str], spec: Spec | None, labels: list[str], inflation: str
+) -> inflate.Flat:
+    """What one network gives to another one, `fresh`, of which `heads` depends on the number of classes."""
+    pretrained = load(source)
+    if spec:
+        theirs, ours = ({name: list(x[name]) for name in ("mean", "std")} for x in (pretrained.preprocess, spec))
+        if theirs != ours and len(theirs["mean"]) == len(ours["mean"]):
+            raise ValueError(f"init_from = {source!r} wants config.preprocess = {theirs}; this config has {ours}.")
+    loaded = traverse_util.flatten_dict({"params": pretrained.params, **pretrained.model_state}, sep="/")
+    loaded = {path: x for path, x in loaded.items() if not path.startswith("carry/")}  # of other sequences
+    inner = re.compile("[^/]*/(backbone|network)/")  # params/backbone/conv1/kernel
+    found = next(filter(None, map(inner.match, fresh)), None)
+    if found and not any(map(inner.match, loaded)):
+        theirs = pretrained.classifier_paths()
+        loaded = {path.replace("/", f"/{found[1]}/", 1): x for path, x in loaded.items() if path not in theirs}
+        replaced = {path for path in fresh if not inner.match(path)}
+    else:
+        same = heads and pretrained.labels in (labels, list(weights.numbered(len(labels))))
+        replaced = set() if same else heads or pretrained.classifier_paths()
+    kept = {path: x for path, x in fresh.items() if path not in replaced}
+    loaded = {path: x for path, x in loaded.items() if path not in replaced}
+    try:
+        return inflate.inflate(loaded, kept, inflation)
+    except ValueError as error:
+        raise ValueError(f"init_from = {source!r}: {error}") from None
 
 
 def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:

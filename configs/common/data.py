@@ -25,7 +25,10 @@ DATASETS = {
     "motion": MOTION,
     # With 6,400 training videos: --motion_videos 6400 160 480 --out data/motion_large
     "motion_large": MOTION,
-    # The same, four clips in a row and one label a frame: configs/frame_labels.py
+    # 4 colours times 2 directions, appearance and motion each half of the label: make_records coloured --short_side 0
+    # --flow opencv_dis --out data/coloured
+    "coloured": MOTION,
+    # The same as motion, four clips in a row and one label a frame: configs/frame_labels.py
     "motion_frames": {
         "small": {"num_frames": 48, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 96, "frame_stride": 1, "size": 64, "resize": 0},
@@ -46,6 +49,8 @@ DATASETS = {
     # VGG16's convolutions on 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
     # data/ut_interaction --num_frames 16 --sampling segments --resize 224 224 --out data/ut_interaction_vgg16
     "ut_interaction_vgg16": {"small": {"num_frames": 16}},
+    # The same on stacks of ten fields of flow, by a temporal stream that has these convolutions: configs/two_stream.py
+    "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
     # Windows of series: python -m vidjax.data.series steps --window 3 --period 3 --out data/steps
     "steps": {"small": {"num_frames": 3}},
     # python -m vidjax.data.series airline --log --out data/airline
@@ -63,7 +68,7 @@ UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal
     "set1": leave_one_out([f"sequence_{i}" for i in range(1, 11)]),
     "set2": leave_one_out([f"sequence_{i}" for i in range(11, 21)]),
 }
-FOLDS = {name: UT_INTERACTION for name in ("ut_interaction", "ut_interaction_i3d", "ut_interaction_vgg16")}
+FOLDS = {name: UT_INTERACTION for name in DATASETS if name.startswith("ut_interaction")}
 FOLDS["airline"] = {"choose": [(["train"], ["val"])], "test": [(["train", "val"], ["test"])]}
 
 

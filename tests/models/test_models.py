@@ -2,19 +2,25 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from vidjax.models import MODELS, make_model
+from vidjax.models import MODELS, inputs_of, make_model, needs_flow, sees_both
 
 # Of these the width is that of a network within them
 ARGUMENTS = {name: {} for name in ("frame_pool", "frame_rnn", "skip_rnn", "conv_lstm", "tcn")}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": "r3d_18"}
+ARGUMENTS["stacked_flow"] = {"backbone": "resnet18", "num_fields": 4}
+ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = {"network": "resnet18", "num_fields": 4}
+ARGUMENTS["two_stream_3d"] = {"network": "resnet18", "layer": "layer4", "num_fields": 4}
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"forecaster", "captioner"}))  # those see other inputs
 def test_every_model_keeps_the_contract(name):
     model = make_model(name, 7, dtype="bfloat16", **ARGUMENTS.get(name, {"width": 0.125}))
-    video = jnp.zeros((2, 17, 64, 64, 3), jnp.bfloat16)
-    variables = jax.eval_shape(model.init, jax.random.key(0), video)
-    outputs, ends = jax.eval_shape(lambda v: model.apply(v, video, frame_mask=jnp.ones((2, 17))), variables)
+    inputs = {"video": jnp.zeros((2, 17, 64, 64, 2 if name == "stacked_flow" else 3), jnp.bfloat16)}
+    if sees_both(name):
+        inputs["flow"] = jnp.zeros((2, 16, 64, 64, 2), jnp.bfloat16)
+    variables = jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
+    mask = jnp.ones((2, 17))
+    outputs, ends = jax.eval_shape(lambda v, batch: model.apply(v, **batch, frame_mask=mask), variables, inputs)
     assert outputs.shape == (2, 7) and outputs.dtype == jnp.bfloat16
     steps = {
         "i3d": 2,
@@ -27,9 +33,20 @@ def test_every_model_keeps_the_contract(name):
         "vgg16_3d": 1,
         "fusion": 1,
         "clip_rnn": 1,
+        "stacked_flow": 4,
+        "two_stream": 1,
+        "two_stream_3d": 2,
+        "two_stream_rnn": 4,
     }
     assert ends["features"].shape[:2] == (2, steps.get(name, 17))
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype(jnp.float32)}
+
+
+def test_what_a_model_takes_is_in_its_signature():
+    assert inputs_of("i3d") == ["video", "frame_mask", "train"]
+    assert inputs_of("two_stream")[:2] == ["video", "flow"] and inputs_of("i4d") == []
+    assert [name for name in MODELS if sees_both(name)] == ["two_stream", "two_stream_3d", "two_stream_rnn"]
+    assert [name for name in MODELS if needs_flow(name) and not sees_both(name)] == ["stacked_flow"]
 
 
 def test_unknown_names_and_arguments_are_listed():

@@ -7,6 +7,7 @@ is: whoever describes them right has understood the parts. The files are coded a
 
 import itertools
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 
 import cv2
@@ -23,8 +24,14 @@ HELD_OUT = [PHRASES[6 * i + (i + i // 6) % 6] for i in range(12)]
 SEEN = [phrase for phrase in PHRASES if phrase not in HELD_OUT]
 
 
-def clip(phrases: list[str], seed: int, *, num_frames: int = 24, size: int = 64) -> np.ndarray:
+def clip(
+    phrases: list[str], seed: int, *, num_frames: int = 24, size: int = 64, colours: Mapping = COLOURS
+) -> np.ndarray:
     """Renders a clip of one shape, or of two beside each other; a pure function of its arguments.
+
+    Args:
+        phrases: "COLOUR SHAPE MOTION" of each shape, from left to right.
+        colours: RGB by name.
 
     Returns:
         uint8 (num_frames, size, size, 3), RGB.
@@ -36,7 +43,7 @@ def clip(phrases: list[str], seed: int, *, num_frames: int = 24, size: int = 64)
     width = 64 / len(phrases)  # of the part of the frame that a shape moves in
     for i, phrase in enumerate(phrases):
         colour, shape, move = phrase.split(" ", 2)
-        rgb = np.asarray(COLOURS[colour]) + rng.uniform(-15, 15, 3)
+        rgb = np.asarray(colours[colour]) + rng.uniform(-15, 15, 3)
         radius = np.full(num_frames, rng.uniform(6, 8))
         x = np.full(num_frames, width * i + rng.uniform(0.45, 0.55) * width)
         y = np.full(num_frames, rng.uniform(26, 38))

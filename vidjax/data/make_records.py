@@ -3,7 +3,7 @@
     python -m vidjax.data.make_records SOURCE --out DIR
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
-`tfds:NAME`, `motion`, or `captions`. Run it again to go on with the shards that are missing.
+`tfds:NAME`, `motion`, `coloured`, or `captions`. Run it again to go on with the shards that are missing.
 """
 
 import argparse
@@ -23,7 +23,7 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
-from vidjax.data import augment, captions, flow_images, motion, records, sources, video
+from vidjax.data import augment, captions, coloured, flow_images, motion, records, sources, video
 
 VIDEOS_PER_SHARD = 100
 END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
@@ -189,6 +189,11 @@ def make_records(args: argparse.Namespace) -> str | None:
             files = motion.render(out / "videos", **rendered)
             items = [sources.Item(str(path), (label,), split) for path, label, split in files]
         labels, flip, reversal = list(motion.CLASSES), "forbidden", list(motion.REVERSED)
+    elif args.source == "coloured":
+        counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
+        files = coloured.render(out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
+        items = [sources.Item(str(path), (label,), split) for path, label, split in files]
+        labels, flip, reversal = coloured.CLASSES, coloured.REVERSED, coloured.REVERSED
     elif args.source == "captions":
         counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
         counts["test_unseen"] = counts["test"]
@@ -205,7 +210,7 @@ def make_records(args: argparse.Namespace) -> str | None:
     elif not all(item.split for item in items):
         items = sources.split_randomly(items, args.test_fraction, args.val_fraction, args.seed)
     inputs = {"fps": args.fps, "short_side": args.short_side}
-    if args.source != "motion":
+    if args.source not in ("motion", "coloured"):
         labels = sorted({name for item in items for name in item.labels})
         if is_captioned := args.source == "captions" or "caption" in items[0].columns:
             labels = [END, *labels]
@@ -288,7 +293,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("source", help="folder of class folders, CSV (path,label[,split,start,end,...]), tfds:NAME, motion or captions")
+    add("source", help="folder of class folders, CSV (path,label[,split,start,end,...]), tfds:NAME, "
+        "or what is rendered: motion, coloured, captions")  # fmt: skip
     add("--out", type=Path, required=True, help="directory of the dataset")
     add("--fps", type=float, default=0.0, help="frames a second to resample to; 0 keeps the source's frames")
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
@@ -307,7 +313,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test, where no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val, where no split is given")
-    add("--seed", type=int, default=0, help="of the random split, of motion and captions")
+    add("--seed", type=int, default=0, help="of the random split, and of the videos that are rendered")
     add("--max_bad", type=float, default=0.01, help="share of unreadable videos beyond which the command fails")
     add(
         "--horizontal_flip",
@@ -319,7 +325,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs=3,
         default=(1600, 160, 480),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="videos of motion or captions to render",
+        help="videos of motion, coloured or captions to render",
     )
     add("--concatenate", type=int, default=1, help="clips in a row in each video of motion; more: one label a frame")
     return parser.parse_args(argv)

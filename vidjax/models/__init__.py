@@ -1,5 +1,7 @@
 """The networks, by the names that configs call them. Adding one is a file, a line here, a config and a test."""
 
+import inspect
+
 import jax.numpy as jnp
 from flax import linen as nn
 
@@ -16,6 +18,7 @@ from vidjax.models.layers import check_arguments
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.skip_rnn import SkipRNN
 from vidjax.models.tcn import FrameTCN
+from vidjax.models.two_stream import StackedFlow, TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
 MODELS = {
@@ -44,6 +47,10 @@ MODELS = {
     "skip_rnn": SkipRNN,
     "conv_lstm": FrameConvLSTM,
     "tcn": FrameTCN,
+    "stacked_flow": StackedFlow,
+    "two_stream": TwoStream,
+    "two_stream_3d": TwoStream3D,
+    "two_stream_rnn": TwoStreamRNN,
     "forecaster": Forecaster,
     "captioner": Captioner,
 }
@@ -63,3 +70,20 @@ def make_model(name: str, num_classes: int | None, *, dtype=jnp.float32, **argum
     """
     check_arguments("model", name, MODELS, arguments)
     return MODELS[name](num_classes=num_classes, dtype=jnp.dtype(dtype), **arguments)
+
+
+def inputs_of(name: str) -> list[str]:
+    """What a network takes, as its signature names it: ["video", "frame_mask", "train"]; empty for an unknown name."""
+    network = MODELS.get(name)
+    parameters = inspect.signature(getattr(network, "func", network).__call__).parameters if network else ()
+    return [name for name in parameters if name != "self"]
+
+
+def sees_both(name: str) -> bool:
+    """Whether a network sees frames and their optical flow, side by side."""
+    return {"video", "flow"} <= set(inputs_of(name))
+
+
+def needs_flow(name: str) -> bool:
+    """Whether a network is for optical flow, alone or beside frames; others see what `config.flow` says."""
+    return sees_both(name) or name == "stacked_flow"

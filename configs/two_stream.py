@@ -1,0 +1,51 @@
+"""Two-stream networks of 2-D networks (Simonyan and Zisserman, NeurIPS 2014): each stream by itself, or both at once.
+
+    python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
+    python -m vidjax.train --config configs/two_stream.py:spatial --workdir runs/rgb
+    python -m vidjax.train --config configs/two_stream.py:temporal --workdir runs/flow
+    python -m vidjax.evaluate --workdir runs/rgb runs/flow [--fusion svm]
+    python -m vidjax.predict video.mp4 --workdir runs/rgb runs/flow
+    python -m vidjax.train --config configs/two_stream.py:joint --workdir runs/joint
+
+One frame, and ten fields of stored flow; the scores of five clips of a video are averaged (25 in the paper). A
+ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.model.backbone = "cnn_m_2048"`, with
+`{"num_norms": 1}` for the temporal stream, on frames of 224x224.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="temporal"):
+    """`argument` is spatial, temporal or joint, then DATASET,SIZE[,FOLDS,NUMBER] as in spatial,coloured,small."""
+    stream, _, dataset = argument.partition(",")
+    config = data.from_argument(dataset or "motion,small")
+    network = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
+    config.flow = "" if stream == "spatial" else "stored"
+    config.clip.num_frames, config.clip.frame_stride = (1 if stream == "spatial" else 10), 1
+    if stream == "spatial":
+        config.model = {"name": "frame_pool", "dropout": 0.0, **network}
+    elif stream == "temporal":
+        config.model = {"name": "stacked_flow", "dropout": 0.0, **network}
+    elif stream == "joint":
+        config.model = {"name": "two_stream", "network": "resnet18", "network_arguments": {"width": 0.125}}
+    else:
+        raise ValueError(f"Unknown stream {stream!r}; choose spatial, temporal or joint.")
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    config.eval.num_views = 5
+    if "ut_interaction" in config.dataset:
+        from_imagenet(config)
+    return config
+
+
+def from_imagenet(config):
+    """Few videos: the convolutions of ImageNet's AlexNet, on flow by the mean of their kernels over RGB."""
+    network, arguments = "alexnet", {"hidden": 0, "dropout": 0.0}
+    if config.model.name == "two_stream":
+        config.model.network, config.model.network_arguments, config.model.dropout = network, arguments, 0.5
+    else:
+        config.model.backbone, config.model.backbone_arguments, config.model.dropout = network, arguments, 0.5
+    config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
+    config.schedule.learning_rate = 3e-4
+    config.num_epochs, config.eval.num_views = 40.0, 10

@@ -1,0 +1,29 @@
+"""Two 2-D streams joined by a 3-D convolution (Feichtenhofer et al., CVPR 2016).
+
+    python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
+    python -m vidjax.train --config configs/two_stream_3d.py --workdir runs/two_stream_3d
+    python -m vidjax.train --config configs/two_stream_3d.py --config.init_from=runs/rgb,runs/flow --workdir runs/joined
+
+The second starts from the streams that `configs/two_stream.py` trains apart (with `--config.model.num_fields=5` of the
+temporal one). Maps of four frames and of four stacks of five fields.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
+    config = data.from_argument(argument)
+    config.clip.num_frames, config.clip.frame_stride, config.flow = 20, 1, "stored"
+    config.model = {
+        "name": "two_stream_3d",
+        "network": "resnet18",
+        "network_arguments": {"width": 0.125},
+        "layer": "layer4",
+        "num_fields": 5,
+        "dropout": 0.0,
+    }
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    return config

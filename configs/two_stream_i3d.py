@@ -1,0 +1,31 @@
+"""Two-stream I3D (Carreira and Zisserman, CVPR 2017): one I3D on frames, one on flow, the sum of their logits.
+
+    python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
+    python -m vidjax.train --config configs/two_stream_i3d.py:rgb --workdir runs/i3d_rgb
+    python -m vidjax.train --config configs/two_stream_i3d.py:flow --workdir runs/i3d_flow
+    python -m vidjax.evaluate --workdir runs/i3d_rgb runs/i3d_flow --fusion logits
+    python -m vidjax.train --config configs/two_stream_i3d.py:joint --workdir runs/i3d_joint
+
+An eighth of the channels. The published networks are `kinetics_i3d_rgb` and `kinetics_i3d_flow`, of which a joint
+model of full width starts by `--config.init_from=kinetics_i3d_rgb,kinetics_i3d_flow`.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="joint"):
+    """`argument` is rgb, flow or joint, or with DATASET,SIZE[,FOLDS,NUMBER] after it: joint,coloured,small."""
+    stream, _, dataset = argument.partition(",")
+    if stream not in ("rgb", "flow", "joint"):
+        raise ValueError(f"Unknown stream {stream!r}; choose rgb, flow or joint.")
+    config = data.from_argument(dataset or "motion,small")
+    config.clip.num_frames, config.clip.frame_stride = 20, 1
+    config.flow = "" if stream == "rgb" else "stored"
+    if stream == "joint":
+        config.model = {"name": "two_stream", "network": "i3d", "network_arguments": {"width": 0.125}}
+    else:
+        config.model = {"name": "i3d", "width": 0.125}
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    return config

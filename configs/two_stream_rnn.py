@@ -1,0 +1,28 @@
+"""An LSTM over the features of two 2-D streams (Ng et al., CVPR 2015).
+
+    python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
+    python -m vidjax.train --config configs/two_stream_rnn.py --workdir runs/two_stream_rnn
+
+Four steps in time, each a frame and a stack of five fields of flow.
+"""
+
+from configs.common import data
+
+
+def get_config(argument="motion,small"):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
+    config = data.from_argument(argument)
+    config.clip.num_frames, config.clip.frame_stride, config.flow = 20, 1, "stored"
+    config.model = {
+        "name": "two_stream_rnn",
+        "network": "resnet18",
+        "network_arguments": {"width": 0.125},
+        "num_fields": 5,
+        "cell": "lstm",
+        "hidden": 128,
+        "dropout": 0.0,
+    }
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    return config

@@ -1,0 +1,213 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.peers.formula import draw_tree, uniform
+from vidjax.models import make_model
+from vidjax.models.frame_pool import FramePool
+from vidjax.models.inception import I3D
+from vidjax.models.two_stream import (
+    StackedFlow,
+    TwoStream,
+    TwoStream3D,
+    TwoStreamRNN,
+    middle_frames,
+    stack_fields,
+    sum_of_streams,
+)
+
+NARROW = {"network": "small_cnn", "network_arguments": {"width": 1 / 8}, "num_fields": 2}
+
+
+def shapes_of(model, **inputs):
+    return jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
+
+
+def drawn(model, **inputs):
+    return {name: draw_tree(tree) for name, tree in shapes_of(model, **inputs).items()}
+
+
+def streams(num_frames, num_fields, size=32, batch=1):
+    video = uniform("video", (batch, num_frames, size, size, 3))
+    flow = uniform("flow", (batch, num_fields, size, size, 2))
+    return {"video": jnp.asarray(video), "flow": jnp.asarray(flow)}
+
+
+# --- What the streams see --------------------------------------------------------------------------------------------
+
+
+def test_stacks_are_of_consecutive_fields_u_and_v_by_turns():
+    """Field t is u = t, v = 100 + t in the left half and the negative of it in the right half: the mean is zero."""
+    half = np.array([1.0, -1.0])[:, None]
+    flow = np.stack([half * (t, 100 + t) for t in range(7)])[None, :, None]  # (1, 7, 1, 2, 2)
+    stacks = stack_fields(flow, 3)
+    assert stacks.shape == (1, 2, 1, 2, 6)  # the seventh field is left over
+    assert stacks[0, :, 0, 0].tolist() == [[0, 100, 1, 101, 2, 102], [3, 103, 4, 104, 5, 105]]
+
+
+def test_what_a_moving_camera_adds_is_taken_out():
+    flow = uniform("flow", (2, 4, 8, 8, 2))
+    panned = flow + np.array([0.3, -0.1])
+    np.testing.assert_allclose(stack_fields(panned, 2), stack_fields(flow, 2), atol=1e-6)
+    np.testing.assert_allclose(stack_fields(jnp.full((1, 2, 4, 4, 2), 0.7), 2), 0, atol=1e-6)
+
+
+def test_frames_are_those_in_the_middle_of_the_stacks():
+    video = np.arange(30)[None, :, None, None, None]
+    assert middle_frames(video, 2, 10).ravel().tolist() == [5, 15]
+    assert middle_frames(video, 30, 1).ravel().tolist() == list(range(30))
+
+
+# --- The 2-D streams -------------------------------------------------------------------------------------------------
+
+
+def test_the_temporal_stream_is_the_papers():
+    """Layers of figure 1 and channels of section 3.1; the count is by hand, see test_alexnet."""
+    model = StackedFlow(num_classes=101, backbone="cnn_m_2048", backbone_arguments={"num_norms": 1})
+    video = jnp.zeros((1, 10, 224, 224, 2))
+    variables = shapes_of(model, video=video)
+    kernels = {name: layer["kernel"].shape for name, layer in variables["params"]["backbone"].items()}
+    assert kernels == {
+        "conv1": (7, 7, 20, 96),
+        "conv2": (5, 5, 96, 256),
+        "conv3": (3, 3, 256, 512),
+        "conv4": (3, 3, 512, 512),
+        "conv5": (3, 3, 512, 512),
+        "fc1": (6 * 6 * 512, 4096),
+        "fc2": (4096, 2048),
+    }
+    assert variables["params"]["classifier"]["kernel"].shape == (2048, 101)
+    assert sum(x.size for x in jax.tree.leaves(variables)) == 90707781
+    logits, ends = jax.eval_shape(lambda v: model.apply(v, video), variables)
+    assert logits.shape == (1, 101)
+    sizes = {name: ends[name].shape[2:] for name in ("pool1", "pool2", "pool5", "fc1", "features")}
+    assert sizes == {
+        "pool1": (54, 54, 96),
+        "pool2": (13, 13, 256),
+        "pool5": (6, 6, 512),
+        "fc1": (4096,),
+        "features": (2048,),
+    }
+
+
+def test_logits_are_averaged_over_the_stacks_that_count():
+    model = StackedFlow(num_classes=5, backbone="small_cnn", backbone_arguments={"width": 1 / 8}, num_fields=2)
+    flow = streams(1, 6)["flow"]
+    variables = drawn(model, video=flow)
+    alone = [model.apply(variables, flow[:, i : i + 2])[0] for i in (0, 2, 4)]
+    np.testing.assert_allclose(model.apply(variables, flow)[0], sum(alone) / 3, atol=1e-5)
+    mask = jnp.array([[1, 1, 1, 0, 0, 0]])  # of the third stack nothing is left
+    np.testing.assert_allclose(model.apply(variables, flow, frame_mask=mask)[0], (alone[0] + alone[1]) / 2, atol=1e-5)
+
+
+def test_the_joint_logits_are_the_sum_of_those_of_the_two_runs():
+    """The parameters of each stream are those of the network that is trained by itself."""
+    model, inputs = TwoStream(num_classes=5, **NARROW), streams(4, 4)
+    variables = drawn(model, **inputs)
+    joint, ends = model.apply(variables, **inputs)
+    spatial, temporal = ({name: tree[stream] for name, tree in variables.items()} for stream in ("spatial", "temporal"))
+    network = {"backbone": "small_cnn", "backbone_arguments": {"width": 1 / 8}}
+    frames = inputs["video"][:, jnp.array([1, 3])]
+    one, of_frames = FramePool(num_classes=5, **network).apply(spatial, frames)
+    other, of_flow = StackedFlow(num_classes=5, **network, num_fields=2).apply(temporal, inputs["flow"])
+    np.testing.assert_allclose(joint, one + other, atol=1e-5)
+    np.testing.assert_allclose(ends["spatial/logits"], one, atol=1e-6)
+    both = jnp.concatenate([of_frames["features"], of_flow["features"]], -1)  # (1, 2, 2 D)
+    np.testing.assert_allclose(ends["features"], both.mean(1, keepdims=True), atol=1e-6)
+
+
+def test_two_stream_i3d_is_two_i3d():
+    """Of frames and of flow, each with the tree of I3D. Computed flow has a field fewer than there are frames."""
+    model = TwoStream(num_classes=400, network="i3d")
+    inputs = {"video": jnp.zeros((1, 16, 224, 224, 3)), "flow": jnp.zeros((1, 15, 224, 224, 2))}
+    variables = shapes_of(model, **inputs)
+    for stream, x in zip(("spatial", "temporal"), inputs.values(), strict=True):
+        assert {name: tree[stream] for name, tree in variables.items()} == shapes_of(I3D(num_classes=400), video=x)
+    logits, ends = jax.eval_shape(lambda v: model.apply(v, **inputs), variables)
+    assert logits.shape == ends["spatial/logits"].shape == ends["temporal/logits"].shape == (1, 400)
+    assert ends["features"].shape == (1, 1, 2 * 1024)
+
+
+def test_published_joint_logits_are_the_sum_of_the_two_streams(shared_data):
+    """DeepMind's of the cricket clip: the classes that the 20 best of both streams and of the two together share."""
+
+    def logits(name):
+        lines = (shared_data / "i3d" / f"imagenet_{name}.txt").read_text().splitlines()
+        rows = [line.split(" ", 2) for line in lines[3:] if line]
+        return {label: float(logit) for _, logit, label in rows}
+
+    rgb, flow, joint = (logits(name) for name in ("rgb", "flow", "joint"))
+    shared = sorted(set(rgb) & set(flow) & set(joint))
+    assert len(shared) >= 5 and "playing cricket" in shared
+    np.testing.assert_allclose([joint[x] for x in shared], [rgb[x] + flow[x] for x in shared], atol=2e-5)
+
+
+# --- Joined streams --------------------------------------------------------------------------------------------------
+
+
+def test_the_joining_convolution_starts_as_the_sum_of_the_streams():
+    kernel = sum_of_streams(None, (3, 3, 3, 6, 3))
+    assert kernel.sum() == 6 and kernel[1, 1, 1].tolist() == [*np.eye(3).tolist(), *np.eye(3).tolist()]
+    model, inputs = TwoStream3D(num_classes=5, **NARROW, layer="pool2"), streams(8, 8)
+    variables = drawn(model, **inputs)
+    fusion = variables["params"]["fusion"]
+    fusion["kernel"], fusion["bias"] = sum_of_streams(None, fusion["kernel"].shape), jnp.zeros(8)
+    logits, ends = model.apply(variables, **inputs)
+    total = ends["spatial/pool2"] + ends["temporal/pool2"]
+    np.testing.assert_allclose(ends["fused"], jnp.maximum(total, 0), atol=1e-5)
+    assert logits.shape == (1, 5) and ends["fused"].shape[1] == 4 and ends["features"].shape[:2] == (1, 2)
+
+
+@pytest.mark.parametrize("make", [TwoStream3D, TwoStreamRNN])
+def test_order_matters_and_padding_does_not(make):
+    extra = {"layer": "pool2"} if make is TwoStream3D else {"hidden": 8}
+    model, inputs = make(num_classes=5, **NARROW, **extra), streams(8, 8)
+    variables = drawn(model, **inputs)
+    logits, _ = model.apply(variables, **inputs)
+    turned = {name: x.reshape(1, 4, 2, *x.shape[2:])[:, ::-1].reshape(x.shape) for name, x in inputs.items()}
+    assert np.abs(model.apply(variables, **turned)[0] - logits).max() > 1e-3  # the same stacks in reverse order
+    mask = jnp.array([[1] * 4 + [0] * 4])
+    padded = model.apply(variables, **inputs, frame_mask=mask)[0]
+    other = {name: x.at[:, 4:].set(0.5) for name, x in inputs.items()}
+    np.testing.assert_allclose(model.apply(variables, **other, frame_mask=mask)[0], padded, atol=1e-6)
+    if make is TwoStreamRNN:
+        first = {name: x[:, :4] for name, x in inputs.items()}
+        np.testing.assert_allclose(model.apply(variables, **first)[0], padded, atol=1e-5)
+
+
+def test_without_a_classifier_there_are_features():
+    for name, extra in (("two_stream", {}), ("two_stream_3d", {"layer": "pool2"}), ("two_stream_rnn", {})):
+        model = make_model(name, 0, **NARROW, **extra)
+        inputs = streams(4, 4)
+        run = lambda batch, m=model: m.init_with_output(jax.random.key(0), **batch)[0]  # noqa: E731
+        outputs, ends = jax.eval_shape(run, inputs)
+        assert outputs.shape == ends["last" if name == "two_stream_rnn" else "features"].shape
+        assert not any("classifier" in path for path in shapes_of(model, **inputs)["params"])
+
+
+# --- What cannot work ------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_work_is_told():
+    flow = jnp.zeros((1, 9, 32, 32, 2))
+    with pytest.raises(ValueError, match="A stack is of 10 fields of optical flow, which 11 frames give; there are 9"):
+        stack_fields(flow)
+    with pytest.raises(ValueError, match=r"sees optical flow, \(B, T, H, W, 2\), not \(1, 9, 32, 32, 3\)"):
+        StackedFlow(num_classes=2).init(jax.random.key(0), jnp.zeros((1, 9, 32, 32, 3)))
+    with pytest.raises(ValueError, match="A stack is of 10 fields"):
+        TwoStream(num_classes=2, network="resnet18").init(jax.random.key(0), jnp.zeros((1, 10, 32, 32, 3)), flow)
+    with pytest.raises(ValueError, match="Unknown backbone on stacks of flow 'i3d'"):
+        StackedFlow(num_classes=2, backbone="i3d")
+    with pytest.raises(ValueError, match="Unknown network of the two streams 'raft'; choose one of alexnet, .*i3d"):
+        TwoStream(num_classes=2, network="raft")
+    for make in (TwoStream3D, TwoStreamRNN):
+        with pytest.raises(ValueError, match="Unknown network of the two streams 'i3d'"):
+            make(num_classes=2, network="i3d")
+    with pytest.raises(ValueError, match="two streams resnet18 has no argument num_norms"):
+        TwoStream(num_classes=2, network="resnet18", temporal_arguments={"num_norms": 1})
+    with pytest.raises(ValueError, match="small_cnn has no maps 'pool5'; it has pool1"):
+        inputs = streams(4, 4)
+        TwoStream3D(num_classes=2, **NARROW).init(jax.random.key(0), **inputs)
+    with pytest.raises(ValueError, match="Unknown cell 'gated'"):
+        TwoStreamRNN(num_classes=2, cell="gated")

@@ -120,7 +120,7 @@ def test_two_runs_name_the_classes_of_a_plain_video(apart, with_flow, monkeypatc
 
 
 def test_both_streams_start_from_runs_that_were_trained_apart(config, apart, place):
-    config.init_from, config.num_epochs = ",".join(map(str, apart)), 1.0
+    config.init_from = ",".join(map(str, apart))
     config.schedule.learning_rate, config.optimizer.weight_decay = 0.0, 0.0
     started = trained.from_run(trained_at(place, config, "started"))
     for stream, workdir in zip(("spatial", "temporal"), apart, strict=True):

@@ -49,7 +49,8 @@ DATASETS = {
     # VGG16's convolutions on 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
     # data/ut_interaction --num_frames 16 --sampling segments --resize 224 224 --out data/ut_interaction_vgg16
     "ut_interaction_vgg16": {"small": {"num_frames": 16}},
-    # The same on stacks of ten fields of flow, by a temporal stream that has these convolutions: configs/two_stream.py
+    # AlexNet's in the same way, and on stacks of ten fields of flow: configs/two_stream.py
+    "ut_interaction_alexnet": {"small": {"num_frames": 16}},
     "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
     # Windows of series: python -m vidjax.data.series steps --window 3 --period 3 --out data/steps
     "steps": {"small": {"num_frames": 3}},

@@ -152,7 +152,7 @@ def test_the_joining_convolution_starts_as_the_sum_of_the_streams():
     model, inputs = TwoStream3D(num_classes=5, **NARROW, layer="pool2"), streams(8, 8)
     variables = drawn(model, **inputs)
     fusion = variables["params"]["fusion"]
-    fusion["kernel"], fusion["bias"] = sum_of_streams(None, fusion["kernel"].shape), jnp.zeros(8)
+    fusion["kernel"], fusion["bias"] = sum_of_streams(None, fusion["kernel"].shape), jnp.zeros(4)
     logits, ends = model.apply(variables, **inputs)
     total = ends["spatial/pool2"] + ends["temporal/pool2"]
     np.testing.assert_allclose(ends["fused"], jnp.maximum(total, 0), atol=1e-5)

@@ -68,7 +68,7 @@ def clip():
 
 
 def test_the_greedy_caption_is_an_exact_match_under_teacher_forcing(run, clip):
-    text, probability = caption.make_writer(run)(clip)
+    text, probability = caption.make_writer(run)({"video": clip[None]})
     words = [run.labels.index(word) for word in text.replace(",", " ,").split()]
     assert len(words) == 4  # the most that there is room for: the end is not chosen then, but written
     target = np.array([*words, 0, 0, 0, 0, 0])[:5]

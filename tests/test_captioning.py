@@ -28,7 +28,7 @@ def test_captions_from_files_to_words(config, tmp_path):
     run = trained.from_run(tmp_path)
     assert run.labels[0] == "<end>" and {"red", "circle", "moves"} <= set(run.labels)
     clip = next(pipeline.eval_batches(pipeline.open_records(config.dataset, ["test_unseen"]), run.clip, batch_size=1))
-    text, probability = caption.make_writer(run, beams=2)(clip["video"][0, 0])
+    text, probability = caption.make_writer(run, beams=2)({"video": clip["video"][0]})
     assert set(text.replace(",", " ,").split()) <= set(run.labels) and 0 < probability <= 1
 
 

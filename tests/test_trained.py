@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -18,9 +19,9 @@ SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 BLANK = clips.blank_batch({}, {"num_frames": 2, "size": 32}, 1)
 
 
-def fresh(model, ema_decay=0.0):
+def fresh(model, ema_decay=0.0, batch=BLANK):
     tx = optimizer.make_optimizer("sgd", optimizer.make_schedule("constant", learning_rate=1.0, total_steps=1))
-    make = functools.partial(step.init_state, 7, BLANK, model=model, spec=SPEC, tx=tx, ema_decay=ema_decay)
+    make = functools.partial(step.init_state, 7, batch, model=model, spec=SPEC, tx=tx, ema_decay=ema_decay)
     return jax.jit(make, out_shardings=sharding.replicated(sharding.make_mesh()))()
 
 
@@ -115,6 +116,44 @@ def test_a_network_on_clips_starts_from_the_network_alone(run, monkeypatch):
     for path, array in flat(started).items():
         expected = alone[path.replace("network/", "")] if "network/" in path else before[path]
         np.testing.assert_array_equal(array, expected, err_msg=path)
+
+
+def test_both_streams_start_from_one_network(run, monkeypatch, capsys):
+    """Across modality: the first kernel of the temporal stream is the mean over RGB, for each channel of flow."""
+    alone = models.make_model("small_cnn", 5, width=1 / 4)
+    loaded = fresh(alone)
+    pretrained = dataclasses.replace(
+        run, model=alone, params=loaded.params, model_state=loaded.model_state, labels=list("abcde"), preprocess=SPEC
+    )
+    monkeypatch.setattr(trained, "load", lambda source: pretrained)
+    model = models.make_model("two_stream", 3, network="small_cnn", network_arguments={"width": 1 / 4}, num_fields=2)
+    batch = clips.blank_batch({}, {"num_frames": 2, "size": 32, "streams": ("video", "flow")}, 1)
+    state = fresh(model, batch=batch)
+    started = flat(trained.start_from("net", state, model=model, batch=batch, spec=SPEC, labels=list("abc")))
+    before = flat(state)
+    drawn = {path for path in started if path.endswith("kernel") and np.array_equal(started[path], before[path])}
+    assert drawn == {"params/spatial/classifier/kernel", "params/temporal/classifier/kernel"}
+    for path, array in flat(loaded).items():
+        if path in trained.classifier_paths(alone, BLANK, SPEC):
+            continue
+        inner = path.split("/", 1)
+        np.testing.assert_array_equal(started[f"{inner[0]}/spatial/backbone/{inner[1]}"], array)
+        temporal = started[f"{inner[0]}/temporal/backbone/{inner[1]}"]
+        if path == "params/conv1/kernel":
+            assert temporal.shape == (3, 3, 4, 8)  # u and v of two fields
+            array = np.repeat(array.mean(-2, keepdims=True), 4, -2)
+        np.testing.assert_allclose(temporal, array, atol=1e-7)
+
+
+def test_a_network_that_splits_space_from_time_has_no_two_streams(run, monkeypatch):
+    """R(2+1)D's kernels are called spatial and temporal too."""
+    model = models.make_model("r2plus1d_18", 3, width=1 / 16)
+    loaded = fresh(model)
+    changes = {"params": loaded.params, "model_state": loaded.model_state, "labels": list("abc"), "preprocess": SPEC}
+    monkeypatch.setattr(trained, "load", lambda source: dataclasses.replace(run, model=model, **changes))
+    zeros = loaded.replace(params=jax.tree.map(jnp.zeros_like, loaded.params))
+    started = trained.start_from("run", zeros, model=model, batch=BLANK, spec=SPEC, labels=list("abc"))
+    jax.tree.map(np.testing.assert_array_equal, started.params, loaded.params)
 
 
 def test_the_classifier_is_what_depends_on_the_number_of_classes():

@@ -166,15 +166,16 @@ def start_from(
     fresh = traverse_util.flatten_dict({"params": state.params, **state.model_state}, sep="/")
     whole = {path for path in fresh if not path.startswith("carry/")}
     heads = classifier_paths(model, batch, spec)
-    streams = [name for name in ("spatial", "temporal") if any(f"/{name}/" in path for path in whole)]
+    streams = [name for name in ("spatial", "temporal") if name in state.params]
     sources = source.split(",") if streams else [source]
     if len(sources) > max(len(streams), 1):
         raise ValueError(f"init_from = {source!r} names {len(sources)} networks for {len(streams)} streams.")
     taken = {}
     for i, stream in enumerate(streams or [""]):
         place = f"/{stream}/" if stream else "/"  # params/spatial/conv1/kernel
-        of_stream = {path.replace(place, "/", 1): fresh[path] for path in whole if place in path}
-        of_heads = {path.replace(place, "/", 1) for path in heads if place in path}
+        starts = re.compile(rf"\w+{place}")
+        of_stream = {path.replace(place, "/", 1): fresh[path] for path in whole if starts.match(path)}
+        of_heads = {path.replace(place, "/", 1) for path in heads if starts.match(path)}
         normalised = flow.NORMALISED if stream == "temporal" else None if "features" in batch else spec
         found = _take(sources[i % len(sources)], of_stream, of_heads, normalised, labels, inflation)
         taken |= {path.replace("/", place, 1): x for path, x in found.items()}

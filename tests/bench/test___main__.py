@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from vidjax.bench import __main__ as command
-from vidjax.bench import flow, pipeline, recurrent, stream
+from vidjax.bench import flow, pipeline, recurrent, stream, two_stream
 
 FIGURES = {"a": {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}}
 
@@ -27,6 +27,7 @@ def run(monkeypatch, *arguments):
             (3, ["tvl1", "opencv_dis"]),
             "ms",
         ),
+        (two_stream, "bench_two_stream", ["two_stream"], (5,), "clips/s"),
     ],
 )
 def test_a_section_is_measured_shown_and_written(

@@ -4,6 +4,7 @@ python -m vidjax.bench pipeline [--out bench.json]
 python -m vidjax.bench recurrent [--out bench.json]
 python -m vidjax.bench stream [--frames 100000] [--out bench.json]
 python -m vidjax.bench flow [--methods tvl1 opencv_tvl1] [--out bench.json]
+python -m vidjax.bench two_stream [--out bench.json]
 """
 
 import argparse
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import jax
 
-from vidjax.bench import flow, pipeline, recurrent, show, stream
+from vidjax.bench import flow, pipeline, recurrent, show, stream, two_stream
 from vidjax.data import flow_images
 
 
@@ -41,11 +42,12 @@ def main():
     of_flow.add_argument(
         "--methods", nargs="+", choices=methods, default=methods, metavar="METHOD", help=", ".join(methods)
     )
+    section("two_stream", "a training step on stored flow, against flow computed in the step", 5)
     args = parser.parse_args()
 
     result = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
     result["machine"]["backend"] = jax.default_backend()
-    unit = "clips/s" if args.section == "pipeline" else "ms"
+    unit = "clips/s" if args.section in ("pipeline", "two_stream") else "ms"
     if args.section == "pipeline":
         result["pipeline"] = pipeline.bench_pipeline(args.rounds, args.clips)
         if args.memory_clips:
@@ -55,6 +57,8 @@ def main():
         result["recurrent"] = recurrent.bench_recurrent(args.rounds)
     elif args.section == "stream":
         result["stream"] = stream.bench_stream(args.frames) | stream.bench_skipping(args.rounds)
+    elif args.section == "two_stream":
+        result["two_stream"] = two_stream.bench_two_stream(args.rounds)
     else:
         result["flow"] = flow.bench_flow(args.rounds, args.methods)
     show(result[args.section], unit)

@@ -6,7 +6,8 @@
     python -m vidjax.evaluate --workdir runs/i3d_rgb runs/i3d_flow --fusion logits
     python -m vidjax.train --config configs/two_stream_i3d.py:joint --workdir runs/i3d_joint
 
-An eighth of the channels. The published networks are `kinetics_i3d_rgb` and `kinetics_i3d_flow`, of which a joint
+An eighth of the channels. On motion (480 test videos, one seed, one core of an AMD EPYC): rgb 99.6 % in 11.7 minutes,
+flow 100.0 % in 10.8, fused by logits 100.0 %, joint I3DJOINT % in I3DMIN. The published networks are `kinetics_i3d_rgb` and `kinetics_i3d_flow`, of which a joint
 model of full width starts by `--config.init_from=kinetics_i3d_rgb,kinetics_i3d_flow`.
 """
 

@@ -14,6 +14,12 @@ from vidjax import train
 from vidjax.data import make_records, motion, pipeline, records
 
 
+def pytest_configure():
+    """Lets XLA compile without LLVM's optimisations: the tests compile far more than they compute."""
+    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+    os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real videos and published outputs, where VIDJAX_TEST_DATA says that they are."""

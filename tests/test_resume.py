@@ -103,7 +103,7 @@ def test_a_run_goes_on_on_another_number_of_devices(undisturbed, tiny_motion, tm
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    environment = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=8"}
+    environment = {**os.environ, "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"}
     command = [*COMMAND, f"--config.dataset={tiny_motion}", "--workdir", str(tmp_path), "--config.mesh.fsdp=4"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
     losses = [[json.loads(line)["loss"] for line in lines_of(w)] for w in (tmp_path, undisturbed)]

@@ -13,7 +13,8 @@ from vidjax import sharding
 
 def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20):
     """The losses of a training run on simulated devices, in a process of its own."""
-    environment = {**os.environ, "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
+    environment = {**os.environ, "XLA_FLAGS": flags}
     arguments = [sys.executable, "-m", "tests.losses_on_a_mesh", model, dtype, str(steps), str(fsdp), "64"]
     root = Path(__file__).parent.parent
     out = subprocess.run(arguments, env=environment, cwd=root, check=True, capture_output=True, text=True).stdout

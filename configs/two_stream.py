@@ -12,8 +12,11 @@ minutes, temporal 100.0 % in 3.1, fused by scores, logits or SVM 100.0 %, joint 
 neither can pass 50 % and 25 %: spatial 48.5 %, temporal 23.3 %, fused 100.0 %, joint 100.0 %. On UT-Interaction, set 1,
 fold 0, six videos: spatial 5 of 6 in 1.2 minutes, temporal 4 in 3.4, fused 5.
 
-The features of UT-Interaction's flow by AlexNet across modality, for the whole protocol (README.md, "Two streams"):
+The features of UT-Interaction by AlexNet, and by AlexNet across modality on flow, for the whole protocol (README.md,
+"Two streams"; records made with `--flow opencv_dis`):
 
+    python -m vidjax.features --weights alexnet_imagenet --records data/ut_interaction --num_frames 16
+        --sampling segments --resize 224 224 --out data/ut_interaction_alexnet
     python -m vidjax.train --config configs/two_stream.py:temporal,ut_interaction,full,set1,0 --workdir runs/untrained
         --config.freeze='("backbone/.*",)' --config.num_epochs=0.1 --config.schedule.warmup_steps=0
     python -m vidjax.features --workdir runs/untrained --records data/ut_interaction --size 224 --resize 224 224

@@ -69,9 +69,9 @@ def test_what_cannot_be_fused(workdirs, tmp_path):
         crossval_fusion.find_runs([workdirs[0], tmp_path])
     fewer = tmp_path / "fewer"
     shutil.copytree(workdirs[1], fewer)
-    (fewer / "seed_1/fold_1/result.json").unlink()
-    with pytest.raises(ValueError, match="Not finished, run vidjax.crossval again: .*seed_1/fold_1"):
-        crossval_fusion.find_runs([workdirs[0], fewer])
     shutil.rmtree(fewer / "seed_1/fold_1")
     with pytest.raises(ValueError, match="differ in the number of folds: 4 of .*mean, 3 of .*fewer"):
         crossval_fusion.find_runs([workdirs[0], fewer])
+    (fewer / "result.json").unlink()  # which is written last
+    with pytest.raises(ValueError, match="fewer is not finished: run vidjax.crossval again"):
+        crossval_fusion.find_runs([fewer, workdirs[0]])

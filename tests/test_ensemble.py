@@ -55,6 +55,8 @@ def test_a_svm_finds_which_network_to_believe():
     assert (ensemble.fuse(tested, [1, 1]).argmax(1) == truth).mean() < 0.6
     two = ensemble.fit_svm([x[:80, :, :2] for x in logits], target[:80])([x[:80, :, :2] for x in logits])
     assert (two.argmax(1) == target[:80]).all()
+    with pytest.raises(ValueError, match="All training videos are of one class"):
+        ensemble.fit_svm([x[:4] for x in logits], np.zeros(4, int))
 
 
 def test_classes_that_are_independent():

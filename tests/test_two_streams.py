@@ -9,7 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
-from vidjax import ensemble, features, predict, summary, train, trained
+from vidjax import ensemble, evaluate, features, predict, summary, train, trained
 from vidjax.data import make_records, pipeline, records
 
 NETWORK = {"network": "small_cnn", "network_arguments": {"width": 1 / 4}, "num_fields": 2}
@@ -119,6 +119,48 @@ def test_two_runs_name_the_classes_of_a_plain_video(apart, with_flow, monkeypatc
         assert said in capsys.readouterr().err
 
 
+def test_runs_on_frames_and_on_flow_are_fused(apart, with_flow):
+    alone = [trained.from_run(workdir) for workdir in apart]
+    source = pipeline.open_records(with_flow, ["test"])
+    fused = evaluate.fuse_runs(apart, weights=[1, 3])
+    assert fused.scores.shape == (8, 8) and [run["num_videos"] for run in fused.results] == [8, 8]
+    logits = [predict.make_logits_fn(run)(predict.views_of(run, source[0].media_id, 1))[None] for run in alone]
+    np.testing.assert_allclose(fused.scores[0], ensemble.fuse(logits, [1, 3])[0], rtol=1e-3)
+    with_svm = evaluate.fuse_runs(apart, fusion="svm")
+    assert with_svm.scores.shape == with_svm.backwards.shape == (8, 8)
+
+
+def test_other_splits_are_not_fused(apart, tmp_path):
+    """Each split of the dataset has videos of the same names and classes in the same order."""
+
+    def tested_on(splits):
+        shutil.copytree(apart[1], tmp_path / splits[0])
+        content = json.loads((tmp_path / splits[0] / "config.json").read_text())
+        content["config"]["test_splits"] = splits
+        (tmp_path / splits[0] / "config.json").write_text(json.dumps(content))
+        return tmp_path / splits[0]
+
+    for other, fusion in (("val", "scores"), ("train", "svm")):
+        with pytest.raises(ValueError, match=rf"differ in the test splits: \['test'\] of .*, \['{other}'\] of"):
+            evaluate.fuse_runs([apart[0], tested_on([other])], fusion=fusion)
+    with pytest.raises(ValueError, match="a SVM finds its own"):
+        evaluate.fuse_runs(apart, fusion="svm", weights=[1, 2])
+
+
+def test_flow_is_computed_while_training(config, place):
+    config.flow, config.clip.num_frames = "farneback", 5
+    run = trained.from_run(trained_at(place, config, "computed_in_training"))
+    assert run.preprocess["flow"] == "farneback" and "streams" not in run.clip
+
+
+def test_a_model_of_both_starts_from_another_one(config, joint, place, tmp_path):
+    config.init_from = str(joint)
+    config.schedule.learning_rate, config.optimizer.weight_decay = 0.0, 0.0
+    started = trained.from_run(trained_at(place, config, "continued"))
+    for one, other in zip(np_leaves(started.params), np_leaves(trained.from_run(joint).params), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_both_streams_start_from_runs_that_were_trained_apart(config, apart, place):
     config.init_from = ",".join(map(str, apart))
     config.schedule.learning_rate, config.optimizer.weight_decay = 0.0, 0.0
@@ -165,6 +207,7 @@ def test_what_cannot_work_is_told(config, joint, apart, tiny_motion, tmp_path, m
     refused("holds no optical flow", dataset=str(tiny_motion))  # RGB records
     refused("A stack is of 2 fields of optical flow", clip={**config.clip, "num_frames": 1})
     refused("of 2 fields of optical flow", flow="farneback", clip={**config.clip, "num_frames": 2})
+    refused("sees flow in a row: segments", clip={**config.clip, "sampling": "segments"})
     refused("names 3 networks for 2 streams", init_from="a,b,c")
     refused("structure:", init_from=",".join(map(str, apart[::-1])))  # flow for frames, frames for flow
     with pytest.raises(ValueError, match="store the features of each stream by itself"):

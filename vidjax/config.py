@@ -77,6 +77,8 @@ def check(config: ConfigDict):
             f"{config.model.name} sees optical flow: set config.flow = 'stored', or to a method "
             f"({', '.join(flow.METHODS)})."
         )
+    if models.needs_flow(config.model.get("name")) and config.clip.get("sampling") == "segments":
+        raise ValueError(f"{config.model.name} sees flow in a row: segments, a field of each, do not go with that.")
     if config.flow not in ("", "stored"):
         if config.clip.num_frames < 2:
             raise ValueError("config.clip.num_frames = 1: optical flow needs two frames at least.")

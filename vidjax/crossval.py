@@ -8,6 +8,7 @@ a run of its own, in WORKDIR/seed_0/fold_0; started again, it goes on with the f
 seed is that over the videos of all folds; of forecasts it is the root mean square error.
 """
 
+import contextlib
 import json
 import statistics
 import sys
@@ -17,6 +18,7 @@ from pathlib import Path
 import jax
 from absl import app, flags
 from absl import logging as absl_logging
+from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
@@ -85,10 +87,17 @@ def described(result: dict) -> str:
     return f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} {seeds} for {videos}"
 
 
-def keep_compiled(directory: str):
-    """Keeps compiled programs in a directory: folds of equal size have equal ones, which are compiled once."""
-    jax.config.update("jax_compilation_cache_dir", directory)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+@contextlib.contextmanager
+def compiled_once():
+    """Keeps compiled programs as long as it is open: folds of equal size have equal ones."""
+    with tempfile.TemporaryDirectory() as directory:
+        jax.config.update("jax_compilation_cache_dir", directory)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_compilation_cache_dir", None)
+            compilation_cache.reset_cache()
 
 
 def main(argv):
@@ -96,8 +105,7 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
-    with tempfile.TemporaryDirectory() as cache:
-        keep_compiled(cache)
+    with compiled_once():
         try:
             result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
         except (ValueError, FloatingPointError) as error:

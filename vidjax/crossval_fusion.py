@@ -8,7 +8,6 @@ Each directory is one that `vidjax.crossval` has written, of the same folds and 
 
 import argparse
 import json
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,15 +24,15 @@ def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
     """The folds of each seed, as seed_0 -> fold_0, fold_1, ...
 
     Raises:
-        ValueError: where a directory has none, not all are finished, or others are there.
+        ValueError: where a directory has none, is not finished, or has others.
     """
     found = []
     for workdir in workdirs:
         folds = sorted(workdir.glob("seed_*/fold_*"), key=lambda fold: (fold.parent.name, len(fold.name), fold.name))
         if not folds:
             raise ValueError(f"{workdir} has no seed_0/fold_0: it is no directory of vidjax.crossval.")
-        if unfinished := [str(fold) for fold in folds if not (fold / "result.json").exists()]:
-            raise ValueError(f"Not finished, run vidjax.crossval again: {', '.join(unfinished)}.")
+        if not (workdir / "result.json").exists():
+            raise ValueError(f"{workdir} is not finished: run vidjax.crossval again.")
         found.append([(fold.parent.name, fold.name) for fold in folds])
     ensemble.check_same("number of folds", [str(workdir) for workdir in workdirs], [len(folds) for folds in found])
     ensemble.check_same("seeds and folds", [str(workdir) for workdir in workdirs], found)
@@ -62,7 +61,7 @@ def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Seq
             top1 = [[f.results[i]["top1"] for f in of_seed] for i in range(len(workdirs))]
             alone_top1.append([float(np.average(of_run, weights=counts)) for of_run in top1])
     alone = [crossval.summary("top1", list(values), num_videos) for values in zip(*alone_top1, strict=True)]
-    named = [{"run": str(workdir), **figures} for workdir, figures in zip(workdirs, alone, strict=True)]
+    named = [{"run": str(workdir), **of_run} for workdir, of_run in zip(workdirs, alone, strict=True)]
     return {**crossval.summary("top1", fused_top1, num_videos), "fusion": fusion, "weights": weights, "runs": named}
 
 
@@ -73,8 +72,7 @@ def main():
     parser.add_argument("--out", type=Path, help="JSON file to write the figures to")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)
-    with tempfile.TemporaryDirectory() as cache:  # the runs of all folds have equal programs: compiled once
-        crossval.keep_compiled(cache)
+    with crossval.compiled_once():
         try:
             if len(args.workdirs) < 2:
                 raise ValueError("Name two directories or more.")

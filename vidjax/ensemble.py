@@ -58,8 +58,13 @@ def fit_svm(logits: Sequence[np.ndarray], target: np.ndarray) -> Callable[[Seque
     Returns:
         The function from logits of other videos to scores, float32 (N, K): the signed distances from the planes between
         each class and the rest, below all others for classes that no training video has.
+
+    Raises:
+        ValueError: where all training videos are of one class.
     """
     num_classes = logits[0].shape[-1]
+    if len(np.unique(target)) < 2:
+        raise ValueError("All training videos are of one class: a SVM finds nothing to tell apart.")
 
     def features(logits: Sequence[np.ndarray]) -> np.ndarray:
         of_videos = [np.asarray(jax.nn.softmax(x)).mean(axis=1) for x in logits]  # (N, K) each

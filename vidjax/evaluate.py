@@ -32,11 +32,11 @@ def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, confi
     return figures.figures_of(outputs, config, source.info)
 
 
-def make_evaluator(run: trained.Trained, views: dict) -> Callable[[pipeline.Records], Outputs]:
-    """Returns the function from records to what a run says of them; it compiles once. `views` as of `views_of`."""
+def make_evaluator(run: trained.Trained, views: dict) -> Callable[..., Outputs]:
+    """Returns `outputs_on` for a run, a function of records; it compiles once. `views` as of `views_of`."""
     variables = (run.params, run.model_state)
     eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, sharding.shardings_of(variables))
-    return lambda source: outputs_on(source, *variables, eval_fn, run.mesh, run.config, **views)
+    return lambda source, **more: outputs_on(source, *variables, eval_fn, run.mesh, run.config, **views, **more)
 
 
 def views_of(run: trained.Trained, asked: dict) -> dict:
@@ -99,7 +99,7 @@ def fuse_runs(
         fusion, weights: as of `ensemble.fuse`; "svm" is `ensemble.fit_svm` on the runs' training splits.
 
     Raises:
-        ValueError: where the runs have other labels, losses or videos, or are none of whole videos.
+        ValueError: where the runs have other labels, losses, splits or videos, or are none of whole videos.
     """
     views = views or {}
     runs = [trained.from_run(workdir) for workdir in workdirs]
@@ -112,15 +112,17 @@ def fuse_runs(
     ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
     multi_label = runs[0].multi_label
 
-    tested = [list(splits or run.config.test_splits) for run in runs]
-    sources = open_same(runs, tested)
-    of_training = []
+    ensemble.check_same("test splits", names, [list(splits or run.config.test_splits) for run in runs])
+    splits = list(splits or runs[0].config.test_splits)
+    sources, of_training = open_same(runs, splits), []
     if fusion == "svm":
         if multi_label:
             raise ValueError("--fusion svm is for one label a video; fuse scores or logits of runs with several.")
-        trained_on = [list(run.config.train_splits) for run in runs]
-        ensemble.check_same("training splits", names, trained_on)
-        if common := set(trained_on[0]) & set(tested[0]):
+        if weights:
+            raise ValueError("--fusion_weights is for scores and logits: a SVM finds its own.")
+        ensemble.check_same("training splits", names, [list(run.config.train_splits) for run in runs])
+        trained_on = list(runs[0].config.train_splits)
+        if common := set(trained_on) & set(splits):
             raise ValueError(f"--fusion svm is trained on {', '.join(sorted(common))}: it cannot be tested there too.")
         of_training = open_same(runs, trained_on)
 
@@ -128,7 +130,7 @@ def fuse_runs(
     outputs = [evaluator(source) for evaluator, source in zip(evaluators, sources, strict=True)]
     ensemble.check_same_targets(names, [o.target for o in outputs])
     if fusion == "svm":
-        seen = [evaluator(source) for evaluator, source in zip(evaluators, of_training, strict=True)]
+        seen = [evaluator(source, reverse=False) for evaluator, source in zip(evaluators, of_training, strict=True)]
         ensemble.check_same_targets(names, [o.target for o in seen])
         fuse = ensemble.fit_svm([o.logits for o in seen], seen[0].target)
     else:
@@ -136,9 +138,9 @@ def fuse_runs(
         fuse = functools.partial(ensemble.fuse, weights=weights, fusion=fusion, multi_label=multi_label)
 
     info, results = sources[0].info, []
-    for run, source, splits_of_run, of_run in zip(runs, sources, tested, outputs, strict=True):
+    for run, source, of_run in zip(runs, sources, outputs, strict=True):
         of_run = figures.figures_of(of_run, run.config, source.info)
-        of_run |= {"checkpoint": run.step, "splits": splits_of_run, **views_of(run, views)}
+        of_run |= {"checkpoint": run.step, "splits": splits, **views_of(run, views)}
         results.append({"run": run.name, **of_run})
     backwards = None if outputs[0].backwards is None else fuse([o.backwards for o in outputs])
     scores = fuse([o.logits for o in outputs])
@@ -146,13 +148,13 @@ def fuse_runs(
     return Fused(scores, backwards, outputs[0].target, pairs, multi_label, runs[0].labels, results)
 
 
-def open_same(runs: Sequence[trained.Trained], splits: Sequence[Sequence[str]]) -> list[pipeline.Records]:
+def open_same(runs: Sequence[trained.Trained], splits: Sequence[str]) -> list[pipeline.Records]:
     """Opens the splits of each run; raises a ValueError where they are not of the same videos in the same order.
 
     Videos are known by the names of their files: records of frames, of flow and of features may lie anywhere.
     """
     names = [run.name for run in runs]
-    sources = [open_run(run, of_run) for run, of_run in zip(runs, splits, strict=True)]
+    sources = [open_run(run, splits) for run in runs]
     ensemble.check_same("number of videos", names, [len(source) for source in sources])
     ensemble.check_same("time_reversal of dataset.json", names, [source.info.time_reversal for source in sources])
     for name, source in zip(names, sources, strict=True):
@@ -201,7 +203,8 @@ def main():
         else:
             weights, fusion = ensemble.weights_of(args, len(args.workdir)), args.fusion or "scores"
             fused = fuse_runs(args.workdir, splits=args.splits, views=views, fusion=fusion, weights=weights)
-            result = figures.fused_figures(*fused[:3], multi_label=fused.multi_label, pairs=fused.pairs)
+            kind = {"multi_label": fused.multi_label, "pairs": fused.pairs}
+            result = figures.fused_figures(fused.scores, fused.backwards, fused.target, **kind)
             result |= {"splits": fused.results[0]["splits"], "fusion": fusion, "weights": weights}
             result["runs"], labels = fused.results, fused.labels
             title = "{splits}, {fusion} of the runs" + (" weighted {weights}" if weights else "")
@@ -245,18 +248,18 @@ def check_arguments(args: argparse.Namespace):
             raise ValueError(f"--{name} is for several runs: --workdir W1 W2 ...")
 
 
-def write_result(workdir: Path, figures: dict, labels: list[str]):
+def write_result(workdir: Path, result: dict, labels: list[str]):
     """Merges figures into `result.json` and draws what there is: confusion.png, frames_used.png, forecast.png."""
     path = workdir / "result.json"
     before = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps({**before, **figures}, indent=2) + "\n")
-    if "confusion" in figures:
-        plots.confusion(np.asarray(figures["confusion"]), labels, workdir / "confusion.png")
-    if "frames_used_per_class" in figures:
-        share = np.asarray(figures["frames_used_per_class"], float)  # None becomes not a number
+    path.write_text(json.dumps({**before, **result}, indent=2) + "\n")
+    if "confusion" in result:
+        plots.confusion(np.asarray(result["confusion"]), labels, workdir / "confusion.png")
+    if "frames_used_per_class" in result:
+        share = np.asarray(result["frames_used_per_class"], float)  # None becomes not a number
         plots.frames_used(share, labels, workdir / "frames_used.png")
-    if "forecast" in figures:
-        plots.forecast(np.asarray(figures["truth"]), np.asarray(figures["forecast"]), workdir / "forecast.png")
+    if "forecast" in result:
+        plots.forecast(np.asarray(result["truth"]), np.asarray(result["forecast"]), workdir / "forecast.png")
 
 
 if __name__ == "__main__":

@@ -69,7 +69,8 @@ def clip_logits(
     Args:
         eval_fn: from `make_eval_fn`.
         batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
-        reverse: plays every clip backwards.
+        reverse: plays every clip backwards. Stored flow beside frames is then a frame late: the field that leads to a
+            clip's last frame on would be the first, and is not in the clip.
         per_frame: target and weight are (B, V, T) and also of one view.
         is_chunked: a stateful model hands its carry from one view of a video to the next; with one label a video,
             only the last view counts then, which has seen the whole video.
@@ -110,9 +111,19 @@ def clip_logits(
 
 
 def outputs_on(
-    source: pipeline.Records, params, model_state, eval_fn: Callable, mesh, config, *, num_views: int, num_crops: int
+    source: pipeline.Records,
+    params,
+    model_state,
+    eval_fn: Callable,
+    mesh,
+    config,
+    *,
+    num_views: int,
+    num_crops: int,
+    reverse: bool = True,
 ) -> Outputs:
-    """Runs a model over the records of `source`, backwards too where the dataset says which classes that makes."""
+    """Runs a model over the records of `source`; with `reverse` backwards too, if it is known which classes that makes.
+    """
     multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
     clip_arguments = {**configs.clip_of(config), "num_views": num_views, "num_crops": num_crops}
     clip_arguments |= {"multi_label": multi_label, "per_frame": config.get("target") == "frame"}
@@ -132,6 +143,6 @@ def outputs_on(
         return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse, **kinds)
 
     outputs = logits_of(reverse=False)
-    if multi_label or per_frame or is_chunked or source.info.time_reversal is None:
+    if not reverse or multi_label or per_frame or is_chunked or source.info.time_reversal is None:
         return outputs
     return outputs._replace(backwards=logits_of(reverse=True).logits)

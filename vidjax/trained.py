@@ -167,17 +167,26 @@ def start_from(
     whole = {path for path in fresh if not path.startswith("carry/")}
     heads = classifier_paths(model, batch, spec)
     streams = [name for name in ("spatial", "temporal") if name in state.params]
-    sources = source.split(",") if streams else [source]
-    if len(sources) > max(len(streams), 1):
-        raise ValueError(f"init_from = {source!r} names {len(sources)} networks for {len(streams)} streams.")
+    names = source.split(",") if streams else [source]
+    if len(names) > max(len(streams), 1):
+        raise ValueError(f"init_from = {source!r} names {len(names)} networks for {len(streams)} streams.")
+    networks = [load(name) for name in names]
+    if len(networks) == 1 and set(streams) <= set(networks[0].params):
+        streams = []  # another model of two streams: all of it
     taken = {}
     for i, stream in enumerate(streams or [""]):
         place = f"/{stream}/" if stream else "/"  # params/spatial/conv1/kernel
         starts = re.compile(rf"\w+{place}")
         of_stream = {path.replace(place, "/", 1): fresh[path] for path in whole if starts.match(path)}
         of_heads = {path.replace(place, "/", 1) for path in heads if starts.match(path)}
-        normalised = flow.NORMALISED if stream == "temporal" else None if "features" in batch else spec
-        found = _take(sources[i % len(sources)], of_stream, of_heads, normalised, labels, inflation)
+        normalised = flow.NORMALISED if stream == "temporal" else spec
+        network = networks[i % len(networks)]
+        try:
+            if "features" not in batch:
+                check_normalised(network, normalised)
+            found = _take(network, of_stream, of_heads, labels, inflation)
+        except ValueError as error:
+            raise ValueError(f"init_from = {source!r}: {error}") from None
         taken |= {path.replace("/", place, 1): x for path, x in found.items()}
     if (drawn := sorted(whole - set(taken))) and jax.process_index() == 0:
         print(f"init_from = {source}: drawn anew are {', '.join(drawn)}.")
@@ -188,15 +197,17 @@ def start_from(
     return state.replace(params=params, model_state=model_state, ema=ema)
 
 
+def check_normalised(pretrained: Trained, spec: Spec):
+    """Raises a ValueError where a network saw videos of as many channels normalised in another way."""
+    theirs, ours = ({name: list(x[name]) for name in ("mean", "std")} for x in (pretrained.preprocess, spec))
+    if theirs != ours and len(theirs["mean"]) == len(ours["mean"]):
+        raise ValueError(f"that network wants config.preprocess = {theirs}; this config has {ours}.")
+
+
 def _take(
-    source: str, fresh: inflate.Flat, heads: set[str], spec: Spec | None, labels: list[str], inflation: str
+    pretrained: Trained, fresh: inflate.Flat, heads: set[str], labels: list[str], inflation: str
 ) -> inflate.Flat:
     """What one network gives to another one, `fresh`, of which `heads` depends on the number of classes."""
-    pretrained = load(source)
-    if spec:
-        theirs, ours = ({name: list(x[name]) for name in ("mean", "std")} for x in (pretrained.preprocess, spec))
-        if theirs != ours and len(theirs["mean"]) == len(ours["mean"]):
-            raise ValueError(f"init_from = {source!r} wants config.preprocess = {theirs}; this config has {ours}.")
     loaded = traverse_util.flatten_dict({"params": pretrained.params, **pretrained.model_state}, sep="/")
     loaded = {path: x for path, x in loaded.items() if not path.startswith("carry/")}  # of other sequences
     inner = re.compile("[^/]*/(backbone|network)/")  # params/backbone/conv1/kernel
@@ -210,10 +221,7 @@ def _take(
         replaced = set() if same else heads or pretrained.classifier_paths()
     kept = {path: x for path, x in fresh.items() if path not in replaced}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
-    try:
-        return inflate.inflate(loaded, kept, inflation)
-    except ValueError as error:
-        raise ValueError(f"init_from = {source!r}: {error}") from None
+    return inflate.inflate(loaded, kept, inflation)
 
 
 def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:

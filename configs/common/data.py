@@ -39,7 +39,7 @@ DATASETS = {
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},
     # 6 interactions, 20 sequences of about 6 videos: python -m vidjax.data.make_records labels.csv --split_by sequence
-    # --short_side 0 --out data/ut_interaction
+    # --short_side 0 --out data/ut_interaction, and for two streams --flow opencv_dis
     "ut_interaction": {
         "small": {"num_frames": 16, "frame_stride": 3, "size": 64, "resize": (72, 72)},
         "full": {"num_frames": 16, "frame_stride": 3, "size": 112, "resize": (128, 128)},

@@ -17,8 +17,9 @@ from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.layers import check_arguments
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.skip_rnn import SkipRNN
+from vidjax.models.stacked_flow import StackedFlow
 from vidjax.models.tcn import FrameTCN
-from vidjax.models.two_stream import StackedFlow, TwoStream, TwoStream3D, TwoStreamRNN
+from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
 MODELS = {

@@ -1,4 +1,4 @@
-"""Two-stream networks: appearance from frames, motion from optical flow, apart or in one model.
+"""Two-stream networks: appearance from frames and motion from optical flow, in one model.
 
 Simonyan and Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos" (NeurIPS 2014),
 https://arxiv.org/abs/1406.2199: a spatial network on single frames, a temporal one on ten stacked fields of flow.
@@ -18,113 +18,31 @@ t + 1. Where it is computed of the frames there is one field fewer than there ar
 from collections.abc import Mapping
 from functools import partial
 
-import einops
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.frame_pool import BACKBONES, FramePool, frame_features
+from vidjax.models.frame_pool import BACKBONES, FramePool
 from vidjax.models.frame_rnn import CLIP_NETWORKS
-from vidjax.models.layers import check_arguments, conv, maps_at, mask_of_steps, max_pool, mean_over_time, tf_same
+from vidjax.models.layers import (
+    check_arguments,
+    conv,
+    maps_at,
+    mask_of_steps,
+    max_pool,
+    mean_over_time,
+    tf_same,
+    without_masked,
+)
 from vidjax.models.recurrent import check_cell, recurrent_stack
+from vidjax.models.stacked_flow import StackedFlow, check_flow, mask_of_stacks
 
 STREAMS = {**BACKBONES, **CLIP_NETWORKS}
-
-
-def stack_fields(flow: jax.Array, num_fields: int = 10) -> jax.Array:
-    """Cuts flow into stacks of consecutive fields, and takes from each field its mean over space.
-
-    Simonyan and Zisserman, section 3.1: equation 1, and "mean flow subtraction", which takes out most of what a moving
-    camera adds.
-
-    Args:
-        flow: (B, T, H, W, 2); the fields at the end that fill no stack are left out.
-
-    Returns:
-        (B, floor(T / L), H, W, 2 L), L = num_fields; the channels are u and v of the first field, of the second, ...
-
-    Raises:
-        ValueError: for another number of channels, or fewer fields than a stack has.
-    """
-    if flow.ndim != 5 or flow.shape[-1] != 2:
-        raise ValueError(
-            f"The temporal stream sees optical flow, (B, T, H, W, 2), not {flow.shape}: set config.flow = 'stored', or "
-            "to a method."
-        )
-    num_stacks = flow.shape[1] // num_fields
-    if not num_stacks:
-        raise ValueError(
-            f"A stack is of {num_fields} fields of optical flow, which {num_fields + 1} frames give; there are "
-            f"{flow.shape[1]} fields: set config.clip.num_frames or model.num_fields."
-        )
-    flow = flow[:, : num_stacks * num_fields]
-    flow = flow - flow.mean((2, 3), keepdims=True)
-    return einops.rearrange(flow, "b (n l) h w c -> b n h w (l c)", n=num_stacks)
 
 
 def middle_frames(video: jax.Array, num_stacks: int, num_fields: int) -> jax.Array:
     """The frame in the middle of each stack of flow: (B, T, H, W, C) -> (B, num_stacks, H, W, C)."""
     return video[:, num_fields // 2 : num_stacks * num_fields : num_fields]
-
-
-class StackedFlow(nn.Module):
-    """The temporal stream: a 2-D network on stacks of flow, dropout, a linear classifier, averaged over the stacks.
-
-    Its first kernel has 2 * num_fields channels. From a network on RGB, `init_from` gives it the mean over RGB,
-    repeated (see `inflate`).
-
-    Attributes:
-        num_classes: 0 or None for no classifier.
-        backbone: a name in `frame_pool.BACKBONES`. The paper's is "cnn_m_2048" with {"num_norms": 1}.
-        backbone_arguments: of that network, but for `num_classes` and `dtype`.
-        num_fields: L, of a stack.
-        dropout: of the features, while training; 0.9 in the paper.
-        dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown backbone or argument of it.
-    """
-
-    num_classes: int | None
-    backbone: str = "cnn_m_2048"
-    backbone_arguments: Mapping | None = None
-    num_fields: int = 10
-    dropout: float = 0.0
-    dtype: jnp.dtype = jnp.float32
-
-    def __post_init__(self):
-        check_arguments("backbone on stacks of flow", self.backbone, BACKBONES, self.backbone_arguments or ())
-        super().__post_init__()
-
-    @nn.compact
-    def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips.
-
-        Args:
-            video: the flow, (B, T, H, W, 2), normalised float; T is at least L, and N = floor(T / L).
-            frame_mask: (B, T), boolean or 0 and 1: a stack counts where one of its fields does.
-            train: use the statistics of this batch, and dropout.
-
-        Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: those of the backbone, whose
-            "features" are (B, N, D).
-
-        Raises:
-            ValueError: as of `stack_fields`.
-        """
-        stacks = stack_fields(video, self.num_fields)  # (B, N, H, W, 2 L)
-        x, ends = frame_features(stacks, None, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
-        if not self.num_classes:
-            return x, ends  # (B, N, D)
-        mask = mask_of_stacks(frame_mask, stacks.shape[1], self.num_fields)  # (B, N)
-        x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        x = nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x)  # (B, N, num_classes)
-        return mean_over_time(x, mask), ends  # (B, num_classes)
-
-
-def mask_of_stacks(frame_mask: jax.Array | None, num_stacks: int, num_fields: int) -> jax.Array | None:
-    """Which stacks have a field that counts: (B, T) -> (B, num_stacks), or None."""
-    return None if frame_mask is None else mask_of_steps(frame_mask, num_fields)[:, :num_stacks]
 
 
 def two_streams(model: nn.Module, video, flow, frame_mask, *, num_classes: int | None, train: bool):
@@ -183,7 +101,7 @@ class TwoStream(nn.Module):
         dtype: of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown network or argument of it.
+        ValueError: when made, for an unknown network or argument of it, or dropout of a 3-D network.
     """
 
     num_classes: int | None
@@ -196,6 +114,8 @@ class TwoStream(nn.Module):
 
     def __post_init__(self):
         check_streams(self.network, STREAMS, self.network_arguments, self.temporal_arguments)
+        if self.dropout and self.network not in BACKBONES:
+            raise ValueError(f"{self.network} has a dropout of its own: set it in network_arguments.")
         super().__post_init__()
 
     @nn.compact
@@ -210,8 +130,9 @@ class TwoStream(nn.Module):
 
         Returns:
             Logits (B, num_classes), the sum of the endpoints "spatial/logits" and "temporal/logits"; without a
-            classifier the features. Other endpoints: "features" (B, 1, 2 D), those of both streams, averaged over time,
-            side by side, and those of the two networks, "spatial/..." and "temporal/...".
+            classifier the features. Other endpoints: "features" (B, 1, 2 D), those of both streams, averaged over time
+            (in 3-D networks whose steps overlap, the steps that count are approximate), side by side, and those of the
+            two networks, "spatial/..." and "temporal/...".
 
         Raises:
             ValueError: for flow that is none or too short, and as of the networks.
@@ -222,16 +143,14 @@ class TwoStream(nn.Module):
             )
             masks = mask, mask
         else:
-            arguments = {**(self.network_arguments or {}), "num_classes": self.num_classes, "dtype": self.dtype}
-            network = partial(CLIP_NETWORKS[self.network], **arguments)
-            of_flow = None if frame_mask is None else frame_mask[:, : flow.shape[1]]
-            spatial = network(name="spatial")(video, frame_mask=frame_mask, train=train)
-            temporal = network(**(self.temporal_arguments or {}), name="temporal")(
-                flow, frame_mask=of_flow, train=train
-            )
-            masks = frame_mask, of_flow
-        ends = endpoints(spatial[1], temporal[1])
-        pooled = []
+            check_flow(flow)
+            network = partial(CLIP_NETWORKS[self.network], num_classes=self.num_classes, dtype=self.dtype)
+            arguments = dict(self.network_arguments or {})
+            temporal_arguments = {**arguments, **(self.temporal_arguments or {})}
+            masks = (None, None) if frame_mask is None else (frame_mask, frame_mask[:, : flow.shape[1]])
+            spatial = network(**arguments, name="spatial")(video, frame_mask=masks[0], train=train)
+            temporal = network(**temporal_arguments, name="temporal")(flow, frame_mask=masks[1], train=train)
+        ends, pooled = endpoints(spatial[1], temporal[1]), []
         for stream, frames in zip((spatial, temporal), masks, strict=True):
             x = stream[1]["features"]  # (B, T', D)
             stride = 1 if frames is None else -(-frames.shape[1] // x.shape[1])
@@ -300,12 +219,11 @@ class TwoStream3D(nn.Module):
         (_, spatial), (_, temporal), mask = two_streams(self, video, flow, frame_mask, num_classes=0, train=train)
         ends = endpoints(spatial, temporal)
         maps = [maps_at(stream, self.layer, self.network) for stream in (spatial, temporal)]
-        if mask is not None:
-            maps = [x * mask[:, :, None, None, None].astype(x.dtype) for x in maps]
         channels = maps[0].shape[-1]
-        x = jnp.concatenate(maps, -1)  # (B, N, h, w, 2 D)
+        x = without_masked(jnp.concatenate(maps, -1), mask)  # (B, N, h, w, 2 D)
         arguments = {"use_bias": True, "kernel_init": sum_of_streams, "dtype": self.dtype, "name": "fusion"}
         x = ends["fused"] = nn.relu(conv(x, channels, (3, 3, 3), padding=tf_same, **arguments))  # (B, N, h, w, D)
+        x = without_masked(x, mask)  # what is not negative is never the largest for being zero
         window = tuple(min(2, size) for size in x.shape[1:-1])
         x = max_pool(x, window, window, padding=tf_same)  # (B, N', h', w', D)
         x = ends["features"] = x.mean((2, 3))  # (B, N', D)

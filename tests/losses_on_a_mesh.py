@@ -10,7 +10,7 @@ import sys
 import jax
 import numpy as np
 
-from vidjax import losses, models, optimizer, sharding, step
+from vidjax import distributed, losses, models, optimizer, sharding, step
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 MODELS = {
@@ -20,6 +20,7 @@ MODELS = {
 
 
 def main(name, dtype, num_steps, fsdp, smallest):
+    distributed.start()
     jax.config.update("jax_enable_x64", dtype == "float64")
     mesh = sharding.make_mesh(fsdp)
     model = models.make_model(name, 8, dtype=dtype, **MODELS[name])
@@ -29,6 +30,8 @@ def main(name, dtype, num_steps, fsdp, smallest):
     rng = np.random.default_rng(0)
     video = rng.integers(0, 256, (16, 4, 32, 32, 3), dtype=np.uint8)
     batch = {"video": video, "target": rng.integers(8, size=16), "weight": np.ones(16)}
+    own = slice(jax.process_index() * 16 // jax.process_count(), (jax.process_index() + 1) * 16 // jax.process_count())
+    batch = {name: rows[own] for name, rows in batch.items()}
 
     make_state = functools.partial(step.init_state, 0, {"video": video}, **kept)
     shardings = sharding.state_shardings(mesh, jax.eval_shape(make_state), smallest)
@@ -45,7 +48,8 @@ def main(name, dtype, num_steps, fsdp, smallest):
     for _ in range(num_steps):
         state, measured = train_step(state, sharding.put_batch(batch, mesh))
         values.append(float(measured["loss"]))
-    print(json.dumps({"devices": mesh.size, "split": num_split, "losses": values}))
+    if jax.process_index() == 0:
+        print(json.dumps({"devices": mesh.size, "split": num_split, "losses": values}))
 
 
 if __name__ == "__main__":

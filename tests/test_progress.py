@@ -45,7 +45,7 @@ def test_the_first_interrupt_is_noted_the_second_acts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores SIGINT
     interrupt = progress.Interrupt()
     os.kill(os.getpid(), signal.SIGINT)
-    assert interrupt.asked
+    assert interrupt.asked(3)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)

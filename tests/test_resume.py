@@ -89,7 +89,7 @@ def test_ctrl_c_and_sigterm_save_and_exit_with_their_own_status(undisturbed, tin
         process = start(tmp_path, tiny_motion)
         wait_for_lines(process, tmp_path, lines)
         process.send_signal(number)
-        assert process.wait() == 130
+        assert process.wait() == 75
         assert "The same command goes on from there" in (tmp_path / "log.txt").read_text()
     assert start(tmp_path, tiny_motion).wait() == 0
     assert_same_run(tmp_path, undisturbed)

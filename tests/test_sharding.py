@@ -11,14 +11,19 @@ import pytest
 from vidjax import sharding
 
 
-def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20):
-    """The losses of a training run on simulated devices, in a process of its own."""
-    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices}"
-    environment = {**os.environ, "XLA_FLAGS": flags}
+def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20, processes=1):
+    """The losses of a training run on simulated devices, in processes of its own."""
+    flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices // processes}"
+    environment = {**os.environ, "XLA_FLAGS": flags, "JAX_NUM_PROCESSES": str(processes)}
+    environment["JAX_COORDINATOR_ADDRESS"] = "127.0.0.1:47918"
     arguments = [sys.executable, "-m", "tests.losses_on_a_mesh", model, dtype, str(steps), str(fsdp), "64"]
-    root = Path(__file__).parent.parent
-    out = subprocess.run(arguments, env=environment, cwd=root, check=True, capture_output=True, text=True).stdout
-    result = json.loads(out.splitlines()[-1])
+    settings = {"cwd": Path(__file__).parent.parent, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    started = [
+        subprocess.Popen(arguments, env={**environment, "JAX_PROCESS_ID": str(i)}, **settings) for i in range(processes)
+    ]
+    ended = [process.communicate() for process in started]
+    assert [process.returncode for process in started] == [0] * processes, ended
+    result = json.loads(ended[0][0].splitlines()[-1])
     assert result["devices"] == devices
     assert (result["split"] > 0) == (fsdp > 1)
     return np.array(result["losses"])
@@ -28,11 +33,13 @@ MODELS = ["frame_pool", pytest.param("i3d", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_eight_devices_compute_what_one_does(model):
+def test_eight_devices_of_one_or_two_processes_compute_what_one_does(model):
     one = losses_on(1, model=model)
     assert one[-1] < one[0]
     for fsdp in (1, 4, 8):
         np.testing.assert_allclose(losses_on(8, fsdp, model=model), one, rtol=1e-9, atol=0)
+    for fsdp in (1, 8):
+        np.testing.assert_allclose(losses_on(8, fsdp, model=model, processes=2), one, rtol=1e-9, atol=0)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -22,7 +22,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
-from vidjax import metrics, train
+from vidjax import distributed, metrics, train
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -107,11 +107,14 @@ def main(argv):
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
     with compiled_once():
         try:
+            distributed.start()
             result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
         except (ValueError, FloatingPointError) as error:
             sys.exit(f"vidjax.crossval: {error}")
     if result is None:
         sys.exit(train.INTERRUPTED)
+    if jax.process_index() > 0:
+        return
     (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     print(f"{described(result)}; wrote {workdir / 'result.json'}")
 

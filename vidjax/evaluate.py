@@ -18,7 +18,7 @@ import jax
 import numpy as np
 from absl import logging as absl_logging
 
-from vidjax import ensemble, figures, plots, sharding, trained
+from vidjax import distributed, ensemble, figures, plots, sharding, trained
 from vidjax.data import pipeline
 from vidjax.outputs import Outputs, make_eval_fn, outputs_on
 
@@ -188,8 +188,10 @@ def main():
     parser.add_argument("--out", type=Path, help="JSON file to write the fused figures to; by default they are printed")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
-    is_main, views = jax.process_index() == 0, {name: getattr(args, name) for name in VIEWS}
+    views = {name: getattr(args, name) for name in VIEWS}
     try:
+        distributed.start()
+        is_main = jax.process_index() == 0
         check_arguments(args)
         if len(args.workdir) == 1:
             run = trained.from_run(args.workdir[0], args.step)

@@ -1,6 +1,7 @@
 """What the training loop reports and heeds: metrics.jsonl, speed, numbers that are not finite, and interrupts."""
 
 import json
+import os
 import signal
 import sys
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from jax.experimental import multihost_utils
 from tqdm import tqdm
 
 
@@ -100,15 +102,29 @@ def check_finite(step: int, measured: dict, learning_rate: float, last_saved: in
 
 
 class Interrupt:
-    """Notes the first SIGINT or SIGTERM, so that the loop can save and stop; a second one acts as usual."""
+    """Notes the first SIGINT, SIGTERM or SIGUSR1, so that the loop can save and stop; a second one acts as usual.
+
+    Several processes all stop after the same step, whichever of them was asked: `jax.distributed` watches for SIGTERM
+    and lets them agree, and the other two signals are handed on as that one.
+    """
 
     def __init__(self):
-        self.asked = False
-        self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        self._noted, self._several = False, jax.process_count() > 1
+        signals, note = ((), self._hand_on) if self._several else ((signal.SIGTERM,), self._note)
+        signals = (signal.SIGINT, signal.SIGUSR1, *signals)
+        self._before = {number: signal.signal(number, note) for number in signals}
+
+    def asked(self, step: int) -> bool:
+        """Whether to stop after this step; every process has to ask after every step."""
+        return multihost_utils.reached_preemption_sync_point(step) if self._several else self._noted
 
     def _note(self, number, frame):
-        self.asked = True
+        self._noted = True
         self.restore()
+
+    def _hand_on(self, number, frame):
+        self.restore()
+        os.kill(os.getpid(), signal.SIGTERM)
 
     def restore(self):
         """Gives the signals back to who had them before."""

@@ -3,12 +3,14 @@
     python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart [--config.batch_size=32]
 
 Started again on the same work directory, it goes on where it stopped and ends with the same numbers as a run that was
-never interrupted. Ctrl-C (or SIGTERM) saves, then stops.
+never interrupted. Ctrl-C (or SIGTERM, or SIGUSR1) saves, then stops. Several processes train as one: see
+`vidjax.distributed` and launch/slurm.sbatch.
 """
 
 import functools
 import math
 import re
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -26,12 +28,12 @@ from ml_collections import ConfigDict, config_flags
 
 import vidjax
 from vidjax import config as configs
-from vidjax import evaluate, losses, optimizer, outputs, plots, progress, sharding, step, trained
+from vidjax import distributed, evaluate, losses, optimizer, outputs, plots, progress, sharding, step, trained
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
 
 WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
-INTERRUPTED = 130  # the exit status of a run that saved and stopped when asked to; shells use it for Ctrl-C
+INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked to: EX_TEMPFAIL of sysexits.h, try again
 
 
 def train(config: ConfigDict, workdir: Path) -> dict | None:
@@ -69,7 +71,8 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     checkpoints = Checkpoints(workdir / "checkpoints")
     if checkpoints.steps():
         state, position = checkpoints.restore(sharding.with_shardings(abstract, shardings))
-        print(f"Going on from the checkpoint of step {position['step']} in {workdir}.")
+        if is_main:
+            print(f"Going on from the checkpoint of step {position['step']} in {workdir}.", flush=True)
     else:
         # Drawing the parameters is many small programs that run once: optimising them takes most of the start
         quickly = {"xla_backend_optimization_level": 0}
@@ -113,7 +116,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
 
         # The device is kept busy by looking at the step before, but where something is written, this one counts.
         last = at_step == total_steps
-        stopping = interrupt.asked
+        stopping = interrupt.asked(at_step)
         logging = at_step % config.log_every == 0 or last
         validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
         saving = at_step % config.checkpoint_every == 0 or last or stopping
@@ -148,7 +151,8 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     interrupt.restore()
     checkpoints.close()  # when all is written
     if last_saved < total_steps:
-        print(f"\nInterrupted: saved step {last_saved} of {total_steps}. The same command goes on from there.")
+        if is_main:
+            print(f"\nInterrupted: saved step {last_saved} of {total_steps}. The same command goes on from there.")
         return None
 
     # ---------------------------------------------------------------------------------------------- final figures
@@ -232,11 +236,15 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     try:
+        distributed.start()
         result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir))
     except (ValueError, FloatingPointError) as error:
         sys.exit(f"vidjax.train: {error}")
     if result is None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a scheduler that sees another process end before this one
         sys.exit(INTERRUPTED)
+    if jax.process_index() > 0:
+        return
     shown = evaluate.shown(result, decimals=1)
     print("  ".join(f"{name} {text}" for name, text in shown.items() if not name.endswith("_clip")))
     print(f"Wrote result.json, metrics.jsonl, checkpoints/ and pictures (curves.png, ...) to {flags.FLAGS.workdir}")

@@ -29,6 +29,7 @@ from vidjax.models.layers import (
     max_pool,
     mean_over_time,
     pool_space,
+    rematerialised,
     scaled,
     tf_same,
     torch_ceil,
@@ -133,6 +134,7 @@ class Inception(nn.Module):
         use_scale: whether BatchNorm has one.
         separable: split kernels into space and time: S3D.
         min_frames: that the pools leave something of.
+        remat: keep only the inputs of each block for the backward pass, see `layers.rematerialised`.
     """
 
     num_classes: int | None
@@ -146,6 +148,7 @@ class Inception(nn.Module):
     use_scale: bool = False
     separable: bool = False
     min_frames: int = 1
+    remat: bool = False
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
@@ -180,7 +183,7 @@ class Inception(nn.Module):
         def unit(features, kernel, *arguments, **settings):
             return (split if self.separable and max(kernel) > 1 else plain)(features, kernel, *arguments, **settings)
 
-        ends = {}
+        ends, block = {}, rematerialised(Mixed, self.remat and train)
 
         def convolve(x, name, channels, kernel, strides=(1, 1, 1)):
             ends[name] = unit(scaled(channels, self.width), kernel, strides, name=name)(x)
@@ -193,7 +196,7 @@ class Inception(nn.Module):
         def mixed(x, name):
             # One variable of the published checkpoints is misnamed; a name that differs would be lost on import.
             name_of_3x3 = "Conv3d_0a_3x3" if name == "Mixed_5b" else "Conv3d_0b_3x3"
-            ends[name] = Mixed(MIXED[name], unit, self.padding, self.width, self.dims, name_of_3x3, name=name)(x)
+            ends[name] = block(MIXED[name], unit, self.padding, self.width, self.dims, name_of_3x3, name=name)(x)
             return ends[name]
 
         x = video.astype(self.dtype)

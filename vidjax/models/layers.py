@@ -319,6 +319,18 @@ def maps_at(ends: Mapping[str, jax.Array], layer: str, network: str) -> jax.Arra
     return ends[layer]
 
 
+# --- Memory ----------------------------------------------------------------------------------------------------------
+
+
+def rematerialised(block: type[nn.Module], wanted: bool) -> type[nn.Module]:
+    """The block, or one that keeps only its input for the backward pass and computes the rest again there.
+
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), https://arxiv.org/abs/1604.06174. Less memory
+    for one more forward pass; the numbers stay the same.
+    """
+    return nn.remat(block) if wanted else block
+
+
 # --- Sizes and checks ------------------------------------------------------------------------------------------------
 
 

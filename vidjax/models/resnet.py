@@ -23,6 +23,7 @@ from vidjax.models.layers import (
     mean_over_time,
     middle_width,
     pool_space,
+    rematerialised,
     scaled,
     torch_same,
     without_masked,
@@ -138,6 +139,7 @@ class ResNet(nn.Module):
         causal: pad the past only, so that no output sees the future; for 3-D kinds.
         stateful: go on where the piece of the video before ended: the logits are the mean over all pieces so far. Of a
             causal network, or one on single frames, that is no longer trained.
+        remat: keep only the inputs of each block for the backward pass, see `layers.rematerialised`.
         dtype: of the computation; parameters are float32.
     """
 
@@ -152,6 +154,7 @@ class ResNet(nn.Module):
     zero_init_residual: bool = False
     causal: bool = False
     stateful: bool = False
+    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
@@ -191,6 +194,7 @@ class ResNet(nn.Module):
         )
         padding = causal(torch_same) if self.causal else torch_same
         convolve = partial(conv, padding=padding, stateful=self.stateful, kernel_init=he_fan_out, dtype=self.dtype)
+        block = rematerialised(self.block, self.remat and train)
         ends, time_stride = {}, 1
         x = video.astype(self.dtype)
         if self.kinds[0] != "2d":
@@ -206,7 +210,7 @@ class ResNet(nn.Module):
                 time_stride *= stride if kind in ("3d", "2+1d") else 1
                 of_block = convolutions(kind, x.shape[-1], channels, conv=convolve, norm=norm)
                 name = f"layer{stage + 1}_{i}"
-                x = self.block(channels, stride, of_block, norm, self.zero_init_residual, name=name)(x)
+                x = block(channels, stride, of_block, norm, self.zero_init_residual, name=name)(x)
             ends[f"layer{stage + 1}"] = x  # (B, T', H/4, W/4, 64 e) to (B, T', H/32, W/32, 512 e), e = expansion
         x = ends["features"] = pool_space(x)  # (B, T', 512 e)
         if not self.num_classes:

@@ -1,0 +1,78 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from vidjax import distributed
+
+BY_HAND = {"JAX_COORDINATOR_ADDRESS": "host:1234", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}
+STEP = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "0"}
+STEP |= {"SLURM_STEP_TASKS_PER_NODE": "1(x2)", "SLURM_NODEID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        ({}, None),
+        (BY_HAND, {"coordinator_address": "host:1234", "num_processes": 2, "process_id": 1}),
+        (BY_HAND | {"JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}, None),
+        ({"JAX_COORDINATOR_ADDRESS": "host:1234"}, None),
+        (STEP, {"num_processes": 2, "process_id": 1}),
+        (STEP | {"CUDA_VISIBLE_DEVICES": "0,1"}, {"num_processes": 2, "process_id": 1, "local_device_ids": [0, 1]}),
+        ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, None),  # of the batch script, which is no step
+        (STEP | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_NTASKS": "1"}, None),
+        ({"TPU_WORKER_HOSTNAMES": "a,b"}, {}),  # jax.distributed finds out all by itself
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, None),
+    ],
+)
+def test_who_there_is_is_read_from_the_environment(environment, expected):
+    assert distributed.arguments_from(environment) == expected
+
+
+@pytest.mark.parametrize(
+    ("tasks", "local_id", "visible", "on_node", "expected"),
+    [
+        (1, 0, "0,1,2,3", 4, [0, 1, 2, 3]),  # a task a node owns all
+        (4, 2, "0,1,2,3", 4, [2]),  # a task a GPU, all of which it sees
+        (4, 2, "2", 4, [0]),  # a task a GPU, with --gpus-per-task=1
+        (2, 1, "0,1,2,3", 4, [2, 3]),  # two tasks share four
+        (2, 1, "2,3", 4, [0, 1]),  # with --gpus-per-task=2
+        (2, 1, "", None, []),  # no GPU
+    ],
+)
+def test_each_task_has_its_own_gpus(tasks, local_id, visible, on_node, expected):
+    environment = {"SLURM_STEP_TASKS_PER_NODE": f"{tasks}(x2)", "SLURM_NODEID": "1", "SLURM_LOCALID": str(local_id)}
+    environment |= {"CUDA_VISIBLE_DEVICES": visible} | ({"SLURM_GPUS_ON_NODE": str(on_node)} if on_node else {})
+    assert distributed.own_gpus(environment) == expected
+
+
+def test_tasks_are_counted_node_by_node():
+    found = [
+        distributed.tasks_on_node({"SLURM_STEP_TASKS_PER_NODE": "2(x3),1", "SLURM_NODEID": str(i)}) for i in range(4)
+    ]
+    assert found == [2, 2, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("environment", "message"),
+    [
+        ({"JAX_PROCESS_ID": "0"}, "JAX_PROCESS_ID without JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES"),
+        (BY_HAND | {"JAX_PROCESS_ID": "2"}, "JAX_PROCESS_ID = 2 of JAX_NUM_PROCESSES = 2: .* count from 0"),
+        (BY_HAND | {"JAX_NUM_PROCESSES": "two"}, "numbers are needed"),
+        (STEP | {"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_NODEID": "0", "CUDA_VISIBLE_DEVICES": "0,1,2"}, "3 GPUs"),
+    ],
+)
+def test_what_cannot_be(environment, message):
+    with pytest.raises(ValueError, match=message):
+        distributed.arguments_from(environment)
+
+
+@pytest.mark.parametrize("process", ["0", "1"])
+def test_a_peer_that_never_comes_is_told_of(process):
+    hand = {**BY_HAND, "JAX_COORDINATOR_ADDRESS": "127.0.0.1:47917", "JAX_PROCESS_ID": process}
+    environment = {**os.environ, **hand, "VIDJAX_WAIT_FOR_PEERS": "1"}
+    command = [sys.executable, "-c", "from vidjax import distributed; distributed.start()"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"Process {process} of 2 waited 1 s for the others to come to 127.0.0.1:47917" in done.stderr

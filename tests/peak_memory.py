@@ -15,7 +15,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vidjax import sharding, step_memory, summary, train
+from vidjax import sharding, step_memory, summary
+from vidjax.prepare import prepare
 
 
 def resident(name: str) -> int:
@@ -29,7 +30,7 @@ def main(model: str, size: str, batch_size: int):
     inputs, num_classes, _ = summary.find_inputs(config, size, batch_size, None)
     predicted = step_memory.step_memory(config, num_classes, inputs)
     shapes = step_memory.batch_shapes(inputs, config, num_classes)
-    prepared = train.prepare(config, num_classes, inputs, 1)
+    prepared = prepare(config, num_classes, inputs, 1)
     run_step = prepared.train_step.lower(prepared.abstract, shapes).compile()
     one = {name: np.zeros((1, *x.shape[1:]), x.dtype) for name, x in inputs.items()}
     make_state = jax.jit(functools.partial(prepared.init, 0, one), out_shardings=prepared.shardings).lower().compile()

@@ -62,7 +62,7 @@ def test_unknown_names_of_the_quickstart():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rat": 1}, r"no key learning_rat; valid keys are augment, batch_size"),
+        ({"learning_rat": 1}, r"no key learning_rat; valid keys are accumulate, augment, batch_size"),
         ({"clip.num_frame": 8}, "config.clip has no num_frame: clip is num_frames, frame_stride"),
         ({"augment.flips": True}, "config.augment has no flips"),
         ({"optimizer.beta": 0.9}, "config.optimizer has no beta"),

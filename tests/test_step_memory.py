@@ -57,7 +57,7 @@ def test_targets_of_each_loss():
 
 
 def test_the_largest_batch_that_fits():
-    memory = StepMemory(110, 100, 200, 100, state=100, gradients=10, program=0)  # 200 for 10 clips, and 110
+    memory = StepMemory(110, 100, 200, 100, state=100, gradients=10, program=0, collectives={})  # 200 for 10 clips, and 110
     assert largest_batch(memory, 10, 310) == 10
     assert largest_batch(memory, 10, 110 + 55) == 2
     assert largest_batch(memory, 10, 110 + 155, num_devices=4) == 4
@@ -69,9 +69,9 @@ def test_a_compiler_that_runs_out_of_memory(monkeypatch):
         def compile(self):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.\nMore")
 
-    prepared = step_memory.train.prepare
+    prepared = step_memory.prepare
     step = type("Step", (), {"lower": lambda *_: Lowered()})()
-    monkeypatch.setattr(step_memory.train, "prepare", lambda *a: prepared(*a)._replace(train_step=step))
+    monkeypatch.setattr(step_memory, "prepare", lambda *a: prepared(*a)._replace(train_step=step))
     with pytest.raises(MemoryError, match="^RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.$"):
         of_lstm()
 

@@ -30,6 +30,7 @@ KEYS = {
     "loss": "name (softmax, sigmoid or squared_error), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
+    "accumulate": "parts that a batch is seen in, one after the other: less memory; BatchNorm sees each part by itself",
     "ema_decay": "of the moving average of the parameters, which evaluation then uses; 0 keeps none",
     "dtype": "compute type: float32 or bfloat16",
     "batch_size": "clips in a global batch",
@@ -41,7 +42,7 @@ KEYS = {
     "mesh": "fsdp: over how many devices the parameters are split",
     "num_threads": "that read and decode clips; 0 is one a core",
 }
-ADDED = {"flow": ""}  # keys that the config.json of older runs lacks, with what they then meant
+ADDED = {"flow": "", "accumulate": 1}  # keys that the config.json of older runs lacks, with what they then meant
 MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # between start and resume
 
 
@@ -72,6 +73,10 @@ def check(config: ConfigDict):
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
     _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize"])
+    if config.accumulate < 1:
+        raise ValueError(f"config.accumulate = {config.accumulate} must be 1 or more: {KEYS['accumulate']}.")
+    if config.accumulate > 1 and config.clip.get("sampling") == "chunks":
+        raise ValueError("Chunks go on in the same row of the next batch, which config.accumulate > 1 would cut up.")
     if models.needs_flow(config.model.get("name")) and not config.flow:
         raise ValueError(
             f"{config.model.name} sees optical flow: set config.flow = 'stored', or to a method "

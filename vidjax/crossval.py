@@ -105,12 +105,8 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
-    with compiled_once():
-        try:
-            distributed.start()
-            result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
-        except (ValueError, FloatingPointError) as error:
-            sys.exit(f"vidjax.crossval: {error}")
+    with compiled_once(), distributed.started("vidjax.crossval"):
+        result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
     if result is None:
         sys.exit(train.INTERRUPTED)
     if jax.process_index() > 0:

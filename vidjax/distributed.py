@@ -5,9 +5,11 @@ A scheduler says it (SLURM, a TPU pod, whatever `jax.distributed` knows), or thr
     JAX_COORDINATOR_ADDRESS=host:1234 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m vidjax.train ...
 """
 
+import contextlib
 import os
 import sys
 import threading
+import traceback
 from collections.abc import Mapping
 
 import jax
@@ -36,6 +38,31 @@ def start():
         **arguments, initialization_timeout=wait + 60, heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=60
     )
     alarm.cancel()
+
+
+@contextlib.contextmanager
+def started(command: str):
+    """`start`, and what a command does where something is wrong: says so, and exits with status 1.
+
+    One of several processes that fails ends at once, as the others can do nothing but wait for it.
+
+    Args:
+        command: as in "vidjax.train", to begin the message with.
+    """
+    try:
+        start()
+        yield
+    except Exception as error:
+        expected = isinstance(error, (ValueError, FloatingPointError, OSError))
+        if jax.process_count() == 1:
+            if expected:
+                sys.exit(f"{command}: {error}")
+            raise
+        if expected:
+            print(f"{command}: process {jax.process_index()}: {error}", file=sys.stderr, flush=True)
+        else:
+            traceback.print_exc()
+        os._exit(1)  # sys.exit would say goodbye to the others, and wait for them to answer
 
 
 def _give_up(arguments: dict, wait: int):

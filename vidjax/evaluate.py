@@ -189,8 +189,7 @@ def main():
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
     views = {name: getattr(args, name) for name in VIEWS}
-    try:
-        distributed.start()
+    with distributed.started("vidjax.evaluate"):
         is_main = jax.process_index() == 0
         check_arguments(args)
         if len(args.workdir) == 1:
@@ -212,8 +211,6 @@ def main():
             title = "{splits}, {fusion} of the runs" + (" weighted {weights}" if weights else "")
             if args.out and is_main:
                 args.out.write_text(json.dumps(result, indent=2) + "\n")
-    except ValueError as error:
-        parser.error(str(error))
 
     if not is_main:
         return

@@ -15,9 +15,14 @@ def hit_at_k(scores: jax.Array, target: jax.Array, k: int) -> jax.Array:
     return ((rank >= 1) & (rank <= k)).astype(jnp.float32)  # rank 0: the score is not a number
 
 
-def weighted_mean(values: jax.Array, weight: jax.Array) -> jax.Array:
-    """sum(weight * values) / sum(weight); 0 where nothing has weight."""
-    return (values * weight).sum() / jnp.maximum(weight.sum(), jnp.finfo(weight.dtype).tiny)
+def weighted_mean(values: jax.Array, weight: jax.Array, whole: jax.Array | None = None) -> jax.Array:
+    """sum(weight * values) / sum(weight); 0 where nothing has weight.
+
+    Args:
+        whole: the weights of a batch of which `weight` is a part; what the parts give then adds up to the mean.
+    """
+    whole = weight if whole is None else whole
+    return (values * weight).sum() / jnp.maximum(whole.sum(), jnp.finfo(weight.dtype).tiny)
 
 
 def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, float]:

@@ -112,6 +112,7 @@ def train_step(
     seed: int = 0,
     freeze: Sequence[str] = (),
     ema_decay: float = 0.0,
+    num_parts: int = 1,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update from one global batch.
 
@@ -122,21 +123,24 @@ def train_step(
         freeze: patterns of parameters that get no gradient, see `optimizer.split_frozen`; the BatchNorm layers among
             them use and keep their running statistics.
         ema_decay: of the moving average of the parameters; 0 keeps none.
+        num_parts: into how many parts the batch is cut, one after the other, so that the activations of one alone take
+            memory. Their gradients add up to that of the batch; BatchNorm sees each part by itself.
 
     Returns:
         The next state, and scalars: loss (with the model's own penalties), grad_norm, and top1 where the target is one
         class per output.
     """
-    inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
-    target, weight = batch["target"], batch["weight"]
     trained, frozen = optimizer.split_frozen(state.params, freeze)
-    dropout_key = jax.random.fold_in(jax.random.key(seed), state.step)
+    step_key = jax.random.fold_in(jax.random.key(seed), state.step)
 
-    def loss_of(trained):
-        variables = {"params": optimizer.join_frozen(trained, frozen), **state.model_state}
+    def loss_of(trained, model_state, part, dropout_key):
+        """The part's share of the loss, then its share of what is measured beside it, and the next model state."""
+        inputs = model_inputs(model, preprocess(part, spec, model.dtype))
+        target, weight = part["target"], part["weight"]
+        variables = {"params": optimizer.join_frozen(trained, frozen), **model_state}
         with nn.intercept_methods(keep_frozen_statistics(freeze)):
             (outputs, _), updates = model.apply(
-                variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*state.model_state, "losses"]
+                variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*model_state, "losses"]
             )
         outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
         if jnp.issubdtype(target.dtype, jnp.integer) and outputs.shape[:-1] != target.shape:
@@ -146,25 +150,63 @@ def train_step(
             )
         if jnp.issubdtype(target.dtype, jnp.floating) and outputs.shape != target.shape:
             raise ValueError(f"The model's outputs are {outputs.shape}, the targets {target.shape}.")
-        penalties = [penalty_of(x, weight) for x in jax.tree.leaves(updates.pop("losses", {}))]
-        return metrics.weighted_mean(loss_fn(outputs, target), weight) + sum(penalties), (outputs, updates)
+        penalties = [penalty_of(x, weight, batch["weight"]) for x in jax.tree.leaves(updates.pop("losses", {}))]
+        loss = metrics.weighted_mean(loss_fn(outputs, target), weight, batch["weight"]) + sum(penalties)
+        measured = {"loss": loss}
+        if target.ndim == outputs.ndim - 1:
+            hits = metrics.hit_at_k(outputs, target, 1)
+            measured["top1"] = metrics.weighted_mean(hits, weight, batch["weight"])
+        return loss, (measured, dict(updates))
 
-    (loss, (outputs, model_state)), gradient = jax.value_and_grad(loss_of, has_aux=True)(trained)
+    gradient_of = jax.grad(loss_of, has_aux=True)
+    if num_parts == 1:
+        gradient, (measured, model_state) = gradient_of(trained, state.model_state, batch, step_key)
+    else:
+        gradient, measured, model_state = added_up(gradient_of, trained, state.model_state, batch, step_key, num_parts)
     updates, opt_state = tx.update(gradient, state.opt_state, trained)
     params = optimizer.join_frozen(optax.apply_updates(trained, updates), frozen)
     ema = jax.tree.map(lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.ema, params) if ema_decay else {}
-    measured = {"loss": loss, "grad_norm": optax.tree.norm(gradient)}
-    if target.ndim == outputs.ndim - 1:
-        measured["top1"] = metrics.weighted_mean(metrics.hit_at_k(outputs, target, 1), weight)
-    return TrainState(state.step + 1, params, dict(model_state), ema, opt_state), measured
+    measured["grad_norm"] = optax.tree.norm(gradient)
+    return TrainState(state.step + 1, params, model_state, ema, opt_state), measured
 
 
-def penalty_of(penalty: jax.Array, weight: jax.Array) -> jax.Array:
-    """What a model sowed in `losses`: a number, or one an example (B,), averaged over the examples that count."""
+def added_up(gradient_of: Callable, trained: dict, model_state: dict, batch: Batch, key: jax.Array, num_parts: int):
+    """Gradient, measured figures and next model state of a batch that is seen part by part.
+
+    Args:
+        gradient_of: (trained, model_state, part, key) -> gradient, (measured, model_state): a part's share.
+        batch: part i is its rows i, i + num_parts, ...: that way each device cuts up the rows which it has.
+
+    Raises:
+        ValueError: where the batch does not divide into so many parts.
+    """
+    num_rows = len(batch["target"])
+    if num_rows % num_parts:
+        raise ValueError(f"accumulate = {num_parts} does not divide a batch of {num_rows}.")
+    parts = {name: x.reshape(-1, num_parts, *x.shape[1:]).swapaxes(0, 1) for name, x in batch.items()}
+
+    def add(carry, part_and_number):
+        part, number = part_and_number
+        gradient, (measured, model_state) = gradient_of(trained, carry[1], part, jax.random.fold_in(key, number))
+        return (jax.tree.map(jnp.add, carry[0], (gradient, measured)), model_state), None
+
+    first = {name: x[0] for name, x in parts.items()}
+    gradient, (measured, _) = jax.eval_shape(gradient_of, trained, model_state, first, key)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (gradient, measured))
+    (sums, model_state), _ = jax.lax.scan(add, (nothing, model_state), (parts, jnp.arange(num_parts)))
+    return *sums, model_state
+
+
+def penalty_of(penalty: jax.Array, weight: jax.Array, whole: jax.Array) -> jax.Array:
+    """What a model sowed in `losses`: a number, or one an example (B,), averaged over the examples that count.
+
+    Args:
+        weight, whole: of these examples, and of the batch that they are a part of: see `metrics.weighted_mean`.
+    """
     if not penalty.ndim:
-        return penalty
-    counts = (weight.reshape(len(weight), -1) > 0).any(1)
-    return metrics.weighted_mean(penalty, counts.astype(penalty.dtype))
+        return penalty * (len(weight) / len(whole))
+    counts, all_counts = ((w.reshape(len(w), -1) > 0).any(1).astype(penalty.dtype) for w in (weight, whole))
+    return metrics.weighted_mean(penalty, counts, all_counts)
 
 
 def apply_model(

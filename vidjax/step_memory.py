@@ -13,7 +13,8 @@ import numpy as np
 import psutil
 from ml_collections import ConfigDict
 
-from vidjax import optimizer, train
+from vidjax import collectives, optimizer
+from vidjax.prepare import prepare
 from vidjax.step import Batch
 
 
@@ -28,6 +29,7 @@ class StepMemory(NamedTuple):
         state: the state alone.
         gradients: of the trained parameters; a part of the temporaries.
         program: the compiled code; not in the total.
+        collectives: what the devices send each other in a step, by kind.
     """
 
     arguments: int
@@ -37,6 +39,7 @@ class StepMemory(NamedTuple):
     state: int
     gradients: int
     program: int
+    collectives: dict[str, collectives.Traffic]
 
     @property
     def total(self) -> int:
@@ -68,16 +71,15 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
         ValueError: for a config that cannot be, or a batch that does not divide over the devices.
         MemoryError: where the compiler finds, or itself runs into, too little memory.
     """
-    prepared = train.prepare(config, num_classes, inputs, config.schedule.get("warmup_steps", 0) + 1)
+    prepared = prepare(config, num_classes, inputs, config.schedule.get("warmup_steps", 0) + 1)
     batch = batch_shapes(inputs, config, num_classes)
-    if batch["target"].shape[0] % prepared.mesh.size:
-        raise ValueError(f"A batch of {batch['target'].shape[0]} does not divide over {prepared.mesh.size} devices.")
     try:
-        analysis = prepared.train_step.lower(prepared.abstract, batch).compile().memory_analysis()
+        compiled = prepared.train_step.lower(prepared.abstract, batch).compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
             raise
         raise MemoryError(str(error).splitlines()[0]) from error
+    analysis = compiled.memory_analysis()
     if analysis is None:
         raise ValueError(f"The compiler of the backend {jax.default_backend()} does not tell how much memory it needs.")
     on_device = jax.tree.map(_bytes_on_device, prepared.abstract, prepared.shardings)
@@ -90,6 +92,7 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
         state=sum(jax.tree.leaves(on_device)),
         gradients=sum(jax.tree.leaves(trained)),
         program=analysis.generated_code_size_in_bytes,
+        collectives=collectives.of_program(compiled.as_text()),
     )
 
 

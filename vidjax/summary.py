@@ -56,6 +56,7 @@ def find_config(name: str) -> ConfigDict:
             "optimizer": OPTIMIZER,
             "schedule": {"name": "constant", "learning_rate": 1e-3},
             "freeze": (),
+            "accumulate": 1,
             "ema_decay": 0.0,
             "dtype": "float32",
             "batch_size": BATCH_SIZE,
@@ -223,6 +224,10 @@ def describe_step(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple
     }
     lines = [f"{head}:"]
     lines += [f"  {name:13} {in_gib(size):>10}  {meaning}".rstrip() for name, (size, meaning) in parts.items()]
+    lines += [
+        f"  {traffic.count} x {kind}, {in_gib(traffic.bytes)} on each device"
+        for kind, traffic in memory.collectives.items()
+    ]
     if memory.total <= available:
         return "\n".join(lines), True
     fitting = step_memory.largest_batch(memory, batch_size, available, jax.device_count())
@@ -236,6 +241,11 @@ def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
         ways.append("a smaller batch_size")
     if config.dtype == "float32":
         ways.append("dtype = 'bfloat16' halves the activations on GPUs and TPUs")
+    if config.accumulate < batch_size:
+        ways.append(f"accumulate = {2 * config.accumulate} sees the batch in that many parts, one after the other")
+    network = MODELS[config.model.name]
+    if hasattr(getattr(network, "func", network), "remat") and not config.model.get("remat"):
+        ways.append("model.remat = True computes the activations of each block twice and keeps few")
     ways.append("freeze = ('layer1.*',) and the like: frozen layers have neither gradients nor optimizer state")
     if config.mesh.get("fsdp", 1) == 1:
         ways.append("mesh.fsdp = N splits the state over N devices")
@@ -244,6 +254,18 @@ def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
 
 def in_gib(size: int) -> str:
     return f"{size / 2**30:.2f} GiB" if size >= 2**30 else f"{size / 2**20:.1f} MiB"
+
+
+def plan(config: ConfigDict) -> tuple[str, bool]:
+    """`describe_step` of the batches of a config; where its records are not there yet, with a guess of the classes."""
+    inputs, num_classes, known_from = find_inputs(config, None, config.batch_size, None)
+    text, fits = describe_step(config, inputs, num_classes)
+    return f"{described(config, inputs, num_classes, known_from)}\n\n{text}", fits
+
+
+def described(config: ConfigDict, inputs: Inputs, num_classes: int, known_from: str) -> str:
+    shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))} {x.dtype}" for name, x in inputs.items())
+    return f"{config.model.name}: {shown}; {num_classes} classes ({known_from})"
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
@@ -276,8 +298,7 @@ def main(argv=None) -> int:
         config = find_config(args.network)
         batch_size = args.batch_size or config.batch_size
         inputs, num_classes, known_from = find_inputs(config, args.input, batch_size, args.num_classes)
-        shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))} {x.dtype}" for name, x in inputs.items())
-        print(f"{config.model.name}: {shown}; {num_classes} classes ({known_from})\n")
+        print(f"{described(config, inputs, num_classes, known_from)}\n")
         print(table(config, inputs, num_classes, args.depth))
         if args.no_step:
             return 0

@@ -13,24 +13,20 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 import flax
 import jax
-import optax
 from absl import app, flags
 from absl import logging as absl_logging
-from flax import linen as nn
-from jax.sharding import Mesh
 from ml_collections import ConfigDict, config_flags
 
 import vidjax
 from vidjax import config as configs
-from vidjax import distributed, evaluate, losses, optimizer, outputs, plots, progress, sharding, step, trained
+from vidjax import distributed, evaluate, outputs, plots, progress, sharding, summary, trained
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
+from vidjax.prepare import prepare
 
 WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
 INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked to: EX_TEMPFAIL of sysexits.h, try again
@@ -172,54 +168,6 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     return result
 
 
-class Prepared(NamedTuple):
-    """What a run computes, before there is an array or a compiled program.
-
-    Attributes:
-        init: (seed, batch) -> the state before the first step; `batch` gives the shapes only.
-        abstract: shapes of the state; shardings: where each of its arrays is to live.
-        train_step: jitted (state, batch) -> (next state, measured); reuses the memory of the state.
-    """
-
-    model: nn.Module
-    mesh: Mesh
-    schedule: optax.Schedule
-    init: Callable
-    abstract: step.TrainState
-    shardings: step.TrainState
-    train_step: Callable
-
-
-def prepare(config: ConfigDict, num_classes: int, batch: step.Batch, total_steps: int) -> Prepared:
-    """Model, optimizer and training step of a config.
-
-    Args:
-        batch: the model inputs of a global batch, as arrays or as shapes: only their shapes count.
-
-    Raises:
-        ValueError: for a model, optimizer, schedule or mesh that cannot be.
-    """
-    mesh = sharding.make_mesh(**config.mesh)
-    model = configs.model_from(config, num_classes)
-    loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
-    loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)
-    schedule = optimizer.make_schedule(**config.schedule, total_steps=total_steps)
-    tx = optimizer.make_optimizer(schedule=schedule, **config.optimizer)
-
-    kept = {"freeze": tuple(config.freeze), "ema_decay": config.ema_decay}
-    arguments = {"model": model, "spec": configs.spec_of(config), "tx": tx, **kept}
-    init = functools.partial(step.init_state, **arguments)
-    abstract = jax.eval_shape(init, 0, batch)
-    shardings = sharding.state_shardings(mesh, abstract)
-    train_step = jax.jit(
-        functools.partial(step.train_step, loss_fn=loss_fn, seed=config.seed, **arguments),
-        in_shardings=(shardings, sharding.batch_sharding(mesh)),
-        out_shardings=(shardings, sharding.replicated(mesh)),
-        donate_argnums=0,
-    )
-    return Prepared(model, mesh, schedule, init, abstract, shardings, train_step)
-
-
 def parse_flags(arguments):
     """absl's parser, with an answer in plain words where --config.key=value names no key or has a wrong type."""
     try:
@@ -235,11 +183,14 @@ def main(argv):
     absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every file that it opens
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
-    try:
-        distributed.start()
+    if flags.FLAGS.workdir is None and not flags.FLAGS.plan:
+        sys.exit("vidjax.train: say where the run is to write, --workdir runs/NAME.")
+    with distributed.started("vidjax.train"):
+        if flags.FLAGS.plan:
+            text, fits = summary.plan(flags.FLAGS.config)
+            print(text)
+            sys.exit(not fits)
         result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir))
-    except (ValueError, FloatingPointError) as error:
-        sys.exit(f"vidjax.train: {error}")
     if result is None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a scheduler that sees another process end before this one
         sys.exit(INTERRUPTED)
@@ -253,5 +204,6 @@ def main(argv):
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="a file of configs/, as in configs/quickstart.py")
     flags.DEFINE_string("workdir", None, "where the run writes; started again, it goes on from there")
-    flags.mark_flags_as_required(["config", "workdir"])
+    flags.DEFINE_bool("plan", False, "only compile the training step, and say what memory and messages it takes")
+    flags.mark_flag_as_required("config")
     app.run(main, flags_parser=parse_flags)

@@ -109,6 +109,7 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     config.freeze = ()
     config.target = "clip"
     config.loss = ConfigDict({"name": "softmax", "label_smoothing": 0.0, "class_weights": ()})
+    config.accumulate = 1
     config.ema_decay = 0.0
     config.dtype = "float32"
     config.eval = ConfigDict({"num_views": 1, "num_crops": 1, "batch_size": 32})

@@ -85,7 +85,7 @@ def test_what_a_frame_costs_is_sown_for_each_example():
     (penalty,) = jax.tree.leaves(sown["losses"])
     np.testing.assert_allclose(penalty, 0.25 * ends["updates"].sum(1))
     weight = jnp.array([1.0, 0.0, 1.0])
-    np.testing.assert_allclose(step.penalty_of(penalty, weight), (penalty[0] + penalty[2]) / 2)
+    np.testing.assert_allclose(step.penalty_of(penalty, weight, weight), (penalty[0] + penalty[2]) / 2)
 
 
 def test_a_padded_batch_gives_each_sequence_what_it_has_alone():

@@ -1,0 +1,72 @@
+"""What the devices of a mesh send each other in a compiled program, read from its text."""
+
+import collections
+import math
+import re
+from typing import NamedTuple
+
+KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
+INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?[\w.-]+ = (?P<type>\(.*?\)|\S+) (?P<kind>[a-z-]+)\((?P<rest>.*)$")
+CALLED = re.compile(r"(?:body|to_apply|calls|true_computation|false_computation)=%?([\w.-]+)")
+TIMES = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
+ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
+
+
+class Traffic(NamedTuple):
+    """Of one kind of collective in a program.
+
+    Attributes:
+        count: how often it runs; bytes: of all of its results, on each device.
+    """
+
+    count: int
+    bytes: int
+
+
+def of_program(text: str) -> dict[str, Traffic]:
+    """The collectives of a compiled program by kind, those of loops as often as the loops turn.
+
+    Args:
+        text: HLO, as `jax.stages.Compiled.as_text` gives it. A loop of which the compiler does not know how often it
+            turns counts once.
+    """
+    computations, entry = _computations(text)
+    found = collections.defaultdict(lambda: Traffic(0, 0))
+
+    def visit(name: str, times: int):
+        for line in computations.get(name, ()):
+            match = INSTRUCTION.match(line)
+            if not match:
+                continue
+            kind = match["kind"].removesuffix("-start")
+            if kind in KINDS:
+                # What runs beside the computation returns its operands too, before its results
+                arrays = ARRAY.findall(match["type"])
+                results = arrays[len(arrays) // 2 :] if kind != match["kind"] and kind != "all-reduce" else arrays
+                before = found[kind]
+                found[kind] = Traffic(before.count + times, before.bytes + times * sum(map(_bytes, results)))
+                continue
+            turns = TIMES.search(match["rest"]) if kind == "while" else None
+            for called in CALLED.findall(match["rest"]):
+                visit(called, times * (int(turns[1]) if turns else 1))
+
+    visit(entry, 1)
+    return {kind: found[kind] for kind in KINDS if kind in found}
+
+
+def _computations(text: str) -> tuple[dict[str, list[str]], str]:
+    """The lines of each computation by its name, and the name of the first to run."""
+    computations, entry, lines = {}, "", []
+    for line in text.splitlines():
+        if match := re.match(r"^(ENTRY )?%?([\w.-]+) .*\{$", line):
+            lines = computations[match[2]] = []
+            entry = match[2] if match[1] else entry
+        else:
+            lines.append(line)
+    return computations, entry
+
+
+def _bytes(array: tuple[str, str, str]) -> int:
+    kind, bits, shape = array
+    itemsize = 1 if kind == "pred" else int(bits) / 8
+    return int(itemsize * math.prod(int(n) for n in shape.split(",") if n))

@@ -2,6 +2,7 @@ import copy
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 
 from vidjax import evaluate, sharding, train, trained
-from vidjax.data import pipeline
+from vidjax.checkpoint import Checkpoints
+from vidjax.data import pipeline, records
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +124,54 @@ def test_a_loss_that_is_not_finite_stops_and_says_where(tiny_config, tmp_path):
         train.train(tiny_config, tmp_path)
     for line in lines_of(tmp_path):
         assert np.isfinite(line["loss"])
+
+
+def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_when_it_is_back(
+    finished, tiny_config, tiny_motion, tmp_path_factory, tmp_path, monkeypatch
+):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    shard = records.shard_path(tiny_motion, "train", 0, 1)
+    hidden = shard.with_suffix(".hidden")
+    write = train.progress.MetricsLog.write
+
+    def deleting(log, line):
+        write(log, line)
+        if line["step"] == 5:
+            shard.rename(hidden)
+
+    monkeypatch.setattr(train.progress.MetricsLog, "write", deleting)
+    try:
+        with pytest.raises(ValueError, match=f"{shard.name}: the record at byte .* cannot be read: No such file"):
+            train.train(tiny_config, tmp_path)
+    finally:
+        hidden.rename(shard)
+    monkeypatch.undo()
+    assert Checkpoints(tmp_path / "checkpoints", read_only=True).steps() == [4]
+    train.train(tiny_config, tmp_path)
+    assert_same_run(tmp_path, workdir)
+
+
+def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    write = train.progress.MetricsLog.write
+
+    def filling(log, line):
+        write(log, line)
+        if line["step"] == 7:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+
+    monkeypatch.setattr(train.progress.MetricsLog, "write", filling)
+    try:
+        with pytest.raises(OSError, match="could not be written to (.*\n)*.*step 4 is whole. When there is room"):
+            train.train(tiny_config, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, before)
+    monkeypatch.undo()
+    train.train(tiny_config, tmp_path)
+    assert_same_run(tmp_path, workdir)
 
 
 def test_another_config_needs_another_directory(finished, tiny_config, tmp_path_factory):

@@ -2,14 +2,18 @@
 
 A checkpoint is a composite of `params`, `model_state`, `ema`, `opt_state` and `position`, so that prediction and export
 restore what they need without building an optimizer. Writing is asynchronous; a checkpoint appears whole or not at all.
+Beside its position it keeps the checksum of each array, which is looked at when it is restored.
 """
 
+import contextlib
+import os
 from pathlib import Path
 
 import jax
 import orbax.checkpoint as ocp
 
 from vidjax import trees
+from vidjax.checksums import checksums_of
 from vidjax.step import TrainState
 
 TREES = ("params", "model_state", "ema", "opt_state")
@@ -22,15 +26,23 @@ class Checkpoints:
         directory: made where it is missing.
         keep: how many of the last ones to keep.
         read_only: for others than the training run itself, which alone may clear away what was half written.
+
+    Attributes:
+        partial: names of the checkpoints that were there and not whole, as of a run that was killed.
+
+    Raises:
+        ValueError: for a directory that cannot be written to, or where there is nothing to read.
     """
 
     def __init__(self, directory: str | Path, keep: int = 2, read_only: bool = False):
         self.directory = Path(directory).absolute()
         if read_only and not self.directory.is_dir():
             raise ValueError(f"No checkpoint in {self.directory}.")
+        self.partial = sorted(path.name for path in self.directory.glob("*.orbax-checkpoint-tmp*"))
         if read_only:
             options = ocp.CheckpointManagerOptions(read_only=True)
         else:
+            _check_writable(self.directory)
             options = ocp.CheckpointManagerOptions(max_to_keep=keep, cleanup_tmp_directories=True)
         handlers = {name: ocp.StandardCheckpointHandler() for name in TREES} | {"position": ocp.JsonCheckpointHandler()}
         self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
@@ -45,20 +57,38 @@ class Checkpoints:
         Args:
             state: is copied to the host before this returns.
             position: a JSON dict with `step`, what the pipeline's position is computed from.
+
+        Raises:
+            OSError: where it or the one before cannot be written (a full disk, say); says what there is to go on from.
         """
-        trees = {
-            name: ocp.args.StandardSave(getattr(state, name)) for name in TREES if jax.tree.leaves(getattr(state, name))
-        }
-        self._manager.save(
-            position["step"], args=ocp.args.Composite(position=ocp.args.JsonSave(position), **trees), force=True
-        )
+        kept = {name: getattr(state, name) for name in TREES if jax.tree.leaves(getattr(state, name))}
+        noted = {**position, "checksums": {name: checksums_of(tree) for name, tree in kept.items()}}
+        items = {name: ocp.args.StandardSave(tree) for name, tree in kept.items()}
+        with self._writing():
+            args = ocp.args.Composite(position=ocp.args.JsonSave(noted), **items)
+            self._manager.save(position["step"], args=args, force=True)
 
     def wait(self):
-        """Returns when all is written; raises what went wrong (a full disk, say)."""
-        self._manager.wait_until_finished()
+        """Returns when all is written. Raises as `save` does."""
+        with self._writing():
+            self._manager.wait_until_finished()
 
     def close(self):
-        self._manager.close()
+        """Waits until all is written. Raises as `save` does."""
+        with self._writing():
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _writing(self):
+        try:
+            yield
+        except Exception as error:  # Orbax lets through whatever its parts raise
+            whole = [int(path.name) for path in self.directory.glob("*") if path.name.isdecimal()]
+            left = f"the checkpoint of step {max(whole)} is whole" if whole else "there is none yet"
+            raise OSError(
+                f"A checkpoint could not be written to {self.directory}: {_first_line(error)}\n"
+                f"Of those before, {left}. When there is room, the same command goes on from there."
+            ) from error
 
     def restore(self, abstract: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
         """Restores a state with its position.
@@ -68,19 +98,19 @@ class Checkpoints:
             step: of the checkpoint; the last one by default.
 
         Raises:
-            ValueError: where there is no such checkpoint, or it is of another model (what differs is listed).
+            ValueError: where there is no such checkpoint, it is damaged, or of another model (what differs is listed).
         """
         step = self._find(step)
-        saved = self._manager.item_metadata(step)
+        with self._reading(step):
+            saved = self._manager.item_metadata(step)
         trees = {}
         for name in TREES:
             expected = getattr(abstract, name)
             if jax.tree.leaves(expected):
                 _check_same_tree(f"{self.directory}, step {step}: {name}", expected, saved[name])
                 trees[name] = ocp.args.StandardRestore(expected)
-        restored = self._manager.restore(step, args=ocp.args.Composite(position=ocp.args.JsonRestore(), **trees))
+        restored, position = self._restore(step, trees)
         values = {name: restored[name] if name in trees else getattr(abstract, name) for name in TREES}
-        position = restored["position"]
         return TrainState(step=jax.numpy.asarray(position["step"], jax.numpy.int32), **values), position
 
     def restore_model(self, params: dict, model_state: dict, step: int | None = None) -> tuple[dict, dict, int]:
@@ -93,15 +123,39 @@ class Checkpoints:
             params, model_state and the step. Raises as `restore` does.
         """
         step = self._find(step)
-        saved = self._manager.item_metadata(step)
+        with self._reading(step):
+            saved = self._manager.item_metadata(step)
         source = "ema" if saved.get("ema") is not None else "params"
         wanted = {source: params, "model_state": model_state}
         wanted = {name: tree for name, tree in wanted.items() if jax.tree.leaves(tree)}
         for name, tree in wanted.items():
             _check_same_tree(f"{self.directory}, step {step}: {name}", tree, saved[name])
-        args = {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()}
-        restored = self._manager.restore(step, args=ocp.args.Composite(**args))
+        restored, _ = self._restore(step, {name: ocp.args.StandardRestore(tree) for name, tree in wanted.items()})
         return restored[source], restored["model_state"] if "model_state" in wanted else {}, step
+
+    def _restore(self, step: int, args: dict) -> tuple[dict, dict]:
+        """The trees by name, and the position; raises a ValueError where they are not what was saved."""
+        with self._reading(step):
+            position = ocp.args.JsonRestore()
+            restored = self._manager.restore(step, args=ocp.args.Composite(position=position, **args))
+            position = restored["position"]
+            if position["step"] != step:
+                raise ValueError(f"it says that it is of step {position['step']}")
+            for name, expected in position.pop("checksums", {}).items():  # there were none in version 0.1
+                found = checksums_of(restored[name]) if name in args else expected
+                if wrong := [path for path in expected if found[path] != expected[path]]:
+                    raise ValueError(f"the checksum of {name} {', '.join(wrong[:3])} does not match")
+        return restored, position
+
+    @contextlib.contextmanager
+    def _reading(self, step: int):
+        try:
+            yield
+        except Exception as error:  # what a flipped bit makes of a file of JSON may be anything
+            raise ValueError(
+                f"The checkpoint of step {step} in {self.directory} is damaged: {_first_line(error)}\nThere are "
+                f"{self.steps()}: remove {self.directory / str(step)} to go on from the one before."
+            ) from error
 
     def _find(self, step: int | None) -> int:
         steps = self.steps()
@@ -115,3 +169,14 @@ class Checkpoints:
 def _check_same_tree(what: str, expected, saved):
     if lines := trees.differences(trees.shapes(expected), trees.shapes(saved), "the checkpoint"):
         raise ValueError(f"{what} is of another model:{lines}")
+
+
+def _check_writable(directory: Path):
+    """Raises a ValueError where a directory, or the first of those above that is there, cannot be written to."""
+    exists = next(path for path in (directory, *directory.parents) if path.exists())
+    if not (exists.is_dir() and os.access(exists, os.W_OK | os.X_OK)):
+        raise ValueError(f"Checkpoints cannot be written to {directory}: {exists} is no directory you may write to.")
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".splitlines()[0][:300]

@@ -3,10 +3,12 @@
 import importlib
 import inspect
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import jax
 from ml_collections import ConfigDict
 
 from vidjax import flow, losses, models, optimizer, sharding
@@ -163,6 +165,8 @@ def find_folds(name: str) -> list[tuple[list[str], list[str]]]:
 def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **versions):
     """Writes `config.json`, or checks that the one there says the same.
 
+    Of several processes all check, so that all end where it does not, and the first one writes.
+
     Args:
         labels, inputs: of the records, see `records.DatasetInfo`.
 
@@ -183,7 +187,11 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
                 differing.append(f"\n  {key}: {before[key]} there, {value} now")
         if differing:
             raise ValueError(f"{workdir} holds a run of another config:{''.join(differing)}\nUse another --workdir.")
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    if jax.process_index() == 0:
+        workdir.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")  # the other processes see it whole or not at all
+        partial.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(partial, path)
 
 
 def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:

@@ -244,7 +244,8 @@ def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
     if config.accumulate < batch_size:
         ways.append(f"accumulate = {2 * config.accumulate} sees the batch in that many parts, one after the other")
     network = MODELS[config.model.name]
-    if hasattr(getattr(network, "func", network), "remat") and not config.model.get("remat"):
+    has_blocks = hasattr(getattr(network, "func", network), "remat")
+    if has_blocks and not config.model.get("remat") and jax.default_backend() != "cpu":
         ways.append("model.remat = True computes the activations of each block twice and keeps few")
     ways.append("freeze = ('layer1.*',) and the like: frozen layers have neither gradients nor optimizer state")
     if config.mesh.get("fsdp", 1) == 1:

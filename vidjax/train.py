@@ -60,11 +60,11 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     num_params = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
 
     # ---------------------------------------------------------------------------------------------- state
-    if is_main:
-        workdir.mkdir(parents=True, exist_ok=True)
-        versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
-        configs.write(workdir, config, labels, source.info.inputs, **versions)
+    versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
+    configs.write(workdir, config, labels, source.info.inputs, **versions)
     checkpoints = Checkpoints(workdir / "checkpoints")
+    if checkpoints.partial and is_main:
+        print(f"Not whole, and passed over: {', '.join(checkpoints.partial)}.", flush=True)
     if checkpoints.steps():
         state, position = checkpoints.restore(sharding.with_shardings(abstract, shardings))
         if is_main:

@@ -5,6 +5,7 @@ python -m vidjax.bench recurrent [--out bench.json]
 python -m vidjax.bench stream [--frames 100000] [--out bench.json]
 python -m vidjax.bench flow [--methods tvl1 opencv_tvl1] [--out bench.json]
 python -m vidjax.bench two_stream [--out bench.json]
+python -m vidjax.bench memory [--out bench.json]
 """
 
 import argparse
@@ -15,7 +16,7 @@ from pathlib import Path
 
 import jax
 
-from vidjax.bench import flow, pipeline, recurrent, show, stream, two_stream
+from vidjax.bench import flow, memory, pipeline, recurrent, show, stream, two_stream
 from vidjax.data import flow_images
 
 
@@ -43,7 +44,10 @@ def main():
         "--methods", nargs="+", choices=methods, default=methods, metavar="METHOD", help=", ".join(methods)
     )
     section("two_stream", "a training step on stored flow, against flow computed in the step", 5)
+    section("memory", "of a training step on each of 8 simulated devices, by ways to save it", 1)
     args = parser.parse_args()
+    if args.section == "memory":
+        memory.simulate_devices()
 
     result = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
     result["machine"]["backend"] = jax.default_backend()
@@ -59,9 +63,14 @@ def main():
         result["stream"] = stream.bench_stream(args.frames) | stream.bench_skipping(args.rounds)
     elif args.section == "two_stream":
         result["two_stream"] = two_stream.bench_two_stream(args.rounds)
+    elif args.section == "memory":
+        result["memory"] = memory.bench_memory()
     else:
         result["flow"] = flow.bench_flow(args.rounds, args.methods)
-    show(result[args.section], unit)
+    if args.section == "memory":
+        memory.show(result["memory"])
+    else:
+        show(result[args.section], unit)
     if args.out:
         args.out.write_text(json.dumps(result, indent=2) + "\n")
 

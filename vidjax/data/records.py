@@ -241,12 +241,15 @@ def read_record(shard: Path, offset: int) -> bytes:
     """Reads one record and verifies its checksums.
 
     Raises:
-        ValueError: where it is truncated or damaged; the message names shard and offset.
+        ValueError: where it is gone, truncated or damaged; the message names shard and offset.
     """
-    with open(shard, "rb") as file:
-        file.seek(offset)
-        length = _length(shard, offset, file.read(HEADER_BYTES))
-        data, footer = file.read(length), file.read(FOOTER_BYTES)
+    try:
+        with open(shard, "rb") as file:
+            file.seek(offset)
+            length = _length(shard, offset, file.read(HEADER_BYTES))
+            data, footer = file.read(length), file.read(FOOTER_BYTES)
+    except OSError as error:
+        raise ValueError(f"{shard}: the record at byte {offset} cannot be read: {error.strerror}.") from error
     if len(footer) < FOOTER_BYTES:
         raise ValueError(f"{shard}: the record at byte {offset} is cut short: the file ends within it.")
     if masked_crc32c(data) != struct.unpack("<I", footer)[0]:

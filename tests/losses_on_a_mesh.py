@@ -19,7 +19,7 @@ MODELS = {
 }
 
 
-def main(name, dtype, num_steps, fsdp, smallest):
+def main(name, dtype, num_steps, fsdp, smallest, num_parts):
     distributed.start()
     jax.config.update("jax_enable_x64", dtype == "float64")
     mesh = sharding.make_mesh(fsdp)
@@ -39,7 +39,7 @@ def main(name, dtype, num_steps, fsdp, smallest):
     state = jax.jit(make_state, compiler_options={"xla_backend_optimization_level": 0})()
     state = jax.device_put(state, shardings)  # drawn alike on any mesh, then spread
     train_step = jax.jit(
-        functools.partial(step.train_step, loss_fn=losses.softmax_cross_entropy, **kept),
+        functools.partial(step.train_step, loss_fn=losses.softmax_cross_entropy, num_parts=num_parts, **kept),
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
         donate_argnums=0,

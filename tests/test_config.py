@@ -70,6 +70,8 @@ def test_unknown_names_of_the_quickstart():
         ({"schedule.rate": 0.9}, "config.schedule has no rate"),
         ({"loss.name": "hinge"}, "Unknown loss 'hinge'; choose one of softmax, sigmoid, squared_error"),
         ({"augment.crop": "center"}, "Unknown crop 'center'; choose one of random, resized, centre"),
+        ({"accumulate": 0}, "config.accumulate = 0 must be 1 or more"),
+        ({"accumulate": 2, "clip.sampling": "chunks"}, "which config.accumulate > 1 would cut up"),
         ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
         ({"model.name": "i4d"}, "Unknown model 'i4d'; choose one of alexnet, c3d, .*i3d"),
         ({"model.widht": 2}, "The model frame_pool has no argument widht; valid ones are"),

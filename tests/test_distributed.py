@@ -76,3 +76,37 @@ def test_a_peer_that_never_comes_is_told_of(process):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
     assert f"Process {process} of 2 waited 1 s for the others to come to 127.0.0.1:47917" in done.stderr
+
+
+FAILING = """
+import sys, time, jax
+from vidjax import distributed
+with distributed.started("vidjax.train"):
+    if jax.process_index() == 1:
+        raise {error}("no such split")
+    time.sleep(100)
+"""
+
+
+@pytest.mark.parametrize(
+    ("error", "message"), [("ValueError", "vidjax.train: process 1: no"), ("KeyError", "KeyError: 'no")]
+)
+def test_one_of_several_that_fails_says_so_and_ends_at_once(error, message):
+    hand = {**os.environ, **BY_HAND, "JAX_COORDINATOR_ADDRESS": "127.0.0.1:47916"}
+    command = [sys.executable, "-c", FAILING.format(error=error)]
+    settings = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
+    first, second = (subprocess.Popen(command, env=hand | {"JAX_PROCESS_ID": rank}, **settings) for rank in "01")
+    try:
+        _, said = second.communicate(timeout=60)  # by sys.exit it would first wait for the other one to say goodbye
+        assert second.returncode == 1 and message in said
+        assert first.poll() is None or first.returncode != 0
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_one_process_alone_exits_with_the_message():
+    with pytest.raises(SystemExit, match="vidjax.train: no such split"), distributed.started("vidjax.train"):
+        raise ValueError("no such split")
+    with pytest.raises(KeyError), distributed.started("vidjax.train"):
+        raise KeyError("a mistake of ours keeps its traceback")

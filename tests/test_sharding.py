@@ -11,12 +11,12 @@ import pytest
 from vidjax import sharding
 
 
-def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20, processes=1):
+def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20, processes=1, parts=1):
     """The losses of a training run on simulated devices, in processes of its own."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices // processes}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_NUM_PROCESSES": str(processes)}
     environment["JAX_COORDINATOR_ADDRESS"] = "127.0.0.1:47918"
-    arguments = [sys.executable, "-m", "tests.losses_on_a_mesh", model, dtype, str(steps), str(fsdp), "64"]
+    arguments = [sys.executable, "-m", "tests.losses_on_a_mesh", model, dtype, *map(str, (steps, fsdp, 64, parts))]
     settings = {"cwd": Path(__file__).parent.parent, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [
         subprocess.Popen(arguments, env={**environment, "JAX_PROCESS_ID": str(i)}, **settings) for i in range(processes)
@@ -40,6 +40,36 @@ def test_eight_devices_of_one_or_two_processes_compute_what_one_does(model):
         np.testing.assert_allclose(losses_on(8, fsdp, model=model), one, rtol=1e-9, atol=0)
     for fsdp in (1, 8):
         np.testing.assert_allclose(losses_on(8, fsdp, model=model, processes=2), one, rtol=1e-9, atol=0)
+
+
+def test_a_batch_in_parts_is_the_same_on_any_number_of_devices():
+    one = losses_on(1, parts=2)
+    assert abs(one - losses_on(1)).max() > 1e-6  # BatchNorm sees other batches
+    np.testing.assert_allclose(losses_on(8, 8, parts=2, processes=2), one, rtol=1e-9, atol=0)
+
+
+STATE_ON_A_DEVICE = """
+import math
+import jax
+from vidjax import summary
+from vidjax.bench import memory
+from vidjax.prepare import prepare
+memory.simulate_devices()
+for name, size in memory.NETWORKS.items():
+    config = summary.find_config(name)
+    config.mesh.fsdp = 8
+    prepared = prepare(config, 400, summary.find_inputs(config, size, 8, None)[0], 2)
+    whole = sum(x.size for x in jax.tree.leaves(prepared.abstract))
+    shards = jax.tree.map(lambda x, s: math.prod(s.shard_shape(x.shape)), prepared.abstract, prepared.shardings)
+    print(sum(jax.tree.leaves(shards)) / whole)
+"""
+
+
+def test_fsdp_leaves_a_seventh_of_the_state_at_most_on_each_of_eight_devices():
+    command = [sys.executable, "-c", STATE_ON_A_DEVICE]
+    out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    shares = [float(line) for line in out.splitlines()]
+    assert len(shares) == 2 and all(1 / 8 < share <= 1 / 7 for share in shares)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -92,6 +92,53 @@ def test_padding_does_not_change_the_gradient():
     np.testing.assert_allclose(gradient(padded), gradient(cut), rtol=1e-6)
 
 
+class Plain(nn.Module):
+    """Mean colour of the clip -> classes, without a norm, with a penalty for each example and one for all."""
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, video, *, train=False):
+        x = nn.tanh(nn.Dense(4, name="stem")(video.mean((1, 2, 3))))  # (B, 4)
+        self.sow("losses", "of_each", jnp.square(x).sum(-1))
+        self.sow("losses", "of_all", jnp.float32(0.5) * jnp.square(self.param("scale", nn.initializers.ones, ())))
+        return nn.Dense(2, name="head")(x), {"features": x}
+
+
+@pytest.mark.parametrize("num_parts", [2, 3, 6])
+def test_the_parts_of_a_batch_add_up_to_the_whole(num_parts):
+    batch = {**batch_of(6), "weight": np.array([1, 2, 0, 0, 0.5, 1], np.float32)}
+    arguments = {"model": Plain(), "spec": SPEC, "tx": optax.sgd(0.1)}
+    state = step.init_state(0, batch, **arguments)
+    run = partial(step.train_step, state, batch, loss_fn=losses.softmax_cross_entropy, **arguments)
+    (whole, measured), (parts, measured_in_parts) = run(), run(num_parts=num_parts)
+    close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
+    jax.tree.map(close, (whole, measured), (parts, measured_in_parts))
+
+
+def test_the_parts_update_running_statistics_one_after_the_other_and_drop_out_differently():
+    state, _ = make()
+    batch = {name: np.concatenate([value[:4]] * 2) for name, value in batch_of(8).items()}  # equal halves
+    batch = {
+        name: value.reshape(2, 4, *value.shape[1:]).swapaxes(0, 1).reshape(value.shape) for name, value in batch.items()
+    }
+    arguments = {"model": Tiny(), "spec": SPEC, "tx": optax.sgd(0.1), "loss_fn": losses.softmax_cross_entropy}
+    once, _ = step.train_step(state, {name: value[::2] for name, value in batch.items()}, **arguments)
+    twice, measured = step.train_step(state, batch, num_parts=2, **arguments)
+    mean = once.model_state["batch_stats"]["BatchNorm_0"]["mean"]
+    np.testing.assert_allclose(twice.model_state["batch_stats"]["BatchNorm_0"]["mean"], 1.9 * mean, rtol=1e-5)
+    assert (once.params["head"]["kernel"] != twice.params["head"]["kernel"]).any()
+    assert set(measured) == {"loss", "grad_norm", "top1"}
+
+
+def test_a_batch_that_does_not_divide_into_parts():
+    state, _ = make()
+    with pytest.raises(ValueError, match="accumulate = 3 does not divide a batch of 8"):
+        step.train_step(
+            state, batch_of(8), model=Tiny(), spec=SPEC, tx=optax.sgd(0.1), loss_fn=lambda *a: 0.0, num_parts=3
+        )
+
+
 def test_frozen_parameters_stay_and_have_no_optimizer_state():
     state, train_step = make(optax.adam(0.1), freeze=("stem.*",))
     assert not any(

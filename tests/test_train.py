@@ -235,6 +235,40 @@ def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):
     assert sharding.make_mesh().size == 1 and sys.argv
 
 
+def test_a_plan_compiles_and_needs_neither_records_nor_a_work_directory(tiny_config, monkeypatch, capsys):
+    def planned():
+        flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": None, "plan": True})})
+        monkeypatch.setattr(train, "flags", flags)
+        with pytest.raises(SystemExit) as raised:
+            train.main(["train"])
+        return raised.value.code, capsys.readouterr().out
+
+    code, out = planned()
+    assert code == 0 and out.startswith(f"frame_pool: video 8x4x32x32x3 uint8; 8 classes ({tiny_config.dataset})")
+    assert "the state takes" in out and "= a step" in out and "It does not fit" not in out
+    tiny_config.dataset, tiny_config.batch_size = "nowhere", 10**9  # more than any machine has
+    code, out = planned()
+    assert code == 1 and "400 classes (by default)" in out
+    assert "It does not fit" in out and "accumulate = 2 sees the batch in that many parts" in out
+
+
+def test_no_work_directory(tiny_config, monkeypatch):
+    flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": None, "plan": False})})
+    monkeypatch.setattr(train, "flags", flags)
+    with pytest.raises(SystemExit, match="say where the run is to write, --workdir"):
+        train.main(["train"])
+
+
+def test_training_in_parts(tiny_config, tmp_path):
+    tiny_config.accumulate, tiny_config.num_epochs = 2, 1.0
+    tiny_config.schedule.warmup_steps = 1
+    result = train.train(tiny_config, tmp_path)
+    assert result["steps"] == 4 and np.isfinite([line["loss"] for line in lines_of(tmp_path)]).all()
+    tiny_config.accumulate = 3
+    with pytest.raises(ValueError, match="batch_size = 8 does not divide over 1 devices in accumulate = 3 parts"):
+        train.train(tiny_config, tmp_path / "other")
+
+
 def test_training_and_evaluating_on_features(tiny_config, numbered_features, tmp_path, monkeypatch):
     tiny_config.dataset = str(numbered_features)
     tiny_config.train_splits = tiny_config.test_splits = ("train",)

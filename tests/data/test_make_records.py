@@ -1,5 +1,10 @@
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 
 import cv2
 import numpy as np
@@ -187,3 +192,27 @@ def test_motion_with_one_label_a_frame(tmp_path):
         assert all(len(set(example.frame_labels[start : start + 24])) == 1 for start in (0, 24, 48))
     with pytest.raises(ValueError, match="--concatenate is at least 1, for the source motion, and goes without --fps"):
         make_records.make_records(make_records.parse_args([str(tmp_path), "--concatenate", "2", "--out", str(out)]))
+
+
+def test_a_run_that_is_killed_goes_on_and_writes_the_same(tmp_path):
+    arguments = ["motion", "--motion_videos", "16", "8", "8", "--num_shards", "2", "--short_side", "32"]
+    arguments += ["--out", str(tmp_path / "out")]
+    assert make_records.make_records(make_records.parse_args(arguments)) is None
+    (tmp_path / "out").rename(tmp_path / "whole")  # records name the files that they are made from
+    command = [sys.executable, "-m", "vidjax.data.make_records", *arguments]
+    killed = 0
+    for shards in (1, 3):
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        while process.poll() is None and len(contents(tmp_path / "out")) < shards:
+            time.sleep(0.001)
+        if process.poll() is None:
+            with pytest.raises(ValueError, match="is not finished: run the same make_records command again"):
+                records.read_info(tmp_path / "out")
+        os.killpg(process.pid, signal.SIGKILL)  # its workers too
+        killed += process.wait() < 0
+    assert killed and len(contents(tmp_path / "out")) < 6
+    subprocess.run(command, check=True, capture_output=True)
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+    assert records.read_info(tmp_path / "out") == records.read_info(tmp_path / "whole")

@@ -8,6 +8,7 @@ never interrupted. Ctrl-C (or SIGTERM, or SIGUSR1) saves, then stops. Several pr
 """
 
 import functools
+import logging
 import math
 import re
 import signal
@@ -181,6 +182,7 @@ def parse_flags(arguments):
 
 def main(argv):
     absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every file that it opens
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # and each that found the disk full, after our own message
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     if flags.FLAGS.workdir is None and not flags.FLAGS.plan:

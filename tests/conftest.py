@@ -1,6 +1,7 @@
 """Fixtures that several test files share. They are small, made once, and need neither network nor accelerator."""
 
 import os
+import socket
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +19,13 @@ def pytest_configure():
     """Lets XLA compile without LLVM's optimisations: the tests compile far more than they compute."""
     flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
     os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
 
 
 @pytest.fixture(scope="session")

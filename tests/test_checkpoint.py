@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        message = r"could not be written to (.*\n)*.*step 1 is whole. When there is room, the same command goes on"
+        message = r"could not be written to (.*\n)*.*step 1 is whole. When that is mended, the same command goes on"
         with pytest.raises(OSError, match=message):
             checkpoints.save(large, {"step": 2})
             checkpoints.wait()
@@ -149,13 +149,14 @@ def test_a_flipped_bit_is_found(tmp_path):
 def test_a_flipped_bit_in_the_parameters_names_them(tmp_path):
     state = state_of(1.0).replace(params={"layer": {"kernel": jax.random.normal(jax.random.key(0), (200, 100))}})
     checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(state, {"step": 1})
+    for number in (1, 2):
+        checkpoints.save(state, {"step": number})
     checkpoints.close()
-    largest = max(files_of(tmp_path), key=lambda path: path.stat().st_size)
+    largest = max(files_of(tmp_path / "2"), key=lambda path: path.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(data)
-    message = "is damaged: .*the checksum of params layer/kernel does not match\n.*remove .*/1 to go on from the one"
+    message = "is damaged: .*the checksum of params layer/kernel does not match\n.*remove .*/2 to go on from step 1"
     wanted = abstract(state)
     with pytest.raises(ValueError, match=message):
         Checkpoints(tmp_path).restore(wanted)

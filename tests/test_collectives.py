@@ -20,6 +20,14 @@ HloModule jit_step, is_scheduled=true, num_partitions=8
   ROOT %less = pred[] constant(false)
 }
 
+%left (l: f32[8,16]) -> f32[8,16] {
+  ROOT %moved = f32[8,16]{1,0} all-to-all(%l), channel_id=6, dimensions={0}
+}
+
+%right (r: f32[8,16]) -> f32[8,16] {
+  ROOT %same = f32[8,16]{1,0} parameter(0)
+}
+
 ENTRY %main (a: f32[8,16], b: bf16[3]) -> f32[8,16] {
   %a = f32[8,16]{1,0} parameter(0)
   %b = bf16[3]{0} parameter(1)
@@ -28,6 +36,8 @@ ENTRY %main (a: f32[8,16], b: bf16[3]) -> f32[8,16] {
   %whole = f32[64,16]{1,0} all-gather(%a), channel_id=3, dimensions={0}
   %begun = (f32[8,16]{1,0}, f32[64,16]{1,0}) all-gather-start(%a), channel_id=4, dimensions={0}
   %ended = f32[64,16]{1,0} all-gather-done(%begun)
+  %sent = (f32[8,16]{1,0}, f32[8,16]{1,0}, u32[], u32[]) collective-permute-start(%a), channel_id=5
+  %got = f32[8,16]{1,0} conditional(%which, %a, %a), branch_computations={%left, %right}
   ROOT %out = f32[8,16]{1,0} copy(%a)
 }
 """  # noqa: E501
@@ -37,6 +47,8 @@ def test_collectives_are_counted_and_those_of_a_loop_as_often_as_it_turns():
     assert of_program(PROGRAM) == {
         "all-reduce": Traffic(1 + 4, 4 * 8 * 16 + 2 * 3 + 4 * (4 * 4 * 8)),
         "all-gather": Traffic(2, 2 * 4 * 64 * 16),
+        "all-to-all": Traffic(1, 4 * 8 * 16),
+        "collective-permute": Traffic(1, 4 * 8 * 16),
     }
 
 

@@ -4,22 +4,26 @@ import sys
 
 import pytest
 
+from tests.conftest import free_port
 from vidjax import distributed
 
 BY_HAND = {"JAX_COORDINATOR_ADDRESS": "host:1234", "JAX_NUM_PROCESSES": "2", "JAX_PROCESS_ID": "1"}
 STEP = {"SLURM_STEP_NUM_TASKS": "2", "SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "0"}
 STEP |= {"SLURM_STEP_TASKS_PER_NODE": "1(x2)", "SLURM_NODEID": "1"}
+OF_STEP = {"num_processes": 2, "process_id": 1}
+OF_HAND = {"coordinator_address": "host:1234", "num_processes": 2, "process_id": 1}
 
 
 @pytest.mark.parametrize(
     ("environment", "expected"),
     [
         ({}, None),
-        (BY_HAND, {"coordinator_address": "host:1234", "num_processes": 2, "process_id": 1}),
+        (BY_HAND, OF_HAND | {"cluster_detection_method": "deactivate"}),
         (BY_HAND | {"JAX_NUM_PROCESSES": "1", "JAX_PROCESS_ID": "0"}, None),
         ({"JAX_COORDINATOR_ADDRESS": "host:1234"}, None),
-        (STEP, {"num_processes": 2, "process_id": 1}),
-        (STEP | {"CUDA_VISIBLE_DEVICES": "0,1"}, {"num_processes": 2, "process_id": 1, "local_device_ids": [0, 1]}),
+        (STEP, OF_STEP | {"local_device_ids": []}),
+        (STEP | {"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_NODEID": "0"}, OF_STEP),
+        (STEP | {"CUDA_VISIBLE_DEVICES": "0,1"}, OF_STEP | {"local_device_ids": [0, 1]}),
         ({"SLURM_NTASKS": "2", "SLURM_PROCID": "0"}, None),  # of the batch script, which is no step
         (STEP | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_NTASKS": "1"}, None),
         ({"TPU_WORKER_HOSTNAMES": "a,b"}, {}),  # jax.distributed finds out all by itself
@@ -70,12 +74,13 @@ def test_what_cannot_be(environment, message):
 
 @pytest.mark.parametrize("process", ["0", "1"])
 def test_a_peer_that_never_comes_is_told_of(process):
-    hand = {**BY_HAND, "JAX_COORDINATOR_ADDRESS": "127.0.0.1:47917", "JAX_PROCESS_ID": process}
+    address = f"127.0.0.1:{free_port()}"
+    hand = {**BY_HAND, "JAX_COORDINATOR_ADDRESS": address, "JAX_PROCESS_ID": process}
     environment = {**os.environ, **hand, "VIDJAX_WAIT_FOR_PEERS": "1"}
     command = [sys.executable, "-c", "from vidjax import distributed; distributed.start()"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1
-    assert f"Process {process} of 2 waited 1 s for the others to come to 127.0.0.1:47917" in done.stderr
+    assert f"Process {process} of 2 waited 1 s for the others to come to {address}" in done.stderr
 
 
 FAILING = """
@@ -92,14 +97,13 @@ with distributed.started("vidjax.train"):
     ("error", "message"), [("ValueError", "vidjax.train: process 1: no"), ("KeyError", "KeyError: 'no")]
 )
 def test_one_of_several_that_fails_says_so_and_ends_at_once(error, message):
-    hand = {**os.environ, **BY_HAND, "JAX_COORDINATOR_ADDRESS": "127.0.0.1:47916"}
+    hand = {**os.environ, **BY_HAND, "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}"}
     command = [sys.executable, "-c", FAILING.format(error=error)]
     settings = {"stderr": subprocess.PIPE, "stdout": subprocess.DEVNULL, "text": True}
     first, second = (subprocess.Popen(command, env=hand | {"JAX_PROCESS_ID": rank}, **settings) for rank in "01")
     try:
         _, said = second.communicate(timeout=60)  # by sys.exit it would first wait for the other one to say goodbye
         assert second.returncode == 1 and message in said
-        assert first.poll() is None or first.returncode != 0
     finally:
         first.kill()
         first.communicate()
@@ -110,3 +114,11 @@ def test_one_process_alone_exits_with_the_message():
         raise ValueError("no such split")
     with pytest.raises(KeyError), distributed.started("vidjax.train"):
         raise KeyError("a mistake of ours keeps its traceback")
+
+
+def test_a_time_to_wait_that_is_no_number(monkeypatch):
+    for name, value in BY_HAND.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VIDJAX_WAIT_FOR_PEERS", "long")
+    with pytest.raises(ValueError, match="VIDJAX_WAIT_FOR_PEERS = long must be a number of seconds"):
+        distributed.start()

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from vidjax import progress
+from vidjax import progress, sharding
 
 
 def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
@@ -43,9 +43,9 @@ def test_numbers_that_are_not_finite():
 
 def test_the_first_interrupt_is_noted_the_second_acts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores SIGINT
-    interrupt = progress.Interrupt()
+    interrupt = progress.Interrupt(sharding.make_mesh())
     os.kill(os.getpid(), signal.SIGINT)
-    assert interrupt.asked(3)
+    assert interrupt.asked()
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.conftest import free_port
 from vidjax import sharding
 
 
@@ -15,13 +16,17 @@ def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=20,
     """The losses of a training run on simulated devices, in processes of its own."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices // processes}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_NUM_PROCESSES": str(processes)}
-    environment["JAX_COORDINATOR_ADDRESS"] = "127.0.0.1:47918"
+    environment["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{free_port()}"
     arguments = [sys.executable, "-m", "tests.losses_on_a_mesh", model, dtype, *map(str, (steps, fsdp, 64, parts))]
     settings = {"cwd": Path(__file__).parent.parent, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     started = [
         subprocess.Popen(arguments, env={**environment, "JAX_PROCESS_ID": str(i)}, **settings) for i in range(processes)
     ]
-    ended = [process.communicate() for process in started]
+    try:
+        ended = [process.communicate(timeout=1200) for process in started]
+    finally:
+        for process in started:
+            process.kill()
     assert [process.returncode for process in started] == [0] * processes, ended
     result = json.loads(ended[0][0].splitlines()[-1])
     assert result["devices"] == devices

@@ -87,10 +87,9 @@ def place(cluster, tmp_path_factory):
 
 def submit(place, dataset) -> tuple[str, Path]:
     """The job and its work directory."""
-    compiled = {"JAX_COMPILATION_CACHE_DIR": str(place / "compiled"), "PYTHONPATH": str(ROOT)}
     command = ["sbatch", "--parsable", "--time=20", "my.sbatch", f"--config.dataset={dataset}", *SETTINGS]
     job = subprocess.run(
-        command, cwd=place, env={**os.environ, **compiled}, check=True, capture_output=True, text=True
+        command, cwd=place, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=True, capture_output=True, text=True
     ).stdout.strip()
     return job, place / f"runs/slurm_{job}"
 
@@ -131,6 +130,15 @@ def test_a_preempted_run_queues_again_and_ends_as_if_nothing_had_happened(place,
     assert runs[0] == runs[1]
     runs = [trained.from_run(w) for w in (workdir, undisturbed)]
     jax.tree.map(np.testing.assert_array_equal, *[(run.params, run.model_state, run.step) for run in runs])
+
+
+def test_the_signal_ahead_of_the_time_limit_queues_the_job_again(place, undisturbed, tiny_motion):
+    job, workdir = submit(place, tiny_motion)
+    wait_until(lambda: len(lines_of(workdir)) >= 3)
+    ask("scancel", "--signal=USR1", job)  # to the tasks, as --signal=USR1@180 does
+    wait_until(lambda: "queues again" in log_of(place, job), 60)
+    ask("scancel", job)
+    wait_until(lambda: not ask("squeue", "-h", "-j", job), 60)
 
 
 def test_a_cancelled_run_stays_cancelled(place, undisturbed, tiny_motion):

@@ -61,7 +61,7 @@ def test_the_largest_batch_that_fits():
     memory = StepMemory(110, 100, 200, 100, state=100, gradients=10, program=0, collectives={})
     assert largest_batch(memory, 10, 310) == 10
     assert largest_batch(memory, 10, 110 + 55) == 2
-    assert largest_batch(memory, 10, 110 + 155, num_devices=4) == 4
+    assert largest_batch(memory, 10, 110 + 155, divisor=4) == 4
     assert largest_batch(memory, 10, 50) == 0
 
 

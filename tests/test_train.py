@@ -114,6 +114,42 @@ def test_ctrl_c_saves_and_stops_and_the_run_goes_on(
     assert_same_run(tmp_path, workdir)
 
 
+def test_a_signal_while_a_run_that_goes_on_is_starting_stops_it_after_a_step(
+    finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch, capsys
+):
+    workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
+    write, restore = train.progress.MetricsLog.write, Checkpoints.restore
+
+    def interrupted(log, line):
+        write(log, line)
+        if line["step"] == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+
+    def restored(self, *arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return restore(self, *arguments)
+
+    monkeypatch.setattr(train.progress.MetricsLog, "write", interrupted)
+    assert train.train(tiny_config, tmp_path) is None
+    monkeypatch.setattr(Checkpoints, "restore", restored)
+    assert train.train(tiny_config, tmp_path) is None
+    said = capsys.readouterr().out
+    assert "saved step 4 of 12" in said and "saved step 5 of 12" in said
+    monkeypatch.undo()
+    train.train(tiny_config, tmp_path)
+    assert_same_run(tmp_path, workdir)
+
+
+def test_a_batch_of_the_evaluation_that_does_not_divide(tiny_config, tmp_path, monkeypatch):
+    two = type("Mesh", (), {"size": 2})
+    prepared = train.prepare
+    monkeypatch.setattr(train, "prepare", lambda *arguments: prepared(*arguments)._replace(mesh=two))
+    tiny_config.eval.batch_size = 7
+    with pytest.raises(ValueError, match="eval.batch_size = 7 does not divide over 2 devices"):
+        train.train(tiny_config, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_loss_that_is_not_finite_stops_and_says_where(tiny_config, tmp_path):
     tiny_config.optimizer = {"name": "sgd"}
     tiny_config.schedule = {"name": "constant", "learning_rate": 1e30}
@@ -146,7 +182,6 @@ def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_whe
     finally:
         hidden.rename(shard)
     monkeypatch.undo()
-    assert Checkpoints(tmp_path / "checkpoints", read_only=True).steps() == [4]
     train.train(tiny_config, tmp_path)
     assert_same_run(tmp_path, workdir)
 
@@ -164,7 +199,7 @@ def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_fac
 
     monkeypatch.setattr(train.progress.MetricsLog, "write", filling)
     try:
-        with pytest.raises(OSError, match="could not be written to (.*\n)*.*step 4 is whole. When there is room"):
+        with pytest.raises(OSError, match="could not be written to (.*\n)*.*step 4 is whole. When that is mended"):
             train.train(tiny_config, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -87,7 +87,7 @@ class Checkpoints:
             left = f"the checkpoint of step {max(whole)} is whole" if whole else "there is none yet"
             raise OSError(
                 f"A checkpoint could not be written to {self.directory}: {_first_line(error)}\n"
-                f"Of those before, {left}. When there is room, the same command goes on from there."
+                f"Of those before, {left}. When that is mended, the same command goes on from there."
             ) from error
 
     def restore(self, abstract: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
@@ -151,10 +151,15 @@ class Checkpoints:
     def _reading(self, step: int):
         try:
             yield
+        except (OSError, jax.errors.JaxRuntimeError):  # too little memory, a peer that has gone: no fault of the files
+            raise
         except Exception as error:  # what a flipped bit makes of a file of JSON may be anything
+            before = [other for other in self.steps() if other < step]
+            here = self.directory / str(step)
+            way_out = f"remove {here} to go on from step {before[-1]}" if before else "start again"
             raise ValueError(
-                f"The checkpoint of step {step} in {self.directory} is damaged: {_first_line(error)}\nThere are "
-                f"{self.steps()}: remove {self.directory / str(step)} to go on from the one before."
+                f"The checkpoint of step {step} in {self.directory} is damaged, or cannot be read: "
+                f"{_first_line(error)}\nIf it is damaged, {way_out}."
             ) from error
 
     def _find(self, step: int | None) -> int:

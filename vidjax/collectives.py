@@ -8,6 +8,7 @@ from typing import NamedTuple
 KINDS = ("all-reduce", "all-gather", "reduce-scatter", "all-to-all", "collective-permute")
 INSTRUCTION = re.compile(r"^\s*(?:ROOT )?%?[\w.-]+ = (?P<type>\(.*?\)|\S+) (?P<kind>[a-z-]+)\((?P<rest>.*)$")
 CALLED = re.compile(r"(?:body|to_apply|calls|true_computation|false_computation)=%?([\w.-]+)")
+BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 TIMES = re.compile(r'"known_trip_count":\{"n":"(\d+)"')
 ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 
@@ -28,7 +29,7 @@ def of_program(text: str) -> dict[str, Traffic]:
 
     Args:
         text: HLO, as `jax.stages.Compiled.as_text` gives it. A loop of which the compiler does not know how often it
-            turns counts once.
+            turns counts once, and so does each branch of a choice.
     """
     computations, entry = _computations(text)
     found = collections.defaultdict(lambda: Traffic(0, 0))
@@ -40,14 +41,17 @@ def of_program(text: str) -> dict[str, Traffic]:
                 continue
             kind = match["kind"].removesuffix("-start")
             if kind in KINDS:
-                # What runs beside the computation returns its operands too, before its results
                 arrays = ARRAY.findall(match["type"])
-                results = arrays[len(arrays) // 2 :] if kind != match["kind"] and kind != "all-reduce" else arrays
+                if kind != match["kind"] and kind != "all-reduce":
+                    # What runs beside the computation returns its operands before its results, and then handles
+                    arrays = [array for array in arrays if array[::2] != ("u32", "")]
+                    arrays = arrays[len(arrays) // 2 :]
                 before = found[kind]
-                found[kind] = Traffic(before.count + times, before.bytes + times * sum(map(_bytes, results)))
+                found[kind] = Traffic(before.count + times, before.bytes + times * sum(map(_bytes, arrays)))
                 continue
             turns = TIMES.search(match["rest"]) if kind == "while" else None
-            for called in CALLED.findall(match["rest"]):
+            branches = BRANCHES.search(match["rest"])
+            for called in [*CALLED.findall(match["rest"]), *re.findall(r"[\w.-]+", branches[1] if branches else "")]:
                 visit(called, times * (int(turns[1]) if turns else 1))
 
     visit(entry, 1)

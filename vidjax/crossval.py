@@ -10,6 +10,7 @@ seed is that over the videos of all folds; of forecasts it is the root mean squa
 
 import contextlib
 import json
+import os
 import statistics
 import sys
 import tempfile
@@ -22,7 +23,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
-from vidjax import distributed, metrics, train
+from vidjax import distributed, metrics, progress, train
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -105,12 +106,15 @@ def main(argv):
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
-    with compiled_once(), distributed.started("vidjax.crossval"):
-        result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
+    try:
+        if distributed.arguments_from(os.environ) is not None:
+            raise ValueError("a fold after the other is trained in one process; several are started here.")
+        with compiled_once():
+            result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
+    except (ValueError, FloatingPointError, OSError) as error:
+        sys.exit(f"vidjax.crossval: {error}")
     if result is None:
-        sys.exit(train.INTERRUPTED)
-    if jax.process_index() > 0:
-        return
+        sys.exit(progress.INTERRUPTED)
     (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
     print(f"{described(result)}; wrote {workdir / 'result.json'}")
 

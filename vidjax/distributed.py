@@ -1,6 +1,6 @@
 """Several processes that train as one: who they are, and how they come together.
 
-A scheduler says it (SLURM, a TPU pod, whatever `jax.distributed` knows), or three variables by hand, in each process:
+SLURM says it, or the variables of a TPU pod, or three variables by hand, in each process:
 
     JAX_COORDINATOR_ADDRESS=host:1234 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m vidjax.train ...
 """
@@ -24,12 +24,16 @@ def start():
 
     Raises:
         ValueError: for variables that do not say who there is.
-        SystemExit: where not all processes come in time; says so.
+
+    Where not all processes come in time it says so, and ends this one with status 1.
     """
     arguments = arguments_from(os.environ)
     if arguments is None:
         return
-    wait = int(os.environ.get("VIDJAX_WAIT_FOR_PEERS", WAIT))
+    wait = os.environ.get("VIDJAX_WAIT_FOR_PEERS", str(WAIT))
+    if not wait.isdecimal():
+        raise ValueError(f"VIDJAX_WAIT_FOR_PEERS = {wait} must be a number of seconds.")
+    wait = int(wait)
     # jax.distributed would end the process from within, without a word of whom it waited for
     alarm = threading.Timer(wait, _give_up, (arguments, wait))
     alarm.daemon = True
@@ -54,7 +58,7 @@ def started(command: str):
         yield
     except Exception as error:
         expected = isinstance(error, (ValueError, FloatingPointError, OSError))
-        if jax.process_count() == 1:
+        if not jax.distributed.is_initialized():
             if expected:
                 sys.exit(f"{command}: {error}")
             raise
@@ -62,6 +66,7 @@ def started(command: str):
             print(f"{command}: process {jax.process_index()}: {error}", file=sys.stderr, flush=True)
         else:
             traceback.print_exc()
+        sys.stdout.flush()
         os._exit(1)  # sys.exit would say goodbye to the others, and wait for them to answer
 
 
@@ -95,11 +100,14 @@ def arguments_from(environment: Mapping[str, str]) -> dict | None:
             )
         if int(count) == 1:
             return None
-        return {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
+        found = {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
+        return found | {"cluster_detection_method": "deactivate"}  # also within a job of a scheduler
     if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
-        count, index = int(environment["SLURM_NTASKS"]), int(environment["SLURM_PROCID"])
+        count, index = int(environment["SLURM_STEP_NUM_TASKS"]), int(environment["SLURM_PROCID"])
+        found = {"num_processes": count, "process_id": index}
         gpus = own_gpus(environment)
-        return {"num_processes": count, "process_id": index} | ({"local_device_ids": gpus} if gpus else {})
+        # An empty list is all that JAX sees; without one it takes the GPU whose number is that of the task on its node
+        return found | {"local_device_ids": gpus} if gpus or tasks_on_node(environment) == 1 else found
     if "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment:
         return {}
     return None

@@ -9,8 +9,13 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from jax.experimental import multihost_utils
+from jax.sharding import Mesh
 from tqdm import tqdm
+
+from vidjax import sharding
+
+SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
+INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked to: EX_TEMPFAIL of sysexits.h, try again
 
 
 class MetricsLog:
@@ -20,7 +25,9 @@ class MetricsLog:
         self.path = path
         if jax.process_index() == 0:
             kept = [line for line in self.lines() if line["step"] <= start_step]
-            path.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            os.replace(partial, path)
 
     def write(self, line: dict):
         """Appends a line, on the first process only."""
@@ -102,31 +109,53 @@ def check_finite(step: int, measured: dict, learning_rate: float, last_saved: in
 
 
 class Interrupt:
-    """Notes the first SIGINT, SIGTERM or SIGUSR1, so that the loop can save and stop; a second one acts as usual.
+    """Notes SIGINT, SIGTERM and SIGUSR1, so that the loop can save and stop. A second one acts as usual.
 
-    Several processes all stop after the same step, whichever of them was asked: `jax.distributed` watches for SIGTERM
-    and lets them agree, and the other two signals are handed on as that one.
+    Of several processes all stop after the same step, whichever of them was asked, and a second signal changes nothing:
+    a scheduler sends one when the first of them has ended. (JAX's `reached_preemption_sync_point` would bring them to
+    agree as well, but not where the signal comes while a run that goes on is still starting: it counts steps from 0.)
+
+    Args:
+        mesh: over all devices of all processes.
     """
 
-    def __init__(self):
-        self._noted, self._several = False, jax.process_count() > 1
-        signals, note = ((), self._hand_on) if self._several else ((signal.SIGTERM,), self._note)
-        signals = (signal.SIGINT, signal.SIGUSR1, *signals)
-        self._before = {number: signal.signal(number, note) for number in signals}
+    def __init__(self, mesh: Mesh):
+        self._mesh, self._votes = mesh, None
+        self._noted = self._saved = False
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
 
-    def asked(self, step: int) -> bool:
-        """Whether to stop after this step; every process has to ask after every step."""
-        return multihost_utils.reached_preemption_sync_point(step) if self._several else self._noted
+    def asked(self) -> bool:
+        """Whether to stop after this step; every process has to ask after every step.
 
-    def _note(self, number, frame):
-        self._noted = True
-        self.restore()
+        What several processes were asked is known to all one step later, so that no device waits for it.
+        """
+        if jax.process_count() == 1:
+            return self._noted
+        before = self._votes
+        own = np.full(jax.local_device_count(), self._noted, np.int32)
+        self._votes = _total(jax.make_array_from_process_local_data(sharding.batch_sharding(self._mesh), own))
+        return before is not None and int(before) > 0
 
-    def _hand_on(self, number, frame):
-        self.restore()
-        os.kill(os.getpid(), signal.SIGTERM)
+    def all_is_saved(self):
+        """From now on a signal ends the process at once: what is left to do, the same command does again."""
+        self._saved = True
+        if self._noted:
+            self._note(0, None)
 
     def restore(self):
         """Gives the signals back to who had them before."""
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler or signal.SIG_DFL)  # None is a handler that is not Python's: JAX's own
+
+    def _note(self, number, frame):
+        if self._saved:
+            os.write(2, b"\nInterrupted after the last step, which is saved: the same command evaluates it.\n")
+            os._exit(INTERRUPTED)
+        self._noted = True
+        if jax.process_count() == 1:
+            self.restore()
+
+
+@jax.jit
+def _total(votes: jax.Array) -> jax.Array:
+    return votes.sum()

@@ -112,8 +112,11 @@ def available_bytes() -> tuple[int, str]:
     return available, f"a device's share of what this machine has free, of {jax.local_device_count()}"
 
 
-def largest_batch(memory: StepMemory, batch_size: int, available: int, num_devices: int = 1) -> int:
-    """About the largest batch that fits, or 0: all but the state and the gradients is taken to grow with the batch."""
+def largest_batch(memory: StepMemory, batch_size: int, available: int, divisor: int = 1) -> int:
+    """About the largest batch that fits and `divisor` divides, or 0.
+
+    All but the state and the gradients is taken to grow with the batch.
+    """
     fixed = memory.state + memory.gradients
     a_clip = max(memory.total - fixed, 1) / batch_size
-    return max(int((available - fixed) / a_clip) // num_devices * num_devices, 0)
+    return max(int((available - fixed) / a_clip) // divisor * divisor, 0)

@@ -230,7 +230,7 @@ def describe_step(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple
     ]
     if memory.total <= available:
         return "\n".join(lines), True
-    fitting = step_memory.largest_batch(memory, batch_size, available, jax.device_count())
+    fitting = step_memory.largest_batch(memory, batch_size, available, jax.device_count() * config.accumulate)
     return "\n".join([*lines, "  It does not fit.", ways_out(config, fitting, batch_size)]), False
 
 
@@ -241,7 +241,8 @@ def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
         ways.append("a smaller batch_size")
     if config.dtype == "float32":
         ways.append("dtype = 'bfloat16' halves the activations on GPUs and TPUs")
-    if config.accumulate < batch_size:
+    in_chunks = config.get("clip", {}).get("sampling") == "chunks"
+    if not batch_size % (2 * config.accumulate * jax.device_count()) and not in_chunks:
         ways.append(f"accumulate = {2 * config.accumulate} sees the batch in that many parts, one after the other")
     network = MODELS[config.model.name]
     has_blocks = hasattr(getattr(network, "func", network), "remat")
@@ -259,6 +260,7 @@ def in_gib(size: int) -> str:
 
 def plan(config: ConfigDict) -> tuple[str, bool]:
     """`describe_step` of the batches of a config; where its records are not there yet, with a guess of the classes."""
+    configs.check(config)
     inputs, num_classes, known_from = find_inputs(config, None, config.batch_size, None)
     text, fits = describe_step(config, inputs, num_classes)
     return f"{described(config, inputs, num_classes, known_from)}\n\n{text}", fits

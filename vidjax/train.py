@@ -30,7 +30,6 @@ from vidjax.data import clips, pipeline
 from vidjax.prepare import prepare
 
 WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
-INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked to: EX_TEMPFAIL of sysexits.h, try again
 
 
 def train(config: ConfigDict, workdir: Path) -> dict | None:
@@ -59,6 +58,10 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     blank = clips.blank_batch(source.info.inputs, configs.clip_of(config), config.batch_size)
     model, mesh, schedule, init, abstract, shardings, train_step = prepare(config, len(labels), blank, total_steps)
     num_params = sum(math.prod(x.shape) for x in jax.tree.leaves(abstract.params))
+
+    if config.eval.batch_size % mesh.size:
+        raise ValueError(f"eval.batch_size = {config.eval.batch_size} does not divide over {mesh.size} devices.")
+    interrupt = progress.Interrupt(mesh)
 
     # ---------------------------------------------------------------------------------------------- state
     versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
@@ -103,7 +106,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     )
     batches = sharding.prefetch(batches, mesh)
     bar = progress.progress_bar(total_steps, start_step, config.model.name)
-    speed, interrupt = progress.Speed(config.batch_size), progress.Interrupt()
+    speed = progress.Speed(config.batch_size)
     last_saved, unchecked = start_step, None
     for at_step in range(start_step + 1, total_steps + 1):
         batch = speed.next_batch(batches)
@@ -113,7 +116,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
 
         # The device is kept busy by looking at the step before, but where something is written, this one counts.
         last = at_step == total_steps
-        stopping = interrupt.asked(at_step)
+        stopping = interrupt.asked()
         logging = at_step % config.log_every == 0 or last
         validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
         saving = at_step % config.checkpoint_every == 0 or last or stopping
@@ -122,7 +125,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
                 progress.check_finite(at_step - 1, unchecked, float(schedule(at_step - 2)), last_saved)
             if logging or validating or saving:
                 progress.check_finite(at_step, measured, float(schedule(at_step - 1)), last_saved)
-        except FloatingPointError:
+        except FloatingPointError:  # all processes find it
             checkpoints.close()
             raise
         unchecked = measured
@@ -145,7 +148,6 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         if stopping:
             break
     bar.close()
-    interrupt.restore()
     checkpoints.close()  # when all is written
     if last_saved < total_steps:
         if is_main:
@@ -153,6 +155,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
         return None
 
     # ---------------------------------------------------------------------------------------------- final figures
+    interrupt.all_is_saved()
     result = evaluated_on(state, test_source, **{name: config.eval[name] for name in ("num_views", "num_crops")})
     result |= {
         "model": config.model.name,
@@ -166,6 +169,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     if is_main:
         evaluate.write_result(workdir, result, labels)
         plots.curves(log.lines(), workdir / "curves.png")
+    interrupt.restore()
     return result
 
 
@@ -190,12 +194,13 @@ def main(argv):
     with distributed.started("vidjax.train"):
         if flags.FLAGS.plan:
             text, fits = summary.plan(flags.FLAGS.config)
-            print(text)
+            if jax.process_index() == 0:
+                print(text)
             sys.exit(not fits)
         result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir))
     if result is None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a scheduler that sees another process end before this one
-        sys.exit(INTERRUPTED)
+        sys.exit(progress.INTERRUPTED)
     if jax.process_index() > 0:
         return
     shown = evaluate.shown(result, decimals=1)

@@ -10,9 +10,9 @@ UT-Interaction, 16 frames of 112x112, trained on sequences 2 to 10 (54 videos, 6
 sequence 1 (6 videos), and of the 60 videos of the other set, which none was chosen by. On 2 cores of an AMD EPYC:
 
             step memory   s a step   sequence 1 %   set 2 %
-    full       1.75 GiB        4.6           83.3      93.3
-    upper      423 MiB         1.1           83.3      83.3
-    head       203 MiB         0.9           66.7      75.0
+    full       1.00 GiB        4.6           83.3      93.3
+    upper      226 MiB         1.1           83.3      83.3
+    head       165 MiB         0.9           66.7      75.0
 """
 
 from configs.common import data

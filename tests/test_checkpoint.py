@@ -156,7 +156,7 @@ def test_a_flipped_bit_in_the_parameters_names_them(tmp_path):
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(data)
-    message = "is damaged: .*the checksum of params layer/kernel does not match\n.*remove .*/2 to go on from step 1"
+    message = "is damaged, .*the checksum of params layer/kernel does not match\n.*remove .*/2 to go on from step 1"
     wanted = abstract(state)
     with pytest.raises(ValueError, match=message):
         Checkpoints(tmp_path).restore(wanted)

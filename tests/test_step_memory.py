@@ -83,7 +83,7 @@ def test_a_compiler_that_runs_out_of_memory(monkeypatch):
 @pytest.mark.parametrize("model", ["r3d_18", "c3d"])
 def test_the_process_takes_the_memory_that_was_predicted(model, batch_size):
     script = Path(__file__).parent / "peak_memory.py"
-    # Convolutions on CPUs take scratch memory that XLA does not plan: measured is 6 to 14 % more.
+    # Convolutions on CPUs take scratch memory that XLA does not plan: measured is 4 to 13 % more.
     # glibc's own pools are left out of it: blocks of 1 MB and more go back to the system when they are freed
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000", "PYTHONPATH": ".", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, script, model, "16x112x112", str(batch_size)]

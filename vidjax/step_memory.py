@@ -1,7 +1,7 @@
 """The memory that a training step takes, read from the compiled program before anything is allocated.
 
 That is what XLA assigns buffers for. What its kernels allocate by themselves while they run is not in it: on CPUs
-convolutions rearrange their inputs so. The peak of the process was 6 to 14 % above the figure there (R3D-18 and C3D;
+convolutions rearrange their inputs so. The peak of the process was 4 to 13 % above the figure there (R3D-18 and C3D;
 tests/peak_memory.py).
 """
 

@@ -30,7 +30,7 @@ from vidjax.receptive_rules import Field
 NUM_CLASSES, BATCH_SIZE = 400, 8  # of a model by its name: as many classes as Kinetics-400 has
 NUM_WORDS = 16  # of a caption
 OPTIMIZER = {"name": "adamw", "weight_decay": 0.01}
-ON_CPU = "on CPUs convolutions take scratch memory besides: 6 to 14 % more of it was measured"
+ON_CPU = "on CPUs convolutions take scratch memory besides: 4 to 13 % more of it was measured"
 
 Inputs = dict[str, jax.ShapeDtypeStruct]
 

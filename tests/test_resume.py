@@ -1,6 +1,5 @@
 """The whole command, killed again and again: the run must end as if nothing had happened."""
 
-import json
 import os
 import signal
 import subprocess
@@ -8,12 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
 import pytest
 
 from tests.conftest import free_port
-from vidjax import trained
+from tests.runs import assert_same_run, lines_of
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [
@@ -40,13 +38,6 @@ def start(workdir, dataset):
     return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
 
 
-def lines_of(workdir):
-    try:
-        return (workdir / "metrics.jsonl").read_text().splitlines()
-    except FileNotFoundError:
-        return []
-
-
 def wait_for_lines(process, workdir, count):
     while len(lines_of(workdir)) < count:
         assert process.poll() is None, (workdir / "log.txt").read_text()
@@ -58,18 +49,6 @@ def undisturbed(tmp_path_factory, tiny_motion):
     workdir = tmp_path_factory.mktemp("undisturbed")
     assert start(workdir, tiny_motion).wait() == 0
     return workdir
-
-
-def assert_same_run(workdir, other):
-    timing = ("clips_per_second", "waiting_for_data")
-    runs = [
-        [{k: v for k, v in json.loads(line).items() if k not in timing} for line in lines_of(w)]
-        for w in (workdir, other)
-    ]
-    assert [line["step"] for line in runs[0]] == list(range(1, 49))
-    assert runs[0] == runs[1]
-    runs = [trained.from_run(w) for w in (workdir, other)]
-    jax.tree.map(np.testing.assert_array_equal, *[(run.params, run.model_state, run.step) for run in runs])
 
 
 @pytest.mark.slow
@@ -90,12 +69,12 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tiny_motion,
             time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
         if process.wait() == 0:
-            assert_same_run(workdir, undisturbed)
+            assert_same_run(workdir, undisturbed, num_steps=48)
             runs += 1
             workdir = tmp_path / str(runs)
         partial += is_half_written(workdir, started)
     assert start(workdir, tiny_motion).wait() == 0
-    assert_same_run(workdir, undisturbed)
+    assert_same_run(workdir, undisturbed, num_steps=48)
     for log in tmp_path.glob("*/log.txt"):
         named += log.read_text().count("Not whole, and passed over: ")
     assert partial >= 5 and named >= 5
@@ -117,7 +96,7 @@ def test_ctrl_c_and_sigterm_save_and_exit_with_their_own_status(undisturbed, tin
         assert process.wait() == 75
         assert "The same command goes on from there" in (tmp_path / "log.txt").read_text()
     assert start(tmp_path, tiny_motion).wait() == 0
-    assert_same_run(tmp_path, undisturbed)
+    assert_same_run(tmp_path, undisturbed, num_steps=48)
 
 
 @pytest.mark.slow
@@ -131,7 +110,7 @@ def test_a_run_goes_on_on_another_number_of_devices(undisturbed, tiny_motion, tm
     environment = {**os.environ, "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8"}
     command = [*COMMAND, f"--config.dataset={tiny_motion}", "--workdir", str(tmp_path), "--config.mesh.fsdp=4"]
     subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True)
-    losses = [[json.loads(line)["loss"] for line in lines_of(w)] for w in (tmp_path, undisturbed)]
+    losses = [[line["loss"] for line in lines_of(w)] for w in (tmp_path, undisturbed)]
     assert losses[0][:7] == losses[1][:7]  # before the kill
     np.testing.assert_allclose(losses[0][7], losses[1][7], rtol=1e-5)  # the first step after it
 
@@ -161,7 +140,7 @@ def test_a_run_of_two_processes_goes_on_in_one(undisturbed, tiny_motion, tmp_pat
             process.kill()
             process.wait()
     assert start(tmp_path, tiny_motion).wait() == 0
-    losses = [[json.loads(line)["loss"] for line in lines_of(w)] for w in (tmp_path, undisturbed)]
+    losses = [[line["loss"] for line in lines_of(w)] for w in (tmp_path, undisturbed)]
     assert len(losses[0]) == len(losses[1])
     np.testing.assert_allclose(losses[0][0], losses[1][0], rtol=1e-5)
     # Steps differ by what float32 makes of BatchNorm; after the checkpoint the batches are those that were to come

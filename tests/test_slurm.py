@@ -1,6 +1,5 @@
 """launch/slurm.sbatch on a real SLURM of two nodes on this machine: preempted, cancelled, and with a dead rank."""
 
-import json
 import os
 import shutil
 import signal
@@ -10,11 +9,9 @@ import tempfile
 import time
 from pathlib import Path
 
-import jax
-import numpy as np
 import pytest
 
-from vidjax import trained
+from tests.runs import assert_same_run, lines_of
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.slow
@@ -94,11 +91,6 @@ def submit(place, dataset) -> tuple[str, Path]:
     return job, place / f"runs/slurm_{job}"
 
 
-def lines_of(workdir) -> list[str]:
-    path = workdir / "metrics.jsonl"
-    return path.read_text().splitlines() if path.exists() else []
-
-
 def log_of(place, job) -> str:
     path = place / f"slurm-{job}.out"
     return path.read_text() if path.exists() else ""
@@ -121,15 +113,7 @@ def test_a_preempted_run_queues_again_and_ends_as_if_nothing_had_happened(place,
     wait_until(lambda: state_of(job) in ("COMPLETED", "FAILED", "CANCELLED"))
     assert state_of(job) == "COMPLETED" and "Restarts=1" in ask("scontrol", "show", "job", job)
     assert "Going on from the checkpoint of step" in log_of(place, job)
-    timing = ("clips_per_second", "waiting_for_data")
-    runs = [
-        [{k: v for k, v in json.loads(line).items() if k not in timing} for line in lines_of(w)]
-        for w in (workdir, undisturbed)
-    ]
-    assert [line["step"] for line in runs[0]] == list(range(1, 41))
-    assert runs[0] == runs[1]
-    runs = [trained.from_run(w) for w in (workdir, undisturbed)]
-    jax.tree.map(np.testing.assert_array_equal, *[(run.params, run.model_state, run.step) for run in runs])
+    assert_same_run(workdir, undisturbed, num_steps=40)
 
 
 def test_the_signal_ahead_of_the_time_limit_queues_the_job_again(place, undisturbed, tiny_motion):

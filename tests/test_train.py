@@ -13,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests.runs import assert_same_run, lines_of
 from vidjax import evaluate, sharding, train, trained
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import pipeline, records
@@ -29,25 +30,6 @@ def run_once(finished, config, tmp_path_factory):
         workdir = tmp_path_factory.mktemp("finished")
         finished.update(workdir=workdir, result=train.train(config, workdir))
     return finished["workdir"], finished["result"]
-
-
-def lines_of(workdir):
-    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
-
-
-def numbers_of(workdir):
-    """What must not depend on interruptions: all figures but times."""
-    return [
-        {k: v for k, v in line.items() if k not in ("clips_per_second", "waiting_for_data")}
-        for line in lines_of(workdir)
-    ]
-
-
-def assert_same_run(workdir, other):
-    assert numbers_of(workdir) == numbers_of(other)
-    ours, theirs = map(trained.from_run, (workdir, other))
-    assert ours.step == theirs.step
-    jax.tree.map(np.testing.assert_array_equal, (ours.params, ours.model_state), (theirs.params, theirs.model_state))
 
 
 def test_a_run_writes_what_it_promises(finished, tiny_config, tmp_path_factory):
@@ -92,7 +74,7 @@ def test_a_run_that_crashed_goes_on_with_the_same_numbers(
     assert lines_of(tmp_path)[-1]["step"] < 12
     (tmp_path / "metrics.jsonl").open("a").write('{"step": 11, "lo')  # a line that the power cut interrupted
     train.train(tiny_config, tmp_path)
-    assert_same_run(tmp_path, workdir)
+    assert_same_run(tmp_path, workdir, num_steps=12)
 
 
 def test_ctrl_c_saves_and_stops_and_the_run_goes_on(
@@ -111,7 +93,7 @@ def test_ctrl_c_saves_and_stops_and_the_run_goes_on(
     assert "saved step 7 of 12" in capsys.readouterr().out
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
-    assert_same_run(tmp_path, workdir)
+    assert_same_run(tmp_path, workdir, num_steps=12)
 
 
 def test_a_signal_while_a_run_that_goes_on_is_starting_stops_it_after_a_step(
@@ -137,7 +119,7 @@ def test_a_signal_while_a_run_that_goes_on_is_starting_stops_it_after_a_step(
     assert "saved step 4 of 12" in said and "saved step 5 of 12" in said
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
-    assert_same_run(tmp_path, workdir)
+    assert_same_run(tmp_path, workdir, num_steps=12)
 
 
 def test_a_batch_of_the_evaluation_that_does_not_divide(tiny_config, tmp_path, monkeypatch):
@@ -183,7 +165,7 @@ def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_whe
         hidden.rename(shard)
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
-    assert_same_run(tmp_path, workdir)
+    assert_same_run(tmp_path, workdir, num_steps=12)
 
 
 def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch):
@@ -206,7 +188,7 @@ def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_fac
         signal.signal(signal.SIGXFSZ, before)
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
-    assert_same_run(tmp_path, workdir)
+    assert_same_run(tmp_path, workdir, num_steps=12)
 
 
 def test_another_config_needs_another_directory(finished, tiny_config, tmp_path_factory):

@@ -43,9 +43,9 @@ def test_numbers_that_are_not_finite():
 
 def test_the_first_interrupt_is_noted_the_second_acts():
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores SIGINT
-    interrupt = progress.Interrupt(sharding.make_mesh())
+    interrupt = progress.Interrupt().__enter__()
     os.kill(os.getpid(), signal.SIGINT)
-    assert interrupt.asked()
+    assert interrupt.asked(sharding.make_mesh())
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)

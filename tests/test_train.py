@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import jax
@@ -120,6 +121,36 @@ def test_a_signal_while_a_run_that_goes_on_is_starting_stops_it_after_a_step(
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
     assert_same_run(tmp_path, workdir, num_steps=12)
+
+
+def test_a_signal_in_the_final_evaluation_ends_at_once_and_the_same_command_evaluates(
+    finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch
+):
+    workdir, result = run_once(finished, tiny_config, tmp_path_factory)
+    handler, evaluated = signal.getsignal(signal.SIGTERM), evaluate.evaluate
+
+    def terminated(params, model_state, eval_fn, mesh, records, config, **views):
+        if len(records) == 16:  # the test videos
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(1)
+        return evaluated(params, model_state, eval_fn, mesh, records, config, **views)
+
+    monkeypatch.setattr(evaluate, "evaluate", terminated)
+    with pytest.raises(SystemExit) as raised:
+        train.train(tiny_config, tmp_path)
+    assert raised.value.code == train.progress.INTERRUPTED and not (tmp_path / "result.json").exists()
+    assert signal.getsignal(signal.SIGTERM) is handler
+    monkeypatch.undo()
+    assert train.train(tiny_config, tmp_path)["top1"] == result["top1"]
+    assert_same_run(tmp_path, workdir, num_steps=12)
+
+
+def test_signals_go_back_when_a_config_is_refused(tiny_config, tmp_path):
+    before = [signal.getsignal(number) for number in train.progress.SIGNALS]
+    tiny_config.dataset = "nowhere"
+    with pytest.raises(ValueError, match="No dataset at nowhere"):
+        train.train(tiny_config, tmp_path)
+    assert [signal.getsignal(number) for number in train.progress.SIGNALS] == before
 
 
 def test_a_batch_of_the_evaluation_that_does_not_divide(tiny_config, tmp_path, monkeypatch):

@@ -115,17 +115,21 @@ class Interrupt:
     a scheduler sends one when the first of them has ended. (JAX's `reached_preemption_sync_point` would bring them to
     agree as well, but not where the signal comes while a run that goes on is still starting: it counts steps from 0.)
 
-    Args:
-        mesh: over all devices of all processes.
+    It is a context, within which signals are noted; they go back to who had them before when it ends.
     """
 
-    def __init__(self, mesh: Mesh):
-        self._mesh, self._votes = mesh, None
-        self._noted = self._saved = False
-        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+    def __init__(self):
+        self._noted, self._saved, self._before, self._votes = False, False, {}, None
 
-    def asked(self) -> bool:
+    def __enter__(self):
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        return self
+
+    def asked(self, mesh: Mesh) -> bool:
         """Whether to stop after this step; every process has to ask after every step.
+
+        Args:
+            mesh: over all devices of all processes.
 
         What several processes were asked is known to all one step later, so that no device waits for it.
         """
@@ -133,7 +137,7 @@ class Interrupt:
             return self._noted
         before = self._votes
         own = np.full(jax.local_device_count(), self._noted, np.int32)
-        self._votes = _total(jax.make_array_from_process_local_data(sharding.batch_sharding(self._mesh), own))
+        self._votes = _total(jax.make_array_from_process_local_data(sharding.batch_sharding(mesh), own))
         return before is not None and int(before) > 0
 
     def all_is_saved(self):
@@ -142,18 +146,24 @@ class Interrupt:
         if self._noted:
             self._note(0, None)
 
-    def restore(self):
-        """Gives the signals back to who had them before."""
+    def __exit__(self, *error):
+        self._restore()
+        if self._noted and jax.process_count() > 1:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a scheduler that sees another process end before this
+
+    def _restore(self):
         for number, handler in self._before.items():
             signal.signal(number, handler or signal.SIG_DFL)  # None is a handler that is not Python's: JAX's own
 
     def _note(self, number, frame):
         if self._saved:
             os.write(2, b"\nInterrupted after the last step, which is saved: the same command evaluates it.\n")
-            os._exit(INTERRUPTED)
+            if jax.process_count() == 1:
+                sys.exit(INTERRUPTED)
+            os._exit(INTERRUPTED)  # not sys.exit, which would wait for the others
         self._noted = True
         if jax.process_count() == 1:
-            self.restore()
+            self._restore()
 
 
 @jax.jit

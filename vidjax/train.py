@@ -11,7 +11,6 @@ import functools
 import logging
 import math
 import re
-import signal
 import sys
 import time
 from pathlib import Path
@@ -38,7 +37,13 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     Raises:
         ValueError: for a config that cannot work, before anything is computed.
         FloatingPointError: where loss or gradient is not finite; names step, learning rate and last checkpoint.
+        OSError: where a checkpoint cannot be written; says what there is to go on from.
     """
+    with progress.Interrupt() as interrupt:
+        return _train(config, workdir, interrupt)
+
+
+def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> dict | None:
     started = time.perf_counter()
     is_main = jax.process_index() == 0
 
@@ -61,7 +66,6 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
 
     if config.eval.batch_size % mesh.size:
         raise ValueError(f"eval.batch_size = {config.eval.batch_size} does not divide over {mesh.size} devices.")
-    interrupt = progress.Interrupt(mesh)
 
     # ---------------------------------------------------------------------------------------------- state
     versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
@@ -116,7 +120,7 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
 
         # The device is kept busy by looking at the step before, but where something is written, this one counts.
         last = at_step == total_steps
-        stopping = interrupt.asked()
+        stopping = interrupt.asked(mesh)
         logging = at_step % config.log_every == 0 or last
         validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
         saving = at_step % config.checkpoint_every == 0 or last or stopping
@@ -169,7 +173,6 @@ def train(config: ConfigDict, workdir: Path) -> dict | None:
     if is_main:
         evaluate.write_result(workdir, result, labels)
         plots.curves(log.lines(), workdir / "curves.png")
-    interrupt.restore()
     return result
 
 
@@ -199,7 +202,6 @@ def main(argv):
             sys.exit(not fits)
         result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir))
     if result is None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a scheduler that sees another process end before this one
         sys.exit(progress.INTERRUPTED)
     if jax.process_index() > 0:
         return

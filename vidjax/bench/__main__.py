@@ -26,9 +26,10 @@ def main():
     )
     sections = parser.add_subparsers(dest="section", required=True)
 
-    def section(name: str, help: str, rounds: int) -> argparse.ArgumentParser:
+    def section(name: str, help: str, rounds: int | None = None) -> argparse.ArgumentParser:
         of_section = sections.add_parser(name, help=help)
-        of_section.add_argument("--rounds", type=int, default=rounds, help="alternations")
+        if rounds:
+            of_section.add_argument("--rounds", type=int, default=rounds, help="alternations")
         of_section.add_argument("--out", type=Path, help="a JSON file to write")
         return of_section
 
@@ -44,7 +45,7 @@ def main():
         "--methods", nargs="+", choices=methods, default=methods, metavar="METHOD", help=", ".join(methods)
     )
     section("two_stream", "a training step on stored flow, against flow computed in the step", 5)
-    section("memory", "of a training step on each of 8 simulated devices, by ways to save it", 1)
+    section("memory", "of a training step on each of 8 simulated devices, by ways to save it")
     args = parser.parse_args()
     if args.section == "memory":
         memory.simulate_devices()

@@ -8,9 +8,9 @@
 from configs.common import data
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
-    config = data.from_argument(argument)
+    config = data.from_argument(argument or "motion,small")
     config.model = {"name": "c3d", "width": 0.125, "batch_norm": True, "dropout": 0.5}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}

@@ -9,7 +9,7 @@ videos of motion_large, one seed: hit@1, within pairs and reversed 100 %, in 11 
 from configs.common import data
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of `cell=NAME`, `network=NAME`."""
     argument, chosen = data.split_argument(argument, {"cell": "lstm", "network": "r3d_18"})
     config = data.from_argument(argument)

@@ -10,7 +10,7 @@
 from configs.common import data
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE of configs/common/data.py, then `backbone=NAME` to run over the maps of a network."""
     argument, chosen = data.split_argument(argument, {"backbone": ""})
     config = data.from_argument(argument)

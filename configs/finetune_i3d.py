@@ -1,10 +1,10 @@
 """I3D of Kinetics-400 fine-tuned on other classes: the whole network, its upper half, or the classifier alone.
 
-    python -m vidjax.train --config configs/finetune_i3d.py:head --workdir runs/finetune_head
-    python -m vidjax.train --config configs/finetune_i3d.py:upper,ut_interaction,full,set1,0 --workdir runs/upper_0
+    python -m vidjax.train --config configs/finetune_i3d.py:part=head --workdir runs/finetune_head
+    python -m vidjax.train --config configs/finetune_i3d.py:ut_interaction,full,set1,0,part=upper --workdir runs/upper_0
 
 Carreira and Zisserman, 2017. What is frozen keeps its BatchNorm statistics too. Where only the classifier is trained
-and nothing is augmented, its inputs need to be computed only once: `configs/head.py`.
+and nothing is augmented, its inputs need to be computed only once: `configs/frame_pool.py`.
 
 UT-Interaction, 16 frames of 112x112, trained on sequences 2 to 10 (54 videos, 61 steps of 8 clips, one seed), hit@1 of
 sequence 1 (6 videos), and of the 60 videos of the other set, which none was chosen by. On 2 cores of an AMD EPYC:
@@ -25,12 +25,12 @@ FROZEN = {
 LEARNING_RATES = {"full": 1e-3, "upper": 1e-3, "head": 1e-2}
 
 
-def get_config(argument="head"):
-    """`argument` is full, upper or head, or `head,ut_interaction,full,set1,0` with the argument of other configs."""
-    part, _, dataset = argument.partition(",")
+def get_config(argument=""):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `part=` full, upper or head."""
+    argument, chosen = data.split_argument(argument, {"part": "head"}, dataset="ut_interaction,full,set1,0")
+    part, config = chosen["part"], data.from_argument(argument)
     if part not in FROZEN:
         raise ValueError(f"Unknown part {part!r}; choose one of {', '.join(FROZEN)}.")
-    config = data.from_argument(dataset or "ut_interaction,full,set1,0")
     config.model = {"name": "i3d", "dropout": 0.5}
     config.init_from = "i3d_kinetics400_rgb"
     config.freeze = FROZEN[part]

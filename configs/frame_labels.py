@@ -30,9 +30,9 @@ MODELS = {
 }
 
 
-def get_config(argument="motion_frames,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE of configs/common/data.py, then `model=NAME` of `MODELS`."""
-    argument, chosen = data.split_argument(argument, {"model": "bidirectional"})
+    argument, chosen = data.split_argument(argument, {"model": "bidirectional"}, dataset="motion_frames,small")
     if chosen["model"] not in MODELS:
         raise ValueError(f"Unknown model {chosen['model']!r}; choose one of {', '.join(MODELS)}.")
     config = data.from_argument(argument)

@@ -31,7 +31,7 @@ from configs.common import data
 MODEL = {"cell": "lstm", "num_layers": 1, "bidirectional": 0}
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of NAME=VALUE of `MODEL`."""
     argument, chosen = data.split_argument(argument, MODEL)
     config = data.from_argument(argument)

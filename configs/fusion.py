@@ -1,6 +1,6 @@
 """Single frame, early, late and slow fusion of one trunk (Karpathy et al., CVPR 2014), and their average.
 
-    python -m vidjax.train --config configs/fusion.py:slow --workdir runs/fusion_slow
+    python -m vidjax.train --config configs/fusion.py:fusion=slow --workdir runs/fusion_slow
     python -m vidjax.evaluate --workdir runs/fusion_single runs/fusion_early runs/fusion_late runs/fusion_slow
 
 An eighth of the channels, and BatchNorm, which the paper does not have. 480 test videos of motion, one seed, on 2 cores
@@ -19,12 +19,14 @@ The average of the scores is that of all four; of the logits (--fusion logits) i
 from configs.common import data
 
 
-def get_config(argument="slow"):
-    """`argument` is single, early, late or slow, or `slow,motion,full` with DATASET,SIZE of configs/common/data.py."""
-    fusion, _, dataset = argument.partition(",")
-    config = data.from_argument(dataset or "motion,small")
+def get_config(argument=""):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `fusion=` single, early, late, slow."""
+    argument, chosen = data.split_argument(argument, {"fusion": "slow"})
+    config = data.from_argument(argument)
     config.clip.num_frames = 10  # as the paper's; slow fusion needs them
-    config.model = {"name": "fusion", "fusion": fusion, "width": 0.125, "batch_norm": True, "dropout": 0.0}
+    if chosen["fusion"] == "late" and argument.startswith("motion"):
+        config.clip.frame_stride = 1  # between its two frames a sprite must not turn by more than half a circle
+    config.model = {"name": "fusion", **chosen, "width": 0.125, "batch_norm": True, "dropout": 0.0}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 1e-3, "warmup_steps": 20}
     config.batch_size, config.num_epochs = 16, 6.0

@@ -16,7 +16,7 @@ to 6): 67.2, 65.0, 61.1, 51.7, 42.2 % with 100, 94, 82, 45, 9 %. GRU: not measur
 from configs.common import data
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of `cost=NUMBER`, `cell=NAME`."""
     argument, chosen = data.split_argument(argument, {"cost": 1e-2, "cell": "lstm"})
     config = data.from_argument(argument)

@@ -19,7 +19,7 @@ three seeds by vidjax.crossval:
 from configs.common import data
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `kind=NAME` of `FrameTCN`."""
     argument, chosen = data.split_argument(argument, {"kind": "dilated"})
     config = data.from_argument(argument)

@@ -1,11 +1,11 @@
 """Two-stream networks of 2-D networks (Simonyan and Zisserman, NeurIPS 2014): each stream by itself, or both at once.
 
     python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
-    python -m vidjax.train --config configs/two_stream.py:spatial --workdir runs/rgb
-    python -m vidjax.train --config configs/two_stream.py:temporal --workdir runs/flow
+    python -m vidjax.train --config configs/two_stream.py:stream=spatial --workdir runs/rgb
+    python -m vidjax.train --config configs/two_stream.py:stream=temporal --workdir runs/flow
     python -m vidjax.evaluate --workdir runs/rgb runs/flow [--fusion svm]
     python -m vidjax.predict video.mp4 --workdir runs/rgb runs/flow
-    python -m vidjax.train --config configs/two_stream.py:joint --workdir runs/joint
+    python -m vidjax.train --config configs/two_stream.py:stream=joint --workdir runs/joint
 
 On motion (480 test videos, one seed, one core of an AMD EPYC): spatial 34.6 % (within pairs 47.9 %, chance) in 1.5
 minutes, temporal 100.0 % in 3.1, fused by scores, logits or SVM 100.0 %, joint 100.0 % in 3.0. On coloured, where
@@ -17,7 +17,7 @@ The features of UT-Interaction by AlexNet, and by AlexNet across modality on flo
 
     python -m vidjax.features --weights alexnet_imagenet --records data/ut_interaction --num_frames 16
         --sampling segments --resize 224 224 --out data/ut_interaction_alexnet
-    python -m vidjax.train --config configs/two_stream.py:temporal,ut_interaction,full,set1,0 --workdir runs/untrained
+    python -m vidjax.train --config configs/two_stream.py:ut_interaction,full,set1,0 --workdir runs/untrained
         --config.freeze='("backbone/.*",)' --config.num_epochs=0.1 --config.schedule.warmup_steps=0
     python -m vidjax.features --workdir runs/untrained --records data/ut_interaction --size 224 --resize 224 224
         --out data/ut_interaction_alexnet_flow
@@ -30,10 +30,10 @@ ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.m
 from configs.common import data
 
 
-def get_config(argument="temporal"):
-    """`argument` is spatial, temporal or joint, then DATASET,SIZE[,FOLDS,NUMBER] as in spatial,coloured,small."""
-    stream, _, dataset = argument.partition(",")
-    config = data.from_argument(dataset or "motion,small")
+def get_config(argument=""):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `stream=` spatial, temporal, joint."""
+    argument, chosen = data.split_argument(argument, {"stream": "temporal"})
+    stream, config = chosen["stream"], data.from_argument(argument)
     network = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
     config.flow = "" if stream == "spatial" else "stored"
     config.clip.num_frames, config.clip.frame_stride = (1 if stream == "spatial" else 10), 1

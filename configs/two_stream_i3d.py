@@ -1,10 +1,10 @@
 """Two-stream I3D (Carreira and Zisserman, CVPR 2017): one I3D on frames, one on flow, the sum of their logits.
 
     python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
-    python -m vidjax.train --config configs/two_stream_i3d.py:rgb --workdir runs/i3d_rgb
-    python -m vidjax.train --config configs/two_stream_i3d.py:flow --workdir runs/i3d_flow
+    python -m vidjax.train --config configs/two_stream_i3d.py:stream=rgb --workdir runs/i3d_rgb
+    python -m vidjax.train --config configs/two_stream_i3d.py:stream=flow --workdir runs/i3d_flow
     python -m vidjax.evaluate --workdir runs/i3d_rgb runs/i3d_flow --fusion logits
-    python -m vidjax.train --config configs/two_stream_i3d.py:joint --workdir runs/i3d_joint
+    python -m vidjax.train --config configs/two_stream_i3d.py:stream=joint --workdir runs/i3d_joint
 
 An eighth of the channels. On motion (480 test videos, one seed, one core of an AMD EPYC): rgb 99.6 % in 11.7 minutes,
 flow 100.0 % in 10.8, fused by logits 100.0 %, joint 100.0 % in 20.9. The published networks are `kinetics_i3d_rgb` and
@@ -15,12 +15,12 @@ flow 100.0 % in 10.8, fused by logits 100.0 %, joint 100.0 % in 20.9. The publis
 from configs.common import data
 
 
-def get_config(argument="joint"):
-    """`argument` is rgb, flow or joint, or with DATASET,SIZE[,FOLDS,NUMBER] after it: joint,coloured,small."""
-    stream, _, dataset = argument.partition(",")
+def get_config(argument=""):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `stream=` rgb, flow or joint."""
+    argument, chosen = data.split_argument(argument, {"stream": "joint"})
+    stream, config = chosen["stream"], data.from_argument(argument)
     if stream not in ("rgb", "flow", "joint"):
         raise ValueError(f"Unknown stream {stream!r}; choose rgb, flow or joint.")
-    config = data.from_argument(dataset or "motion,small")
     config.clip.num_frames, config.clip.frame_stride = 20, 1
     config.flow = "" if stream == "rgb" else "stored"
     if stream == "joint":

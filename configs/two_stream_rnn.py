@@ -10,9 +10,9 @@ on one core of an AMD EPYC, one seed.
 from configs.common import data
 
 
-def get_config(argument="motion,small"):
+def get_config(argument=""):
     """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
-    config = data.from_argument(argument)
+    config = data.from_argument(argument or "motion,small")
     config.clip.num_frames, config.clip.frame_stride, config.flow = 20, 1, "stored"
     config.model = {
         "name": "two_stream_rnn",

@@ -21,9 +21,15 @@ def videos(x):
 @pytest.mark.parametrize("name", classify.CLASSIFIERS)
 def test_what_can_be_separated_is(name):
     make = classify.CLASSIFIERS[name]
-    assert classify.cross_validate(make, SEPARABLE, videos(SEPARABLE), FOLDS) == (20, 20)
+    scores, target = classify.cross_validate(make, SEPARABLE, videos(SEPARABLE), FOLDS, 3)
+    assert target.tolist() == [0, 1] * 10  # of the splits "c" and "b"
+    figures = classify.figures_of(scores, target, [1, 0, 2])
+    assert (figures["right"], figures["num_videos"], figures["top1"]) == (20, 20, 1)
+    assert figures["top1_within_pairs"] == 1 and figures["top1_reversed"] == 0
+    assert (scores[:, 2] < scores[:, :2].min(axis=1)).all()  # a class that nobody has seen
     noise = np.random.default_rng(1).normal(size=(30, 4))
-    assert classify.cross_validate(make, noise, videos(noise), FOLDS)[0] < 17
+    scores, target = classify.cross_validate(make, noise, videos(noise), FOLDS, 2)
+    assert (scores.argmax(1) == target).sum() < 17
 
 
 def test_the_scaler_sees_the_training_splits_only():
@@ -32,15 +38,15 @@ def test_the_scaler_sees_the_training_splits_only():
     class Spy(BaseEstimator):
         def fit(self, x, y):
             seen.append(x)
-            self.fitted_ = True
+            self.classes_ = [0, 1]
             return self
 
-        def predict(self, x):
-            return np.zeros(len(x))
+        def predict_proba(self, x):
+            return np.full((len(x), 2), 0.5)
 
     x = SEPARABLE.copy()
     x[20:] += 1000  # the split "c", which is tested
-    classify.cross_validate(Spy, x, videos(x), FOLDS[:1])
+    classify.cross_validate(Spy, x, videos(x), FOLDS[:1], 2)
     np.testing.assert_allclose(seen[0].mean(axis=0), 0, atol=1e-9)
     np.testing.assert_allclose(seen[0].std(axis=0), 1, rtol=1e-9)
     assert len(seen[0]) == 20
@@ -49,11 +55,11 @@ def test_the_scaler_sees_the_training_splits_only():
 def test_folds_that_cannot_be():
     with pytest.raises(ValueError, match="A fold trains and tests on a"):
         classify.cross_validate(
-            classify.CLASSIFIERS["svm"], SEPARABLE, videos(SEPARABLE), [classify.Fold(["a"], ["a"])]
+            classify.CLASSIFIERS["svm"], SEPARABLE, videos(SEPARABLE), [classify.Fold(["a"], ["a"])], 2
         )
     with pytest.raises(ValueError, match="No videos to test on in the fold .*; there are a, b, c"):
         classify.cross_validate(
-            classify.CLASSIFIERS["svm"], SEPARABLE, videos(SEPARABLE), [classify.Fold(["a"], ["d"])]
+            classify.CLASSIFIERS["svm"], SEPARABLE, videos(SEPARABLE), [classify.Fold(["a"], ["d"])], 2
         )
 
 
@@ -71,10 +77,28 @@ def test_the_report_writes_what_it_says(numbered_features, tmp_path, capsys):
 
 def test_the_report_of_a_classifier(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(classify, "describe", lambda source, pool: (videos(SEPARABLE), [f"{i}.mp4" for i in range(30)]))
-    info = type("Info", (), {"labels": ["yes", "no"]})
+    info = type("Info", (), {"labels": ["yes", "no"], "time_reversal": None})
     classify.report(type("Records", (), {"info": info}), tmp_path, "mean", "svm", FOLDS)
     lines = capsys.readouterr().out.splitlines()
     assert lines[4].startswith("| nearest neighbour by size and length")  # the baseline comes first
     assert "| mean svm                             |    20 |     20 |  100.0 |  83.9 - 100.0 |" in lines
     result = json.loads((tmp_path / "result_mean_svm.json").read_text())
     assert result["mean svm"]["top1"] == 1 and result["mean svm"]["num_videos"] == 20
+
+
+def test_the_command(numbered_features, tmp_path, monkeypatch, capsys):
+    arguments = [str(numbered_features), "--train_splits", "train", "--test_splits", "train"]
+    monkeypatch.setattr("sys.argv", ["classify", *arguments])
+    with pytest.raises(SystemExit, match="vidjax.classify: A fold trains and tests on train"):
+        classify.main()
+    monkeypatch.setattr(classify, "cross_validate", lambda make, x, *rest: (np.eye(2)[[0, 1, 1]], np.array([0, 1, 0])))
+    monkeypatch.setattr("sys.argv", ["classify", *arguments, "--pool", "size", "--out", str(tmp_path / "new/r.json")])
+    classify.main()
+    assert "size svm: top1 66.7 %, 2 of 3 videos [20.8, 93.9]" in capsys.readouterr().out
+    assert json.loads((tmp_path / "new/r.json").read_text())["right"] == 2
+
+
+def test_records_of_videos_are_refused(numbered_records, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["classify", str(numbered_records), "--test_splits", "train"])
+    with pytest.raises(SystemExit, match="holds no features: store some with vidjax.features"):
+        classify.main()

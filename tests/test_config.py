@@ -36,13 +36,13 @@ def test_what_fine_tuning_leaves_to_train():
     params = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3)))["params"]
     trained = {}
     for part in ("full", "upper", "head"):
-        left, _ = optimizer.split_frozen(params, finetune_i3d.get_config(part).freeze)
+        left, _ = optimizer.split_frozen(params, finetune_i3d.get_config(f"part={part}").freeze)
         trained[part] = sorted({path.partition("/")[0] for path in left})
     assert trained["full"] == sorted(params)
     assert trained["upper"] == ["Logits", "Mixed_4e", "Mixed_4f", "Mixed_5b", "Mixed_5c"]
     assert trained["head"] == ["Logits"]
     with pytest.raises(ValueError, match="Unknown part 'tail'; choose one of full, upper, head"):
-        finetune_i3d.get_config("tail")
+        finetune_i3d.get_config("part=tail")
 
 
 @pytest.mark.parametrize("model", ["i3d", "frame_pool"])

@@ -5,7 +5,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import jax
@@ -177,11 +177,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
     content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs, "versions": versions}
     if path.exists():
         before = json.loads(path.read_text())
-        differing = [
-            f"\n  {key}: {before['config'].get(key)} there, {value} now"
-            for key, value in content["config"].items()
-            if before["config"].get(key, ADDED.get(key)) != value and key not in MAY_CHANGE
-        ]
+        differing = differences(before["config"], config)
         for key, value in (("labels", labels), ("inputs", inputs)):
             if before[key] != value:
                 differing.append(f"\n  {key}: {before[key]} there, {value} now")
@@ -192,6 +188,15 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
         partial = path.with_suffix(".partial")  # the other processes see it whole or not at all
         partial.write_text(json.dumps(content, indent=2) + "\n")
         os.replace(partial, path)
+
+
+def differences(before: dict, config: ConfigDict, may_change: Sequence[str] = MAY_CHANGE) -> list[str]:
+    """The settings in which a config differs from an earlier one, a line each; but for those that may."""
+    return [
+        f"\n  {key}: {before.get(key)} there, {value} now"
+        for key, value in json.loads(config.to_json()).items()
+        if before.get(key, ADDED.get(key)) != value and key not in may_change
+    ]
 
 
 def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:

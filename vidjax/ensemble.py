@@ -72,14 +72,20 @@ def fit_svm(logits: Sequence[np.ndarray], target: np.ndarray) -> Callable[[Seque
 
     svm = LinearSVC(random_state=0, max_iter=10000).fit(features(logits), target)
 
-    def scores_of(logits: Sequence[np.ndarray]) -> np.ndarray:
-        distances = svm.decision_function(features(logits))  # (N, classes seen), or (N,) of two
-        distances = np.stack([-distances, distances], axis=1) if distances.ndim == 1 else distances
-        scores = np.full((len(distances), num_classes), distances.min() - 1, np.float32)
-        scores[:, svm.classes_] = distances
-        return scores
+    return lambda logits: scores_of(svm, features(logits), num_classes)
 
-    return scores_of
+
+def scores_of(classifier, x: np.ndarray, num_classes: int) -> np.ndarray:
+    """What a fitted classifier of scikit-learn says of x (N, D): float32 (N, num_classes), the higher the better.
+
+    Classes that it has not seen in training are below all others.
+    """
+    is_linear = hasattr(classifier, "decision_function")
+    found = classifier.decision_function(x) if is_linear else classifier.predict_proba(x)
+    found = np.stack([-found, found], axis=1) if found.ndim == 1 else found  # (N, classes seen), from (N,) of two
+    scores = np.full((len(found), num_classes), found.min() - 1, np.float32)
+    scores[:, classifier.classes_] = found
+    return scores
 
 
 def add_arguments(parser: argparse.ArgumentParser, fusions: Sequence[str]):

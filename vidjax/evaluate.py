@@ -18,18 +18,20 @@ import jax
 import numpy as np
 from absl import logging as absl_logging
 
-from vidjax import distributed, ensemble, figures, plots, sharding, trained
+from vidjax import distributed, ensemble, figures, plots, predictions, sharding, trained
 from vidjax.data import pipeline
 from vidjax.outputs import Outputs, make_eval_fn, outputs_on
 
 VIEWS = ("num_views", "num_crops")
 
 
-def evaluate(params, model_state, eval_fn, mesh, source: pipeline.Records, config, *, num_views, num_crops) -> dict:
-    """Evaluates on the records of `source`; see `figures.figures_of`. Arguments as of `outputs.outputs_on`."""
+def evaluate(
+    params, model_state, eval_fn, mesh, source: pipeline.Records, config, *, num_views, num_crops
+) -> tuple[dict, Outputs]:
+    """`figures.figures_of` the records of `source`, and the outputs. Arguments as of `outputs.outputs_on`."""
     views = {"num_views": num_views, "num_crops": num_crops}
     outputs = outputs_on(source, params, model_state, eval_fn, mesh, config, **views)
-    return figures.figures_of(outputs, config, source.info)
+    return figures.figures_of(outputs, config, source.info), outputs
 
 
 def make_evaluator(run: trained.Trained, views: dict) -> Callable[..., Outputs]:
@@ -196,11 +198,13 @@ def main():
             run = trained.from_run(args.workdir[0], args.step)
             splits, views = list(args.splits or run.config.test_splits), views_of(run, views)
             source = open_run(run, splits)
-            result = figures.figures_of(make_evaluator(run, views)(source), run.config, source.info)
+            outputs = make_evaluator(run, views)(source)
+            result = figures.figures_of(outputs, run.config, source.info)
             result |= {"checkpoint": run.step, "splits": splits, **views}
             labels, title = run.labels, "{splits}, {num_views} x {num_crops} views, checkpoint of step {checkpoint}"
             if is_main:
                 write_result(args.workdir[0], result, labels)
+                predictions.write(args.workdir[0], predictions.predictions_of(outputs, source, run.config))
         else:
             weights, fusion = ensemble.weights_of(args, len(args.workdir)), args.fusion or "scores"
             fused = fuse_runs(args.workdir, splits=args.splits, views=views, fusion=fusion, weights=weights)

@@ -29,7 +29,6 @@ from absl import logging as absl_logging
 from tqdm import tqdm
 
 from vidjax import classify, sharding, step, trained
-from vidjax import config as configs
 from vidjax.data import augment, clips, pipeline, records, sampling
 from vidjax.models.layers import pool_space
 
@@ -225,9 +224,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--batch_size", type=int, help="clips at a time; by default 8 a device, and 1 on a CPU")
     add("--pool", choices=("mean", "max", "min", "max_min"), help="over time: one descriptor a video, written as .npy")
     add("--classifier", choices=sorted(classify.CLASSIFIERS), help="of the descriptors, trained and reported")
-    add("--folds", metavar="DATASET:NAME", help="of configs/common/data.py, as in ut_interaction:set1")
-    add("--train_splits", nargs="+", default=["train"], help="where there are no --folds")
-    add("--test_splits", nargs="+", default=["test"], help="where there are no --folds")
+    classify.add_split_arguments(parser)
     args = parser.parse_args(argv)
     if args.classifier and not args.pool:
         parser.error("--classifier needs --pool: how the features of a video become one descriptor")
@@ -250,10 +247,7 @@ def main():
         seconds = time.perf_counter() - started
         print(f"{args.out}: {args.layer} of {run.name}, {len(source)} videos, {seconds:.1f} s")
         if args.pool:
-            folds = [(args.train_splits, args.test_splits)]
-            if args.folds and args.classifier:
-                folds = configs.find_folds(args.folds)
-            folds = [classify.Fold(*fold) for fold in folds]
+            folds = classify.folds_of(args) if args.classifier else []
             classify.report(source, args.out, args.pool, args.classifier, folds)
     except ValueError as error:
         sys.exit(f"vidjax.features: {error}")

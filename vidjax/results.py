@@ -38,6 +38,11 @@ def table(workdirs: list[Path]) -> str:
     columns = {"run": [str(workdir) for workdir in workdirs], "model": [r["model"] for r in results]} | {
         name: values for name, values in columns.items() if any(values)
     }
+    return markdown(columns)
+
+
+def markdown(columns: dict[str, list[str]]) -> str:
+    """A Markdown table of the cells of each column, by their heads."""
     widths = [max(map(len, [name, *values])) for name, values in columns.items()]
     rows = [list(columns), ["-" * width for width in widths], *zip(*columns.values(), strict=True)]
     return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)

@@ -14,7 +14,7 @@ import psutil
 from ml_collections import ConfigDict
 
 from vidjax import collectives, optimizer
-from vidjax.prepare import prepare
+from vidjax.prepare import Prepared, prepare
 from vidjax.step import Batch
 
 
@@ -79,6 +79,11 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
         if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
             raise
         raise MemoryError(str(error).splitlines()[0]) from error
+    return memory_of(compiled, prepared, config)
+
+
+def memory_of(compiled: jax.stages.Compiled, prepared: Prepared, config: ConfigDict) -> StepMemory:
+    """What a compiled training step takes; raises a ValueError where the compiler does not tell."""
     analysis = compiled.memory_analysis()
     if analysis is None:
         raise ValueError(f"The compiler of the backend {jax.default_backend()} does not tell how much memory it needs.")

@@ -21,7 +21,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import costs, step_memory
+from vidjax import costs, step, step_memory
 from vidjax.data import clips, records
 from vidjax.models import MODELS, inputs_of, needs_flow
 from vidjax.preprocess import preprocess
@@ -131,15 +131,20 @@ def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
 # ------------------------------------------------------------------------------------------------------------ the table
 
 
-def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> str:
-    """The layers of a config's model down to a depth, a line each, what the network returns, and the totals."""
+def layers_of(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple[list[costs.Layer], dict, Inputs]:
+    """`costs.layers_of` of a config's model, and the floats that the network sees by name."""
     model = configs.model_from(config, num_classes)
     # The network sees videos after vidjax.preprocess; without a mask, all frames count
     seen = jax.eval_shape(functools.partial(preprocess, spec=configs.spec_of(config), dtype=config.dtype), inputs)
     floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in seen.items() if name in costs.AXES}
-    kind, x = next((name, x) for name, x in floats.items() if name != "flow")  # both streams have the same axes
     words = {name: x for name, x in inputs.items() if name == "tokens"}
-    (network, *layers), ends = costs.layers_of(model, floats | words)
+    return *costs.layers_of(model, step.model_inputs(model, floats | words)), floats
+
+
+def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> str:
+    """The layers of a config's model down to a depth, a line each, what the network returns, and the totals."""
+    (network, *layers), ends, floats = layers_of(config, inputs, num_classes)
+    kind, x = max(floats.items())  # of the two streams, which have the same axes, video
     axes = dict(zip(costs.AXES[kind].values(), x.shape[1:-1], strict=False))  # lengths by name
 
     def row(name: str, layer: costs.Layer) -> tuple[str, ...]:
@@ -160,7 +165,7 @@ def aligned(rows: list[tuple[str, ...]]) -> list[str]:
     """The rows as lines of columns, numbers to the right; an empty row is a rule."""
     widths = [max(len(row[k]) for row in rows if row) for k in range(len(rows[0]))]
     rule = "-" * (sum(widths) + 2 * len(widths) - 2)
-    sides = (str.ljust, str.ljust, str.rjust, str.rjust, str.rjust, str.ljust)
+    sides = (str.ljust, str.ljust, *[str.rjust] * (len(widths) - 3), str.ljust)
     lines = ("  ".join(side(cell, w) for side, cell, w in zip(sides, row, widths, strict=False)) for row in rows)
     return [line.rstrip() or rule for line in lines]
 

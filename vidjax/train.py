@@ -23,9 +23,10 @@ from ml_collections import ConfigDict, config_flags
 
 import vidjax
 from vidjax import config as configs
-from vidjax import distributed, evaluate, outputs, plots, progress, sharding, summary, trained
+from vidjax import distributed, evaluate, plots, predictions, progress, sharding, summary, trained
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
+from vidjax.outputs import make_eval_fn
 from vidjax.prepare import prepare
 
 WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
@@ -90,7 +91,7 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
     log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)
 
     # ---------------------------------------------------------------------------------------------- evaluation
-    eval_fn = outputs.make_eval_fn(model, configs.spec_of(config), mesh, (shardings.params, shardings.model_state))
+    eval_fn = make_eval_fn(model, configs.spec_of(config), mesh, (shardings.params, shardings.model_state))
 
     def evaluated_on(state, records, num_views=1, num_crops=1):
         params = state.ema if config.ema_decay else state.params
@@ -141,7 +142,7 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
             progress.show(bar, line)
             if validating:
                 paused = time.perf_counter()
-                figures = evaluated_on(state, val_source)
+                figures, _ = evaluated_on(state, val_source)
                 line |= {f"val_{name}": figures[name] for name in WATCHED if name in figures}
                 speed.pause(time.perf_counter() - paused)
             log.write(line)
@@ -160,7 +161,8 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
 
     # ---------------------------------------------------------------------------------------------- final figures
     interrupt.all_is_saved()
-    result = evaluated_on(state, test_source, **{name: config.eval[name] for name in ("num_views", "num_crops")})
+    views = {name: config.eval[name] for name in ("num_views", "num_crops")}
+    result, outputs = evaluated_on(state, test_source, **views)
     result |= {
         "model": config.model.name,
         "num_params": num_params,
@@ -171,6 +173,7 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
         **config.eval,
     }
     if is_main:
+        predictions.write(workdir, predictions.predictions_of(outputs, test_source, config))
         evaluate.write_result(workdir, result, labels)
         plots.curves(log.lines(), workdir / "curves.png")
     return result

@@ -121,11 +121,12 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     return config
 
 
-def split_argument(argument: str, defaults: dict) -> tuple[str, dict]:
+def split_argument(argument: str, defaults: dict, dataset: str = "motion,small") -> tuple[str, dict]:
     """Splits the argument of a config file into that of `from_argument` and the settings NAME=VALUE after it.
 
     Args:
         defaults: of each setting that there is; values have its type.
+        dataset: the first part, where there are settings alone.
 
     Raises:
         ValueError: for a setting that there is not; lists those there are.
@@ -135,7 +136,7 @@ def split_argument(argument: str, defaults: dict) -> tuple[str, dict]:
     if unknown := sorted(set(chosen) - set(defaults)):
         raise ValueError(f"There is no setting {', '.join(unknown)}; valid ones are {', '.join(defaults)}.")
     settings = {name: type(value)(chosen.get(name, value)) for name, value in defaults.items()}
-    return ",".join(part for part in parts if "=" not in part), settings
+    return ",".join(part for part in parts if part and "=" not in part) or dataset, settings
 
 
 def from_argument(argument: str) -> ConfigDict:

@@ -6,17 +6,19 @@ python -m vidjax.bench stream [--frames 100000] [--out bench.json]
 python -m vidjax.bench flow [--methods tvl1 opencv_tvl1] [--out bench.json]
 python -m vidjax.bench two_stream [--out bench.json]
 python -m vidjax.bench memory [--out bench.json]
+python -m vidjax.bench step runs/i3d [--out bench.json]
 """
 
 import argparse
 import json
 import os
 import platform
+import sys
 from pathlib import Path
 
 import jax
 
-from vidjax.bench import flow, memory, pipeline, recurrent, show, stream, two_stream
+from vidjax.bench import flow, memory, pipeline, recurrent, show, step, stream, two_stream
 from vidjax.data import flow_images
 
 
@@ -46,6 +48,8 @@ def main():
     )
     section("two_stream", "a training step on stored flow, against flow computed in the step", 5)
     section("memory", "of a training step on each of 8 simulated devices, by ways to save it")
+    of_step = section("step", "a training step and a forward pass of a run: time and memory")
+    of_step.add_argument("workdir", type=Path, help="of the run")
     args = parser.parse_args()
     if args.section == "memory":
         memory.simulate_devices()
@@ -66,6 +70,11 @@ def main():
         result["two_stream"] = two_stream.bench_two_stream(args.rounds)
     elif args.section == "memory":
         result["memory"] = memory.bench_memory()
+    elif args.section == "step":
+        try:
+            result["step"] = step.bench_step(args.workdir)
+        except ValueError as error:
+            sys.exit(f"vidjax.bench: {error}")
     else:
         result["flow"] = flow.bench_flow(args.rounds, args.methods)
     if args.section == "memory":

@@ -1,0 +1,18 @@
+"""A 2-D network on frames, whose logits are averaged: blind to the order of frames. 3-D networks are inflated from it.
+
+    python -m vidjax.train --config configs/frame_cnn.py:network=inception_v1 --workdir runs/frames
+    python -m vidjax.train --config configs/i3d.py --config.init_from=runs/frames --workdir runs/inflated
+"""
+
+from configs.common import data
+
+
+def get_config(argument=""):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `network=` a 2-D network."""
+    argument, chosen = data.split_argument(argument, {"network": "resnet18"})
+    config = data.from_argument(argument)
+    config.model = {"name": chosen["network"], "width": 0.125}
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    config.batch_size, config.num_epochs = 16, 6.0
+    return config

@@ -1,0 +1,30 @@
+"""Frame features of a 2-D network, pooled over time, and a linear classifier of them: blind to the order of frames.
+
+    python -m vidjax.train --config configs/frame_pool.py:pool=max --workdir runs/max
+    python -m vidjax.train --config configs/frame_pool.py:ut_interaction_i3d,small,set1,0 --workdir runs/head
+
+On stored features (README.md, "Published weights, prediction, features") the classifier is all that is trained.
+UT-Interaction from I3D's, trained on sequences 2 to 10, one seed, on 2 cores of an AMD EPYC: hit@1 of sequence 1 (6
+videos) 100 %, of the 60 videos of the other set 83.3 %, 8 ms a step; the features of the 120 videos take two minutes,
+once.
+"""
+
+from configs.common import data
+
+
+def get_config(argument=""):
+    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of `pool=` mean, max, min, max_min
+    and `network=` a 2-D network."""
+    argument, chosen = data.split_argument(argument, {"pool": "mean", "network": "resnet18"})
+    config = data.from_argument(argument)
+    config.model = {"name": "frame_pool", "pool": chosen["pool"], "dropout": 0.0}
+    config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
+    if argument.startswith("motion"):
+        config.model.update({"backbone": chosen["network"], "backbone_arguments": {"width": 0.125}})
+        config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+        config.batch_size, config.num_epochs = 16, 6.0
+    else:
+        config.model.dropout = 0.5
+        config.schedule = {"name": "cosine", "learning_rate": 1e-2, "warmup_steps": 6}
+        config.batch_size, config.num_epochs = 8, 40.0
+    return config

@@ -1,0 +1,162 @@
+"""The table of a ladder, from the results of its runs: Markdown for people, CSV and JSON for programs."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidjax import results, rungs, summary
+from vidjax.rungs import Ladder, Rung
+
+SPEED = {"ms a step": "training step", "forward clips/s": "forward clips/s", "step MiB": "step MiB"}  # of bench step
+
+
+def write(ladder: Ladder, costs: dict, workdir: Path, failed: dict[str, str]) -> str:
+    """Writes ladder.json, ladder.csv and ladder.md; returns the last one.
+
+    Args:
+        costs: of each rung, see `ladder.Cost`.
+        failed: why a rung could not be run to its end, by name.
+    """
+    rows = [row(ladder, rung, costs[rung.name], workdir, failed.get(rung.name, "")) for rung in ladder.rungs.values()]
+    content = {"title": ladder.title, "parts": parts_of(ladder), "rungs": rows, "chosen": chosen(ladder, rows)}
+    content |= {"machine": machine_of(ladder, workdir), "published": list(ladder.published)}
+    (workdir / "ladder.json").write_text(json.dumps(content, indent=2) + "\n")
+    (workdir / "ladder.csv").write_text(as_csv(content))
+    (workdir / "ladder.md").write_text(as_markdown(content) + "\n")
+    return as_markdown(content)
+
+
+def parts_of(ladder: Ladder) -> list[str]:
+    """What a rung has figures of: the folds, or "" where there are none."""
+    return list(ladder.folds) or [""]
+
+
+def row(ladder: Ladder, rung: Rung, cost, workdir: Path, failure: str) -> dict:
+    """What is known of a rung: costs, figures of its finished runs by part, speed, and a note on what is missing."""
+    runs = rungs.runs_of(ladder, rung, workdir)
+    done = [run for run in runs if rungs.is_finished(run)]
+    figures = {}
+    for part in parts_of(ladder):
+        if of_part := [run for run in done if part in ("", run.place.name)]:
+            found = rungs.figures_of(of_part)
+            count = found.pop("num_videos")
+            figures[part] = {name: rungs.summarised(values, count) for name, values in found.items()}
+            figures[part] |= {"seeds": len(found["top1"]), "num_videos": count}
+    note = failure or ("" if len(done) == len(runs) else f"{len(done)} of {len(runs)} runs" if done else "not run")
+    described = {name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")}
+    described |= {"parameters": cost.num_params or None, "multiply-adds": cost.multiply_adds or None}
+    places = [str(run.place.relative_to(workdir)) for run in done]
+    return {**described, "figures": figures, "speed": speed_of(ladder, rung, workdir), "note": note, "runs": places}
+
+
+def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
+    """The figures of `SPEED` that are known; those of a fusion from its members', which run one after the other."""
+    if rung.fuses or rung.features in ladder.rungs:
+        members = [speed_of(ladder, ladder.rungs[name], workdir) for name in rung.fuses or [rung.features]]
+        if not all(members):
+            return {}
+        seconds_a_clip = sum(1 / member["forward clips/s"] for member in members)
+        return {"forward clips/s": 1 / seconds_a_clip}
+    path = workdir / rung.name / "speed.json"
+    if not path.exists():
+        return {}
+    measured = json.loads(path.read_text())["step"]
+    found = {name: measured[key] for name, key in SPEED.items()} | {"batch size": measured["batch size"]}
+    return found | {"ms a step": found["ms a step"]["median"]}
+
+
+def machine_of(ladder: Ladder, workdir: Path) -> dict:
+    """On what the speeds were measured; {} where none were."""
+    for name in ladder.rungs:
+        path = workdir / name / "speed.json"
+        if path.exists():
+            return json.loads(path.read_text())["machine"]
+    return {}
+
+
+def chosen(ladder: Ladder, rows: Sequence[dict]) -> dict:
+    """The rung with the best top1 on the folds to choose on, which alone is then to be reported on the others."""
+    complete = [r for r in rows if set(r["figures"]) == set(parts_of(ladder))]
+    if not ladder.choose_on or not complete:
+        return {}
+    best = max(complete, key=lambda r: r["figures"][ladder.choose_on]["top1"]["mean"])
+    return {"name": best["name"], "title": best["title"], "on": ladder.choose_on, "figures": best["figures"]}
+
+
+# --------------------------------------------------------------------------------------------------------------- texts
+
+
+def percent(figure: dict | None, interval: bool = False) -> str:
+    """`98.5 ± 0.4 [96.9, 99.3]`: mean, deviation over seeds where there are some, 95 % interval."""
+    if not figure:
+        return ""
+    text = f"{100 * figure['mean']:.1f}"
+    if figure["deviation"] is not None:
+        text += f" ± {100 * figure['deviation']:.1f}"
+    low, high = (100 * x for x in figure["interval"])
+    return text + (f" [{low:.1f}, {high:.1f}]" if interval else "")
+
+
+def columns(content: dict) -> dict[str, list[str]]:
+    """The table's columns as texts, by their heads; those that no rung has are left out."""
+    rows = content["rungs"]
+    found = {"rung": [r["title"] for r in rows]}
+    found["parameters"] = [f"{r['parameters']:,}" if r["parameters"] else "" for r in rows]
+    found["multiply-adds"] = [summary.in_giga(r["multiply-adds"]) if r["multiply-adds"] else "" for r in rows]
+    heads = {"top1": "top1 % [95 %]", "top1_within_pairs": "within pairs %", "top1_reversed": "reversed %"}
+    for part in content["parts"]:
+        for name, head in heads.items():
+            figures = [r["figures"].get(part, {}).get(name) for r in rows]
+            found[f"{part}, {head}" if part else head] = [percent(figure, name == "top1") for figure in figures]
+    for name in SPEED:
+        values = [r["speed"].get(name) for r in rows]
+        found[name] = ["" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values]
+    found["note"] = [r["note"] for r in rows]
+    return {head: cells for head, cells in found.items() if any(cells)}
+
+
+def as_markdown(content: dict) -> str:
+    """Title, table, what was chosen, and figures of others."""
+    lines = [content["title"], "", results.markdown(columns(content))]
+    if content["machine"]:
+        lines += ["", f"Speed of batches in memory, measured on {described_machine(content['machine'])}."]
+    if best := content["chosen"]:
+        others = {part: figure["top1"] for part, figure in best["figures"].items() if part != best["on"]}
+        told = ", ".join(f"{part} {percent(figure, True)}" for part, figure in others.items())
+        on = percent(best["figures"][best["on"]]["top1"], True)
+        lines += ["", f"Chosen on {best['on']}: {best['title']}, {on}. Reported: {told}."]
+    if content["published"]:
+        names = [name for name in content["published"][0] if name not in ("method", "source")]
+        table = {"published": [p["method"] for p in content["published"]]}
+        table |= {f"{name} %": [str(p[name] or "") for p in content["published"]] for name in names}
+        table["source"] = [p["source"] for p in content["published"]]
+        lines += ["", results.markdown(table)]
+    return "\n".join(lines)
+
+
+def described_machine(machine: dict) -> str:
+    return f"{machine['cores']} cores of {machine['processor']}, backend {machine['backend']}"
+
+
+def as_csv(content: dict) -> str:
+    """A line a rung, numbers as they are: shares from 0 to 1, milliseconds, MiB."""
+    lines = []
+    for r in content["rungs"]:
+        line = {name: r[name] for name in ("name", "title", "group", "sees_order", "parameters", "multiply-adds")}
+        for part in content["parts"]:
+            for name in rungs.FIGURES:
+                figure = r["figures"].get(part, {}).get(name) or {}
+                head = f"{name} {part}".strip()
+                line |= {head: figure.get("mean"), f"{head} deviation": figure.get("deviation")}
+                if name == "top1":
+                    low, high = figure.get("interval", (None, None))
+                    line |= {f"{head} low": low, f"{head} high": high}
+        line |= {name: r["speed"].get(name) for name in SPEED} | {"note": r["note"]}
+        lines.append(line)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()

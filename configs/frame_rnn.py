@@ -24,6 +24,9 @@ one sequence out (60 videos a set), hit@1, mean and deviation of three seeds by 
     rnn          90.0 +- 1.7    91.7 +- 0.0    72.8 +- 3.8   63.3 +- 2.9
     stacked      91.1 +- 2.5    89.4 +- 1.0    63.3 +- 3.3   58.9 +- 1.9
     both ways    90.6 +- 2.5    90.6 +- 2.5    69.4 +- 3.5   57.2 +- 1.0
+
+`paper` is LRCN on RGB frames of UCF101: 68.2 % (table 1, mean of three splits; a CaffeNet, for which AlexNet stands;
+its scores are averaged over the frames, ours are those of the last one). Not measured.
 """
 
 from configs.common import data
@@ -32,7 +35,9 @@ MODEL = {"cell": "lstm", "num_layers": 1, "bidirectional": 0}
 
 
 def get_config(argument=""):
-    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then any of NAME=VALUE of `MODEL`."""
+    """`argument` is paper or DATASET,SIZE[,FOLDS,NUMBER] of common/data.py, then any of NAME=VALUE of `MODEL`."""
+    if argument == "paper":
+        return paper()
     argument, chosen = data.split_argument(argument, MODEL)
     config = data.from_argument(argument)
     config.model = {"name": "frame_rnn", "hidden": 128, "dropout": 0.0, **chosen}
@@ -45,4 +50,18 @@ def get_config(argument=""):
     config.batch_size = 16
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
+    return config
+
+
+def paper():
+    """Donahue et al., section 4, and the authors' solver: 256 units over 16 frames."""
+    config = data.from_argument("ucf101,16x224,split1,0")
+    config.augment.flip = True
+    config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
+    config.model = {"name": "frame_rnn", "cell": "lstm", "hidden": 256, "dropout": 0.9}
+    config.model.update({"backbone": "alexnet", "backbone_arguments": {"hidden": 0}})
+    config.optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-3, "clip_norm": 5.0}
+    config.schedule = {"name": "steps", "learning_rate": 1e-3, "boundaries": (1 / 3, 2 / 3)}
+    config.batch_size, config.num_epochs = 24, 75.0  # 30,000 steps of 9,537 videos
+    config.eval.num_views = 10
     return config

@@ -167,3 +167,25 @@ def test_settings_in_the_argument_of_a_config():
         frame_rnn.get_config("motion,small,layers=2")
     with pytest.raises(ValueError, match="Unknown model 'gru'; choose one of bidirectional, encoder_decoder, tcn"):
         frame_labels.get_config("motion_frames,small,model=gru")
+
+
+@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.py")), ids=lambda path: path.stem)
+def test_every_published_recipe_is_valid_and_marked(path):
+    text = path.read_text()
+    if "def paper" not in text:
+        return
+    module = importlib.import_module(f"configs.{path.stem}")
+    config = module.get_config("paper")
+    configs.check(config)
+    model = configs.model_from(config, 5)
+    total_steps = 10_000_000  # of which the warm-up is a part
+    optimizer.make_optimizer(optimizer.make_schedule(**config.schedule, total_steps=total_steps), **config.optimizer)
+    assert "Not measured." in " ".join(module.__doc__.partition("`paper` is")[2].split())
+    assert module.paper.__doc__ and model.num_classes == 5
+
+
+def test_the_splits_of_ucf101_test_each_of_21_groups_once():
+    tested = [group for i in (1, 2, 3) for group in data.folds("ucf101", f"split{i}")[0][1]]
+    assert tested == [f"group_{i}" for i in range(1, 22)]
+    train, test = data.folds("ucf101", "split2")[0]
+    assert len(train) == 18 and test[0] == "group_8" and not set(train) & set(test)

@@ -53,10 +53,10 @@ class Cost(NamedTuple):
 
 
 def make_records(ladder: Ladder, workdir: Path, stop: "Stop") -> str:
-    """Makes the records that are not there yet; returns why that failed, or nothing."""
+    """Makes the records (or the networks of features) that are not there yet; returns why that failed, or nothing."""
     for directory, command in ladder.records.items():
         path = Path(directory) / "dataset.json"
-        if path.exists() and json.loads(path.read_text()).get("complete"):
+        if path.exists() and json.loads(path.read_text()).get("complete") or (path.parent / "result.json").exists():
             continue
         print(f"Making {directory}: python -m {command}", flush=True)
         with open(workdir / "records.log", "a") as log:
@@ -167,6 +167,7 @@ def run_one(run: Run, stop: Stop, look) -> str:
             return "another process is at work on it"
         if rungs.is_finished(run):  # by then
             return ""
+        run.place.mkdir(exist_ok=True)
         for command in run.commands:
             if stop.asked:
                 return "interrupted"

@@ -236,7 +236,8 @@ def check_unchanged(rung: Rung, runs: Sequence[Run], workdir: Path):
                 continue
             before = json.loads(path.read_text())["config"]
             if lines := configs.differences(before, config, (*configs.MAY_CHANGE, *OF_RUN)):
-                raise ValueError(f"{path.parent} holds a run of another config:{''.join(lines)}\nRemove it to run anew.")
+                there = f"{path.parent} holds a run of another config"
+                raise ValueError(f"{there}:{''.join(lines)}\nRemove it to run anew.")
 
 
 def is_finished(run: Run) -> bool:

@@ -52,6 +52,31 @@ DATASETS = {
     # AlexNet's in the same way, and on stacks of ten fields of flow: configs/two_stream.py
     "ut_interaction_alexnet": {"small": {"num_frames": 16}},
     "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
+    # 101 classes, 25 groups of each: python -m vidjax.data.make_records labels.csv --split_by group --out data/ucf101
+    # --flow opencv_dis, with the columns path,label,group. small and full are for the ladder, the others for papers
+    "ucf101": {
+        "small": {"num_frames": 16, "frame_stride": 2, "size": 64, "resize": (72, 96)},
+        "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
+        "1x224": {"num_frames": 1, "frame_stride": 1, "size": 224, "resize": 256},
+        "10x224": {"num_frames": 10, "frame_stride": 1, "size": 224, "resize": 256},
+        "16x224": {"num_frames": 16, "frame_stride": 1, "size": 224, "resize": (240, 320)},
+        "30x224": {"num_frames": 30, "frame_stride": 1, "size": 224, "resize": 256},
+        "50x224": {"num_frames": 50, "frame_stride": 1, "size": 224, "resize": 256},
+    },
+    # Features of UCF101, as of UT-Interaction
+    "ucf101_i3d": {"small": {"num_frames": 5}},
+    "ucf101_alexnet": {"small": {"num_frames": 16}},
+    # What papers report on: make_records with a CSV of the downloaded videos, none of which were here
+    "kinetics400": {
+        "16x112": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
+        "64x224": {"num_frames": 64, "frame_stride": 1, "size": 224, "resize": 256},
+    },
+    "sports1m": {
+        "16x112": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
+        "10x170": {"num_frames": 10, "frame_stride": 1, "size": 170, "resize": (200, 200)},
+    },
+    "activitynet_c3d": {"small": {"num_frames": 20}},  # features of C3D, one of 16 frames
+    "50salads": {"small": {"num_frames": 256}},  # features of frames, one label a frame
     # Windows of series: python -m vidjax.data.series steps --window 3 --period 3 --out data/steps
     "steps": {"small": {"num_frames": 3}},
     # python -m vidjax.data.series airline --log --out data/airline
@@ -70,6 +95,12 @@ UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal
     "set2": leave_one_out([f"sequence_{i}" for i in range(11, 21)]),
 }
 FOLDS = {name: UT_INTERACTION for name in DATASETS if name.startswith("ut_interaction")}
+UT_INTERACTION["sequence_1"] = UT_INTERACTION["set1"][:1]  # one fold, of 6 test videos
+UCF101 = [f"group_{i}" for i in range(1, 26)]  # the three official splits test 7 groups each (Soomro et al., 2012)
+FOLDS["ucf101"] = {
+    f"split{i + 1}": [(UCF101[: 7 * i] + UCF101[7 * i + 7 :], UCF101[7 * i : 7 * i + 7])] for i in range(3)
+}
+FOLDS["ucf101_i3d"] = FOLDS["ucf101_alexnet"] = FOLDS["ucf101"]
 FOLDS["airline"] = {"choose": [(["train"], ["val"])], "test": [(["train", "val"], ["test"])]}
 
 

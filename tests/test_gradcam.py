@@ -1,0 +1,52 @@
+import jax
+import numpy as np
+import pytest
+
+from vidjax import gradcam, models, step
+
+SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
+
+
+def network(name, size=32, **arguments):
+    """A model of 3 classes, its variables, and a clip of 4 frames."""
+    model = models.make_model(name, 3, **arguments)
+    batch = {"video": np.random.default_rng(0).integers(0, 256, (1, 4, size, size, 3), np.uint8)}
+    params, state = step.init_variables(0, batch, model=model, spec=SPEC)
+    return model, params, state, batch
+
+
+def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
+    """Selvaraju et al., section 3.1: there, Grad-CAM is CAM, the maps weighted by the classifier's kernel."""
+    arguments = {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}
+    model, params, state, batch = network("frame_pool", size=128, **arguments)  # layer4 is 4x4
+    _, ends = step.apply_model(params, state, batch, model=model, spec=SPEC)
+    grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
+    for label, kernel in enumerate(params["classifier"]["kernel"].T):
+        heat = grad_cam(batch, label)
+        expected = np.maximum(np.asarray(ends["layer4"] @ kernel)[0], 0)
+        expected = np.asarray(jax.image.resize(expected, (4, 128, 128), "linear"))
+        np.testing.assert_allclose(heat, expected / max(expected.max(), 1e-9), atol=1e-5)
+
+    params["classifier"]["kernel"] = -np.ones_like(params["classifier"]["kernel"])
+    assert not gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)(batch, 0).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "layer"),
+    [
+        ("i3d", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; what follows has 2x2 and 1x1
+        ("r2plus1d_18", {"width": 1 / 16}, "layer3_1"),
+        ("frame_rnn", {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}, "backbone/layer2_1"),
+    ],
+)
+def test_the_last_layer_with_room(name, arguments, layer):
+    model, params, state, batch = network(name, **arguments)
+    apply = lambda *variables: step.apply_model(*variables, model=model, spec=SPEC)  # noqa: E731
+    assert gradcam.find_layer(apply, params, state, batch) == layer
+
+
+def test_a_network_without_maps():
+    model = models.make_model("frame_pool", 3)
+    batch = {"features": np.ones((1, 4, 5), np.float32)}
+    params, state = step.init_variables(0, batch, model=model, spec=SPEC)
+    assert gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC) is None

@@ -178,8 +178,8 @@ def test_every_published_recipe_is_valid_and_marked(path):
     config = module.get_config("paper")
     configs.check(config)
     model = configs.model_from(config, 5)
-    total_steps = 10_000_000  # of which the warm-up is a part
-    optimizer.make_optimizer(optimizer.make_schedule(**config.schedule, total_steps=total_steps), **config.optimizer)
+    schedule = optimizer.make_schedule(**config.schedule, total_steps=10_000_000)
+    optimizer.make_optimizer(schedule=schedule, **config.optimizer)
     assert "Not measured." in " ".join(module.__doc__.partition("`paper` is")[2].split())
     assert module.paper.__doc__ and model.num_classes == 5
 

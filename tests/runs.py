@@ -1,20 +1,18 @@
 """What tests of interrupted runs ask of work directories."""
 
-import json
 from pathlib import Path
 
 import jax
 import numpy as np
 
-from vidjax import trained
+from vidjax import progress, trained
 
 TIMES = ("clips_per_second", "waiting_for_data")  # what may depend on interruptions
 
 
 def lines_of(workdir: Path) -> list[dict]:
     """The whole lines of metrics.jsonl so far; [] where there is none yet."""
-    path = workdir / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    return progress.read_metrics(workdir / "metrics.jsonl")
 
 
 def assert_same_run(workdir: Path, other: Path, num_steps: int):

@@ -55,7 +55,7 @@ def test_the_quickstart_is_a_valid_config(model):
 def test_unknown_names_of_the_quickstart():
     with pytest.raises(ValueError, match="choose i3d or frame_pool"):
         quickstart.get_config("lstm")
-    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['airline', 'cap"):
+    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['50salads', 'act"):
         quickstart.data.get_config("ucf", "small")
 
 

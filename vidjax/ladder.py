@@ -125,12 +125,20 @@ class Stop:
             self.child.send_signal(number)
 
 
-def run_command(command: list[str], log, stop: Stop, look) -> int:
-    """Runs `python -m COMMAND` to its end, calling `look` now and then; returns its exit status."""
+def run_command(command: list[str], log, stop: Stop, look, locks: Sequence = ()) -> int:
+    """Runs `python -m COMMAND` to its end, calling `look` now and then; returns its exit status.
+
+    It inherits the locks on the log and on other files, which hold as long as it is alive, even where the ladder was
+    killed.
+    """
     arguments = [sys.executable, "-m", *command]
-    # In a session of its own a terminal's Ctrl-C reaches the ladder alone, which passes it on once
     child = subprocess.Popen(
-        arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, pass_fds=[log.fileno()]
+        arguments,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        start_new_session=True,  # so that a terminal's Ctrl-C reaches the ladder alone, which passes it on once
+        pass_fds=[file.fileno() for file in (log, *locks)],
     )
     stop.child = child
     while child.poll() is None:
@@ -143,10 +151,7 @@ def run_command(command: list[str], log, stop: Stop, look) -> int:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator:
-    """Opens a log for appending, or gives None where another process is at work on it.
-
-    The run inherits the lock: it holds as long as the run is alive, even where the ladder was killed.
-    """
+    """Opens a log for appending, or gives None where another process is at work on it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as log:
         try:
@@ -155,6 +160,18 @@ def locked(path: Path) -> Iterator:
             yield None
             return
         yield log
+
+
+@contextlib.contextmanager
+def alone(workdir: Path, stop: Stop) -> Iterator:
+    """Waits until no process is at a run of this ladder, and keeps others from starting one."""
+    with open(workdir / "busy.lock", "a") as busy:
+        while not stop.asked:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            time.sleep(1)
+        yield busy
 
 
 def run_one(run: Run, stop: Stop, look) -> str:
@@ -168,11 +185,13 @@ def run_one(run: Run, stop: Stop, look) -> str:
         if rungs.is_finished(run):  # by then
             return ""
         run.place.mkdir(exist_ok=True)
-        for command in run.commands:
-            if stop.asked:
-                return "interrupted"
-            if status := run_command(command, log, stop, look):
-                return "interrupted" if status == progress.INTERRUPTED else reason(path, status)
+        with open(run.place.parents[1] / "busy.lock", "a") as busy:
+            fcntl.flock(busy, fcntl.LOCK_SH)
+            for command in run.commands:
+                if stop.asked:
+                    return "interrupted"
+                if status := run_command(command, log, stop, look, locks=[busy]):
+                    return "interrupted" if status == progress.INTERRUPTED else reason(path, status)
     return "" if rungs.is_finished(run) else f"it ended without a result: see {path}"
 
 
@@ -192,11 +211,8 @@ def fraction_done(run: Run, total_steps: int) -> float:
     """How far a run is: by the last line of metrics.jsonl, or by the folds that have a result."""
     if run.commands[0][0] == "vidjax.crossval":
         return len(list(run.place.glob("seed_*/fold_*/result.json"))) / max(total_steps, 1)
-    path = run.place / "metrics.jsonl"
-    lines = path.read_text().splitlines() if path.exists() else []
-    with contextlib.suppress(IndexError, json.JSONDecodeError):
-        return json.loads(lines[-1])["step"] / total_steps
-    return 0.0
+    lines = progress.read_metrics(run.place / "metrics.jsonl")
+    return lines[-1]["step"] / total_steps if lines else 0.0
 
 
 def total_of(ladder: Ladder, rung: Rung) -> int:
@@ -213,16 +229,14 @@ def total_of(ladder: Ladder, rung: Rung) -> int:
 
 def measure_speed(run: Run, stop: Stop) -> str:
     """Times the model of a finished run in a process of its own: `speed.json` beside the run; why that failed."""
-    out = run.place.parent / "speed.json"
-    if out.exists():
-        return ""
+    rung = run.place.parent
     place = next(iter(sorted(run.place.glob("seed_*/fold_*"))), run.place)
-    with locked(run.place.parent / "speed.log") as log:
-        if log is None:
-            return "another process is at work on it"
-        command = ["vidjax.bench", "step", str(place), "--out", str(out)]
-        status = run_command(command, log, stop, look=lambda: None)
-    return reason(run.place.parent / "speed.log", status) if status else ""
+    with alone(rung.parent, stop) as busy, open(rung / "speed.log", "a") as log:
+        if (rung / "speed.json").exists() or stop.asked:
+            return ""
+        command = ["vidjax.bench", "step", str(place), "--out", str(rung / "speed.json")]
+        status = run_command(command, log, stop, look=lambda: None, locks=[busy])
+    return reason(rung / "speed.log", status) if status else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
@@ -260,6 +274,8 @@ def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], 
                     return failed
     for name in tqdm(names, "speed", mininterval=interval):
         if not ladder.rungs[name].config or not rungs.is_finished(runs[name][0]):
+            continue
+        if (runs[name][0].place.parent / "speed.json").exists():
             continue
         if (why := measure_speed(runs[name][0], stop)) and not stop.asked:
             tqdm.write(f"{name}: its speed could not be measured: {why}")

@@ -79,7 +79,7 @@ def machine_of(ladder: Ladder, workdir: Path) -> dict:
 def chosen(ladder: Ladder, rows: Sequence[dict]) -> dict:
     """The rung with the best top1 on the folds to choose on, which alone is then to be reported on the others."""
     candidates = [r for r in rows if ladder.choose_on in r["figures"]]
-    if not candidates:
+    if not ladder.choose_on or not candidates:
         return {}
     best = max(candidates, key=lambda r: r["figures"][ladder.choose_on]["top1"]["mean"])
     return {"name": best["name"], "title": best["title"], "on": ladder.choose_on, "figures": best["figures"]}
@@ -122,11 +122,8 @@ def as_markdown(content: dict) -> str:
     lines = [content["title"], "", results.markdown(columns(content))]
     if content["machine"]:
         lines += ["", f"Speed of batches in memory, measured on {described_machine(content['machine'])}."]
-    if best := content["chosen"]:
-        others = {part: figure["top1"] for part, figure in best["figures"].items() if part != best["on"]}
-        told = ", ".join(f"{part} {percent(figure, True)}" for part, figure in others.items())
-        on = percent(best["figures"][best["on"]]["top1"], True)
-        lines += ["", f"Chosen on {best['on']}: {best['title']}, {on}. Reported: {told}."]
+    if text := chosen_text(content):
+        lines += ["", text]
     if content["published"]:
         names = [name for name in content["published"][0] if name not in ("method", "source")]
         table = {"published": [p["method"] for p in content["published"]]}
@@ -134,6 +131,16 @@ def as_markdown(content: dict) -> str:
         table["source"] = [p["source"] for p in content["published"]]
         lines += ["", results.markdown(table)]
     return "\n".join(lines)
+
+
+def chosen_text(content: dict) -> str:
+    """Which rung was chosen, on what, and its figures elsewhere; "" where none was."""
+    if not (best := content["chosen"]):
+        return ""
+    others = {part: figure["top1"] for part, figure in best["figures"].items() if part != best["on"]}
+    told = ", ".join(f"{part} {percent(figure, True)}" for part, figure in others.items())
+    there = percent(best["figures"][best["on"]]["top1"], True)
+    return f"Chosen on {best['on']}: {best['title']}, {there}. Reported: {told}."
 
 
 def described_machine(machine: dict) -> str:

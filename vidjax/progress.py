@@ -37,9 +37,12 @@ class MetricsLog:
 
     def lines(self) -> list[dict]:
         """All whole lines; one that a kill cut short has no newline."""
-        if not self.path.exists():
-            return []
-        return [json.loads(line) for line in self.path.read_text().split("\n")[:-1]]
+        return read_metrics(self.path)
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The whole lines of a `metrics.jsonl`; [] where there is none."""
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
 class Speed:

@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import platform
+import re
 import sys
 from pathlib import Path
 
@@ -20,6 +21,18 @@ import jax
 
 from vidjax.bench import flow, memory, pipeline, recurrent, show, step, stream, two_stream
 from vidjax.data import flow_images
+
+
+def processor() -> str:
+    """The name of the CPU, as far as the system tells."""
+    info = Path("/proc/cpuinfo")
+    found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def main():
@@ -54,8 +67,7 @@ def main():
     if args.section == "memory":
         memory.simulate_devices()
 
-    result = {"machine": {"processor": platform.processor() or platform.machine(), "cores": os.cpu_count()}}
-    result["machine"]["backend"] = jax.default_backend()
+    result = {"machine": {"processor": processor(), "cores": cores(), "backend": jax.default_backend()}}
     unit = "clips/s" if args.section in ("pipeline", "two_stream") else "ms"
     if args.section == "pipeline":
         result["pipeline"] = pipeline.bench_pipeline(args.rounds, args.clips)

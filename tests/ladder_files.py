@@ -1,0 +1,42 @@
+"""A ladder in small, for the tests: files of a config and of a ladder, and results as runs write them."""
+
+import json
+from pathlib import Path
+
+CONFIG = '''
+from configs.common import data
+from ml_collections import ConfigDict
+
+
+def get_config(argument="narrow"):
+    config = data.get_config("motion", "small")
+    config.dataset = "{dataset}"
+    config.clip = ConfigDict(dict(num_frames=4, frame_stride=2, size=32, resize=0, sampling="clip"))
+    width = dict(narrow=1 / 16, wide=1 / 8)[argument]
+    if argument == "wide":
+        config.clip.frame_stride = 1
+    config.model = dict(name="frame_pool", backbone="resnet18", backbone_arguments=dict(width=width), dropout=0.0)
+    config.optimizer = dict(name="adamw")
+    config.schedule = dict(name="cosine", learning_rate=1e-3, warmup_steps=2)
+    config.batch_size, config.num_epochs, config.eval.batch_size = 8, 3.0, 8
+    config.log_every, config.eval_every, config.checkpoint_every, config.num_threads = 1, 12, 4, 1
+    return config
+'''
+
+
+def write(directory: Path, dataset: Path, rungs: list[dict], **more) -> Path:
+    """Writes tiny.py and ladder.py to a directory; returns the path of the latter. `rungs` may name "tiny:wide"."""
+    (directory / "tiny.py").write_text(CONFIG.format(dataset=dataset))
+    for rung in rungs:
+        rung.setdefault("title", f"The {rung['name']} one")
+        if rung.get("config", "").startswith("tiny"):
+            rung["config"] = f"{directory}/tiny.py:{rung['config'].partition(':')[2]}"
+    ladder = {"title": "Three rungs", "rungs": rungs, **more}
+    (directory / "ladder.py").write_text(f"def get_ladder():\n    return {ladder!r}\n")
+    return directory / "ladder.py"
+
+
+def write_result(place: Path, top1, **more):
+    """A result.json as training, cross-validation or fusion write it."""
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "result.json").write_text(json.dumps({"top1": top1, "num_videos": 16, **more}))

@@ -1,0 +1,175 @@
+import csv
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import ladder_files
+from vidjax import ladder, progress, rungs
+
+THREE = [
+    {"name": "narrow", "config": "tiny:narrow"},
+    {"name": "wide", "config": "tiny:wide"},
+    {"name": "both", "fuses": ["narrow", "wide"]},
+]
+TIMES = ("ms a step", "forward clips/s")
+
+
+@pytest.fixture
+def three(tiny_motion, tmp_path) -> Path:
+    return ladder_files.write(tmp_path, tiny_motion, [dict(rung) for rung in THREE])
+
+
+@pytest.fixture
+def commands(monkeypatch) -> list[list[str]]:
+    """The commands that a ladder runs, in order; instead of being run they leave a result."""
+    ran = []
+
+    def run(command, log, stop, look, locks=()):
+        ran.append(command)
+        look()
+        if command[0] == "vidjax.train":
+            ladder_files.write_result(Path(command[command.index("--workdir") + 1]), 0.5, top1_within_pairs=0.75)
+        elif command[0] == "vidjax.evaluate":
+            ladder_files.write_result(Path(command[-1]).parent, 1.0)
+        return 0
+
+    monkeypatch.setattr(ladder, "run_command", run)
+    return ran
+
+
+def test_what_is_done_is_skipped(three, commands, tmp_path, capsys):
+    arguments = [str(three), "--workdir", str(tmp_path / "W")]
+    assert ladder.main([*arguments, "--only", "narrow"]) == 0
+    assert [command[0] for command in commands] == ["vidjax.train", "vidjax.bench"]
+    assert "| The narrow one" in (table := capsys.readouterr().out) and "| not run |" in table
+    commands.clear()
+    assert ladder.main(arguments) == 0
+    assert [command[0] for command in commands] == ["vidjax.train", "vidjax.evaluate", "vidjax.bench", "vidjax.bench"]
+    out = capsys.readouterr().out
+    assert re.search(r"narrow +The narrow one +1 +1 +\d", out) and re.search(r"wide +The wide one +1 +0 ", out)
+    commands.clear()
+    assert ladder.main(arguments) == 0
+    assert [command[0] for command in commands] == ["vidjax.bench"] * 2  # which has left nothing
+    rows = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
+    assert [row["figures"][""]["top1"]["mean"] for row in rows] == [0.5, 0.5, 1.0]
+    assert rows[2]["parameters"] == rows[0]["parameters"] + rows[1]["parameters"]
+
+
+def test_costs_come_before(three, commands, tmp_path, capsys):
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--plan", "--seeds", "2"]) == 0
+    out = capsys.readouterr().out
+    assert not commands and "training in all" in out
+    assert re.search(r"narrow +The narrow one +2 +0 +45,036 +[\d.]+ M +[\d.]+ T", out), out
+
+
+def test_a_rung_that_fails_does_not_stop_the_others(three, commands, tmp_path, monkeypatch, capsys):
+    run = ladder.run_command
+
+    def fails(command, log, stop, look, locks=()):
+        if "wide" in command[2]:
+            log.write("step 3 of 9\rTraceback\nFloatingPointError: the loss is nan\n")
+            log.flush()
+            return 1
+        return run(command, log, stop, look)
+
+    monkeypatch.setattr(ladder, "run_command", fails)
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W")]) == 1
+    with open(tmp_path / "W/ladder.csv") as file:
+        notes = {row["name"]: row["note"] for row in csv.DictReader(file)}
+    assert notes["narrow"] == "" and notes["wide"] == "FloatingPointError: the loss is nan"
+    assert notes["both"] == f"needs {tmp_path}/W/wide/seed_0, which has no result"
+
+
+def test_why_a_run_ended(tmp_path):
+    log = tmp_path / "log"
+    log.write_text("")
+    assert ladder.reason(log, -9) == "ended by SIGKILL: out of memory, perhaps"
+    assert ladder.reason(log, 3) == "exit status 3, without a word"
+
+
+def test_a_run_at_which_another_process_works(three, commands, tmp_path, capsys):
+    with ladder.locked(tmp_path / "W/narrow/seed_0.log") as log:
+        assert log is not None
+        assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 1
+    assert not commands and "narrow, seed_0: another process is at work on it" in capsys.readouterr().out
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
+
+
+def test_what_cannot_be_run(three, commands, tmp_path):
+    with pytest.raises(SystemExit, match="vidjax.ladder: no rung tall; .*ladder.py has narrow, wide, both"):
+        ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "tall"])
+    with pytest.raises(SystemExit, match="vidjax.ladder: .*none.py is no file of a ladder"):
+        ladder.main([str(tmp_path / "none.py"), "--workdir", str(tmp_path / "W")])
+    with pytest.raises(SystemExit):
+        ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--seeds", "0"])
+
+
+def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monkeypatch):
+    records = {str(tiny_motion): "vidjax.data.make_records a", str(tmp_path / "none"): "vidjax.data.make_records x"}
+    path = ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0])], records=records)
+    ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan"])
+    assert commands == [["vidjax.data.make_records", "x"]]
+
+    def fails(command, log, stop, look, locks=()):
+        log.write("no such source\n")
+        log.flush()
+        return 1
+
+    monkeypatch.setattr(ladder, "run_command", fails)
+    with pytest.raises(SystemExit, match="python -m vidjax.data.make_records x: no such source"):
+        ladder.main([str(path), "--workdir", str(tmp_path / "W")])
+
+
+def test_how_far_a_run_is(tmp_path):
+    train = rungs.Run("a", tmp_path / "seed_0", [["vidjax.train"]], [])
+    assert ladder.fraction_done(train, 8) == 0
+    train.place.mkdir()
+    (train.place / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
+    assert ladder.fraction_done(train, 8) == 0.25
+    folds = rungs.Run("a", tmp_path / "set1", [["vidjax.crossval"]], [])
+    ladder_files.write_result(tmp_path / "set1/seed_0/fold_0", 0.5)
+    assert ladder.fraction_done(folds, 4) == 0.25
+
+
+def start(path: Path, workdir: Path) -> subprocess.Popen:
+    arguments = [sys.executable, "-m", "vidjax.ladder", str(path), "--workdir", str(workdir)]
+    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+@pytest.mark.slow
+def test_a_ladder_interrupted_three_times_ends_in_the_same_table(three, tmp_path):
+    undisturbed = start(three, tmp_path / "A")
+    assert undisturbed.wait(600) == 0, undisturbed.communicate()[0]
+    interrupted = tmp_path / "B"
+    for number, run, steps in [(signal.SIGINT, "narrow", 3), (signal.SIGKILL, "wide", 5), (signal.SIGTERM, "wide", 9)]:
+        process = start(three, interrupted)
+        metrics, deadline = interrupted / run / "seed_0/metrics.jsonl", time.monotonic() + 300
+        while not metrics.exists() or len(metrics.read_text().splitlines()) < steps:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        process.send_signal(number)
+        if number == signal.SIGKILL:  # its run lives on, and keeps others away until it has ended
+            process.wait()
+            continue
+        out, _ = process.communicate(timeout=300)
+        assert process.returncode == progress.INTERRUPTED, out
+        assert "Interrupted: the same command goes on." in out
+    for _ in range(20):
+        process = start(three, interrupted)
+        out, _ = process.communicate(timeout=600)
+        if process.returncode == 0:
+            break
+        assert "another process is at work on it" in out
+    tables = []
+    for workdir in (tmp_path / "A", interrupted):
+        with open(workdir / "ladder.csv") as file:
+            tables.append([{k: v for k, v in row.items() if k not in TIMES} for row in csv.DictReader(file)])
+    assert tables[0] == tables[1]
+    assert [row["note"] for row in tables[0]] == ["", "", ""] and all(row["step MiB"] for row in tables[0][:2])

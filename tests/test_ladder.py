@@ -147,7 +147,7 @@ def test_a_ladder_interrupted_three_times_ends_in_the_same_table(three, tmp_path
     undisturbed = start(three, tmp_path / "A")
     assert undisturbed.wait(600) == 0, undisturbed.communicate()[0]
     interrupted = tmp_path / "B"
-    for number, run, steps in [(signal.SIGINT, "narrow", 3), (signal.SIGKILL, "wide", 5), (signal.SIGTERM, "wide", 9)]:
+    for number, run, steps in [(signal.SIGINT, "narrow", 3), (signal.SIGTERM, "wide", 5), (signal.SIGKILL, "wide", 9)]:
         process = start(three, interrupted)
         metrics, deadline = interrupted / run / "seed_0/metrics.jsonl", time.monotonic() + 300
         while not metrics.exists() or len(metrics.read_text().splitlines()) < steps:

@@ -103,13 +103,13 @@ def columns(content: dict) -> dict[str, list[str]]:
     """The table's columns as texts, by their heads; those that no rung has are left out."""
     rows = content["rungs"]
     found = {"rung": [r["title"] for r in rows]}
-    found["parameters"] = [f"{r['parameters']:,}" if r["parameters"] else "" for r in rows]
-    found["multiply-adds"] = [summary.in_giga(r["multiply-adds"]) if r["multiply-adds"] else "" for r in rows]
     heads = {"top1": "top1 % [95 %]", "top1_within_pairs": "within pairs %", "top1_reversed": "reversed %"}
     for part in content["parts"]:
         for name, head in heads.items():
             figures = [r["figures"].get(part, {}).get(name) for r in rows]
             found[f"{part}, {head}" if part else head] = [percent(figure, name == "top1") for figure in figures]
+    found["parameters"] = [f"{r['parameters']:,}" if r["parameters"] else "" for r in rows]
+    found["multiply-adds"] = [summary.in_giga(r["multiply-adds"]) if r["multiply-adds"] else "" for r in rows]
     for name in SPEED:
         values = [r["speed"].get(name) for r in rows]
         found[name] = ["" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values]

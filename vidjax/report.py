@@ -21,6 +21,7 @@ import cv2
 import numpy as np
 from absl import logging as absl_logging
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter
 from tqdm import tqdm
 
 from vidjax import config as configs
@@ -138,6 +139,8 @@ def compute_chart(entries: Sequence[Entry], part: str) -> str:
     for number, x, y, _ in points:
         axes.annotate(str(number), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
     axes.set(xscale="log", xlabel="multiply-adds of a clip", ylabel=f"top1 %{', ' + part if part else ''}")
+    axes.xaxis.set_major_formatter(EngFormatter())
+    axes.xaxis.set_minor_formatter(EngFormatter())
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     text = io.StringIO()
@@ -149,8 +152,9 @@ def compute_chart(entries: Sequence[Entry], part: str) -> str:
 
 
 class Example(NamedTuple):
-    """A video, what was said of it, and pictures as base64 ("" where there are none): frames, and where it looked."""
+    """A video, which run said what of it, and pictures as base64 ("" where there are none): frames, where it looked."""
 
+    run: Path
     said: dict
     frames: str
     heat: str
@@ -216,7 +220,7 @@ def examples_of(entry: Entry, count: int, with_maps: bool) -> Iterator[Example]:
         for i, row in enumerate(rows):
             frames = videos.frames(row["number"]) if videos else None
             if frames is None:
-                yield Example(row, "", "")
+                yield Example(run, row, "", "")
                 continue
             heat = ""
             if i == 0 and with_maps and (run / "checkpoints").exists() and "prefix" not in videos.source.info.inputs:
@@ -227,7 +231,7 @@ def examples_of(entry: Entry, count: int, with_maps: bool) -> Iterator[Example]:
                 grad_cam = grad_cam or gradcam.make_grad_cam(*variables, batch, **how)
                 if grad_cam:
                     heat = strip(frames, grad_cam(batch, network.labels.index(row["predicted"])))
-            yield Example(row, strip(frames), heat)
+            yield Example(run, row, strip(frames), heat)
 
 
 # ---------------------------------------------------------------------------------------------------------- the command

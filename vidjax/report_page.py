@@ -27,9 +27,11 @@ summary { cursor: pointer; font-weight: 600; } summary .quiet { font-weight: 400
 img { max-width: 100%; height: auto; } svg { max-width: 100%; height: auto; }
 .pictures { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(22rem, 100%), 1fr)); }
 figure { margin: .6rem 0; } figcaption { font-size: .88rem; } .wrong { color: #a3231b; }
-@media (max-width: 40rem) { body { padding: .6rem; } .name { max-width: 9.5rem; white-space: normal; } }
+@media (max-width: 40rem) { body { padding: .6rem; } .name { min-width: 8.5rem; white-space: normal; } }
 """
 SCRIPT = """
+const open = () => { const x = document.getElementById(location.hash.slice(1)); if (x) x.open = true; };
+addEventListener("hashchange", open); open();
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   table.querySelectorAll("th button").forEach((button, column) => button.addEventListener("click", () => {
@@ -155,15 +157,17 @@ def details(number: int, entry, curves: str, confusion: str, examples: Sequence)
         pictures += [picture(confusion, "confusion, of all runs", "png")] if confusion else []
         lines.append(f'<div class="pictures">{"".join(pictures)}</div>')
     if examples:
-        lines.append("<h3>What it said, the most confident mistakes first</h3>")
+        lines.append(f"<h3>What {examples[0].run} said, the most confident mistakes first</h3>")
+    shown = []
     for example in examples:
         said = example.said
         is_wrong = said["true"] != said["predicted"]
-        verdict = f'<span class="wrong">{html.escape(said["predicted"])}</span>' if is_wrong else "rightly"
-        text = f"{html.escape(said['true'])}: {verdict}, {100 * said['score']:.1f} %"
-        text += f' <span class="quiet">{html.escape(Path(said["video"]).name)}, number {said["number"]}</span>'
+        taken_for = f', taken for <span class="wrong">{html.escape(said["predicted"])}</span>' if is_wrong else ""
+        text = f"{html.escape(said['true'])}{taken_for} ({100 * said['score']:.1f} %)"
+        text += f' <span class="quiet">number {said["number"]}, {html.escape(Path(said["video"]).name)}</span>'
         pictures = [jpeg(x, alt) for x, alt in ((example.frames, "frames"), (example.heat, "where it looked")) if x]
-        lines.append(f"<figure><figcaption>{text}</figcaption>{'<br>'.join(pictures)}</figure>")
+        shown.append(f"<figure><figcaption>{text}</figcaption>{'<br>'.join(pictures)}</figure>")
+    lines.append(f'<div class="pictures">{"".join(shown)}</div>')
     if any(example.heat for example in examples):
         lines.append('<p class="quiet">Second rows: what speaks for the class it named, blue little to red much '
                      "(Grad-CAM).</p>")  # fmt: skip

@@ -17,7 +17,7 @@ THREE = [
     {"name": "wide", "config": "tiny:wide"},
     {"name": "both", "fuses": ["narrow", "wide"]},
 ]
-TIMES = ("ms a step", "forward clips/s")
+TIMES = ("ms a step", "forward clips/s", "seconds")
 
 
 @pytest.fixture

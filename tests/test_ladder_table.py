@@ -25,6 +25,8 @@ def cross_validated(tmp_path) -> rungs.Ladder:
     ladder_files.write_result(tmp_path / "lstm/set1", [0.75, 0.875, 1.0])
     ladder_files.write_result(tmp_path / "lstm/set2", [0.5, 0.5, 0.5])
     ladder_files.write_result(tmp_path / "gru/set1", [0.5, 0.5, 0.5])
+    for fold in range(2):
+        ladder_files.write_result(tmp_path / f"gru/set1/seed_0/fold_{fold}", 0.5, seconds=90.0)
     for folds in ("set1", "set2"):
         ladder_files.write_result(tmp_path / "svm" / folds, 0.625)
     speeds = {"training step": {"median": 12.3}, "forward clips/s": 200.0, "step MiB": 7.5, "batch size": 16}
@@ -45,7 +47,7 @@ def test_the_table_of_a_ladder(tmp_path):
     assert (row["parameters"], row["multiply-adds"], row["ms a step"]) == ("1,000", "2.000 M", "12")
     assert row["note"] == ""
     row = dict(zip(heads, rows["GRU"], strict=True))
-    assert row["set2, top1 % [95 %]"] == "" and row["note"] == "1 of 2 runs"
+    assert row["set2, top1 % [95 %]"] == "" and row["note"] == "1 of 2 runs" and row["minutes"] == "3.0"
     row = dict(zip(heads, rows["both"], strict=True))
     assert row["note"] == "out of luck" and row["forward clips/s"] == "100"  # one after the other
     row = dict(zip(heads, rows["SVM"], strict=True))

@@ -87,7 +87,7 @@ def test_the_page_of_a_ladder(tiny_run, tmp_path):
     shutil.copytree(tiny_run.workdir, workdir / "pool/seed_0")
     figure = {"mean": 0.5, "deviation": None, "interval": [0.2, 0.8]}
     described = {"title": "<script>alert(1)</script>", "group": "a & b", "sees_order": False, "speed": {}}
-    described |= {"parameters": 10, "multiply-adds": 2000}
+    described |= {"parameters": 10, "multiply-adds": 2000, "seconds": 0.0}
     rows = [
         {**described, "name": "pool", "figures": {"": {"top1": figure}}, "note": "", "runs": ["pool/seed_0"]},
         {**described, "name": "other", "figures": {}, "note": "ended by SIGKILL", "runs": []},

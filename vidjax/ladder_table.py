@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidjax import results, rungs, summary
-from vidjax.rungs import Ladder, Rung
+from vidjax.rungs import Ladder, Run, Rung
 
 SPEED = {"ms a step": "training step", "forward clips/s": "forward clips/s", "step MiB": "step MiB"}  # of bench step
 
@@ -48,7 +48,14 @@ def row(ladder: Ladder, rung: Rung, cost, workdir: Path, failure: str) -> dict:
     described = {name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")}
     described |= {"parameters": cost.num_params or None, "multiply-adds": cost.multiply_adds or None}
     places = [str(run.place.relative_to(workdir)) for run in done]
-    return {**described, "figures": figures, "speed": speed_of(ladder, rung, workdir), "note": note, "runs": places}
+    described |= {"figures": figures, "speed": speed_of(ladder, rung, workdir), "seconds": seconds_of(done)}
+    return {**described, "note": note, "runs": places}
+
+
+def seconds_of(runs: Sequence[Run]) -> float:
+    """How long the training of these runs took in all, each with its validation and evaluation."""
+    paths = [path for run in runs for path in (run.place / "result.json", *run.place.glob("seed_*/fold_*/result.json"))]
+    return sum(json.loads(path.read_text()).get("seconds", 0.0) for path in paths)
 
 
 def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
@@ -113,6 +120,7 @@ def columns(content: dict) -> dict[str, list[str]]:
     for name in SPEED:
         values = [r["speed"].get(name) for r in rows]
         found[name] = ["" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values]
+    found["minutes"] = [f"{r['seconds'] / 60:.1f}" if r["seconds"] else "" for r in rows]
     found["note"] = [r["note"] for r in rows]
     return {head: cells for head, cells in found.items() if any(cells)}
 
@@ -121,7 +129,9 @@ def as_markdown(content: dict) -> str:
     """Title, table, what was chosen, and figures of others."""
     lines = [content["title"], "", results.markdown(columns(content))]
     if content["machine"]:
-        lines += ["", f"Speed of batches in memory, measured on {described_machine(content['machine'])}."]
+        hours = sum(row["seconds"] for row in content["rungs"]) / 3600
+        on = described_machine(content["machine"])
+        lines += ["", f"Speed of batches in memory, measured on {on}. Training took {hours:.1f} hours in all."]
     if text := chosen_text(content):
         lines += ["", text]
     if content["published"]:
@@ -160,7 +170,7 @@ def as_csv(content: dict) -> str:
                 if name == "top1":
                     low, high = figure.get("interval", (None, None))
                     line |= {f"{head} low": low, f"{head} high": high}
-        line |= {name: r["speed"].get(name) for name in SPEED} | {"note": r["note"]}
+        line |= {name: r["speed"].get(name) for name in SPEED} | {"seconds": r["seconds"], "note": r["note"]}
         lines.append(line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")

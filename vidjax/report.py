@@ -84,6 +84,7 @@ def of_single(workdir: Path) -> dict:
     found = {name: rungs.summarised(values, count) for name, values in figures.items()}
     row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
     row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
+    row["seconds"] = result.get("seconds", 0.0)
     row |= {"figures": {"": {**found, "num_videos": count}}, "runs": ["."]}
     return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machine": {}, "published": []}
 

@@ -1,10 +1,11 @@
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from vidjax.bench import __main__ as command
-from vidjax.bench import flow, pipeline, recurrent, stream, two_stream
+from vidjax.bench import flow, pipeline, recurrent, step, stream, two_stream
 
 FIGURES = {"a": {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}}
 
@@ -28,6 +29,7 @@ def run(monkeypatch, *arguments):
             "ms",
         ),
         (two_stream, "bench_two_stream", ["two_stream"], (5,), "clips/s"),
+        (step, "bench_step", ["step", "runs/a"], (Path("runs/a"),), "ms"),
     ],
 )
 def test_a_section_is_measured_shown_and_written(
@@ -56,6 +58,7 @@ def test_the_memory_of_the_pipeline(monkeypatch, capsys):
     [
         (["flow", "--methods", "raft"], "invalid choice: 'raft'"),
         (["training"], "invalid choice: 'training'"),
+        (["step"], "required: workdir"),
         ([], "required: section"),
     ],
 )
@@ -63,3 +66,8 @@ def test_what_there_is_not(arguments, message, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, *arguments)
     assert message in capsys.readouterr().err
+
+
+def test_a_step_of_no_run(tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match="vidjax.bench: .* is no work directory"):
+        run(monkeypatch, "step", tmp_path)

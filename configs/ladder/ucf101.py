@@ -1,0 +1,91 @@
+"""The ladder on UCF101 (Soomro et al., 2012): 101 actions, the official splits, each of which tests 7 of 25 groups.
+
+    python -m vidjax.ladder configs/ladder/ucf101.py --workdir runs/ladder_ucf101
+
+The videos are expected in data/ucf101_videos, with a labels.csv of the columns path,label,group (v_Archery_g01_c01.avi
+is of group 1). Not measured: the videos were not here. Published (Tran et al., 2015; Simonyan and Zisserman, 2014;
+Carreira and Zisserman, 2017): frame features of ImageNet and a SVM 68.8, C3D and a SVM 82.3, two streams 88.0,
+two-stream I3D of Kinetics 98.0 (the first and the last from memory, not read again).
+"""
+
+VIDEOS = "data/ucf101_videos/labels.csv"
+FRAMES, I3D = "ucf101_alexnet", "ucf101_i3d"
+BLIND, TIME, SPACETIME, STREAMS = "Blind to order", "Over frames", "Space and time", "Two streams"
+
+
+def svm(group, name, title, features, pool):
+    """A SVM of stored features, pooled over time."""
+    described = {"group": group, "name": name, "title": title, "sees_order": False}
+    return {**described, "features": f"data/{features}", "pool": pool}
+
+
+def rung(group, name, title, config, dataset, settings="", order=True, **overrides):
+    """A rung that is trained."""
+    config = ",".join(filter(None, [f"configs/{config}.py:{dataset}", settings]))
+    described = {"group": group, "name": name, "title": title, "sees_order": order}
+    return {**described, "config": config, "overrides": overrides}
+
+
+def features(out, weights, num_frames):
+    """The command that stores a frozen network's features."""
+    return (
+        f"vidjax.features --weights {weights} --records data/ucf101 --out data/{out} --num_frames {num_frames} "
+        "--sampling segments --resize 224 224"
+    )
+
+
+def get_ladder():
+    """Records, and rungs from the bottom to the top: see `vidjax.rungs`."""
+    small, from_nothing = "ucf101,small", {"num_epochs": 45.0, "augment.flip": True}
+    rungs = [
+        *(
+            svm(BLIND, f"{pool}_svm", f"{pool.replace('_', '-')} of AlexNet's frame features, SVM", FRAMES, pool)
+            for pool in ("mean", "max", "min", "max_min")
+        ),
+        rung(BLIND, "mean", "mean of AlexNet's frame features", "frame_pool", f"{FRAMES},small", order=False),
+        rung(BLIND, "single_frame", "one frame", "fusion", small, "fusion=single", order=False, **from_nothing),
+        rung(TIME, "early", "early fusion", "fusion", small, "fusion=early", **from_nothing),
+        rung(TIME, "late", "late fusion", "fusion", small, "fusion=late", **from_nothing),
+        rung(TIME, "slow", "slow fusion", "fusion", small, "fusion=slow", **from_nothing),
+        rung(TIME, "rnn", "AlexNet + RNN", "frame_rnn", f"{FRAMES},small", "cell=rnn"),
+        rung(TIME, "lstm", "AlexNet + LSTM", "frame_rnn", f"{FRAMES},small"),
+        rung(TIME, "gru", "AlexNet + GRU", "frame_rnn", f"{FRAMES},small", "cell=gru"),
+        rung(TIME, "stacked", "AlexNet + LSTM, two layers", "frame_rnn", f"{FRAMES},small", "num_layers=2"),
+        rung(TIME, "bidirectional", "AlexNet + LSTM, both ways", "frame_rnn", f"{FRAMES},small", "bidirectional=1"),
+        rung(TIME, "skip_lstm", "AlexNet + Skip LSTM", "skip_rnn", f"{FRAMES},small"),
+        rung(TIME, "tcn", "AlexNet + causal TCN", "tcn", f"{FRAMES},small"),
+        rung(TIME, "encoder_decoder", "AlexNet + ED-TCN", "tcn", f"{FRAMES},small", "kind=encoder_decoder"),
+        rung(SPACETIME, "conv_lstm", "ConvLSTM over pixels", "conv_lstm", small, **from_nothing),
+        rung(SPACETIME, "c3d", "C3D", "c3d", small, **from_nothing),
+        rung(SPACETIME, "r3d_18", "R3D-18", "r3d_18", small, **from_nothing),
+        rung(SPACETIME, "mc3_18", "MC3-18", "mc3_18", small, **from_nothing),
+        rung(SPACETIME, "r2plus1d_18", "R(2+1)D-18", "r2plus1d_18", small, **from_nothing),
+        rung(SPACETIME, "s3d", "S3D", "s3d", small, **from_nothing),
+        rung(SPACETIME, "i3d", "I3D", "i3d", small, **from_nothing),
+        svm(SPACETIME, "i3d_svm", "I3D of Kinetics, mean, SVM", I3D, "mean"),
+        rung(SPACETIME, "i3d_head", "I3D of Kinetics, linear classifier", "frame_pool", f"{I3D},small"),
+        rung(SPACETIME, "i3d_lstm", "I3D of Kinetics + LSTM", "frame_rnn", f"{I3D},small"),
+        rung(STREAMS, "spatial", "spatial stream", "two_stream", small, "stream=spatial", order=False, **from_nothing),
+        rung(STREAMS, "temporal", "temporal stream", "two_stream", small, "stream=temporal", **from_nothing),
+        rung(STREAMS, "i3d_rgb", "I3D on frames in a row", "two_stream_i3d", small, "stream=rgb", **from_nothing),
+        rung(STREAMS, "i3d_flow", "I3D on flow", "two_stream_i3d", small, "stream=flow", **from_nothing),
+    ]
+    fused = {
+        "fusions": ("average of one frame, early, late and slow", ["single_frame", "early", "late", "slow"], "scores"),
+        "two_stream": ("two streams, scores averaged", ["spatial", "temporal"], "scores"),
+        "two_stream_svm": ("two streams, SVM", ["spatial", "temporal"], "svm"),
+        "two_stream_i3d": ("two-stream I3D, logits averaged", ["i3d_rgb", "i3d_flow"], "logits"),
+    }
+    for name, (title, fuses, fusion) in fused.items():
+        rungs.append({"group": STREAMS, "name": name, "title": title, "fuses": fuses, "fusion": fusion})
+    return {
+        "title": "UCF101: 101 actions, split 1",
+        "records": {
+            "data/ucf101": f"vidjax.data.make_records {VIDEOS} --split_by group --short_side 128 --flow opencv_dis "
+            "--out data/ucf101",
+            f"data/{FRAMES}": features(FRAMES, "alexnet_imagenet", 16),
+            f"data/{I3D}": features(I3D, "i3d_kinetics400_rgb", 48),
+        },
+        "folds": ("split1",),
+        "rungs": rungs,
+    }

@@ -23,7 +23,7 @@ def get_config(argument=""):
 
 
 def paper():
-    """Tran et al., section 3.2: 1.9 million steps, the rate halved every 150,000."""
+    """Tran et al., section 3.2: 1.9 million steps, the rate halved every 150,000. Weight decay: not in the paper."""
     config = data.get_config("sports1m", "16x112")
     config.augment.flip = True
     config.model = {"name": "c3d", "dropout": 0.5}

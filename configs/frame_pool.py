@@ -8,8 +8,8 @@ UT-Interaction from I3D's, trained on sequences 2 to 10, one seed, on 2 cores of
 videos) 100 %, of the 60 videos of the other set 83.3 %, 8 ms a step; the features of the 120 videos take two minutes,
 once.
 
-`paper` is the single-frame network of LRCN (Donahue et al., 2015) on UCF101: 67.4 % (table 1, mean of three splits; a
-CaffeNet, for which AlexNet stands). Not measured.
+`paper` is the single-frame network of LRCN (Donahue et al., 2015) on UCF101: 67.4 % (table 1, mean of three splits; fc6
+of a CaffeNet, for which the pooled convolutions of AlexNet stand). Not measured.
 """
 
 from configs.common import data

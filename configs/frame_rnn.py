@@ -25,8 +25,8 @@ one sequence out (60 videos a set), hit@1, mean and deviation of three seeds by 
     stacked      91.1 +- 2.5    89.4 +- 1.0    63.3 +- 3.3   58.9 +- 1.9
     both ways    90.6 +- 2.5    90.6 +- 2.5    69.4 +- 3.5   57.2 +- 1.0
 
-`paper` is LRCN on RGB frames of UCF101: 68.2 % (table 1, mean of three splits; a CaffeNet, for which AlexNet stands;
-its scores are averaged over the frames, ours are those of the last one). Not measured.
+`paper` is LRCN on RGB frames of UCF101: 68.2 % (table 1, mean of three splits; fc6 of a CaffeNet, for which the pooled
+convolutions of AlexNet stand; its scores are averaged over the frames, ours are those of the last one). Not measured.
 """
 
 from configs.common import data

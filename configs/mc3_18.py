@@ -23,7 +23,7 @@ def get_config(argument=""):
 
 
 def paper():
-    """Tran et al., sections 4.1 and 4.2: 45 epochs of a million clips, on 64 GPUs; here epochs are of the videos."""
+    """Tran et al., sections 4.1 and 4.2: 45 epochs of a million clips in batches of 32, as of one GPU of 64."""
     config = data.get_config("kinetics400", "16x112")
     config.augment.flip = True
     config.model = {"name": "mc3_18"}

@@ -24,7 +24,7 @@ def get_config(argument=""):
 
 
 def paper():
-    """Xie et al., section 3: 56 GPUs of 6 clips, 140,000 steps."""
+    """Xie et al., section 3: 56 GPUs of 6 clips, 140,000 steps, from ImageNet (config.init_from, which is not set)."""
     config = data.get_config("kinetics400", "64x224")
     config.augment.flip = True
     config.model = {"name": "s3d"}

@@ -45,7 +45,8 @@ def get_config(argument=""):
 
 
 def paper():
-    """Lea et al., the authors' code: two layers of 64 and 96 channels, kernels of 25, 200 epochs in batches of 8."""
+    """Lea et al., the authors' code: two layers of 64 and 96 channels, kernels of 25, 200 epochs in batches of 8;
+    AdamW stands for RMSProp."""
     config = data.get_config("50salads", "small")
     config.target, config.val_splits = "frame", ()
     config.model = {"name": "tcn", "kind": "encoder_decoder", "channels": (64, 96), "kernel_size": 25, "dropout": 0.3}

@@ -73,7 +73,7 @@ def from_imagenet(config):
 
 
 def paper():
-    """Simonyan and Zisserman, section 5: 80,000 steps of 256 clips; 25 clips of a video, ten crops of each."""
+    """Simonyan and Zisserman, section 5: 80,000 steps of 256 clips; 25 clips of a video; of ten crops of each, one."""
     config = data.from_argument("ucf101,10x224,split1,0")
     config.augment.flip, config.flow = True, "stored"
     config.model = {"name": "stacked_flow", "backbone": "cnn_m_2048", "backbone_arguments": {"num_norms": 1}}

@@ -39,7 +39,8 @@ def get_config(argument=""):
 
 
 def paper():
-    """https://github.com/google-deepmind/kinetics-i3d, README: TV-L1, 155,000 steps; the rate is raised again once."""
+    """https://github.com/google-deepmind/kinetics-i3d, README: TV-L1, 155,000 steps; there the rate falls twice, is
+    raised again at 115,000 steps, and falls twice more."""
     config = data.get_config("kinetics400", "64x224")
     config.augment.flip, config.flow = True, "stored"
     config.model = {"name": "i3d", "dropout": 0.5}

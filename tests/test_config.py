@@ -171,8 +171,8 @@ def test_settings_in_the_argument_of_a_config():
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.py")), ids=lambda path: path.stem)
 def test_every_published_recipe_is_valid_and_marked(path):
-    text = path.read_text()
-    if "def paper" not in text:
+    experiments = "captions cifar10 finetune_i3d forecast_airline forecast_steps frame_cnn frame_labels quickstart"
+    if path.stem in (*experiments.split(), "vgg16_3d"):
         return
     module = importlib.import_module(f"configs.{path.stem}")
     config = module.get_config("paper")

@@ -22,13 +22,14 @@ def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
     _, ends = step.apply_model(params, state, batch, model=model, spec=SPEC)
     grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
     for label, kernel in enumerate(params["classifier"]["kernel"].T):
-        heat = grad_cam(batch, label)
+        heat = grad_cam.heat_of(batch, label)
         expected = np.maximum(np.asarray(ends["layer4"] @ kernel)[0], 0)
         expected = np.asarray(jax.image.resize(expected, (4, 128, 128), "linear"))
         np.testing.assert_allclose(heat, expected / max(expected.max(), 1e-9), atol=1e-5)
 
     params["classifier"]["kernel"] = -np.ones_like(params["classifier"]["kernel"])
-    assert not gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)(batch, 0).any()
+    grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
+    assert grad_cam.layer == "backbone/layer4_1" and not grad_cam.heat_of(batch, 0).any()
 
 
 @pytest.mark.parametrize(
@@ -36,6 +37,8 @@ def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
     [
         ("i3d", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; what follows has 2x2 and 1x1
         ("r2plus1d_18", {"width": 1 / 16}, "layer3_1"),
+        ("conv_lstm", {"channels": (4, 6), "patch_size": 2}, "conv_lstm_1"),  # not the gates in it
+        ("clip_rnn", {"network_arguments": {"width": 1 / 16}, "clip_frames": 2}, "network/conv4_2"),
         ("frame_rnn", {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}, "backbone/layer2_1"),
     ],
 )
@@ -43,6 +46,10 @@ def test_the_last_layer_with_room(name, arguments, layer):
     model, params, state, batch = network(name, **arguments)
     apply = lambda *variables: step.apply_model(*variables, model=model, spec=SPEC)  # noqa: E731
     assert gradcam.find_layer(apply, params, state, batch) == layer
+    assert gradcam.find_layer(apply, params, state, batch) == layer  # again
+    grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
+    heat = grad_cam.heat_of(batch, 1)
+    assert heat.shape == (4, 32, 32) and heat.min() >= 0 and heat.max() == pytest.approx(1)
 
 
 def test_a_network_without_maps():

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests import ladder_files
+from vidjax import config as configs
 from vidjax import ladder, progress, rungs
 
 THREE = [
@@ -73,7 +74,7 @@ def test_a_rung_that_fails_does_not_stop_the_others(three, commands, tmp_path, m
 
     def fails(command, log, stop, look, locks=()):
         if "wide" in command[2]:
-            log.write("step 3 of 9\rTraceback\nFloatingPointError: the loss is nan\n")
+            log.write("step 3 of 9\rTraceback\njaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED\n-----\nFor simplicity,\n")
             log.flush()
             return 1
         return run(command, log, stop, look)
@@ -82,7 +83,7 @@ def test_a_rung_that_fails_does_not_stop_the_others(three, commands, tmp_path, m
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W")]) == 1
     with open(tmp_path / "W/ladder.csv") as file:
         notes = {row["name"]: row["note"] for row in csv.DictReader(file)}
-    assert notes["narrow"] == "" and notes["wide"] == "FloatingPointError: the loss is nan"
+    assert notes["narrow"] == "" and notes["wide"] == "jaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED"
     assert notes["both"] == f"needs {tmp_path}/W/wide/seed_0, which has no result"
 
 
@@ -91,6 +92,9 @@ def test_why_a_run_ended(tmp_path):
     log.write_text("")
     assert ladder.reason(log, -9) == "ended by SIGKILL: out of memory, perhaps"
     assert ladder.reason(log, 3) == "exit status 3, without a word"
+    log.write_text("ValueError: of the attempt before\nvidjax.train: W holds another config:\n  seed: 0 there\n")
+    assert ladder.reason(log, 1) == "vidjax.train: W holds another config:; seed: 0 there"
+    assert ladder.reason(log, 1, start=log.stat().st_size) == "exit status 1, without a word"
 
 
 def test_a_run_at_which_another_process_works(three, commands, tmp_path, capsys):
@@ -110,20 +114,55 @@ def test_what_cannot_be_run(three, commands, tmp_path):
         ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--seeds", "0"])
 
 
-def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monkeypatch):
+def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monkeypatch, capsys):
     records = {str(tiny_motion): "vidjax.data.make_records a", str(tmp_path / "none"): "vidjax.data.make_records x"}
-    path = ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0])], records=records)
-    ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan"])
-    assert commands == [["vidjax.data.make_records", "x"]]
+    of_rungs = [dict(THREE[0]), {**THREE[1], "overrides": {"dataset": str(tmp_path / "none")}}]
+    path = ladder_files.write(tmp_path, tiny_motion, of_rungs, records=records)
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan"]) == 0
+    assert not commands and f"wide: No dataset at {tmp_path}/none" in capsys.readouterr().out
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1  # still not there
+    assert commands[0] == ["vidjax.data.make_records", "x"] and "vidjax.train" in {command[0] for command in commands}
+    rows = {row["name"]: row for row in json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]}
+    assert rows["narrow"]["note"] == "" and rows["wide"]["note"].startswith("No dataset at")
 
-    def fails(command, log, stop, look, locks=()):
-        log.write("no such source\n")
-        log.flush()
-        return 1
 
-    monkeypatch.setattr(ladder, "run_command", fails)
-    with pytest.raises(SystemExit, match="python -m vidjax.data.make_records x: no such source"):
-        ladder.main([str(path), "--workdir", str(tmp_path / "W")])
+def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_motion, tmp_path, commands):
+    of_rungs = [dict(THREE[0]), {**THREE[1], "overrides": {"model.name": "i4d"}}]
+    path = ladder_files.write(tmp_path, tiny_motion, of_rungs)
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--only", "wide"]) == 1
+    place = tmp_path / "W/narrow/seed_0"
+    config = rungs.config_of(rungs.read(path).rungs["narrow"])
+    config.batch_size = 4
+    configs.write(place, config, [], {})
+    ladder_files.write_result(place, 1.0, splits=["test"])
+    commands.clear()
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1
+    narrow, wide = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
+    assert not commands and narrow["figures"] == {} and "batch_size: 4 there, 8 now" in narrow["note"]
+    assert "Unknown model 'i4d'" in wide["note"]
+
+
+def test_a_rung_comes_after_what_it_needs(three, commands, tmp_path):
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "both,wide,narrow"]) == 0
+    assert [command[0] for command in commands][:3] == ["vidjax.train", "vidjax.train", "vidjax.evaluate"]
+
+
+def test_signals_without_a_run_and_before_it_has_begun(tmp_path, monkeypatch):
+    stop = ladder.Stop()
+    with pytest.raises(KeyboardInterrupt):
+        stop(signal.SIGINT, None)
+    assert stop.asked
+    popen = subprocess.Popen
+
+    def slow(*arguments, **more):
+        stop(signal.SIGTERM, None)  # between the start of the process and its being known
+        return popen([sys.executable, "-c", "import time; time.sleep(60)"])
+
+    stop = ladder.Stop()
+    monkeypatch.setattr(ladder.subprocess, "Popen", slow)
+    with open(tmp_path / "log", "a") as log:
+        assert ladder.run_command(["x"], log, stop, look=lambda: None) == -signal.SIGTERM
+    assert stop.child is None and not stop.at_work
 
 
 def test_how_far_a_run_is(tmp_path):

@@ -6,7 +6,7 @@ from tests import ladder_files
 from vidjax import ladder_table, rungs
 from vidjax.ladder import Cost
 
-COSTS = {"lstm": Cost(1000, 2_000_000, 7), "gru": Cost(500, 10**9, 7)}
+COSTS = {"lstm": Cost(1000, 2_000_000, 7, on_features=True), "gru": Cost(500, 10**9, 7)}
 COSTS |= {"both": Cost(1500, 10**9, 0), "svm": Cost(0, 0, 0)}
 CONFIG = "configs/frame_rnn.py:ut_interaction_i3d,small"
 
@@ -32,7 +32,7 @@ def cross_validated(tmp_path) -> rungs.Ladder:
     speeds = {"training step": {"median": 12.3}, "forward clips/s": 200.0, "step MiB": 7.5, "batch size": 16}
     machine = {"cores": 2, "processor": "x86_64", "backend": "cpu"}
     for name in ("lstm", "gru"):
-        (tmp_path / name / "speed.json").write_text(json.dumps({"step": speeds, "machine": machine}))
+        (tmp_path / name / "set1/speed.json").write_text(json.dumps({"step": speeds, "machine": machine}))
     return ladder
 
 
@@ -44,7 +44,7 @@ def test_the_table_of_a_ladder(tmp_path):
     row = dict(zip(heads, rows["LSTM"], strict=True))
     assert row["set1, top1 % [95 %]"] == "87.5 ± 12.5 [64.0, 96.5]"  # 14 of 16
     assert row["set2, top1 % [95 %]"] == "50.0 ± 0.0 [28.0, 72.0]"
-    assert (row["parameters"], row["multiply-adds"], row["ms a step"]) == ("1,000", "2.000 M", "12")
+    assert (row["parameters"], row["multiply-adds"], row["ms a step"]) == ("1,000", "2.000 M on features", "12")
     assert row["note"] == ""
     row = dict(zip(heads, rows["GRU"], strict=True))
     assert row["set2, top1 % [95 %]"] == "" and row["note"] == "1 of 2 runs" and row["minutes"] == "3.0"

@@ -46,6 +46,8 @@ def test_the_first_interrupt_is_noted_the_second_acts():
     interrupt = progress.Interrupt().__enter__()
     os.kill(os.getpid(), signal.SIGINT)
     assert interrupt.asked(sharding.make_mesh())
+    os.kill(os.getpid(), signal.SIGINT)  # at once: the same one again, from a scheduler and from a ladder
+    time.sleep(progress.GRACE)
     with pytest.raises(KeyboardInterrupt):
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(1)

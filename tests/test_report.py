@@ -3,6 +3,7 @@ import html.parser
 import json
 import re
 import shutil
+import urllib.parse
 
 import cv2
 import numpy as np
@@ -50,7 +51,7 @@ def test_the_page_of_a_run(tiny_run, tmp_path, monkeypatch, capsys):
     assert "Wrote" in capsys.readouterr().out
     page = Page(out)
     assert not page.open
-    outside = [x for x in page.addresses if not x.startswith(("#", "data:"))]
+    outside = [urllib.parse.unquote(x) for x in page.addresses if not x.startswith(("#", "data:"))]
     assert [(out.parent / address).resolve() for address in outside] == [(tiny_run.workdir / "result.json").resolve()]
     assert not re.search(r"(src|href)=.?https?:|@import|url\(", page.text)
     assert {x[1:] for x in page.addresses if x.startswith("#rung")} <= page.ids
@@ -87,26 +88,37 @@ def test_the_page_of_a_ladder(tiny_run, tmp_path):
     shutil.copytree(tiny_run.workdir, workdir / "pool/seed_0")
     figure = {"mean": 0.5, "deviation": None, "interval": [0.2, 0.8]}
     described = {"title": "<script>alert(1)</script>", "group": "a & b", "sees_order": False, "speed": {}}
-    described |= {"parameters": 10, "multiply-adds": 2000, "seconds": 0.0}
+    described |= {"parameters": 10, "multiply-adds": 2000, "seconds": 0.0, "on_features": False}
     rows = [
         {**described, "name": "pool", "figures": {"": {"top1": figure}}, "note": "", "runs": ["pool/seed_0"]},
         {**described, "name": "other", "figures": {}, "note": "ended by SIGKILL", "runs": []},
     ]
-    machine = {"cores": 2, "processor": "a CPU", "backend": "cpu"}
-    content = {"title": "Ladder", "parts": [""], "rungs": rows, "chosen": {}, "machine": machine, "published": []}
+    content = {"title": "Ladder", "parts": [""], "rungs": rows, "chosen": {}, "published": []}
+    content["machines"] = ["2 of a CPU"]
     (workdir / "ladder.json").write_text(json.dumps(content))
     report.main([str(workdir), "--out", str(tmp_path / "page.html"), "--no_maps"])
     page = Page(tmp_path / "page.html")
-    assert "<script>alert" not in page.text and "<svg" in page.text and "2 cores of a CPU" in page.text
+    assert "<script>alert" not in page.text and "<svg" in page.text and "2 of a CPU" in page.text
     assert page.rows[1][2] == "50.0 [20.0, 80.0]" and page.rows[2][1] == "<script>alert(1)</script>"
     assert "ended by SIGKILL" in page.rows[2]
 
 
 def test_several_runs_are_one_table(tiny_run, tmp_path):
-    shutil.copytree(tiny_run.workdir, tmp_path / "other")
-    report.main([str(tiny_run.workdir), str(tmp_path / "other"), "--out", str(tmp_path / "page.html"), "--no_maps"])
+    other = tmp_path / "50%25 of #1" / tiny_run.workdir.name
+    shutil.copytree(tiny_run.workdir, other)
+    report.main([str(tiny_run.workdir), str(other), "--out", str(tmp_path / "page.html"), "--no_maps"])
     page = Page(tmp_path / "page.html")
-    assert [row[1] for row in page.rows] == ["rung", str(tiny_run.workdir), str(tmp_path / "other")]
+    assert [row[1] for row in page.rows] == ["rung", str(tiny_run.workdir), str(other)]
+    assert {"rung-1-1", "rung-1-2"} <= page.ids and {"#rung-1-1", "#rung-1-2"} <= set(page.addresses)
+    assert all((tmp_path / urllib.parse.unquote(x)).exists() for x in page.addresses if x.endswith(".json"))
+
+
+def test_predictions_of_other_videos_get_no_frames(tiny_run, tmp_path):
+    shutil.copytree(tiny_run.workdir, tmp_path / "run")
+    path = tmp_path / "run/predictions.csv"
+    path.write_text(path.read_text().replace("/test/", "/val/"))
+    report.main([str(tmp_path / "run"), "--out", str(tmp_path / "page.html")])
+    assert len(Page(tmp_path / "page.html").images) == 2  # curves and confusion
 
 
 def test_a_cross_validation(tmp_path):
@@ -118,6 +130,10 @@ def test_a_cross_validation(tmp_path):
 def test_what_is_no_run(tiny_run, tmp_path):
     with pytest.raises(SystemExit, match="vidjax.report: .* is no run: it has neither ladder.json nor config.json"):
         report.main([str(tmp_path)])
+    ladder_files.write_result(tmp_path / "forecast", 0.5)
+    (tmp_path / "forecast/result.json").write_text('{"rmse": 1.0}')
+    with pytest.raises(SystemExit, match="forecast has no top1: reports are of classifiers"):
+        report.main([str(tmp_path / "forecast")])
     shutil.copy(tiny_run.workdir / "config.json", tmp_path)
     with pytest.raises(SystemExit, match="is not finished: run its command again, which goes on"):
         report.main([str(tmp_path)])

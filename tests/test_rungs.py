@@ -66,8 +66,10 @@ def test_commands_of_cross_validations(tmp_path):
 def test_the_ladders_of_the_project(path):
     ladder = rungs.read(path)
     assert len(ladder.rungs) >= 25
-    commands = [run.commands for rung in ladder.rungs.values() for run in rungs.runs_of(ladder, rung, Path("W"))]
-    assert len(commands) >= len(ladder.rungs)
+    runs = [run for rung in ladder.rungs.values() for run in rungs.runs_of(ladder, rung, Path("W"))]
+    assert len({run.place for run in runs}) == len(runs) and {run.rung for run in runs} == set(ladder.rungs)
+    places = {run.place for run in runs}
+    assert all(need in places for run in runs for need in run.needs)
 
 
 @pytest.mark.parametrize(
@@ -83,6 +85,9 @@ def test_the_ladders_of_the_project(path):
         ({"name": "both", "fusion": "mean"}, "both: Unknown fusion 'mean'; choose one of scores, logits, svm"),
         ({"name": "max", "classifier": "tree"}, "max: Unknown classifier 'tree'; choose one of svm, linear, nearest"),
         ({"name": "max", "folds": ["set1"]}, "max: the ladder has no folds set1; it has none"),
+        ({"name": "max", "features": "norrow"}, "max: 'norrow' is no rung before it; there are narrow, wide, both"),
+        ({"name": "max", "pool": "median"}, "max: Unknown pool 'median'; choose one of mean, max, min, max_min, size"),
+        ({"name": "wide", "seeds": 0}, "wide: seeds = 0 must be 1 or more"),
         ({"name": "max", "colour": "red"}, "max: a rung has no colour; it has name, title, group"),
     ],
 )
@@ -98,11 +103,20 @@ def test_what_is_no_ladder(tiny_motion, tmp_path):
         rungs.read(Path("configs/i3d.py"))
     with pytest.raises(ValueError, match="a ladder has no rows; it has title, rungs"):
         rungs.read(ladder_files.write(tmp_path, tiny_motion, [], rows=1))
+    for rung in ({"title": "a"}, {"name": "../a", "title": "a"}):
+        with pytest.raises(ValueError, match="a rung needs a name of letters, digits, _ and -, and a title"):
+            rungs.read(ladder_files.write(tmp_path, tiny_motion, [{"name": "?", **rung}]))
+    with pytest.raises(ValueError, match="the ladder lacks rungs"):
+        rungs.read(ladder_files.write(tmp_path, tiny_motion, []))
+    with pytest.raises(ValueError, match="choose_on = 'set3' is none of its folds, set1"):
+        rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0])], folds=["set1"], choose_on="set3"))
+    with pytest.raises(ValueError, match="wide: it starts from narrow, which is a run for each fold here"):
+        rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0]), dict(THREE[1])], folds=["set1"]))
     with pytest.raises(ValueError, match="there are two rungs narrow"):
         rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0]), dict(THREE[0])]))
 
 
-def test_what_is_finished_and_what_is_of_another_config(tiny_motion, tmp_path):
+def test_what_is_finished(tiny_motion, tmp_path):
     ladder = rungs.read(ladder_files.write(tmp_path, tiny_motion, copied({"name": ""})))
     runs = {name: rungs.runs_of(ladder, rung, tmp_path)[0] for name, rung in ladder.rungs.items()}
     assert not any(map(rungs.is_finished, runs.values()))
@@ -113,15 +127,32 @@ def test_what_is_finished_and_what_is_of_another_config(tiny_motion, tmp_path):
     os.utime(runs["wide"].place / "result.json")  # trained again: the fusion is of the run before
     assert not rungs.is_finished(runs["both"])
 
-    rung = ladder.rungs["wide"]
-    config = rungs.config_of(rung)
-    config.init_from = str(runs["narrow"].place)
+    config = rungs.config_of(ladder.rungs["wide"])
     configs.write(runs["wide"].place, config, [], {})
-    rungs.check_unchanged(rung, [runs["wide"]], tmp_path)
+    ladder_files.write_result(runs["wide"].place, 0.5, splits=["val"])  # evaluated on other videos since
+    assert not rungs.is_finished(runs["wide"])
+    ladder_files.write_result(runs["wide"].place, 0.5, splits=["test"])
+    assert rungs.is_finished(runs["wide"])
+
+    ladder_files.write_result(tmp_path / "folds", [0.5])  # of one seed, where three are wanted
+    assert not rungs.is_finished(rungs.Run("a", tmp_path / "folds", [], [], seeds=3))
+    assert rungs.is_finished(rungs.Run("a", tmp_path / "folds", [], [], seeds=1))
+
+
+def test_runs_that_cannot_count(tiny_motion, tmp_path):
+    ladder = rungs.read(ladder_files.write(tmp_path, tiny_motion, copied({"name": ""})))
+    rung = ladder.rungs["wide"]
+    (narrow, _), (wide,) = (rungs.runs_of(ladder, ladder.rungs[name], tmp_path) for name in ("narrow", "wide"))
+    config = rungs.config_of(rung)
+    configs.write(narrow.place, rungs.config_of(ladder.rungs["narrow"]), [], {})
+    config.init_from = "/somewhere/else/narrow/seed_0"  # the ladder has been moved since
+    configs.write(wide.place, config, [], {})
+    assert rungs.stale(rung, [wide]) == ""
+    os.utime(narrow.place / "config.json", (2e9, 2e9))
+    assert "wide/seed_0 started from an earlier " in rungs.stale(rung, [wide])
     config.batch_size = 4
-    (runs["wide"].place / "config.json").write_text(json.dumps({"config": json.loads(config.to_json())}))
-    with pytest.raises(ValueError, match="wide/seed_0 holds a run of another config:\n  batch_size: 4 there, 8 now"):
-        rungs.check_unchanged(rung, [runs["wide"]], tmp_path)
+    (wide.place / "config.json").write_text(json.dumps({"config": json.loads(config.to_json())}))
+    assert "holds a run of another config (batch_size: 4 there, 8 now): remove it" in rungs.stale(rung, [wide])
 
 
 def test_figures_over_seeds_and_folds(tmp_path):

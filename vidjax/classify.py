@@ -114,8 +114,8 @@ def cross_validate(
 
 
 def figures_of(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None) -> dict:
-    """`figures.fused_figures`, the number that is right, and the 95 % interval. To pools, order makes no difference."""
-    result = figures.fused_figures(scores, scores, target, pairs=pairs)
+    """`figures.fused_figures`, the number that is right, and the 95 % interval."""
+    result = figures.fused_figures(scores, None, target, pairs=pairs)
     right = int((scores.argmax(axis=1) == target).sum())
     return {**result, "right": right, "interval": metrics.wilson_interval(right, len(target))}
 
@@ -191,7 +191,7 @@ def main():
         scores, target = cross_validate(make_classifier, videos.descriptors, videos, folds, num_classes)
     except ValueError as error:
         sys.exit(f"vidjax.classify: {error}")
-    result = figures_of(scores, target, source.info.time_reversal)
+    result = {**figures_of(scores, target, source.info.time_reversal), "labels": source.info.labels}
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -204,14 +204,15 @@ def main():
             labels, title = run.labels, "{splits}, {num_views} x {num_crops} views, checkpoint of step {checkpoint}"
             if is_main:
                 write_result(args.workdir[0], result, labels)
-                predictions.write(args.workdir[0], predictions.predictions_of(outputs, source, run.config))
+                if splits == list(run.config.test_splits):
+                    predictions.write(args.workdir[0], predictions.predictions_of(outputs, source, run.config))
         else:
             weights, fusion = ensemble.weights_of(args, len(args.workdir)), args.fusion or "scores"
             fused = fuse_runs(args.workdir, splits=args.splits, views=views, fusion=fusion, weights=weights)
             kind = {"multi_label": fused.multi_label, "pairs": fused.pairs}
             result = figures.fused_figures(fused.scores, fused.backwards, fused.target, **kind)
             result |= {"splits": fused.results[0]["splits"], "fusion": fusion, "weights": weights}
-            result["runs"], labels = fused.results, fused.labels
+            result["runs"], result["labels"], labels = fused.results, fused.labels, fused.labels
             title = "{splits}, {fusion} of the runs" + (" weighted {weights}" if weights else "")
             if args.out and is_main:
                 args.out.write_text(json.dumps(result, indent=2) + "\n")

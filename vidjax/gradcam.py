@@ -6,6 +6,7 @@ https://arxiv.org/abs/1610.02391), equations 1 and 2, with positions in time as 
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,24 +32,40 @@ def find_layer(apply: Callable, *arguments) -> str:
 
     def note(next_function, args, kwargs, context):
         y = next_function(*args, **kwargs)
-        if context.method_name == "__call__" and getattr(y, "ndim", 0) == 5 and min(y.shape[2:4]) > 1:
+        maps = y[0] if isinstance(y, tuple) else y  # recurrent layers return their carry too
+        if context.method_name == "__call__" and getattr(maps, "ndim", 0) == 5 and min(maps.shape[2:4]) > 1:
             # A block ends after the layers in it
-            found[min(y.shape[2:4]) >= MIN_SIDE] = "/".join(context.module.path)
+            found[min(maps.shape[2:4]) >= MIN_SIDE] = "/".join(context.module.path)
         return y
 
     with nn.intercept_methods(note):
-        jax.eval_shape(apply, *arguments)
+        jax.eval_shape(lambda *arguments: apply(*arguments), *arguments)  # traced anew each time
     return found.get(True, found.get(False, ""))
+
+
+class GradCam(NamedTuple):
+    """Where a network looks, by the maps of one layer.
+
+    Attributes:
+        layer: its path, as "backbone/layer2_1".
+        heat_of: (clip, class) -> how much each place speaks for the class, float32 (T, H, W), from 0 to 1, and 0
+            everywhere where nothing does. The clip is a batch of one, as of `step.apply_model`: `video` uint8
+            (1, T, H, W, C) and what else the network sees. Of networks with one label a frame the class's logits are
+            summed over the frames.
+    """
+
+    layer: str
+    heat_of: Callable[[step.Batch, int], np.ndarray]
 
 
 def make_grad_cam(
     params: dict, model_state: dict, batch: step.Batch, *, model: nn.Module, spec: Spec
-) -> Callable[[step.Batch, int], np.ndarray] | None:
-    """Returns the function from a clip and a class to how much each place speaks for it; None without any maps.
+) -> GradCam | None:
+    """Finds the layer and compiles once, for clips of the shapes of `batch`; None of a network without maps.
 
-    It compiles once. The clip is a batch of one, as of `step.apply_model`: `video` uint8 (1, T, H, W, C) and what else
-    the network sees; `batch` gives the shapes. Of networks with one label a frame the class's logits are summed over
-    the frames. The result is float32 (T, H, W), from 0 to 1, and 0 everywhere where nothing speaks for the class.
+    Maps are taken as the layer returns them (of plain networks, VGG and C3D, before rectification), and interpolated to
+    the size of the clip in time as in space. Of two streams it is the layer that comes last. Of a network on several
+    clips of a video each clip has weights of its own.
     """
     apply = functools.partial(step.apply_model, model=model, spec=spec)
     path = find_layer(apply, params, model_state, batch)
@@ -61,8 +78,10 @@ def make_grad_cam(
         def add(next_function, args, kwargs, context):
             y = next_function(*args, **kwargs)
             if context.method_name == "__call__" and "/".join(context.module.path) == path:
-                y = y if added is None else y + added
-                kept.append(y)
+                maps, *rest = y if isinstance(y, tuple) else (y,)
+                maps = maps if added is None else maps + added
+                kept.append(maps)
+                y = (maps, *rest) if isinstance(y, tuple) else maps
             return y
 
         with nn.intercept_methods(add):
@@ -81,4 +100,4 @@ def make_grad_cam(
         heat = nn.relu(jax.image.resize(heat, shape[1:4], "linear"))
         return heat / jnp.maximum(heat.max(), jnp.finfo(heat.dtype).tiny)
 
-    return lambda batch, label: np.asarray(heat_of(params, model_state, batch, label))
+    return GradCam(path, lambda batch, label: np.asarray(heat_of(params, model_state, batch, label)))

@@ -42,51 +42,67 @@ class Cost(NamedTuple):
         num_params: of the network, or of all that are fused.
         multiply_adds: of one clip's forward pass, or of all that are fused.
         training: multiply-adds of all its runs, a step counted as three forward passes; 0 of what is not trained.
+        on_features: whether stored features are its input, whose own cost is in none of these.
     """
 
-    num_params: int
-    multiply_adds: int
-    training: int
+    num_params: int = 0
+    multiply_adds: int = 0
+    training: int = 0
+    on_features: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------ beforehand
 
 
-def make_records(ladder: Ladder, workdir: Path, stop: "Stop") -> str:
-    """Makes the records (or the networks of features) that are not there yet; returns why that failed, or nothing."""
+def make_records(ladder: Ladder, workdir: Path, stop: "Stop"):
+    """Makes the records (or the networks of features) that are not there yet, and says which could not be made.
+
+    Several ladders wait for each other here.
+    """
     for directory, command in ladder.records.items():
-        path = Path(directory) / "dataset.json"
-        if path.exists() and json.loads(path.read_text()).get("complete") or (path.parent / "result.json").exists():
-            continue
-        print(f"Making {directory}: python -m {command}", flush=True)
-        with open(workdir / "records.log", "a") as log:
-            status = run_command(command.split(), log, stop, look=lambda: None)
-        if status:
-            return f"python -m {command}: {reason(workdir / 'records.log', status)}"
-    return ""
+        with waiting(workdir / "records.log", stop) as log:
+            if stop.asked:
+                return
+            if not is_made(Path(directory)):
+                print(f"Making {directory}: python -m {command}", flush=True)
+                start = log.tell()
+                status = run_command(command.split(), log, stop, look=lambda: None)
+                if status and not stop.asked:
+                    why = reason(workdir / "records.log", status, start)
+                    print(f"{directory} could not be made: {why}", flush=True)
 
 
-def costs_of(ladder: Ladder) -> dict[str, Cost]:
-    """The cost of each rung; errors as of `summary.find_inputs`, where its records are not there."""
-    costs = {}
+def is_made(directory: Path) -> bool:
+    """Whether records are complete, or a run is finished."""
+    path = directory / "dataset.json"
+    return (path.exists() and json.loads(path.read_text()).get("complete")) or (directory / "result.json").exists()
+
+
+def costs_of(ladder: Ladder) -> tuple[dict[str, Cost], dict[str, str]]:
+    """The cost of each rung, and of those that cannot be traced why: records that are not there, a wrong argument."""
+    costs, problems = {}, {}
     for name, rung in tqdm(ladder.rungs.items(), "costs", leave=False, disable=None):
-        if rung.config:
-            costs[name] = cost_of_training(ladder, rung)
-            continue
         members = [costs[member] for member in rung.fuses or [rung.features] if member in costs]
-        costs[name] = Cost(sum(c.num_params for c in members), sum(c.multiply_adds for c in members), 0)
-    return costs
+        on_features = any(cost.on_features for cost in members) or "/" in rung.features
+        sizes = sum(cost.num_params for cost in members), sum(cost.multiply_adds for cost in members)
+        costs[name] = Cost(*sizes, on_features=on_features)
+        if rung.config:
+            try:
+                costs[name] = cost_of_training(ladder, rung)
+            except (ValueError, TypeError) as error:
+                problems[name] = " ".join(str(error).split())
+    return costs, problems
 
 
 def cost_of_training(ladder: Ladder, rung: Rung) -> Cost:
-    """The cost of a rung that is trained: its network is traced."""
-    config = rungs.config_of(rung)
-    inputs, num_classes, _ = summary.find_inputs(config, None, 1, None)
-    (network, *_), _, _ = summary.layers_of(config, inputs, num_classes)
-    clips = 0
+    """The cost of a rung that is trained: its network is traced; errors as of `pipeline.open_records`."""
+    config, clips = rungs.config_of(rung), 0
     for train_splits in splits_of_runs(ladder, rung, config):
         clips += config.num_epochs * len(pipeline.open_records(config.dataset, train_splits)) * rung.seeds
-    return Cost(network.num_params, network.multiply_adds, round(3 * network.multiply_adds * clips))
+    inputs, num_classes, _ = summary.find_inputs(config, None, 1, None)
+    (network, *_), _, _ = summary.layers_of(config, inputs, num_classes)
+    training = round(3 * network.multiply_adds * clips)
+    return Cost(network.num_params, network.multiply_adds, training, "features" in inputs)
 
 
 def splits_of_runs(ladder: Ladder, rung: Rung, config) -> list[Sequence[str]]:
@@ -105,6 +121,7 @@ def plan(ladder: Ladder, costs: dict[str, Cost], runs: dict[str, list[Run]]) -> 
         done = sum(rungs.is_finished(run) for run in runs[name])
         numbers = [f"{cost.num_params:,}", summary.in_giga(cost.multiply_adds), f"{cost.training / 1e12:.2f} T"]
         numbers = [text if cost.num_params else "" for text in numbers[:2]] + [numbers[2] if cost.training else ""]
+        numbers[1] += " on features" if numbers[1] and cost.on_features else ""
         rows.append((name, ladder.rungs[name].title, str(len(runs[name])), str(done), *numbers))
     total = sum(costs[name].training for name in runs)
     return "\n".join([*summary.aligned(rows), "", f"training in all: {total / 1e12:.1f} T multiply-adds"])
@@ -114,15 +131,17 @@ def plan(ladder: Ladder, costs: dict[str, Cost], runs: dict[str, list[Run]]) -> 
 
 
 class Stop:
-    """Ctrl-C or SIGTERM: passed on to the run at work, which saves and stops; a second one acts as usual there."""
+    """Ctrl-C, SIGTERM or SIGUSR1: passed on to the run at work, which saves and stops; without one it acts at once."""
 
     def __init__(self):
-        self.asked, self.child = False, None
+        self.asked, self.child, self.at_work = 0, None, False
 
     def __call__(self, number, frame):
-        self.asked = True
+        self.asked = number
         if self.child:
             self.child.send_signal(number)
+        elif not self.at_work:
+            raise KeyboardInterrupt
 
 
 def run_command(command: list[str], log, stop: Stop, look, locks: Sequence = ()) -> int:
@@ -131,6 +150,7 @@ def run_command(command: list[str], log, stop: Stop, look, locks: Sequence = ())
     It inherits the locks on the log and on other files, which hold as long as it is alive, even where the ladder was
     killed.
     """
+    stop.at_work = True
     arguments = [sys.executable, "-m", *command]
     child = subprocess.Popen(
         arguments,
@@ -141,11 +161,13 @@ def run_command(command: list[str], log, stop: Stop, look, locks: Sequence = ())
         pass_fds=[file.fileno() for file in (log, *locks)],
     )
     stop.child = child
+    if stop.asked:  # since `at_work`
+        child.send_signal(stop.asked)
     while child.poll() is None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             child.wait(LOOK_EVERY)
         look()
-    stop.child = None
+    stop.child, stop.at_work = None, False
     return child.returncode
 
 
@@ -163,15 +185,16 @@ def locked(path: Path) -> Iterator:
 
 
 @contextlib.contextmanager
-def alone(workdir: Path, stop: Stop) -> Iterator:
-    """Waits until no process is at a run of this ladder, and keeps others from starting one."""
-    with open(workdir / "busy.lock", "a") as busy:
+def waiting(path: Path, stop: Stop) -> Iterator:
+    """Opens a file for appending when no other process holds it any more, and keeps others from it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a") as file:
         while not stop.asked:
             with contextlib.suppress(BlockingIOError):
-                fcntl.flock(busy, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break
-            time.sleep(1)
-        yield busy
+            time.sleep(LOOK_EVERY)
+        yield file
 
 
 def run_one(run: Run, stop: Stop, look) -> str:
@@ -179,19 +202,26 @@ def run_one(run: Run, stop: Stop, look) -> str:
     if missing := [str(place) for place in run.needs if not (place / "result.json").exists()]:
         return f"needs {', '.join(missing)}, which has no result"
     path = log_path(run)
-    with locked(path) as log:
-        if log is None:
+    # Features are computed into the run of another rung, which several rungs look at
+    shared = waiting(run.needs[0] / "features.log", stop) if len(run.commands) > 1 else contextlib.nullcontext()
+    with contextlib.ExitStack() as stack:
+        if (log := stack.enter_context(locked(path))) is None:
             return "another process is at work on it"
         if rungs.is_finished(run):  # by then
             return ""
         run.place.mkdir(exist_ok=True)
-        with open(run.place.parents[1] / "busy.lock", "a") as busy:
-            fcntl.flock(busy, fcntl.LOCK_SH)
-            for command in run.commands:
-                if stop.asked:
-                    return "interrupted"
-                if status := run_command(command, log, stop, look, locks=[busy]):
-                    return "interrupted" if status == progress.INTERRUPTED else reason(path, status)
+        stack.enter_context(shared)
+        busy = stack.enter_context(open(run.place.parents[1] / "busy.lock", "a"))
+        fcntl.flock(busy, fcntl.LOCK_SH)
+        for command in run.commands:
+            if stop.asked:
+                return "interrupted"
+            start = log.tell()
+            status = run_command(command, log, stop, look, locks=[busy])
+            if status and (stop.asked or status == progress.INTERRUPTED):
+                return "interrupted"
+            if status:
+                return reason(path, status, start)
     return "" if rungs.is_finished(run) else f"it ended without a result: see {path}"
 
 
@@ -199,12 +229,18 @@ def log_path(run: Run) -> Path:
     return run.place.parent / f"{run.place.name}.log"
 
 
-def reason(log: Path, status: int) -> str:
-    """Why a command ended: the last line that it wrote, or the signal."""
+def reason(log: Path, status: int, start: int = 0) -> str:
+    """Why a command ended: the signal, or the last error in what it wrote after the first `start` bytes of the log."""
     if status < 0:
         return f"ended by {signal.Signals(-status).name}" + (": out of memory, perhaps" if status == -9 else "")
-    lines = [line.strip() for line in re.split(r"[\r\n]", log.read_text(errors="replace")) if line.strip()]
-    return lines[-1] if lines else f"exit status {status}, without a word"
+    text = log.read_bytes()[start:].decode(errors="replace")
+    lines = [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
+    is_error = re.compile(r"(vidjax\.\w+|[\w.]*(Error|Exception|Interrupt)): .")
+    for i in reversed(range(len(lines))):
+        if is_error.match(lines[i]):
+            rule = next((k for k in range(i, len(lines)) if lines[k].startswith("-----")), len(lines))  # JAX's remark
+            return "; ".join(lines[i:rule])[:300]
+    return lines[-1][:300] if lines else f"exit status {status}, without a word"
 
 
 def fraction_done(run: Run, total_steps: int) -> float:
@@ -228,15 +264,18 @@ def total_of(ladder: Ladder, rung: Rung) -> int:
 
 
 def measure_speed(run: Run, stop: Stop) -> str:
-    """Times the model of a finished run in a process of its own: `speed.json` beside the run; why that failed."""
-    rung = run.place.parent
-    place = next(iter(sorted(run.place.glob("seed_*/fold_*"))), run.place)
-    with alone(rung.parent, stop) as busy, open(rung / "speed.log", "a") as log:
-        if (rung / "speed.json").exists() or stop.asked:
+    """Times the model of a finished run, in a process of its own, when no process is at a run of this ladder.
+
+    It leaves `speed.json` in the run's place; returns why that failed.
+    """
+    out, log_of_speed = run.place / "speed.json", run.place / "speed.log"
+    first = next(iter(sorted(run.place.glob("seed_*/fold_*"))), run.place)
+    with waiting(run.place.parents[1] / "busy.lock", stop) as busy, open(log_of_speed, "a") as log:
+        if out.exists() or stop.asked:
             return ""
-        command = ["vidjax.bench", "step", str(place), "--out", str(rung / "speed.json")]
+        start, command = log.tell(), ["vidjax.bench", "step", str(first), "--out", str(out)]
         status = run_command(command, log, stop, look=lambda: None, locks=[busy])
-    return reason(rung / "speed.log", status) if status else ""
+    return reason(log_of_speed, status, start) if status and not stop.asked else ""
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
@@ -244,25 +283,20 @@ def measure_speed(run: Run, stop: Stop) -> str:
 
 def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], stop: Stop) -> dict[str, str]:
     """Runs these runs of rungs, and measures the rungs' speed; returns why each failed that did."""
-    names = list(runs)
     # What is not trained takes a little time as well
-    share = {name: max(costs[name].training, 1e9) / len(runs[name]) for name in names}
-    done = sum(share[name] * sum(map(rungs.is_finished, runs[name])) for name in names)
-    total, failed = sum(share[name] * len(runs[name]) for name in names), {}
+    share = {name: max(costs[name].training, 1e9) / len(runs[name]) for name in runs}
+    done = sum(share[name] * sum(map(rungs.is_finished, runs[name])) for name in runs)
+    total, failed = sum(share[name] * len(runs[name]) for name in runs), {}
     form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {desc}"
     interval = 0.5 if sys.stderr.isatty() else 60
     with tqdm(total=total, initial=done, bar_format=form, mininterval=interval) as bar:
-        for name in names:
-            rung = ladder.rungs[name]
-            to_come, whole = [run for run in runs[name] if not rungs.is_finished(run)], 1
-            if to_come:
-                whole = total_of(ladder, rung)
-            for run in to_come:
+        for name in runs:
+            for run in [run for run in runs[name] if not rungs.is_finished(run)]:
                 bar.set_description_str(f"{name}, {run.place.name}")
-                start = bar.n
+                start, whole = bar.n, total_of(ladder, ladder.rungs[name])
 
-                def look(run=run, start=start, whole=whole):
-                    bar.n = start + share[name] * fraction_done(run, whole)  # noqa: B023
+                def look(name=name, run=run, start=start, whole=whole):
+                    bar.n = start + share[name] * fraction_done(run, whole)
                     bar.update(0)
 
                 if why := run_one(run, stop, look):
@@ -272,13 +306,11 @@ def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], 
                 bar.update(0)
                 if stop.asked:
                     return failed
-    for name in tqdm(names, "speed", mininterval=interval):
-        if not ladder.rungs[name].config or not rungs.is_finished(runs[name][0]):
-            continue
-        if (runs[name][0].place.parent / "speed.json").exists():
-            continue
-        if (why := measure_speed(runs[name][0], stop)) and not stop.asked:
-            tqdm.write(f"{name}: its speed could not be measured: {why}")
+    to_measure = [runs[name][0] for name in runs if ladder.rungs[name].config and rungs.is_finished(runs[name][0])]
+    to_measure = [run for run in to_measure if not (run.place / "speed.json").exists()]
+    for run in tqdm(to_measure, "speed", mininterval=interval, disable=not to_measure):
+        if why := measure_speed(run, stop):
+            tqdm.write(f"{run.rung}: its speed could not be measured: {why}")
         if stop.asked:
             break
     return failed
@@ -289,7 +321,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add = parser.add_argument
     add("ladder", type=Path, help="a file of configs/ladder/")
     add("--workdir", type=Path, required=True, help="for the runs and the table; started again, it goes on")
-    add("--only", metavar="A,B", help="rungs to run, by name; the table has all that are done")
+    add("--only", metavar="A,B", help="rungs to run, by name; the table has all")
     add("--seeds", type=int, help="of each rung that is trained; by default those of the file")
     add("--plan", action="store_true", help="only say what there is to do, and what it costs")
     args = parser.parse_args(argv)
@@ -304,35 +336,49 @@ def main(argv=None) -> int:
     absl_logging.set_verbosity(absl_logging.WARNING)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str((args.workdir / "compiled").absolute()))
     started, stop = time.perf_counter(), Stop()
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, stop) for number in progress.SIGNALS}
     try:
-        ladder = rungs.read(args.ladder, args.seeds)
-        names = args.only.split(",") if args.only else list(ladder.rungs)
-        if unknown := sorted(set(names) - set(ladder.rungs)):
-            raise ValueError(f"no rung {', '.join(unknown)}; {args.ladder} has {', '.join(ladder.rungs)}.")
-        args.workdir.mkdir(parents=True, exist_ok=True)
-        if why := make_records(ladder, args.workdir, stop):
-            raise ValueError(why)
-        for rung in ladder.rungs.values():
-            rungs.check_unchanged(rung, rungs.runs_of(ladder, rung, args.workdir), args.workdir)
-        costs = costs_of(ladder)
-        runs = {name: rungs.runs_of(ladder, ladder.rungs[name], args.workdir) for name in names}
-        print(plan(ladder, costs, runs), flush=True)
-        if args.plan:
-            return 0
-        failed = run_all(ladder, runs, costs, stop)
-        print("\n" + ladder_table.write(ladder, costs, args.workdir, failed))
+        failed = climb(args, stop)
     except ValueError as error:
         sys.exit(f"vidjax.ladder: {error}")
+    except KeyboardInterrupt:
+        failed = {}
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
     if stop.asked:
         print("Interrupted: the same command goes on.")
         return progress.INTERRUPTED
-    minutes = math.ceil((time.perf_counter() - started) / 60)
-    print(f"Wrote ladder.md, ladder.csv and ladder.json to {args.workdir} ({minutes} minutes).")
+    if not args.plan:
+        minutes = math.ceil((time.perf_counter() - started) / 60)
+        print(f"Wrote ladder.md, ladder.csv and ladder.json to {args.workdir} ({minutes} minutes).")
     return 1 if failed else 0
+
+
+def climb(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
+    """What the command does; returns why each rung failed that did, or cannot be run."""
+    ladder = rungs.read(args.ladder, args.seeds)
+    asked = args.only.split(",") if args.only else list(ladder.rungs)
+    if unknown := sorted(set(asked) - set(ladder.rungs)):
+        raise ValueError(f"no rung {', '.join(unknown)}; {args.ladder} has {', '.join(ladder.rungs)}.")
+    args.workdir.mkdir(parents=True, exist_ok=True)
+    if not args.plan:
+        make_records(ladder, args.workdir, stop)
+    costs, problems = costs_of(ladder)
+    runs = {name: rungs.runs_of(ladder, rung, args.workdir) for name, rung in ladder.rungs.items()}
+    problems |= {name: why for name, rung in ladder.rungs.items() if (why := rungs.stale(rung, runs[name]))}
+    print(plan(ladder, costs, {name: runs[name] for name in ladder.rungs if name in asked}), flush=True)
+    for name, why in problems.items():
+        print(f"{name}: {why}", flush=True)
+    if args.plan or stop.asked:
+        return {}
+    to_run = {name: runs[name] for name in ladder.rungs if name in asked and name not in problems}
+    failed = problems | run_all(ladder, to_run, costs, stop)
+    # Another process may have run them by now
+    done = [name for name in runs if name not in problems and all(map(rungs.is_finished, runs[name]))]
+    failed = {name: why for name, why in failed.items() if name not in done}
+    print("\n" + ladder_table.write(ladder, costs, args.workdir, failed, problems))
+    return {name: why for name, why in failed.items() if name in asked}
 
 
 if __name__ == "__main__":

@@ -12,16 +12,23 @@ from vidjax.rungs import Ladder, Run, Rung
 SPEED = {"ms a step": "training step", "forward clips/s": "forward clips/s", "step MiB": "step MiB"}  # of bench step
 
 
-def write(ladder: Ladder, costs: dict, workdir: Path, failed: dict[str, str]) -> str:
+def write(ladder: Ladder, costs: dict, workdir: Path, failed: dict[str, str], unfit: Sequence[str] = ()) -> str:
     """Writes ladder.json, ladder.csv and ladder.md; returns the last one.
 
     Args:
         costs: of each rung, see `ladder.Cost`.
         failed: why a rung could not be run to its end, by name.
+        unfit: names of rungs whose runs are of another config, or of none: their figures do not count.
     """
-    rows = [row(ladder, rung, costs[rung.name], workdir, failed.get(rung.name, "")) for rung in ladder.rungs.values()]
+    rows = []
+    for name, rung in ladder.rungs.items():
+        runs = rungs.runs_of(ladder, rung, workdir)
+        done = [run for run in runs if name not in unfit and rungs.is_finished(run)]
+        missing = f"{len(done)} of {len(runs)} runs" if done else "not run"
+        note = failed.get(name) or ("" if len(done) == len(runs) else missing)
+        rows.append(row(ladder, rung, costs[name], workdir, done, note))
     content = {"title": ladder.title, "parts": parts_of(ladder), "rungs": rows, "chosen": chosen(ladder, rows)}
-    content |= {"machine": machine_of(ladder, workdir), "published": list(ladder.published)}
+    content |= {"machines": machines_of(workdir), "published": list(ladder.published)}
     (workdir / "ladder.json").write_text(json.dumps(content, indent=2) + "\n")
     (workdir / "ladder.csv").write_text(as_csv(content))
     (workdir / "ladder.md").write_text(as_markdown(content) + "\n")
@@ -33,10 +40,8 @@ def parts_of(ladder: Ladder) -> list[str]:
     return list(ladder.folds) or [""]
 
 
-def row(ladder: Ladder, rung: Rung, cost, workdir: Path, failure: str) -> dict:
+def row(ladder: Ladder, rung: Rung, cost, workdir: Path, done: Sequence[Run], note: str) -> dict:
     """What is known of a rung: costs, figures of its finished runs by part, speed, and a note on what is missing."""
-    runs = rungs.runs_of(ladder, rung, workdir)
-    done = [run for run in runs if rungs.is_finished(run)]
     figures = {}
     for part in parts_of(ladder):
         if of_part := [run for run in done if part in ("", run.place.name)]:
@@ -44,9 +49,9 @@ def row(ladder: Ladder, rung: Rung, cost, workdir: Path, failure: str) -> dict:
             count = found.pop("num_videos")
             figures[part] = {name: rungs.summarised(values, count) for name, values in found.items()}
             figures[part] |= {"seeds": len(found["top1"]), "num_videos": count}
-    note = failure or ("" if len(done) == len(runs) else f"{len(done)} of {len(runs)} runs" if done else "not run")
     described = {name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")}
     described |= {"parameters": cost.num_params or None, "multiply-adds": cost.multiply_adds or None}
+    described["on_features"] = cost.on_features
     places = [str(run.place.relative_to(workdir)) for run in done]
     described |= {"figures": figures, "speed": speed_of(ladder, rung, workdir), "seconds": seconds_of(done)}
     return {**described, "note": note, "runs": places}
@@ -66,7 +71,7 @@ def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
             return {}
         seconds_a_clip = sum(1 / member["forward clips/s"] for member in members)
         return {"forward clips/s": 1 / seconds_a_clip}
-    path = workdir / rung.name / "speed.json"
+    path = rungs.runs_of(ladder, rung, workdir)[0].place / "speed.json"
     if not path.exists():
         return {}
     measured = json.loads(path.read_text())["step"]
@@ -74,13 +79,13 @@ def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
     return found | {"ms a step": found["ms a step"]["median"]}
 
 
-def machine_of(ladder: Ladder, workdir: Path) -> dict:
-    """On what the speeds were measured; {} where none were."""
-    for name in ladder.rungs:
-        path = workdir / name / "speed.json"
-        if path.exists():
-            return json.loads(path.read_text())["machine"]
-    return {}
+def machines_of(workdir: Path) -> list[str]:
+    """On what the speeds were measured, in words."""
+    found = []
+    for path in sorted(workdir.glob("*/*/speed.json")):
+        machine = json.loads(path.read_text())["machine"]
+        found.append(f"{machine['cores']} cores of {machine['processor']}, backend {machine['backend']}")
+    return list(dict.fromkeys(found))
 
 
 def chosen(ladder: Ladder, rows: Sequence[dict]) -> dict:
@@ -116,7 +121,10 @@ def columns(content: dict) -> dict[str, list[str]]:
             figures = [r["figures"].get(part, {}).get(name) for r in rows]
             found[f"{part}, {head}" if part else head] = [percent(figure, name == "top1") for figure in figures]
     found["parameters"] = [f"{r['parameters']:,}" if r["parameters"] else "" for r in rows]
-    found["multiply-adds"] = [summary.in_giga(r["multiply-adds"]) if r["multiply-adds"] else "" for r in rows]
+    found["multiply-adds"] = [
+        summary.in_giga(r["multiply-adds"]) + " on features" * r["on_features"] if r["multiply-adds"] else ""
+        for r in rows
+    ]
     for name in SPEED:
         values = [r["speed"].get(name) for r in rows]
         found[name] = ["" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values]
@@ -128,10 +136,8 @@ def columns(content: dict) -> dict[str, list[str]]:
 def as_markdown(content: dict) -> str:
     """Title, table, what was chosen, and figures of others."""
     lines = [content["title"], "", results.markdown(columns(content))]
-    if content["machine"]:
-        hours = sum(row["seconds"] for row in content["rungs"]) / 3600
-        on = described_machine(content["machine"])
-        lines += ["", f"Speed of batches in memory, measured on {on}. Training took {hours:.1f} hours in all."]
+    hours = sum(row["seconds"] for row in content["rungs"]) / 3600
+    lines += ["", f"Training took {hours:.1f} hours in all. " + speed_text(content)]
     if text := chosen_text(content):
         lines += ["", text]
     if content["published"]:
@@ -153,8 +159,9 @@ def chosen_text(content: dict) -> str:
     return f"Chosen on {best['on']}: {best['title']}, {there}. Reported: {told}."
 
 
-def described_machine(machine: dict) -> str:
-    return f"{machine['cores']} cores of {machine['processor']}, backend {machine['backend']}"
+def speed_text(content: dict) -> str:
+    """On what the speeds were measured; "" where none were."""
+    return f"Speed of batches in memory: {'; '.join(content['machines'])}." if content["machines"] else ""
 
 
 def as_csv(content: dict) -> str:

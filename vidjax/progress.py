@@ -15,6 +15,7 @@ from tqdm import tqdm
 from vidjax import sharding
 
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
+GRACE = 1.0  # seconds in which a second signal is the first one again
 INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked to: EX_TEMPFAIL of sysexits.h, try again
 
 
@@ -114,6 +115,8 @@ def check_finite(step: int, measured: dict, learning_rate: float, last_saved: in
 class Interrupt:
     """Notes SIGINT, SIGTERM and SIGUSR1, so that the loop can save and stop. A second one acts as usual.
 
+    Within a second of the first it does not: a scheduler tells all processes at once, and a ladder its run again.
+
     Of several processes all stop after the same step, whichever of them was asked, and a second signal changes nothing:
     a scheduler sends one when the first of them has ended. (JAX's `reached_preemption_sync_point` would bring them to
     agree as well, but not where the signal comes while a run that goes on is still starting: it counts steps from 0.)
@@ -122,7 +125,7 @@ class Interrupt:
     """
 
     def __init__(self):
-        self._noted, self._saved, self._before, self._votes = False, False, {}, None
+        self._noted, self._noted_at, self._saved, self._before, self._votes = False, 0.0, False, {}, None
 
     def __enter__(self):
         self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
@@ -164,9 +167,12 @@ class Interrupt:
             if jax.process_count() == 1:
                 sys.exit(INTERRUPTED)
             os._exit(INTERRUPTED)  # not sys.exit, which would wait for the others
-        self._noted = True
-        if jax.process_count() == 1:
+        if self._noted and jax.process_count() == 1 and time.monotonic() > self._noted_at + GRACE:
             self._restore()
+            os.kill(os.getpid(), number)
+            return
+        if not self._noted:
+            self._noted, self._noted_at = True, time.monotonic()
 
 
 @jax.jit

@@ -79,14 +79,22 @@ def folds_in(place: Path) -> list[Path]:
 def of_single(workdir: Path) -> dict:
     """A run or a cross-validation as a ladder of one rung."""
     result = json.loads((workdir / "result.json").read_text())
+    if "top1" not in result:
+        raise ValueError(f"{workdir} has no top1: reports are of classifiers with one label a video or frame.")
     figures = rungs.figures_of([rungs.Run("", workdir, [], [])])
     count = figures.pop("num_videos")
     found = {name: rungs.summarised(values, count) for name, values in figures.items()}
     row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
     row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
-    row["seconds"] = result.get("seconds", 0.0)
+    row |= {"seconds": result.get("seconds", 0.0), "on_features": False}
     row |= {"figures": {"": {**found, "num_videos": count}}, "runs": ["."]}
-    return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machine": {}, "published": []}
+    return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machines": [], "published": []}
+
+
+def files_of(entry: Entry) -> list[Path]:
+    """What the figures of an entry are from."""
+    files = [place / name for place in entry.places for name in ("result.json", "speed.json")]
+    return [path for path in files if path.exists()]
 
 
 # -------------------------------------------------------------------------------------------------- entries -> pictures
@@ -112,7 +120,7 @@ def confusion(entry: Entry) -> str:
         result = json.loads((place / "result.json").read_text()) if (place / "result.json").exists() else {}
         if "confusion" in result:
             found = found + np.asarray(result["confusion"])
-            labels = labels or labels_of(place)
+            labels = labels or result.get("labels", []) or labels_of(place)
     if np.ndim(found) != 2:
         return ""
     return as_png(plots.confusion, found, labels or [str(number) for number in range(len(found))])
@@ -123,11 +131,14 @@ def labels_of(place: Path) -> list[str]:
 
 
 def compute_chart(entries: Sequence[Entry], part: str) -> str:
-    """Accuracy against multiply-adds of a clip as SVG; the numbers are those of the table's rows. "" without any."""
+    """Accuracy against multiply-adds of a clip as SVG; the numbers are those of the table's rows. "" without any.
+
+    Rungs on stored features are left out: what these cost is not in their multiply-adds.
+    """
     points = [
         (number, e.row["multiply-adds"], 100 * e.row["figures"][part]["top1"]["mean"], e.row)
         for number, e in enumerate(entries, 1)
-        if e.row["multiply-adds"] and part in e.row["figures"]
+        if e.row["multiply-adds"] and part in e.row["figures"] and not e.row["on_features"]
     ]
     if not points:
         return ""
@@ -153,12 +164,13 @@ def compute_chart(entries: Sequence[Entry], part: str) -> str:
 
 
 class Example(NamedTuple):
-    """A video, which run said what of it, and pictures as base64 ("" where there are none): frames, where it looked."""
+    """A video, which run said what of it, and as base64 its frames, and where the network looked by a layer's maps."""
 
     run: Path
     said: dict
-    frames: str
-    heat: str
+    frames: str = ""
+    heat: str = ""
+    layer: str = ""
 
 
 class Videos:
@@ -170,14 +182,22 @@ class Videos:
         self.streams = self.arguments.pop("streams", ("video",))
         self.source = pipeline.open_records(config.dataset, config.test_splits)
 
-    def batch(self, number: int) -> dict:
-        """What the network sees of a video: its middle clip, a batch of one."""
-        clip = clips.eval_clips(self.source[number], self.source.info, **self.arguments, streams=self.streams)
+    def batch(self, said: dict) -> dict:
+        """What the network sees of a video in the middle one of its clips, a batch of one; {} of features."""
+        if "prefix" in self.source.info.inputs:
+            return {}
+        example = self.source[said["number"]]
+        clip = clips.eval_clips(example, self.source.info, **self.arguments, streams=self.streams)
         return {name: x for name, x in clip.items() if name in ("video", "flow")}
 
-    def frames(self, number: int) -> np.ndarray | None:
-        """uint8 (T, H, W, 3): the frames of that clip; of records of features those of the file, if it is there."""
-        example = self.source[number]
+    def frames(self, said: dict) -> np.ndarray | None:
+        """uint8 (T, H, W, 3): the frames of that clip; of records of features those of the file, if it is there.
+
+        None as well where the records hold another video by now.
+        """
+        if said["number"] >= len(self.source) or self.source[said["number"]].media_id != said["video"]:
+            return None
+        example = self.source[said["number"]]
         if len(example.images):
             clip = clips.eval_clips(example, self.source.info, **self.arguments, streams=("video",))
             return clip["video"][0]
@@ -214,25 +234,39 @@ def examples_of(entry: Entry, count: int, with_maps: bool) -> Iterator[Example]:
     wrong = [row for row in said if row["true"] != row["predicted"]]
     right = [row for row in said if row["true"] == row["predicted"]]
     try:
-        videos, grad_cam, network = Videos(run), None, None
+        videos = Videos(run)
     except ValueError:  # the records are not there any more
         videos = None
+    looking = Looking(run) if videos and with_maps and (run / "checkpoints").exists() else None
     for rows in (wrong[:count], right[: max(1, count // 3)]):
         for i, row in enumerate(rows):
-            frames = videos.frames(row["number"]) if videos else None
-            if frames is None:
-                yield Example(run, row, "", "")
-                continue
-            heat = ""
-            if i == 0 and with_maps and (run / "checkpoints").exists() and "prefix" not in videos.source.info.inputs:
-                batch = videos.batch(row["number"])
-                network = network or trained.from_run(run)
-                variables = network.params, network.model_state
-                how = {"model": network.model, "spec": network.preprocess}
-                grad_cam = grad_cam or gradcam.make_grad_cam(*variables, batch, **how)
-                if grad_cam:
-                    heat = strip(frames, grad_cam(batch, network.labels.index(row["predicted"])))
-            yield Example(run, row, strip(frames), heat)
+            example = Example(run, row)
+            try:
+                if videos and (frames := videos.frames(row)) is not None:
+                    example = example._replace(frames=strip(frames))
+                    heat = looking.heat_of(videos.batch(row), row["predicted"]) if i == 0 and looking else None
+                    if heat is not None:
+                        example = example._replace(heat=strip(frames, heat), layer=looking.grad_cam.layer)
+            except ValueError as error:  # a checkpoint or a video that cannot be read
+                tqdm.write(f"{run}, video {row['number']}: {error}")
+            yield example
+
+
+class Looking:
+    """Where the network of a run looks; it is restored, and compiled, when it is first asked."""
+
+    def __init__(self, run: Path):
+        self.run, self.network, self.grad_cam = run, None, None
+
+    def heat_of(self, batch: dict, label: str) -> np.ndarray | None:
+        """As of `gradcam.GradCam`; None of a network without maps."""
+        if not any(x.ndim == 5 for x in batch.values()):
+            return None
+        if self.network is None:
+            network = self.network = trained.from_run(self.run)
+            how = {"model": network.model, "spec": network.preprocess}
+            self.grad_cam = gradcam.make_grad_cam(network.params, network.model_state, batch, **how)
+        return self.grad_cam and self.grad_cam.heat_of(batch, self.network.labels.index(label))
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
@@ -247,13 +281,16 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool):
         content["rungs"] = [entry.row for _, entries in found for entry in entries]
         found = [(content, [entry for _, entries in found for entry in entries])]
     parts = []
-    for content, entries in found:
-        details = []
-        for number, entry in enumerate(tqdm(entries, content["title"][:40], unit="rung"), 1):
+    for k, (content, entries) in enumerate(found):
+        ids = [f"rung-{k + 1}-{number}" for number in range(1, len(entries) + 1)]
+        details, bar = [], tqdm(entries, content["title"][:40], unit="rung")
+        for number, (entry, of_entry) in enumerate(zip(bar, ids, strict=True), 1):
             examples = list(examples_of(entry, count, with_maps))
-            details.append(report_page.details(number, entry, curves(entry), confusion(entry), examples))
+            pictures = curves(entry), confusion(entry)
+            details.append(report_page.details(of_entry, number, entry, *pictures, examples))
         chart = compute_chart(entries, content["parts"][0])
-        parts.append(report_page.section(content, [entry.places for entry in entries], chart, details, out.parent))
+        files = [files_of(entry) for entry in entries]
+        parts.append(report_page.section(content, ids, files, chart, details, out.parent))
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(report_page.page(", ".join(content["title"] for content, _ in found), parts))
 

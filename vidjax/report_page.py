@@ -2,6 +2,7 @@
 
 import html
 import os
+import urllib.parse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -68,21 +69,24 @@ def page(title: str, sections: Sequence[str]) -> str:
 """
 
 
-def section(content: dict, places: Sequence[Sequence[Path]], chart: str, details: Sequence[str], start: Path) -> str:
+def section(
+    content: dict, ids: Sequence[str], files: Sequence[Sequence[Path]], chart: str, details: Sequence[str], start: Path
+) -> str:
     """The part of a ladder: its table, chart and details.
 
     Args:
         content: of ladder.json.
-        places: directories of the results of each rung, to which the table leads; start: the directory of the page.
+        ids: of the details of each rung; files: that its figures are from; start: the directory of the page.
         chart: SVG or ""; details: HTML, one a rung.
     """
-    lines = [f"<h1>{html.escape(content['title'])}</h1>", table(content, places, start)]
+    lines = [f"<h1>{html.escape(content['title'])}</h1>", table(content, ids, files, start)]
     lines.append('<p class="quiet">95 %: what the number of videos leaves open (Wilson). ± : deviation over seeds. ')
     if any(not row["sees_order"] for row in content["rungs"]):
         lines.append("Grey rungs are blind to the order of frames. ")
-    if content["machine"]:
-        lines.append(f"Speed: {html.escape(ladder_table.described_machine(content['machine']))}. ")
-    lines.append("The number of a rung leads to what it said, its figures to the files that they are from.</p>")
+    if any(row["on_features"] for row in content["rungs"]):
+        lines.append("The cost of stored features is in no column. ")
+    lines.append(html.escape(ladder_table.speed_text(content)))
+    lines.append(" The number of a rung leads to what it said, its figures to the files that they are from.</p>")
     if text := ladder_table.chosen_text(content):
         lines.append(f"<p><strong>{html.escape(text)}</strong></p>")
     if content["published"]:
@@ -92,19 +96,19 @@ def section(content: dict, places: Sequence[Sequence[Path]], chart: str, details
     return "\n".join([*lines, "<h2>Rungs</h2>", *details])
 
 
-def table(content: dict, places: Sequence[Sequence[Path]], start: Path) -> str:
-    """The table of rungs; each figure leads to the result.json of its runs."""
+def table(content: dict, ids: Sequence[str], files: Sequence[Sequence[Path]], start: Path) -> str:
+    """The table of rungs; the last column leads to the files that the figures are from."""
     columns = ladder_table.columns(content)
     heads = ["#", *columns, "from"]
     values = sort_values(content, list(columns))
     rows = []
     for i, row in enumerate(content["rungs"]):
         kind = "" if row["sees_order"] else ' class="blind"'
-        cells = [f'<td><a href="#rung-{html.escape(row["name"])}">{i + 1}</a></td>']
+        cells = [f'<td><a href="#{ids[i]}">{i + 1}</a></td>']
         for head, texts in columns.items():
             name = ' class="name"' if head == "rung" else ' class="text"' if head == "note" else ""
             cells.append(f'<td{name} data-value="{values[head][i]}">{html.escape(texts[i])}</td>')
-        links = [link(place / "result.json", start, place.name) for place in places[i]]
+        links = [link(path, start, path.parent.name + " speed" * (path.stem == "speed")) for path in files[i]]
         rows.append(f"<tr{kind}>{''.join(cells)}<td class=\"text\">{' '.join(links)}</td></tr>")
     names = [' class="name"' if head == "rung" else "" for head in heads]
     head = "".join(f"<th{n}><button>{html.escape(h)}</button></th>" for n, h in zip(names, heads, strict=True))
@@ -127,7 +131,7 @@ def sort_values(content: dict, heads: Sequence[str]) -> dict[str, list]:
 
 
 def link(path: Path, start: Path, text: str) -> str:
-    address = Path(os.path.relpath(path, start)).as_posix()
+    address = urllib.parse.quote(Path(os.path.relpath(path, start)).as_posix())
     return f'<a href="{html.escape(address)}">{html.escape(text)}</a>'
 
 
@@ -142,8 +146,8 @@ def published(rows: Sequence[dict]) -> str:
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def details(number: int, entry, curves: str, confusion: str, examples: Sequence) -> str:
-    """What there is of one rung; `entry` and `examples` as of `report`, pictures as base64."""
+def details(name: str, number: int, entry, curves: str, confusion: str, examples: Sequence) -> str:
+    """What there is of one rung, with an id; `entry` and `examples` as of `report`, pictures as base64."""
     row, lines = entry.row, []
     figures = [
         f"{part} {ladder_table.percent(found['top1'], True)}".strip() for part, found in row["figures"].items()
@@ -157,7 +161,7 @@ def details(number: int, entry, curves: str, confusion: str, examples: Sequence)
         pictures += [picture(confusion, "confusion, of all runs", "png")] if confusion else []
         lines.append(f'<div class="pictures">{"".join(pictures)}</div>')
     if examples:
-        lines.append(f"<h3>What {examples[0].run} said, the most confident mistakes first</h3>")
+        lines.append(f"<h3>What {html.escape(str(examples[0].run))} said, the most confident mistakes first</h3>")
     shown = []
     for example in examples:
         said = example.said
@@ -168,12 +172,12 @@ def details(number: int, entry, curves: str, confusion: str, examples: Sequence)
         pictures = [jpeg(x, alt) for x, alt in ((example.frames, "frames"), (example.heat, "where it looked")) if x]
         shown.append(f"<figure><figcaption>{text}</figcaption>{'<br>'.join(pictures)}</figure>")
     lines.append(f'<div class="pictures">{"".join(shown)}</div>')
-    if any(example.heat for example in examples):
-        lines.append('<p class="quiet">Second rows: what speaks for the class it named, blue little to red much '
-                     "(Grad-CAM).</p>")  # fmt: skip
+    if layers := [example.layer for example in examples if example.heat]:
+        text = "Second rows: what speaks for the class it named, in the middle clip, blue little to red much"
+        lines.append(f'<p class="quiet">{text} (Grad-CAM, {html.escape(layers[0])}).</p>')
     note = f'<p class="wrong">{html.escape(row["note"])}</p>' if row["note"] else ""
     head = f"{number}. {html.escape(row['title'])} <span class=\"quiet\">{html.escape(told)}</span>"
-    return f'<details id="rung-{html.escape(row["name"])}"><summary>{head}</summary>{note}{"".join(lines)}</details>'
+    return f'<details id="{name}"><summary>{head}</summary>{note}{"".join(lines)}</details>'
 
 
 def picture(data: str, caption: str, kind: str) -> str:

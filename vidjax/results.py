@@ -43,6 +43,7 @@ def table(workdirs: list[Path]) -> str:
 
 def markdown(columns: dict[str, list[str]]) -> str:
     """A Markdown table of the cells of each column, by their heads."""
+    columns = {name: [value.replace("|", "\\|") for value in values] for name, values in columns.items()}
     widths = [max(map(len, [name, *values])) for name, values in columns.items()]
     rows = [list(columns), ["-" * width for width in widths], *zip(*columns.values(), strict=True)]
     return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)

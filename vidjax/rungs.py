@@ -13,6 +13,7 @@ A ladder file has a function `get_ladder()` that returns a dict of
 import dataclasses
 import importlib.util
 import json
+import re
 import statistics
 import sys
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from ml_collections import ConfigDict
 
 from vidjax import classify, ensemble, metrics, summary
 from vidjax import config as configs
+from vidjax.models.frame_pool import POOLS
 
 KEYS = ("title", "rungs", "records", "folds", "choose_on", "published")
 OF_RUN = ("seed", "train_splits", "val_splits", "test_splits")  # settings that seeds and folds make
@@ -40,8 +42,8 @@ class Rung:
         config: FILE:ARGUMENT of a config; overrides: settings by key, where "{NAME}" stands for the run of another rung
             with the same seed.
         fuses: names of rungs; fusion: "scores", "logits" or "svm".
-        features: a rung whose frame features are computed, or a directory of records of features; pool: over time;
-            classifier: one of `classify.CLASSIFIERS`.
+        features: a rung whose frame features are computed, or a directory of records of features, with a slash in it;
+            pool: over time, or `classify.SIZE`; classifier: one of `classify.CLASSIFIERS`.
         folds: those of the ladder that it is run on; all by default.
     """
 
@@ -79,12 +81,14 @@ class Run(NamedTuple):
         place: directory that its result.json is in.
         commands: one after the other, as after `python -m`.
         needs: places of runs that have to be finished before.
+        seeds: how many its result has at least.
     """
 
     rung: str
     place: Path
     commands: list[list[str]]
     needs: list[Path]
+    seeds: int = 1
 
 
 # --------------------------------------------------------------------------------------------------- a file -> a ladder
@@ -111,9 +115,13 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
     content = module.get_ladder()
     if unknown := sorted(set(content) - set(KEYS)):
         raise ValueError(f"{path}: a ladder has no {', '.join(unknown)}; it has {', '.join(KEYS)}.")
+    if missing := [key for key in ("title", "rungs") if not content.get(key)]:
+        raise ValueError(f"{path}: the ladder lacks {', '.join(missing)}.")
     rungs, attributes = {}, [field.name for field in dataclasses.fields(Rung)]
     for fields in content["rungs"]:
-        name = fields.get("name", "?")
+        name = fields.get("name", "")
+        if not re.fullmatch(r"[\w-]+", name) or "title" not in fields:
+            raise ValueError(f"{path}: a rung needs a name of letters, digits, _ and -, and a title; got {fields}.")
         if unknown := sorted(set(fields) - set(attributes)):
             raise ValueError(f"{path}, {name}: a rung has no {', '.join(unknown)}; it has {', '.join(attributes)}.")
         if name in rungs:
@@ -123,6 +131,8 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
             rungs[name] = dataclasses.replace(rungs[name], seeds=seeds)
     optional = {"records": {}, "folds": (), "choose_on": "", "published": ()}
     ladder = Ladder(**{**optional, **content, "rungs": rungs})
+    if ladder.choose_on and ladder.choose_on not in ladder.folds:
+        raise ValueError(f"{path}: choose_on = {ladder.choose_on!r} is none of its folds, {', '.join(ladder.folds)}.")
     for rung in rungs.values():
         try:
             check(rung, ladder)
@@ -136,11 +146,16 @@ def check(rung: Rung, ladder: Ladder):
     kinds = [name for name in ("config", "fuses", "features") if getattr(rung, name)]
     if len(kinds) != 1:
         raise ValueError("a rung has either a config, or others that it fuses, or features.")
+    if rung.seeds < 1:
+        raise ValueError(f"seeds = {rung.seeds} must be 1 or more.")
     earlier = list(ladder.rungs)[: list(ladder.rungs).index(rung.name)]
-    for name in (*rung.fuses, *referred_to(rung)):
+    started_from = [*referred_to(rung), *([] if "/" in rung.features else filter(None, [rung.features]))]
+    if ladder.folds and started_from:
+        raise ValueError(f"it starts from {', '.join(started_from)}, which is a run for each fold here.")
+    for name in (*rung.fuses, *started_from):
         if name not in earlier:
             raise ValueError(f"{name!r} is no rung before it; there are {', '.join(earlier) or 'none'}.")
-        if name in earlier and ladder.rungs[name].seeds < rung.seeds:
+        if ladder.rungs[name].seeds < rung.seeds:
             raise ValueError(f"it has {rung.seeds} seeds, and {name} only {ladder.rungs[name].seeds}.")
     if rung.config:
         config_of(rung)
@@ -148,14 +163,21 @@ def check(rung: Rung, ladder: Ladder):
         raise ValueError(f"Unknown fusion {rung.fusion!r}; choose one of {', '.join(ensemble.FUSIONS)}.")
     if rung.classifier not in classify.CLASSIFIERS:
         raise ValueError(f"Unknown classifier {rung.classifier!r}; choose one of {', '.join(classify.CLASSIFIERS)}.")
+    if rung.pool not in (*POOLS, classify.SIZE):
+        raise ValueError(f"Unknown pool {rung.pool!r}; choose one of {', '.join((*POOLS, classify.SIZE))}.")
+    if rung.folds is not None and not rung.folds:
+        raise ValueError("folds = () leaves nothing to run.")
     if unknown := sorted(set(rung.folds or ()) - set(ladder.folds)):
         raise ValueError(f"the ladder has no folds {', '.join(unknown)}; it has {', '.join(ladder.folds) or 'none'}.")
 
 
 def referred_to(rung: Rung) -> list[str]:
     """The rungs that its overrides name: "{resnet18}" is the run of `resnet18`."""
-    values = [value for value in rung.overrides.values() if isinstance(value, str)]
-    return [value[1:-1] for value in values if value.startswith("{") and value.endswith("}")]
+    return [found[1] for value in rung.overrides.values() if (found := _reference(value))]
+
+
+def _reference(value) -> re.Match | None:
+    return re.fullmatch(r"\{([\w-]+)\}", value) if isinstance(value, str) else None
 
 
 def config_of(rung: Rung, seed: int = 0) -> ConfigDict:
@@ -199,12 +221,14 @@ def _run(ladder: Ladder, rung: Rung, workdir: Path, part: str, folds: list[str])
             command = ["vidjax.crossval", *command, "--folds", of_dataset, "--seeds", str(rung.seeds)]
         else:
             command = ["vidjax.train", *command, f"--config.seed={part.removeprefix('seed_')}"]
-        return Run(rung.name, place, [command], [workdir / name / part for name in referred_to(rung)])
+        needs = [workdir / name / part for name in referred_to(rung)]
+        return Run(rung.name, place, [command], needs, rung.seeds if folds else 1)
     result = ["--out", str(place / "result.json")]
     if rung.fuses:
         places = [workdir / name / part for name in rung.fuses]
         module = ["vidjax.crossval_fusion"] if folds else ["vidjax.evaluate", "--workdir"]
-        return Run(rung.name, place, [[*module, *map(str, places), "--fusion", rung.fusion, *result]], places)
+        command = [*module, *map(str, places), "--fusion", rung.fusion, *result]
+        return Run(rung.name, place, [command], places, rung.seeds if folds else 1)
     commands, needs, features = [], [], rung.features
     if rung.features in ladder.rungs:
         run = workdir / rung.features / part
@@ -219,33 +243,44 @@ def _run(ladder: Ladder, rung: Rung, workdir: Path, part: str, folds: list[str])
 
 def _filled(value, workdir: Path, part: str) -> str:
     """A setting as text, "{NAME}" as the run of that rung."""
-    if not isinstance(value, str):
-        return repr(value)
-    return str(workdir / value[1:-1] / part) if value.startswith("{") else value
+    if found := _reference(value):
+        return str(workdir / found[1] / part)
+    return value if isinstance(value, str) else repr(value)
 
 
-def check_unchanged(rung: Rung, runs: Sequence[Run], workdir: Path):
-    """Raises a ValueError where a rung's runs that there are were made with another config than it has now."""
+def stale(rung: Rung, runs: Sequence[Run]) -> str:
+    """Why the runs of a rung that are there cannot count: made with another config, or from an earlier run; or ""."""
     for run in runs if rung.config else ():
         config = config_of(rung)
-        for key, value in rung.overrides.items():
-            if isinstance(value, str):
-                config.update_from_flattened_dict({key: _filled(value, workdir, run.place.name)})
-        for path in (run.place / "config.json", *sorted(run.place.glob("seed_*/fold_*/config.json"))):
-            if not path.exists():
-                continue
+        paths = [run.place / "config.json", *sorted(run.place.glob("seed_*/fold_*/config.json"))]
+        for path in filter(Path.exists, paths):
             before = json.loads(path.read_text())["config"]
+            for key in (key for key, value in rung.overrides.items() if _reference(value)):
+                before[key] = config.get(key)  # the run of a rung, wherever the ladder is
             if lines := configs.differences(before, config, (*configs.MAY_CHANGE, *OF_RUN)):
-                there = f"{path.parent} holds a run of another config"
-                raise ValueError(f"{there}:{''.join(lines)}\nRemove it to run anew.")
+                there = " ".join("; ".join(lines).split())
+                return f"{path.parent} holds a run of another config ({there}): remove it to run it anew"
+        newer = [str(place) for place in run.needs if _is_newer(place / "config.json", run.place / "config.json")]
+        if newer:
+            return f"{run.place} started from an earlier {', '.join(newer)}: remove it to run it anew"
+    return ""
+
+
+def _is_newer(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.stat().st_mtime > other.stat().st_mtime
 
 
 def is_finished(run: Run) -> bool:
-    """Whether its result is there, and not older than what it needs."""
-    result, needed = run.place / "result.json", [place / "result.json" for place in run.needs]
-    if not result.exists() or not all(path.exists() for path in needed):
+    """Whether its result is there, of all seeds and of the run's own test splits, and not older than what it needs."""
+    path, needed = run.place / "result.json", [place / "result.json" for place in run.needs]
+    if not path.exists() or not all(other.exists() for other in needed):
         return False
-    return all(path.stat().st_mtime <= result.stat().st_mtime for path in needed)
+    result = json.loads(path.read_text())
+    if isinstance(result["top1"], list) and len(result["top1"]) < run.seeds:
+        return False
+    if (run.place / "config.json").exists():  # of a run that is trained, which `stale` compares with what it needs
+        return result.get("splits") == list(configs.read(run.place)[0].test_splits)
+    return not any(_is_newer(other, path) for other in needed)
 
 
 # --------------------------------------------------------------------------------------------------- results -> figures

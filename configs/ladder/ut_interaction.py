@@ -16,9 +16,9 @@ FIRST_FOLD = "sequence_1"  # tested alone
 FLOW_NETWORK = "runs/ut_alexnet_flow"  # AlexNet as it is, across modality
 
 
-def svm(group, name, title, features, pool, classifier="svm"):
+def svm(group, name, title, features, pool, classifier="svm", order=False):
     """A classifier of stored features, pooled over time."""
-    described = {"group": group, "name": name, "title": title, "sees_order": False, "folds": SETS}
+    described = {"group": group, "name": name, "title": title, "sees_order": order, "folds": SETS}
     return {**described, "features": f"data/{features}", "pool": pool, "classifier": classifier}
 
 
@@ -35,9 +35,9 @@ def fused(name, title, fuses, fusion="scores"):
     return {**described, "fuses": fuses, "fusion": fusion}
 
 
-def whole(name, title, config):
+def whole(name, title, config, order=True):
     """A rung that is trained end to end, once, and tested on sequence 1 (6 videos)."""
-    described = {"group": WHOLE, "name": name, "title": title, "folds": (FIRST_FOLD,)}
+    described = {"group": WHOLE, "name": name, "title": title, "sees_order": order, "folds": (FIRST_FOLD,)}
     return {**described, "config": config}
 
 
@@ -76,8 +76,8 @@ def get_ladder():
         rung(TIME, "skip_lstm", "Skip LSTM", "skip_rnn", FRAMES),
         rung(TIME, "tcn", "causal TCN", "tcn", FRAMES),
         rung(TIME, "encoder_decoder", "encoder-decoder TCN", "tcn", FRAMES, "kind=encoder_decoder"),
-        svm(SPACETIME, "i3d_mean_svm", "I3D, mean, SVM", I3D, "mean"),
-        svm(SPACETIME, "i3d_max_svm", "I3D, max, SVM", I3D, "max"),
+        svm(SPACETIME, "i3d_mean_svm", "I3D, mean, SVM", I3D, "mean", order=True),
+        svm(SPACETIME, "i3d_max_svm", "I3D, max, SVM", I3D, "max", order=True),
         rung(SPACETIME, "i3d", "I3D, linear classifier", "frame_pool", I3D),
         rung(SPACETIME, "i3d_lstm", "I3D + LSTM", "frame_rnn", I3D),
         rung(SPACETIME, "i3d_gru", "I3D + GRU", "frame_rnn", I3D, "cell=gru"),
@@ -88,7 +88,7 @@ def get_ladder():
         fused("two_stream_svm", "AlexNet's two streams, SVM", ["mean", "flow"], "svm"),
         fused("two_stream_lstm", "AlexNet's two streams + LSTM, scores averaged", ["lstm", "flow_lstm"]),
         fused("two_stream_i3d", "I3D and AlexNet's stacks of flow, scores averaged", ["i3d", "flow"]),
-        whole("spatial_whole", "AlexNet on frames", "configs/two_stream.py:ut_interaction,full,stream=spatial"),
+        whole("spatial_whole", "AlexNet on frames", "configs/two_stream.py:ut_interaction,full,stream=spatial", False),
         whole("i3d_whole", "I3D, upper half trained", "configs/finetune_i3d.py:ut_interaction,full,part=upper"),
     ]
     untrained = (

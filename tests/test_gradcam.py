@@ -49,7 +49,8 @@ def test_the_last_layer_with_room(name, arguments, layer):
     assert gradcam.find_layer(apply, params, state, batch) == layer  # again
     grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
     heat = grad_cam.heat_of(batch, 1)
-    assert heat.shape == (4, 32, 32) and heat.min() >= 0 and heat.max() == pytest.approx(1)
+    assert heat.shape == (4, 32, 32) and heat.min() >= 0
+    assert heat.max() == pytest.approx(1) or not heat.any()  # where nothing speaks for the class
 
 
 def test_a_network_without_maps():

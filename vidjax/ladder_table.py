@@ -128,6 +128,7 @@ def columns(content: dict) -> dict[str, list[str]]:
     for name in SPEED:
         values = [r["speed"].get(name) for r in rows]
         found[name] = ["" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values]
+    found["group"] = [r["group"] for r in rows]
     found["minutes"] = [f"{r['seconds'] / 60:.1f}" if r["seconds"] else "" for r in rows]
     found["note"] = [r["note"] for r in rows]
     return {head: cells for head, cells in found.items() if any(cells)}

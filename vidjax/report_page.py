@@ -106,7 +106,7 @@ def table(content: dict, ids: Sequence[str], files: Sequence[Sequence[Path]], st
         kind = "" if row["sees_order"] else ' class="blind"'
         cells = [f'<td><a href="#{ids[i]}">{i + 1}</a></td>']
         for head, texts in columns.items():
-            name = ' class="name"' if head == "rung" else ' class="text"' if head == "note" else ""
+            name = ' class="name"' if head == "rung" else ' class="text"' if head in ("note", "group") else ""
             cells.append(f'<td{name} data-value="{values[head][i]}">{html.escape(texts[i])}</td>')
         links = [link(path, start, path.parent.name + " speed" * (path.stem == "speed")) for path in files[i]]
         rows.append(f"<tr{kind}>{''.join(cells)}<td class=\"text\">{' '.join(links)}</td></tr>")
@@ -121,7 +121,7 @@ def sort_values(content: dict, heads: Sequence[str]) -> dict[str, list]:
     found = {}
     for head in heads:
         texts = ladder_table.columns(content)[head]
-        if head in ("rung", "note"):
+        if head in ("rung", "note", "group"):
             found[head] = [html.escape(text) for text in texts]
         elif head in ("parameters", "multiply-adds"):
             found[head] = ["" if row[head] is None else row[head] for row in content["rungs"]]

@@ -35,7 +35,7 @@ def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
 @pytest.mark.parametrize(
     ("name", "arguments", "layer"),
     [
-        ("i3d", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; what follows has 2x2 and 1x1
+        ("inception_v1", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; what follows has 2x2 and 1x1
         ("r2plus1d_18", {"width": 1 / 16}, "layer3_1"),
         ("conv_lstm", {"channels": (4, 6), "patch_size": 2}, "conv_lstm_1"),  # not the gates in it
         ("clip_rnn", {"network_arguments": {"width": 1 / 16}, "clip_frames": 2}, "network/conv4_2"),

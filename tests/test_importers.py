@@ -116,7 +116,10 @@ def test_what_does_not_fit_is_listed():
     }
 
 
-@pytest.mark.parametrize("layout", {entry.layout for entry in WEIGHTS.values()}, ids=lambda x: x.path_of.__name__)
+LAYOUTS = list(dict.fromkeys(entry.layout for entry in WEIGHTS.values()))  # in one order: tests run in processes
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda x: x.path_of.__name__)
 def test_names_of_other_networks_are_no_error_of_their_own(layout):
     """They are listed by `fit`, with those of the model that are missing."""
     names = ["", "weight", "a.b.c.weight", "features.5.branch9.0.1.weight", "inception9z.branch1.conv.weight"]

@@ -41,7 +41,9 @@ def test_a_pickle_of_arrays_is_read(directory):
     assert_same(weight_files.read(directory / "x.ckpt"), {"a/b": tree["a"]["b"], "c": tree["c"]})
 
 
-@pytest.mark.parametrize("culprit", [Shout(), eval, exec, np.load, getattr], ids=str)
+@pytest.mark.parametrize(
+    "culprit", [Shout(), eval, exec, np.load, getattr], ids=["call", "eval", "exec", "load", "getattr"]
+)
 def test_a_pickle_that_imports_is_refused(directory, culprit):
     (directory / "x.pkl").write_bytes(pickle.dumps({"a": np.zeros(2), "b": culprit}))
     with pytest.raises(ValueError, match="x.pkl: The pickle wants .*; only numpy arrays are read"):

@@ -8,6 +8,7 @@ import numpy as np
 import optax
 import pytest
 
+from vidjax import sharding
 from vidjax.checkpoint import Checkpoints
 from vidjax.step import TrainState
 
@@ -42,6 +43,14 @@ def test_what_is_saved_is_restored(saved):
     jax.tree.map(np.testing.assert_array_equal, state, state_of(3.0))
     state, _ = checkpoints.restore(abstract(state_of(0.0)), step=2)
     assert state.params["layer"]["bias"][0] == 2
+
+
+def test_what_was_compiled_for_a_state_takes_the_restored_one(saved):
+    state = jax.device_put(jax.tree.map(np.asarray, state_of(0.0)), sharding.replicated(sharding.make_mesh()))
+    program = jax.jit(lambda state: state)
+    program(state)
+    program(Checkpoints(saved).restore(abstract(state))[0])
+    assert program._cache_size() == 1
 
 
 def test_the_model_alone_needs_no_optimizer(saved):

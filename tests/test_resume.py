@@ -155,7 +155,7 @@ def test_two_processes_stop_after_the_same_step_when_one_is_asked(tiny_motion, t
         try:
             wait_for_lines(processes[0], tmp_path, lines + 3)
             processes[rank].send_signal(number)
-            assert [process.wait(timeout=120) for process in processes] == [75, 75], (tmp_path / "log.txt").read_text()
+            assert [process.wait(timeout=600) for process in processes] == [75, 75], (tmp_path / "log.txt").read_text()
         finally:
             for process in processes:
                 process.kill()

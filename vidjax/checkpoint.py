@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
 from vidjax import trees
@@ -111,7 +112,8 @@ class Checkpoints:
                 trees[name] = ocp.args.StandardRestore(expected)
         restored, position = self._restore(step, trees)
         values = {name: restored[name] if name in trees else getattr(abstract, name) for name in TREES}
-        return TrainState(step=jax.numpy.asarray(position["step"], jax.numpy.int32), **values), position
+        at_step = jax.device_put(np.int32(position["step"]), abstract.step.sharding)  # or the step is compiled anew
+        return TrainState(step=at_step, **values), position
 
     def restore_model(self, params: dict, model_state: dict, step: int | None = None) -> tuple[dict, dict, int]:
         """Restores what evaluation needs: the averaged parameters where there are some, and the model's state.

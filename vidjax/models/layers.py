@@ -354,7 +354,7 @@ def check_video(video: jax.Array, min_size: int, min_frames: int = 1, first: Map
         raise ValueError(f"A video is (batch, time, height, width, channels); got the shape {video.shape}.")
     if not jnp.issubdtype(video.dtype, jnp.floating):
         raise ValueError(f"The model wants a normalised float video, see vidjax.preprocess; got {video.dtype}.")
-    if min(video.shape[1:]) < 1 or min(video.shape[2:4]) < min_size:
+    if any(size < 1 for size in video.shape[1:]) or min(video.shape[2:4]) < min_size:
         raise ValueError(
             f"Frames must be at least {min_size}x{min_size}, or the network's strides leave nothing of them; "
             f"got a video of the shape {video.shape}."

@@ -54,7 +54,7 @@ def get_ladder():
         rung(TIME, "late", "late fusion", "fusion", 8.0, "fusion=late", **TWO_FRAMES),
         rung(TIME, "slow", "slow fusion", "fusion", 3.0, "fusion=slow", seeds=3),
         fused(TIME, "fusions", "average of one frame, early, late and slow", ["single_frame", "early", "late", "slow"]),
-        rung(TIME, "rnn", "CNN + RNN", "frame_rnn", 10.0, "cell=rnn"),
+        rung(TIME, "rnn", "CNN + RNN", "frame_rnn", 10.0, "cell=rnn", **{"schedule.learning_rate": 1e-3}),
         rung(TIME, "lstm", "CNN + LSTM", "frame_rnn", 5.0, "cell=lstm", seeds=3),
         rung(TIME, "gru", "CNN + GRU", "frame_rnn", 5.0, "cell=gru"),
         rung(TIME, "stacked", "CNN + LSTM, two layers", "frame_rnn", 5.0, "num_layers=2"),

@@ -149,7 +149,7 @@ def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
     [
         (["--weights", "i4d"], "'i4d' is neither the name of weights nor a file of them"),
         (["--workdir", "nowhere"], "nowhere is no work directory"),
-        ([], "one of the arguments --workdir --weights is required"),
+        ([], "one of the arguments --workdir --weights --exported is required"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, message, monkeypatch, capsys):

@@ -3,6 +3,7 @@
     python -m vidjax.predict VIDEO... (--workdir W | --weights NAME|FILE) [--top 5] [--json]
     python -m vidjax.predict VIDEO... --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5]
     python -m vidjax.predict --stream VIDEO|camera --workdir W
+    python -m vidjax.predict VIDEO... --exported DIR
 
 A video is read as the network's training videos were, cut into evenly spaced clips as an evaluation does, and the
 probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory. Several
@@ -22,7 +23,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import caption, ensemble, sharding, step, stream, trained
+from vidjax import caption, ensemble, exported, sharding, step, stream, trained
 from vidjax.data import clips, flow_images, sampling, video
 
 MOST_VIEWS = 10  # by default, of a long video
@@ -92,12 +93,8 @@ def flows_of(path: str | Path, wanted: set[int], method: str, *, fps: float | No
         before = grey
 
 
-def make_logits_fn(run: trained.Trained) -> Callable[[clips.Clip], np.ndarray]:
-    """Returns the compiled function from clips, as of `read_views`, to logits, float32 (V, K).
-
-    Raises:
-        ValueError: where the network wants features and not videos.
-    """
+def check_names_videos(run: trained.Trained | exported.Exported):
+    """Raises a ValueError for a network that does not name the class of a whole video."""
     if run.config and (run.config.get("target") == "frame" or run.clip.get("sampling") == "chunks"):
         raise ValueError(f"{run.name} classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate.")
     if "target" in run.inputs:
@@ -107,6 +104,15 @@ def make_logits_fn(run: trained.Trained) -> Callable[[clips.Clip], np.ndarray]:
         raise ValueError(f"{run.name} was trained on features ({source}), not on videos: evaluate it on such records.")
     if not run.labels:
         raise ValueError(f"{run.name} has no classes to name: it is for vidjax.features, and for init_from.")
+
+
+def make_logits_fn(run: trained.Trained) -> Callable[[clips.Clip], np.ndarray]:
+    """Returns the compiled function from clips, as of `read_views`, to logits, float32 (V, K).
+
+    Raises:
+        ValueError: as of `check_names_videos`.
+    """
+    check_names_videos(run)
     forward = jax.jit(
         functools.partial(step.eval_step, model=run.model, spec=run.preprocess),
         out_shardings=sharding.replicated(run.mesh),
@@ -121,6 +127,20 @@ def make_logits_fn(run: trained.Trained) -> Callable[[clips.Clip], np.ndarray]:
             batch = jax.device_put(batch, sharding.batch_sharding(run.mesh))
             outputs.append(np.asarray(forward(run.params, run.model_state, batch)))
         return np.concatenate(outputs)[:count]
+
+    return logits_of
+
+
+def make_exported_logits_fn(network: exported.Exported) -> Callable[[clips.Clip], np.ndarray]:
+    """`make_logits_fn` of an exported network, clip by clip."""
+    check_names_videos(network)
+    if network.state:
+        raise ValueError(f"{network.name} holds the step over a stream: export the network on whole clips to predict.")
+
+    def logits_of(views: clips.Clip) -> np.ndarray:
+        count = len(next(iter(views.values())))
+        numbers = tqdm(range(count), "views", leave=False, disable=None)
+        return np.concatenate([network({name: x[i : i + 1] for name, x in views.items()})["logits"] for i in numbers])
 
     return logits_of
 
@@ -173,6 +193,7 @@ def main():
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, nargs="+", help="of a trained run, or of several, which are fused")
     network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
+    network.add_argument("--exported", type=Path, metavar="DIR", help="that vidjax.export wrote")
     parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
     parser.add_argument("--top", type=int, default=5, help="how many classes (default 5)")
     parser.add_argument("--num_views", type=int, help="clips a video; by default enough to cover it, at most 10")
@@ -191,7 +212,12 @@ def main():
         if len(places) > 1 and (args.stream or args.step is not None):
             raise ValueError("--stream and --step are for one --workdir.")
         weights = ensemble.weights_of(args, len(places))
-        runs = [trained.from_run(p, args.step) if args.workdir else trained.from_weights(p) for p in places]
+        if args.exported:
+            if args.stream or args.step is not None:
+                raise ValueError("--stream and --step are for --workdir.")
+            runs = [exported.load(args.exported)]
+        else:
+            runs = [trained.from_run(p, args.step) if args.workdir else trained.from_weights(p) for p in places]
         run = runs[0]
         if args.stream:
             for seconds, probabilities in stream.run_on(run, args.stream):
@@ -202,7 +228,10 @@ def main():
         writes = "caption_length" in run.inputs
         if writes and len(runs) > 1:
             raise ValueError("Captions of several runs cannot be fused.")
-        functions = [caption.make_writer(run, args.beams)] if writes else [make_logits_fn(r) for r in runs]
+        if args.exported:
+            functions = [make_exported_logits_fn(run)]
+        else:
+            functions = [caption.make_writer(run, args.beams)] if writes else [make_logits_fn(r) for r in runs]
     except KeyboardInterrupt:
         return
     except ValueError as error:

@@ -26,11 +26,11 @@ from vidjax.preprocess import Spec, sees_flow
 State = dict  # the carry of the network: {} before the first frame
 
 
-def causal_model(model: nn.Module) -> nn.Module:
+def causal_model(model: nn.Module, spec: Spec) -> nn.Module:
     """The network with `stateful` set, so that it goes on from frame to frame.
 
     Raises:
-        ValueError: for a network that sees the future, or that was not written to be stateful.
+        ValueError: for a network that sees the future, or optical flow, or that was not written to be stateful.
     """
     if not hasattr(model, "stateful") or "tokens" in inspect.signature(type(model).__call__).parameters:
         raise ValueError(
@@ -38,6 +38,8 @@ def causal_model(model: nn.Module) -> nn.Module:
             "skip_rnn, conv_lstm, clip_rnn, causal tcn, 2-D ResNets, and r3d_18, mc3_18, r2plus1d_18 trained with "
             "model.causal = True."
         )
+    if sees_flow(spec):
+        raise ValueError("This network sees optical flow, between frames; on a stream run networks that see frames.")
     return model.clone(stateful=True)
 
 
@@ -53,9 +55,7 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
     Raises:
         ValueError: as of `causal_model`; `step` raises one for another number of videos, or frames of another size.
     """
-    network = causal_model(model)
-    if sees_flow(spec):
-        raise ValueError("This network sees optical flow, between frames; on a stream run networks that see frames.")
+    network = causal_model(model, spec)
 
     @jax.jit
     def advance(state, params, model_state, batch):

@@ -4,7 +4,6 @@ Nothing in a file is ever run: pickles are read by unpicklers that make arrays a
 h5py are imported only to read their own formats, and are not among the requirements.
 """
 
-import importlib
 import pickle
 import re
 import tarfile
@@ -15,6 +14,8 @@ from typing import BinaryIO
 import numpy as np
 import safetensors.numpy
 from flax import traverse_util
+
+from vidjax.extras import needs
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,15 +53,6 @@ def _number_array(name: str, x) -> np.ndarray:
     if not isinstance(x, np.ndarray | np.generic | int | float) or np.asarray(x).dtype.kind not in "biufc":
         raise ValueError(f"{name} in it is no array of numbers, but {type(x).__name__}.")
     return np.asarray(x)
-
-
-def _needs(module: str, extra: str):
-    try:
-        return importlib.import_module(module)
-    except ImportError:
-        raise ValueError(
-            f"reading it needs {module.partition('.')[0]}, which is not installed: pip install -e '.[{extra}]'"
-        ) from None
 
 
 class _Dtype:
@@ -118,7 +110,7 @@ def _read_pickle(path: Path) -> Arrays:
 
 
 def _read_torch(path: Path) -> Arrays:
-    torch = _needs("torch", "torch")
+    torch = needs("torch", "torch")
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
         raise ValueError(f"torch {torch.__version__} would run code in a .pth file; install 2.6 or newer.")
     try:
@@ -146,7 +138,7 @@ def _read_safetensors(path: Path) -> Arrays:
 
 
 def _read_keras(path: Path) -> Arrays:
-    h5py = _needs("h5py", "keras")
+    h5py = needs("h5py", "keras")
     arrays = {}
 
     def visit(name, x):
@@ -161,7 +153,7 @@ def _read_keras(path: Path) -> Arrays:
 
 
 def _read_tensorflow(path: Path) -> Arrays:
-    train = _needs("tensorflow", "tf").train
+    train = needs("tensorflow", "tf").train
     reader = train.load_checkpoint(str(path.with_suffix("")))
     return {name: reader.get_tensor(name) for name in reader.get_variable_to_shape_map()}
 

@@ -4,8 +4,10 @@ Kernels, windows and strides are always written as (time, height, width). With `
 dropped and the time axis becomes one more batch axis: the same definition then sees each frame by itself.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
 
 import einops
@@ -90,7 +92,7 @@ def conv(
         x: (B, T, H, W, C).
         kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
-        dims: 2 (each frame by itself) or 3. In 3-D the backend at the time of tracing says how: see `conv_by_planes`.
+        dims: 2 (each frame by itself) or 3. In 3-D the backend at the time of tracing says how: see `traced_for`.
         stateful: of a causal 3-D convolution: the past that it sees is carried from one piece of a video to the next.
 
     Returns:
@@ -102,9 +104,37 @@ def conv(
         x = Past(kernel[0], strides[0], name=f"{name}_past")(x)
         pads = ((0, 0), *pads[1:])
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
-    if dims == 3 and jax.default_backend() == "cpu":
-        arguments["conv_general_dilated"] = conv_by_planes
+    if dims == 3:
+        arguments["conv_general_dilated"] = conv_for(_platforms.get() or (jax.default_backend(),))
     return nn.Conv(features, kernel, strides, pads, **arguments)(x)
+
+
+_platforms: ContextVar[tuple[str, ...]] = ContextVar("platforms", default=())
+
+
+@contextlib.contextmanager
+def traced_for(*platforms: str):
+    """Within it models are traced for programs of these platforms ("cpu", "cuda", ...), not of the default backend."""
+    token = _platforms.set(platforms)
+    try:
+        yield
+    finally:
+        _platforms.reset(token)
+
+
+def conv_for(platforms: Sequence[str]) -> Callable:
+    """The 3-D convolution of programs for some platforms, called as `jax.lax.conv_general_dilated`."""
+    if "cpu" not in platforms:
+        return jax.lax.conv_general_dilated
+    return conv_by_planes if set(platforms) == {"cpu"} else conv_by_platform
+
+
+def conv_by_platform(x, kernel, strides, padding, **settings):
+    """Each platform's own 3-D convolution in one program."""
+    arguments = {"padding": padding, **settings}
+    planes = partial(conv_by_planes, strides=strides, **arguments)
+    plain = partial(jax.lax.conv_general_dilated, window_strides=strides, **arguments)
+    return jax.lax.platform_dependent(x, kernel, cpu=planes, default=plain)
 
 
 def conv_by_planes(x, kernel, strides, padding, dimension_numbers=None, **unused):
@@ -127,8 +157,9 @@ def conv_by_planes(x, kernel, strides, padding, dimension_numbers=None, **unused
     end = (steps - 1) * strides[0] + 1
     x = jnp.concatenate([x[:, i : i + end : strides[0]] for i in range(size)], -1)  # (B, T', H, W, t C)
     kernel = einops.rearrange(kernel, "t h w c f -> h w (t c) f")
+    x = x.reshape(batch * steps, *x.shape[2:])
     x = jax.lax.conv_general_dilated(
-        x.reshape(-1, *x.shape[2:]), kernel, strides[1:], padding[1:], dimension_numbers=("NHWC", "HWIO", "NHWC")
+        x, kernel, strides[1:], padding[1:], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )  # (B T', H', W', features)
     return x.reshape(batch, steps, *x.shape[1:])
 

@@ -166,9 +166,10 @@ def _over_streams(run, network: exported.Exported, directory: Path, batches) -> 
         ours, advance = stream.init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
         for start in range(0, video.shape[1] - size + 1, size):
             piece = video[:, start : start + size]
-            theirs = network({**{name: theirs[name] for name in network.state}, "video": piece})
+            outputs = network({**theirs, "video": piece})
+            theirs = network.next_state(outputs)
             ours, logits = advance(ours, piece)
-            yield theirs["logits"], np.asarray(logits)
+            yield outputs["logits"], np.asarray(logits)
 
 
 def record_clips(run: trained.Trained, count: int) -> Iterator[dict]:

@@ -77,6 +77,10 @@ class Exported:
         """The state before the first frame of so many streams."""
         return {name: np.repeat(x, batch, axis=0) for name, x in np.load(directory / "state.npz").items()}
 
+    def next_state(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The state to go on from, of what the last call returned."""
+        return {name: outputs[f"next_{name}"] for name in self.state}
+
 
 def load(directory: Path) -> Exported:
     """Reads an export.

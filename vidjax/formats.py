@@ -29,7 +29,7 @@ def write_stablehlo(program: Program, directory: Path):
     with traced_for(*PLATFORMS):
         exported = export.export(jax.jit(program.function), platforms=PLATFORMS)(variables, program.shapes())
     (directory / "model.stablehlo").write_bytes(exported.serialize())
-    safetensors.numpy.save_file(program.variables, directory / "variables.safetensors")
+    (directory / "variables.safetensors").write_bytes(safetensors.numpy.save(program.variables))
 
 
 def read_stablehlo(directory: Path) -> Runner:

@@ -72,7 +72,7 @@ def use(said: dict) -> str:
     first = ', **numpy.load("state.npz")' if said["state"] else ""
     text = RUNTIMES[said["format"]].replace("{inputs}", f"{{{inputs}{first}}}")
     if said["state"]:
-        text += "\n\nThe outputs named as inputs are hold the next state."
+        text += "\n\nThe outputs `next_state_0`, ... are the state for the next frames."
     else:
         text += "\n\nWith vidjax: `python -m vidjax.predict VIDEO --exported .`"
     if "prefix" in said["inputs"]:

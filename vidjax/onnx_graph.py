@@ -93,7 +93,7 @@ def type_of(dtype) -> int:
 
 
 def value_info(name: str, aval) -> onnx.ValueInfoProto:
-    shape = [size if isinstance(size, int) else "batch" for size in aval.shape]
+    shape = [None if is_free(size) else size for size in aval.shape]
     return helper.make_tensor_value_info(name, type_of(aval.dtype), shape)
 
 
@@ -104,9 +104,9 @@ def inline(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[str]) -> list[str
     names |= {variable: graph.constant(value) for variable, value in zip(jaxpr.constvars, closed.consts, strict=True)}
 
     def name_of(atom) -> str:
-        return graph.constant(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else names[atom]
+        return graph.constant(atom.val, atom.aval.dtype) if isinstance(atom, Literal) else names.get(atom, "")
 
-    for equation in jaxpr.eqns:
+    for equation in needed(jaxpr):
         primitive = equation.primitive.name
         if primitive not in LOWERINGS:
             raise Unsupported(f"the operation {primitive!r}, on {_shapes(equation.invars)}")
@@ -114,6 +114,16 @@ def inline(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[str]) -> list[str
         results = [results] if isinstance(results, str) else results
         names |= dict(zip(equation.outvars, results, strict=True))
     return [name_of(atom) for atom in jaxpr.outvars]
+
+
+def needed(jaxpr) -> list:
+    """The equations that the results depend on, but for arrays without elements (edges that are padded by nothing)."""
+    wanted, kept = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}, []
+    for equation in reversed(jaxpr.eqns):
+        if any(variable in wanted and not is_empty(variable.aval) for variable in equation.outvars):
+            kept.append(equation)
+            wanted.update(atom for atom in equation.invars if not isinstance(atom, Literal))
+    return kept[::-1]
 
 
 def _shapes(atoms) -> str:
@@ -127,23 +137,36 @@ def is_free(size) -> bool:
     return not isinstance(size, int)
 
 
+def is_empty(aval) -> bool:
+    return any(not is_free(size) and size == 0 for size in aval.shape)
+
+
 def reshaped(graph: Graph, x: str, shape: Sequence) -> str:
     """Of which one size may be free."""
     return graph.add("Reshape", x, graph.ints(*(-1 if is_free(size) else size for size in shape)))
 
 
 def shape_value(graph: Graph, shape: Sequence) -> str:
-    """A shape as a value; a free size in it is a multiple of that of the inputs."""
+    """A shape as a value, int64 (n,)."""
     if not any(map(is_free, shape)):
         return graph.ints(*shape)
+    return graph.add("Concat", *(size_value(graph, size) for size in shape), axis=0)
+
+
+def size_value(graph: Graph, size) -> str:
+    """A size as a value, int64 (1,); where it is free, it is a multiple of that of the inputs."""
+    if not is_free(size):
+        return graph.ints(size)
     name, batch = graph.shared["batch"]
-    parts = []
-    for size in shape:
-        multiple = size // batch if is_free(size) else 0
-        if is_free(multiple) or (multiple and multiple * batch != size):
-            raise Unsupported(f"a size of {size} made of a batch of {batch}")
-        parts.append(graph.add("Mul", name, graph.ints(multiple)) if multiple else graph.ints(size))
-    return graph.add("Concat", *parts, axis=0)
+    multiple = size // batch
+    if is_free(multiple) or multiple * batch != size:
+        raise Unsupported(f"a size of {size} made of a batch of {batch}")
+    return graph.add("Mul", name, graph.ints(multiple))
+
+
+def dim_as_value(graph, equation):
+    value = graph.add("Squeeze", size_value(graph, equation.params["dim"]))
+    return graph.add("Cast", value, to=type_of(equation.outvars[0].aval.dtype))
 
 
 def permuted(graph: Graph, x: str, axes: Sequence[int]) -> str:
@@ -215,9 +238,8 @@ def reshape(graph, equation, x):
 
 
 def broadcast_in_dim(graph, equation, x, *sizes):
+    """`sizes`, where there are some, are those that are free: they are in the shape of the result as well."""
     shape, before = equation.outvars[0].aval.shape, equation.invars[0].aval.shape
-    if sizes:
-        raise Unsupported("the operation 'broadcast_in_dim' to a size that is computed")
     kept = dict(zip(equation.params["broadcast_dimensions"], before, strict=True))
     with_ones = [kept.get(axis, 1) for axis in range(len(shape))]
     x = reshaped(graph, x, with_ones)
@@ -229,6 +251,7 @@ def transpose(graph, equation, x):
 
 
 def concatenate(graph, equation, *inputs):
+    inputs = [x for x, variable in zip(inputs, equation.invars, strict=True) if not is_empty(variable.aval)]
     return graph.add("Concat", *inputs, axis=equation.params["dimension"])
 
 
@@ -248,8 +271,9 @@ def slice_(graph, equation, x):
     starts, ends = equation.params["start_indices"], equation.params["limit_indices"]
     strides = equation.params["strides"] or (1,) * len(shape)
     cut = [i for i, size in enumerate(shape) if (starts[i], strides[i]) != (0, 1) or ends[i] != size]
-    if any(is_free(ends[i]) for i in cut):
-        raise Unsupported("the operation 'slice' on the axis of the batch")
+    if any(is_free(ends[i]) and ends[i] != shape[i] for i in cut):
+        raise Unsupported("the operation 'slice' to a size that is free")
+    ends = [np.iinfo(np.int64).max if is_free(end) else end for end in ends]
     starts, ends, steps = (graph.ints(*(values[i] for i in cut)) for values in (starts, ends, strides))
     return graph.add("Slice", x, starts, ends, graph.ints(*cut), steps)
 
@@ -268,12 +292,13 @@ def pad(graph, equation, x, value):
 
 
 def iota(graph, equation, *sizes):
-    aval = equation.outvars[0].aval
-    if any(map(is_free, aval.shape)):
-        raise Unsupported("the operation 'iota' along the batch")
-    axis = equation.params["dimension"]
+    """`sizes` as of `broadcast_in_dim`."""
+    aval, axis = equation.outvars[0].aval, equation.params["dimension"]
+    length = graph.add("Squeeze", size_value(graph, aval.shape[axis]))
+    numbers = graph.add("Range", graph.constant(0, np.int64), length, graph.constant(1, np.int64))
+    numbers = graph.add("Cast", numbers, to=type_of(aval.dtype))
     shape = [-1 if i == axis else 1 for i in range(len(aval.shape))]
-    return graph.constant(np.broadcast_to(np.arange(aval.shape[axis]).reshape(shape), aval.shape), aval.dtype)
+    return graph.add("Expand", graph.add("Reshape", numbers, graph.ints(*shape)), shape_value(graph, aval.shape))
 
 
 def cumsum(graph, equation, x):
@@ -432,6 +457,7 @@ LOWERINGS = {
     "logistic": elementwise("Sigmoid"),
     "rsqrt": lambda graph, equation, x: graph.add("Reciprocal", graph.add("Sqrt", x)),
     "square": lambda graph, equation, x: graph.add("Mul", x, x),
+    "rem": elementwise("Mod", fmod=1),
     "eq": elementwise("Equal"),
     "ne": negated("Equal"),
     "lt": elementwise("Less"),
@@ -468,6 +494,7 @@ LOWERINGS = {
     "rev": rev,
     "pad": pad,
     "iota": iota,
+    "dim_as_value": dim_as_value,
     "cumsum": cumsum,
     "argmax": argmax,
     "reduce_sum": reduction("ReduceSum"),

@@ -34,7 +34,7 @@ class Program(NamedTuple):
         inputs: shape and dtype of each, with a batch of 1.
         length: of clips, their second axis, (8, 16) for multiples of 8 from 16 on; None where it is that of `inputs`.
         state: of a step over a stream the inputs that hold its state, before the first frame, with a batch of 1; the
-            outputs of these names hold the next one.
+            outputs "next_" and their names hold that after the frames.
     """
 
     function: Callable[[Arrays, Arrays], Arrays]
@@ -99,7 +99,8 @@ def of_stream(run: trained.Trained) -> Program:
         batch = {name: x for name, x in inputs.items() if name not in state}
         outputs, _, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=run.preprocess)
         logits = outputs[:, -1] if getattr(model, "per_frame", False) else outputs
-        return {"logits": logits, **dict(zip(state, jax.tree.leaves(carry), strict=True))}
+        names = [f"next_{name}" for name in state]  # an array of ONNX has one name, so that it is another one
+        return {"logits": logits, **dict(zip(names, jax.tree.leaves(carry), strict=True))}
 
     return Program(function, _flat(run), _shapes(blank | state), state=state)
 

@@ -31,7 +31,7 @@ def resnet(path: str) -> str:
 
 def video_resnet(path: str) -> str:
     """layer1_0/bn1/scale -> layer1.0.conv1.1.weight."""
-    path = re.sub(r"(^|/)conv(\d)/", r"\1conv\2/0/", re.sub(r"(^|/)bn(\d)/", r"\1conv\2/1/", path))
+    path = re.sub(r"(^|/)(conv|bn)(\d)/", lambda m: f"{m[1]}conv{m[3]}/{int(m[2] == 'bn')}/", path)
     return resnet(re.sub(r"^conv1/", "stem/", path))
 
 
@@ -80,9 +80,8 @@ def s3d(path: str) -> str:
         branch, number = UNITS["/".join(module[1:])].split("/")
         block = S3D_BLOCKS[module[0].removeprefix("Mixed_")]
         place = f"{block}.branch{branch}" + (f".{number}" if branch != "0" else "")
-    if half:  # a convolution over space, its norm, one over time, its norm
-        number = {"spatial": 0, "temporal": 3}[half] + (layer == "batch_norm")
-        return f"features.{place}.{number}.{KINDS[kind]}"
+    if half:
+        place += {"spatial": ".0", "temporal": ".1"}[half]
     return f"features.{place}.{int(layer == 'batch_norm')}.{KINDS[kind]}"
 
 
@@ -161,11 +160,11 @@ def write(run: trained.Trained, variables: Arrays, names: str, path: Path) -> di
         ValueError: where the library has no such network; says which it has.
     """
     if names == "vidjax":
-        safetensors.numpy.save_file(variables, path)
+        path.write_bytes(safetensors.numpy.save(variables))
         network, back = type(run.model).__name__, safetensors.numpy.load_file(path)
     else:
         network, layout, name_of, variables = find(run, variables, names)
-        safetensors.numpy.save_file(to_torch(variables, layout, name_of), path)
+        path.write_bytes(safetensors.numpy.save(to_torch(variables, layout, name_of)))
         back, _ = importers.translate(safetensors.numpy.load_file(path), layout)
         back = {path: x.reshape(variables[path].shape) for path, x in back.items()}
     if set(back) != set(variables) or any(not np.array_equal(back[p], variables[p]) for p in variables):

@@ -27,10 +27,10 @@ def starting_carry(module: nn.Module, initial, sequence_start: jax.Array | None)
         return initial, None
     state = module.variable("carry", "state", lambda: initial)
     for old, new in zip(jax.tree.leaves(state.value), jax.tree.leaves(initial), strict=True):
-        if len(old) != len(new):
+        if old.shape[0] != new.shape[0]:
             raise ValueError(
-                f"The model carries the state of {len(old)} sequences from batch to batch, but this batch has "
-                f"{len(new)}: a stateful model needs batches of one size."
+                f"The model carries the state of {old.shape[0]} sequences from batch to batch, but this batch has "
+                f"{new.shape[0]}: a stateful model needs batches of one size."
             )
         if old.shape != new.shape:
             raise ValueError(f"The state that the model carries is {old.shape}, but these frames need {new.shape}.")
@@ -69,7 +69,7 @@ class Past(nn.Module):
             raise ValueError("Rows of a batch cannot begin a sequence by themselves where steps are passed over.")
         before = self.get_variable("carry", "state")  # None at first
         steps = longest - 1 if before is None else before.shape[1]
-        past, kept = starting_carry(self, jnp.zeros((len(x), steps, *x.shape[2:]), x.dtype), sequence_start)
+        past, kept = starting_carry(self, jnp.zeros((x.shape[0], steps, *x.shape[2:]), x.dtype), sequence_start)
         x = jnp.concatenate([past, x], 1)
         outputs = max(0, (x.shape[1] - longest) // self.stride + 1)
         if kept is not None:

@@ -84,7 +84,7 @@ class Forecaster(nn.Module):
         elif self.kind == "conv_lstm":
             x = self._in_pieces(x)[:, :, None]  # (B, P, 1, n, 1): frames of one row
             _, x = ConvLSTM(self.hidden, dtype=self.dtype, name="conv_lstm")(x)  # (B, 1, n, hidden)
-            x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="row")(x.reshape(len(x), -1)))  # (B, hidden)
+            x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="row")(x.reshape(x.shape[0], -1)))  # (B, hidden)
         else:
             channels = (self.hidden,) * max(1, (x.shape[1] - 1).bit_length() - 1)  # sees the window
             x = TCN(channels, dtype=self.dtype, name="tcn")(x)[:, -1]  # (B, hidden)

@@ -173,5 +173,5 @@ class SkipRNN(nn.Module):
         """The features of one frame (B, 1, D) where a video of the batch uses it, else zeros and no computation."""
         arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
         network = BACKBONES[self.backbone](**arguments, name="backbone")
-        zeros = jnp.zeros((len(video), 1, width), self.dtype)
+        zeros = jnp.zeros((video.shape[0], 1, width), self.dtype)
         return nn.cond(is_used, lambda network, video: network(video)[0], lambda network, video: zeros, network, video)

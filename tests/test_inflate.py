@@ -123,6 +123,12 @@ def test_r2plus1d_starts_near_the_2d_network():
     assert alike["inflated"] > 0.8 > 0.5 > abs(alike["fresh"])
 
 
+def test_a_norm_without_a_scale_becomes_one_with_a_scale_of_one():
+    norm = {"params/bn/bias": jnp.array([1.0, 2.0]), "batch_stats/bn/mean": jnp.zeros(2)}
+    found = inflate.inflate(norm, {path: x + 5 for path, x in norm.items()} | {"params/bn/scale": jnp.full(2, 3.0)})
+    assert found["params/bn/scale"].tolist() == [1, 1] and found["params/bn/bias"].tolist() == [1, 2]
+
+
 def test_networks_of_different_structure_are_listed():
     resnet, i3d = drawn(ResNet18(5, width=1 / 16), (1, 1, 32, 32, 3)), drawn(I3D(5, width=1 / 16), (1, 8, 32, 32, 3))
     with pytest.raises(ValueError, match=r"differ in their structure:\n.*kernel: the model has .*the other nothing"):

@@ -23,7 +23,7 @@ def inflate(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
     Arrays of equal shape are carried over (BatchNorm's statistics too). A kernel that lacks the axis of time is
     inflated. A kernel over 3 channels becomes one over another number of them, optical flow say, by their mean,
     repeated (Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2). Where the network splits its kernels
-    into space and time, see `factorise`.
+    into space and time, see `factorise`. A norm without a scale becomes one with a scale of 1.
 
     Args:
         variables: of the 2-D network.
@@ -44,6 +44,9 @@ def inflate(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
         path: _fit(path, array, fresh[path].shape, kind) if path in fresh else array
         for path, array in variables.items()
     }
+    for path, drawn in fresh.items():  # Inception's norms have no scale, which is one of 1; S3D's have one
+        if path.endswith("/scale") and path not in fitted and re.sub("scale$", "bias", path) in fitted:
+            fitted[path] = jnp.ones_like(drawn)
     if lines := trees.differences(trees.shapes(fresh), trees.shapes(fitted), "the other"):
         raise ValueError(f"The two networks differ in their structure:{lines}")
     return {path: fitted[path].astype(fresh[path].dtype) for path in fresh}

@@ -64,7 +64,7 @@ def test_labels_and_card_lie_beside_it(directory, run):
     card = (directory / "README.md").read_text()
     assert "of 8 videos (95 % interval" in card and "python -m vidjax.export ..." in card
     assert "(1, 4, 40, 40, 3)" in card  # how to call it
-    assert not directory.with_name(f"{directory.name}.partial").exists()
+    assert [path.name for path in directory.parent.iterdir()] == [directory.name]
 
 
 def test_the_code_of_the_card_runs(directory, monkeypatch):
@@ -187,6 +187,12 @@ def test_nothing_is_left_where_the_logits_differ(run, tmp_path, monkeypatch):
     monkeypatch.setitem(formats.WRITERS, "stablehlo", other)
     with pytest.raises(ValueError, match="differs from its source by .* nothing was written"):
         export.export(run, "stablehlo", tmp_path / "out", export.record_clips(run, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_there_is_nothing_to_compare_on(run, tmp_path):
+    with pytest.raises(ValueError, match="no clip to compare on"):
+        export.export(run, "stablehlo", tmp_path / "out", [])
     assert list(tmp_path.iterdir()) == []
 
 

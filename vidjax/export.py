@@ -17,6 +17,7 @@ import os
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,9 +64,9 @@ def export(
     """
     check_place(out)
     writes = program.of_stream(run) if of_stream else program.of_clips(run)
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
+    partial.chmod(0o755)
     try:
         said = manifest(run, writes, format)
         if format == "safetensors":
@@ -132,7 +133,7 @@ def verify(run: trained.Trained, directory: Path, batches: Iterator[dict]) -> di
         `clips`, `largest_logit` and `largest_difference`.
 
     Raises:
-        ValueError: where they differ by more than `TOLERANCE` of the largest logit.
+        ValueError: where they differ by more than `TOLERANCE` of the largest logit, or there is nothing to compare on.
     """
     network = exported.load(directory)
     compare = _over_streams if network.state else _over_clips
@@ -141,6 +142,8 @@ def verify(run: trained.Trained, directory: Path, batches: Iterator[dict]) -> di
         clips += len(ours)
         largest = max(largest, float(np.abs(ours).max()))
         difference = max(difference, float(np.abs(theirs - ours).max()))
+    if not clips:
+        raise ValueError("There was no clip to compare on that is long enough; nothing was written.")
     tolerance = TOLERANCE[np.dtype(run.model.dtype).name]
     if not difference <= tolerance * largest:  # so that NaN does not pass
         raise ValueError(

@@ -14,7 +14,7 @@ import safetensors.numpy
 from jax import export
 
 from vidjax.extras import needs
-from vidjax.models.layers import traced_for
+from vidjax.models.platforms import traced_for
 from vidjax.program import PLATFORMS, Arrays, Program
 
 Runner = Callable[[Arrays], Arrays]

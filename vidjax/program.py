@@ -17,7 +17,7 @@ from jax import export
 
 from vidjax import step, stream, trained
 from vidjax.data import clips
-from vidjax.models.layers import traced_for
+from vidjax.models.platforms import traced_for
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LENGTHS = ((1, 1), (1, 16), (8, 16))  # free lengths that are tried: multiples of the first, the second or more

@@ -16,7 +16,6 @@ from vidjax.models.layers import (
     check_arguments,
     check_video,
     conv,
-    conv_by_planes,
     local_response_norm,
     max_pool,
     mean_over_time,
@@ -82,23 +81,6 @@ def test_conv_3d_is_a_sum_over_its_window():
     assert outputs.shape == (2, 3, 4, 4, 4)
     window = VIDEO[1, 1:4, 1:4, 3:6]  # output (1, 1, 2) starts at 2 * (1, 1, 2) - 1
     np.testing.assert_allclose(outputs[1, 1, 1, 2], np.einsum("thwc,thwcd->d", window, kernel), atol=1e-5)
-
-
-@pytest.mark.parametrize("padding", [tf_same, torch_same])
-@pytest.mark.parametrize("kernel, strides", [((7, 7, 7), (2, 2, 2)), ((3, 1, 3), (1, 2, 1)), ((2, 2, 2), (2, 2, 2))])
-def test_conv_by_planes_is_xlas_3d_convolution(kernel, strides, padding):
-    weights = uniform("kernel", (*kernel, 3, 4))
-    pads = padding(VIDEO.shape[1:4], kernel, strides)
-
-    def value_and_gradients(convolve):
-        def loss(video, weights):
-            outputs = convolve(video, weights, strides, pads, dimension_numbers=("NDHWC", "DHWIO", "NDHWC"))
-            return (outputs**2).sum(), outputs
-
-        return jax.jit(jax.grad(loss, (0, 1), has_aux=True))(VIDEO, weights)
-
-    ours, expected = map(value_and_gradients, (conv_by_planes, jax.lax.conv_general_dilated))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5 * np.abs(b).max()), ours, expected)
 
 
 @pytest.mark.parametrize("padding", [tf_same, torch_same])

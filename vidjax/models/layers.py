@@ -4,19 +4,17 @@ Kernels, windows and strides are always written as (time, height, width). With `
 dropped and the time axis becomes one more batch axis: the same definition then sees each frame by itself.
 """
 
-import contextlib
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from contextvars import ContextVar
 from functools import partial
 
-import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
 from vidjax.models.carry import Past
+from vidjax.models.platforms import convolution_3d
 
 Triple = tuple[int, int, int]
 
@@ -92,7 +90,7 @@ def conv(
         x: (B, T, H, W, C).
         kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
-        dims: 2 (each frame by itself) or 3. In 3-D the backend at the time of tracing says how: see `traced_for`.
+        dims: 2 (each frame by itself) or 3. In 3-D the platform says how: see `platforms.convolution_3d`.
         stateful: of a causal 3-D convolution: the past that it sees is carried from one piece of a video to the next.
 
     Returns:
@@ -105,63 +103,8 @@ def conv(
         pads = ((0, 0), *pads[1:])
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
     if dims == 3:
-        arguments["conv_general_dilated"] = conv_for(_platforms.get() or (jax.default_backend(),))
+        arguments["conv_general_dilated"] = convolution_3d()
     return nn.Conv(features, kernel, strides, pads, **arguments)(x)
-
-
-_platforms: ContextVar[tuple[str, ...]] = ContextVar("platforms", default=())
-
-
-@contextlib.contextmanager
-def traced_for(*platforms: str):
-    """Within it models are traced for programs of these platforms ("cpu", "cuda", ...), not of the default backend."""
-    token = _platforms.set(platforms)
-    try:
-        yield
-    finally:
-        _platforms.reset(token)
-
-
-def conv_for(platforms: Sequence[str]) -> Callable:
-    """The 3-D convolution of programs for some platforms, called as `jax.lax.conv_general_dilated`."""
-    if "cpu" not in platforms:
-        return jax.lax.conv_general_dilated
-    return conv_by_planes if set(platforms) == {"cpu"} else conv_by_platform
-
-
-def conv_by_platform(x, kernel, strides, padding, **settings):
-    """Each platform's own 3-D convolution in one program."""
-    arguments = {"padding": padding, **settings}
-    planes = partial(conv_by_planes, strides=strides, **arguments)
-    plain = partial(jax.lax.conv_general_dilated, window_strides=strides, **arguments)
-    return jax.lax.platform_dependent(x, kernel, cpu=planes, default=plain)
-
-
-def conv_by_planes(x, kernel, strides, padding, dimension_numbers=None, **unused):
-    """A 3-D convolution as one 2-D convolution, with the frames of each window in time stacked as channels.
-
-    XLA has no fast 3-D convolution on CPUs: there a training step of I3D takes a fourth of the time this way. It stands
-    in for `jax.lax.conv_general_dilated` in `nn.Conv`; groups and dilation are not for it.
-
-    Args:
-        x: (B, T, H, W, C).
-        kernel: (t, h, w, C, features).
-        strides: 3 numbers; padding: (before, after) of each of the 3 axes.
-
-    Returns:
-        (B, T', H', W', features).
-    """
-    batch, size = x.shape[0], kernel.shape[0]
-    x = jnp.pad(x, ((0, 0), padding[0], (0, 0), (0, 0), (0, 0)))
-    steps = max((x.shape[1] - size) // strides[0] + 1, 0)  # T'
-    end = (steps - 1) * strides[0] + 1
-    x = jnp.concatenate([x[:, i : i + end : strides[0]] for i in range(size)], -1)  # (B, T', H, W, t C)
-    kernel = einops.rearrange(kernel, "t h w c f -> h w (t c) f")
-    x = x.reshape(batch * steps, *x.shape[2:])
-    x = jax.lax.conv_general_dilated(
-        x, kernel, strides[1:], padding[1:], dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )  # (B T', H', W', features)
-    return x.reshape(batch, steps, *x.shape[1:])
 
 
 def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:

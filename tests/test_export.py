@@ -197,8 +197,8 @@ def test_nothing_is_left_where_there_is_nothing_to_compare_on(run, tmp_path):
 
 
 def test_a_network_that_the_format_cannot_hold(run, tmp_path, monkeypatch):
-    onnx_graph = pytest.importorskip("vidjax.onnx_graph")
-    monkeypatch.delitem(onnx_graph.LOWERINGS, "conv_general_dilated")
+    onnx_ops = pytest.importorskip("vidjax.onnx_ops")
+    monkeypatch.delitem(onnx_ops.LOWERINGS, "conv_general_dilated")
     with pytest.raises(ValueError, match="the operation 'conv_general_dilated', on .*stablehlo and savedmodel can"):
         export.export(run, "onnx", tmp_path / "out", [])
     assert list(tmp_path.iterdir()) == []

@@ -90,7 +90,7 @@ def read_savedmodel(directory: Path) -> Runner:
 def write_onnx(program: Program, directory: Path):
     """`model.onnx`: of clips of one length, in any number."""
     needs("onnx", "onnx")
-    from vidjax import onnx_graph
+    from vidjax import onnx_graph, onnx_ops
 
     names, inputs = sorted(program.variables), sorted(program.inputs)
     outputs = []
@@ -104,7 +104,7 @@ def write_onnx(program: Program, directory: Path):
         closed = jax.make_jaxpr(function)(program.variables, program._replace(length=None).shapes())
     constants = {i: program.variables[name] for i, name in enumerate(names)}
     try:
-        model = onnx_graph.to_model(closed, inputs, outputs, constants)
+        model = onnx_ops.to_model(closed, inputs, outputs, constants)
     except onnx_graph.Unsupported as error:
         raise ValueError(f"ONNX cannot hold this network: {error}. stablehlo and savedmodel can.") from None
     (directory / "model.onnx").write_bytes(model.SerializeToString())

@@ -7,6 +7,7 @@ import pytest
 from flax import linen as nn
 
 onnx_graph = pytest.importorskip("vidjax.onnx_graph", reason="onnx is not installed")
+onnx_ops = pytest.importorskip("vidjax.onnx_ops")
 onnxruntime = pytest.importorskip("onnxruntime")
 
 IMAGE = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32)
@@ -61,7 +62,7 @@ FUNCTIONS = {  # of x (B, 5, 6, 4)
 def test_onnx_runtime_agrees_with_jax(name):
     shape = jax.ShapeDtypeStruct(jax.export.symbolic_shape("b, 5, 6, 4"), jnp.float32)
     closed = jax.make_jaxpr(lambda x: [FUNCTIONS[name](x)])(shape)
-    model = onnx_graph.to_model(closed, ["x"], ["y"], {})
+    model = onnx_ops.to_model(closed, ["x"], ["y"], {})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for batch in (1, 3):
         x = np.random.default_rng(batch).normal(size=(batch, 5, 6, 4)).astype(np.float32)
@@ -73,7 +74,7 @@ def test_onnx_runtime_agrees_with_jax(name):
 
 def test_constants_are_arguments_that_are_known():
     closed = jax.make_jaxpr(lambda w, x: [x @ w])(np.eye(4), jax.ShapeDtypeStruct((2, 4), jnp.float32))
-    model = onnx_graph.to_model(closed, ["x"], ["y"], {0: 2 * np.eye(4, dtype=np.float32)})
+    model = onnx_ops.to_model(closed, ["x"], ["y"], {0: 2 * np.eye(4, dtype=np.float32)})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     assert session.run(["y"], {"x": np.ones((2, 4), np.float32)})[0].tolist() == [[2.0] * 4] * 2
 
@@ -84,4 +85,4 @@ def test_constants_are_arguments_that_are_known():
 )
 def test_an_operation_that_it_cannot_hold_is_named(function, operation):
     with pytest.raises(onnx_graph.Unsupported, match=operation):
-        onnx_graph.to_model(jax.make_jaxpr(lambda x: [function(x)])(jnp.ones((2, 4))), ["x"], ["y"], {})
+        onnx_ops.to_model(jax.make_jaxpr(lambda x: [function(x)])(jnp.ones((2, 4))), ["x"], ["y"], {})

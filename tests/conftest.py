@@ -11,7 +11,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs.common import data
-from vidjax import train
+from vidjax import export, train, trained
 from vidjax.data import make_records, motion, pipeline, records
 
 
@@ -160,3 +160,20 @@ def tiny_run(tmp_path_factory) -> TinyRun:
     source = {split: pipeline.open_records(directory / "data", [split]) for split in ("train", "val", "test")}
     videos = {split: [Path(records[i].media_id) for i in range(8)] for split, records in source.items()}
     return TinyRun(directory / "run", directory / "data", videos)
+
+
+@pytest.fixture(scope="session")
+def tiny_trained(tiny_run) -> trained.Trained:
+    """The last checkpoint of `tiny_run`."""
+    return trained.from_run(tiny_run.workdir)
+
+
+@pytest.fixture(scope="session", params=["stablehlo", "onnx"])
+def exported_run(request, tiny_trained, tmp_path_factory) -> Path:
+    """The directory of an export of `tiny_run`, in one format and in another."""
+    if request.param == "onnx":
+        pytest.importorskip("onnxruntime")
+    out = tmp_path_factory.mktemp("exported") / request.param
+    batches = export.record_clips(tiny_trained, 8)
+    export.export(tiny_trained, request.param, out, batches, command="python -m vidjax.export ...")
+    return out

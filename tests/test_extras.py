@@ -1,0 +1,13 @@
+import numpy as np
+import pytest
+
+from vidjax import extras
+
+
+def test_what_is_there_is_imported():
+    assert extras.needs("numpy", "none") is np
+
+
+def test_what_is_missing_is_named_with_its_extra():
+    with pytest.raises(ValueError, match=r"needs not_there, which is not installed: pip install -e '\.\[onnx\]'"):
+        extras.needs("not_there.inner", "onnx")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vidjax.bench import __main__ as command
-from vidjax.bench import flow, pipeline, recurrent, step, stream, two_stream
+from vidjax.bench import flow, pipeline, predict, recurrent, step, stream, two_stream
 
 FIGURES = {"a": {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}}
 
@@ -30,6 +30,13 @@ def run(monkeypatch, *arguments):
         ),
         (two_stream, "bench_two_stream", ["two_stream"], (5,), "clips/s"),
         (step, "bench_step", ["step", "runs/a"], (Path("runs/a"),), "ms"),
+        (
+            predict,
+            "bench_predict",
+            ["predict", "a.mp4", "--workdir", "w", "--exported", "x", "y"],
+            ("a.mp4", Path("w"), [Path("x"), Path("y")], 5),
+            "ms",
+        ),
     ],
 )
 def test_a_section_is_measured_shown_and_written(

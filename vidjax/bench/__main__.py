@@ -7,6 +7,7 @@ python -m vidjax.bench flow [--methods tvl1 opencv_tvl1] [--out bench.json]
 python -m vidjax.bench two_stream [--out bench.json]
 python -m vidjax.bench memory [--out bench.json]
 python -m vidjax.bench step runs/i3d [--out bench.json]
+python -m vidjax.bench predict VIDEO --workdir runs/i3d --exported exported/i3d_onnx ... [--out bench.json]
 """
 
 import argparse
@@ -19,7 +20,7 @@ from pathlib import Path
 
 import jax
 
-from vidjax.bench import flow, memory, pipeline, recurrent, show, step, stream, two_stream
+from vidjax.bench import flow, memory, pipeline, predict, recurrent, show, step, stream, two_stream
 from vidjax.data import flow_images
 
 
@@ -63,6 +64,10 @@ def main():
     section("memory", "of a training step on each of 8 simulated devices, by ways to save it")
     of_step = section("step", "a training step and a forward pass of a run: time and memory")
     of_step.add_argument("workdir", type=Path, help="of the run")
+    of_predict = section("predict", "one clip at a time: exports, against the checkpoint that they are of", 5)
+    of_predict.add_argument("video", metavar="VIDEO", help="whose middle clip is shown")
+    of_predict.add_argument("--workdir", type=Path, required=True, help="of the run")
+    of_predict.add_argument("--exported", type=Path, nargs="+", required=True, metavar="DIR", help="one of each format")
     args = parser.parse_args()
     if args.section == "memory":
         memory.simulate_devices()
@@ -82,9 +87,12 @@ def main():
         result["two_stream"] = two_stream.bench_two_stream(args.rounds)
     elif args.section == "memory":
         result["memory"] = memory.bench_memory()
-    elif args.section == "step":
+    elif args.section in ("step", "predict"):
         try:
-            result["step"] = step.bench_step(args.workdir)
+            if args.section == "step":
+                result["step"] = step.bench_step(args.workdir)
+            else:
+                result["predict"] = predict.bench_predict(args.video, args.workdir, args.exported, args.rounds)
         except ValueError as error:
             sys.exit(f"vidjax.bench: {error}")
     else:

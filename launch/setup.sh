@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Makes .venv and installs vidjax with the extras named in $1 ("" or "test"). Sourced by local.sh and test.sh, from the
 # repository's root. Where requirements.txt and pyproject.toml have not changed since, it installs nothing.
 set -euo pipefail

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs each extra alone beside the requirements, in an environment of its own that is deleted after, looks for
+# packages that do not fit each other, and runs the tests that need it. cuda and tpu are resolved only: gigabytes.
+#
+#   bash launch/extras.sh               all
+#   bash launch/extras.sh onnx keras    some
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+declare -A tests=(
+  [tf]="tests/test_weight_files.py tests/test_formats.py"
+  [torch]="tests/test_weight_files.py"
+  [keras]="tests/test_weight_files.py"
+  [onnx]="tests/test_onnx_ops.py tests/test_exported.py"
+)
+declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime)
+
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+(($#)) || set -- tf torch keras onnx cuda tpu
+for extra in "$@"; do
+  [[ -n ${tests[$extra]:-} || $extra == cuda || $extra == tpu ]] || {
+    echo "No extra $extra here: ${!tests[*]}, cuda, tpu." >&2
+    exit 1
+  }
+  echo "The extra $extra alone ..."
+  rm -rf "$place/venv"
+  "${PYTHON:-python3}" -m venv "$place/venv"
+  pip=("$place/venv/bin/python" -m pip --quiet --disable-pip-version-check)
+  if [[ -z ${tests[$extra]:-} ]]; then
+    "${pip[@]}" install --dry-run --editable ".[$extra]"
+    continue
+  fi
+  "${pip[@]}" install --editable ".[$extra]" pytest
+  "${pip[@]}" check
+  "$place/venv/bin/python" -c "import ${modules[$extra]}"
+  # shellcheck disable=SC2086  # several files
+  "$place/venv/bin/python" -m pytest ${tests[$extra]}
+done

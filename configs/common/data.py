@@ -35,6 +35,11 @@ DATASETS = {
     },
     # Shapes that move, and captions: make_records captions --short_side 0 --out data/captions
     "captions": MOTION,
+    # Your own folder of videos: make_records path/to/videos --fps 12 --short_side 128 --out data/mine
+    "mine": {
+        "small": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 72},
+        "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": 128},
+    },
     # 10 classes, an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},

@@ -15,6 +15,7 @@ from flax import linen as nn
 from vidjax.models.carry import check_start, starting_carry
 from vidjax.models.frame_pool import BACKBONES
 from vidjax.models.layers import check_arguments, check_video, conv, maps_at, max_pool, no_padding, pool_space, tf_same
+from vidjax.models.platforms import convolution
 from vidjax.models.recurrent import Carry, forget_open
 
 
@@ -40,7 +41,7 @@ def conv_lstm_cell(peepholes: dict, carry: Carry, projected: jax.Array, recurren
 def convolve(h: jax.Array, kernel: jax.Array) -> jax.Array:
     """h * U: (B, H, W, F) and (k, k, F, 4 F) -> (B, H, W, 4 F); padding as TensorFlow's SAME."""
     pads = tf_same(h.shape[1:3], kernel.shape[:2], (1, 1))
-    return jax.lax.conv_general_dilated(h, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return convolution(2)(h, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 class Kernel(nn.Module):

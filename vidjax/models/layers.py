@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from vidjax.models.carry import Past
-from vidjax.models.platforms import convolution_3d
+from vidjax.models.platforms import convolution
 
 Triple = tuple[int, int, int]
 
@@ -90,7 +90,7 @@ def conv(
         x: (B, T, H, W, C).
         kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
-        dims: 2 (each frame by itself) or 3. In 3-D the platform says how: see `platforms.convolution_3d`.
+        dims: 2 (each frame by itself) or 3. The platform says how: see `platforms.convolution`.
         stateful: of a causal 3-D convolution: the past that it sees is carried from one piece of a video to the next.
 
     Returns:
@@ -102,9 +102,7 @@ def conv(
         x = Past(kernel[0], strides[0], name=f"{name}_past")(x)
         pads = ((0, 0), *pads[1:])
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
-    if dims == 3:
-        arguments["conv_general_dilated"] = convolution_3d()
-    return nn.Conv(features, kernel, strides, pads, **arguments)(x)
+    return nn.Conv(features, kernel, strides, pads, conv_general_dilated=convolution(dims), **arguments)(x)
 
 
 def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:

@@ -70,7 +70,7 @@ def get_ladder():
         rung(SPACETIME, "r2plus1d_18", "R(2+1)D-18", "r2plus1d_18", 1.0, seeds=3),
         rung(SPACETIME, "s3d", "S3D", "s3d", 4.0),
         rung(SPACETIME, "i3d", "I3D", "i3d", 2.0),
-        rung(SPACETIME, "r3d_18_inflated", "R3D-18, inflated", "r3d_18", 2.0, init_from="{resnet18}"),
+        rung(SPACETIME, "r3d_18_inflated", "R3D-18, inflated", "r3d_18", 3.0, init_from="{resnet18}"),
         rung(SPACETIME, "mc3_18_inflated", "MC3-18, inflated", "mc3_18", 3.0, init_from="{resnet18}"),
         rung(SPACETIME, "r2plus1d_18_inflated", "R(2+1)D-18, inflated", "r2plus1d_18", 3.0, init_from="{resnet18}"),
         rung(SPACETIME, "s3d_inflated", "S3D, inflated", "s3d", 4.0, init_from="{inception_v1}"),

@@ -95,8 +95,8 @@ def frames_seen(fusion, endpoint, step, num_frames=10):
     """The frames on which a step of an endpoint depends: those with a gradient."""
     model = make(fusion, batch_norm=True)
     video = uniform("video", (1, num_frames, 24, 24, 3))
-    seen = jax.jit(jax.grad(lambda v: jnp.abs(model.apply(drawn(model), v)[1][endpoint][:, step]).sum()))
-    return np.flatnonzero(np.abs(seen(video)).sum((0, 2, 3, 4))).tolist()
+    seen = jax.jit(jax.grad(lambda v, variables: jnp.abs(model.apply(variables, v)[1][endpoint][:, step]).sum()))
+    return np.flatnonzero(np.abs(seen(video, drawn(model))).sum((0, 2, 3, 4))).tolist()
 
 
 def test_extents_in_time():

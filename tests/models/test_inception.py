@@ -227,7 +227,7 @@ def test_training_updates_the_statistics_and_dropout_draws():
 
 @pytest.mark.slow
 def test_every_parameter_has_a_gradient():
-    model = I3D(num_classes=5, width=0.0625)
+    model = I3D(num_classes=5, width=0.125)
     variables, video = drawn(model), uniform("video", (2, 16, 64, 64, 3))
 
     @jax.jit
@@ -239,7 +239,7 @@ def test_every_parameter_has_a_gradient():
         return jax.grad(loss)(params)
 
     norms = jax.tree.map(jnp.linalg.norm, gradient(variables["params"]))
-    assert all(jnp.isfinite(norm) and norm > 1e-6 for norm in jax.tree.leaves(norms))
+    assert all(jnp.isfinite(norm) and norm > 1e-3 for norm in jax.tree.leaves(norms))
 
 
 def test_bad_input_is_refused():

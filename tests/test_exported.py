@@ -15,7 +15,7 @@ def test_a_step_over_a_stream(format, tmp_path):
     run, out = network_of("frame_rnn", hidden=4, **RESNET), tmp_path / "out"
     said = export.export(run, format, out, [{"video": clips()}], of_stream=True)
     assert said["verified"]["clips"] == 2 * 8  # compared after each frame
-    network, video = exported.load(out), clips()
+    network, video = exported.load(str(out)), clips()
     state = network.first_state(out, 2)
     for t in range(8):
         outputs = network({"video": video[:, t : t + 1], **state})

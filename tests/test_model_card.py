@@ -39,16 +39,18 @@ def test_the_licence_of_the_weights_that_it_came_from(tiny_trained):
 
 def test_limits_name_what_is_inside():
     run = network_of("frame_pool", **RESNET)
-    lines = model_card.limits(dataclasses.replace(run, inputs={"fps": 12.5}), {"format": "onnx"})
+    lines = model_card.limits(dataclasses.replace(run, inputs={"fps": 12.5}), {"format": "onnx", "state": []})
     assert "read at 12.5 frames a second" in lines and "Clips are of the length in `model.json`" in lines
     spec = {**run.preprocess, "flow": "farneback"}
     assert "Optical flow (farneback)" in model_card.limits(
-        dataclasses.replace(run, preprocess=spec), {"format": "onnx"}
+        dataclasses.replace(run, preprocess=spec), {"format": "onnx", "state": []}
     )
 
 
 def test_agreement_in_words():
     verified = {"clips": 20, "largest_logit": 10.0, "largest_difference": 2e-6}
-    assert model_card.agreement({"verified": verified}) == (
+    said = {"verified": verified, "state": []}
+    assert model_card.agreement(said) == (
         "on 20 clips the logits differ from those of the checkpoint by at most 2e-06, which is 2e-07 of the largest"
     )
+    assert model_card.agreement({**said, "state": ["state_0"]}).startswith("on 20 steps of a stream the logits")

@@ -73,16 +73,16 @@ class Exported:
                     f"got {shape}, {dtype}."
                 )
 
-    def first_state(self, directory: Path, batch: int = 1) -> dict[str, np.ndarray]:
+    def first_state(self, directory: Path | str, batch: int = 1) -> dict[str, np.ndarray]:
         """The state before the first frame of so many streams."""
-        return {name: np.repeat(x, batch, axis=0) for name, x in np.load(directory / "state.npz").items()}
+        return {name: np.repeat(x, batch, axis=0) for name, x in np.load(Path(directory) / "state.npz").items()}
 
     def next_state(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The state to go on from, of what the last call returned."""
         return {name: outputs[f"next_{name}"] for name in self.state}
 
 
-def load(directory: Path) -> Exported:
+def load(directory: Path | str) -> Exported:
     """Reads an export.
 
     Raises:
@@ -92,7 +92,7 @@ def load(directory: Path) -> Exported:
     if said["format"] not in formats.READERS:
         raise ValueError(f"{directory} holds weights alone ({said['format']}), which no runtime runs by themselves.")
     try:
-        run = formats.READERS[said["format"]](directory)
+        run = formats.READERS[said["format"]](Path(directory))
     except ValueError:
         raise
     except Exception as error:  # what the runtimes raise for half a file is of no common kind
@@ -101,7 +101,7 @@ def load(directory: Path) -> Exported:
     return Exported(name=str(directory), run=run, **{name: said[name] for name in names})
 
 
-def read_manifest(directory: Path) -> dict:
+def read_manifest(directory: Path | str) -> dict:
     """The content of model.json. Raises a ValueError where there is none of ours."""
     path = Path(directory) / MANIFEST
     if not path.is_file():

@@ -85,8 +85,8 @@ def data(run: trained.Trained) -> str:
         return f"Published weights: `{run.name}`. How good they are is in their source; it was not measured here."
     config = run.config
     text = (
-        f"Trained on {', '.join(config.train_splits)} of `{config.dataset}`, {config.num_epochs:g} epochs; tested on "
-        f"{', '.join(config.test_splits)}."
+        f"Trained on {', '.join(config.train_splits)} of `{config.dataset}`, {config.num_epochs:g} "
+        f"{'epoch' if config.num_epochs == 1 else 'epochs'}; tested on {', '.join(config.test_splits)}."
     )
     path = Path(run.name.rpartition(", step ")[0]) / "result.json"
     result = json.loads(path.read_text()) if path.exists() else {}
@@ -110,7 +110,7 @@ def limits(run: trained.Trained, said: dict) -> str:
         lines.append(f"It was trained on videos read at {fps:g} frames a second.")
     if run.preprocess.get("flow"):
         lines.append(f"Optical flow ({run.preprocess['flow']}) is computed inside, which takes most of the time.")
-    if said["format"] == "onnx":
+    if said["format"] == "onnx" and not said["state"]:
         lines.append("Clips are of the length in `model.json`; in the other formats some networks take others, too.")
     return "\n".join(f"- {line}" for line in lines)
 
@@ -132,7 +132,8 @@ def agreement(said: dict) -> str:
     if "arrays" in verified:
         return f"{verified['arrays']} arrays, read back as they were written"
     share = verified["largest_difference"] / verified["largest_logit"]
+    compared = "steps of a stream" if said["state"] else "clips"
     return (
-        f"on {verified['clips']} clips the logits differ from those of the checkpoint by at most "
+        f"on {verified['clips']} {compared} the logits differ from those of the checkpoint by at most "
         f"{verified['largest_difference']:.2g}, which is {share:.1g} of the largest"
     )

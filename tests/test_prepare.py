@@ -4,10 +4,7 @@ import numpy as np
 import pytest
 from flax import traverse_util
 
-from vidjax.models import make_model
-from vidjax.prepare import cpu_options, prepare
-
-SCHEDULER = "xla_cpu_scheduler_type"
+from vidjax.prepare import prepare
 
 
 @pytest.fixture
@@ -59,10 +56,3 @@ def test_what_cannot_be(change, message, tiny_config, blank):
         (tiny_config[part] if part else tiny_config)[name] = value
     with pytest.raises(ValueError, match=message):
         prepare(tiny_config, 8, blank, total_steps=12)
-
-
-def test_on_cpus_only_rematerialised_residual_blocks_are_scheduled_by_default():
-    by_default = [name for name, remat in (("r2plus1d_18", True), ("r2plus1d_18", False), ("i3d", True), ("i3d", False))
-                  if SCHEDULER not in cpu_options(make_model(name, 2, remat=remat))]  # fmt: skip
-    assert by_default == ["r2plus1d_18"]
-    assert all("xla_disable_hlo_passes" in cpu_options(make_model(name, 2)) for name in ("i3d", "tcn"))

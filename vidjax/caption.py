@@ -1,5 +1,6 @@
 """Writes captions: word by word, the likeliest first, or the best of several at a time (beam search)."""
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -7,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax import trained
+from vidjax import compile_options, trained
 from vidjax.data.clips import Clip
 from vidjax.models.captioner import Captioner
 from vidjax.preprocess import preprocess
@@ -64,7 +65,7 @@ def make_writer(run: trained.Trained, beams: int = 1) -> Callable[[Clip], tuple[
     variables = {"params": run.params, **run.model_state}
     decoder = run.model.clone(stateful=True)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compile_options.of_inference(run.model))
     def encode(variables, clip):
         inputs = preprocess(clip, run.preprocess, run.model.dtype)
         return run.model.apply(variables, **inputs, method="encode")

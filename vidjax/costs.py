@@ -9,6 +9,7 @@ import jax
 from flax import linen as nn
 from flax import traverse_util
 
+from vidjax.models.platforms import traced_for
 from vidjax.receptive_field import interpret
 from vidjax.receptive_rules import Field, input_value
 
@@ -53,9 +54,10 @@ def layers_of(model: nn.Module, inputs: Mapping[str, Shape]) -> tuple[list[Layer
         ValueError: for inputs that the network does not take.
     """
     inputs = dict(inputs)
-    variables = jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
     apply = lambda batch, variables: model.apply(variables, **batch)  # noqa: E731
-    jaxpr, returned = jax.make_jaxpr(apply, return_shape=True)(inputs, variables)
+    with traced_for("tpu"):  # layers as they are defined: on CPUs some are computed in another way
+        variables = jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
+        jaxpr, returned = jax.make_jaxpr(apply, return_shape=True)(inputs, variables)
     values = [input_value(x.shape, AXES.get(name, {})) if name in AXES else None for name, x in sorted(inputs.items())]
     values += [None] * (len(jaxpr.jaxpr.invars) - len(values))
 

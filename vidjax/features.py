@@ -28,7 +28,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import classify, sharding, step, trained
+from vidjax import classify, compile_options, sharding, step, trained
 from vidjax.data import augment, clips, pipeline, records, sampling
 from vidjax.models.layers import pool_space
 
@@ -73,7 +73,8 @@ def make_features_fn(run: trained.Trained, layer: str) -> Callable[[np.ndarray],
         x = pool_space(x) if x.ndim == 5 else x
         return x[:, None] if x.ndim == 2 else x
 
-    compiled = jax.jit(of_batch, out_shardings=sharding.replicated(run.mesh))
+    options = compile_options.of_inference(run.model)
+    compiled = jax.jit(of_batch, out_shardings=sharding.replicated(run.mesh), compiler_options=options)
     place = sharding.batch_sharding(run.mesh)
     return lambda video: compiled(run.params, run.model_state, jax.device_put(video, place))
 

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vidjax import step
+from vidjax import compile_options, step
 from vidjax.preprocess import Spec
 
 MIN_SIDE = 4  # positions: maps that are lower or narrower say too little of where
@@ -88,7 +88,7 @@ def make_grad_cam(
             outputs, _ = apply(params, model_state, batch)
         return outputs[..., label].sum(), kept[-1]
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compile_options.of_inference(model))
     def heat_of(params, model_state, batch, label):
         maps = jax.eval_shape(score, None, params, model_state, batch, label)[1]
         nothing = jnp.zeros(maps.shape, maps.dtype)  # added to the maps, for a gradient with respect to them

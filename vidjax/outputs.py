@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from vidjax import compile_options, sharding, step
 from vidjax import config as configs
-from vidjax import sharding, step
 from vidjax.data import clips, pipeline
 
 
@@ -49,7 +49,10 @@ def make_eval_fn(model, spec, mesh, shardings) -> Callable:
 
     by_row, whole = sharding.batch_sharding(mesh), sharding.replicated(mesh)
     return jax.jit(
-        evaluate_batch, in_shardings=(*shardings, by_row, by_row), out_shardings=(whole, whole, whole, whole, by_row)
+        evaluate_batch,
+        in_shardings=(*shardings, by_row, by_row),
+        out_shardings=(whole, whole, whole, whole, by_row),
+        compiler_options=compile_options.of_inference(model),
     )
 
 

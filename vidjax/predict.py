@@ -23,7 +23,7 @@ import numpy as np
 from absl import logging as absl_logging
 from tqdm import tqdm
 
-from vidjax import caption, ensemble, exported, sharding, step, stream, trained
+from vidjax import caption, compile_options, ensemble, exported, sharding, step, stream, trained
 from vidjax.data import clips, flow_images, sampling, video
 
 MOST_VIEWS = 10  # by default, of a long video
@@ -116,6 +116,7 @@ def make_logits_fn(run: trained.Trained) -> Callable[[clips.Clip], np.ndarray]:
     forward = jax.jit(
         functools.partial(step.eval_step, model=run.model, spec=run.preprocess),
         out_shardings=sharding.replicated(run.mesh),
+        compiler_options=compile_options.of_inference(run.model),
     )
     per_call = run.mesh.size  # one clip a device: one shape to compile, whatever the number of views
 

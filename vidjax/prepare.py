@@ -13,9 +13,8 @@ from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from vidjax import compile_options, losses, optimizer, sharding, step
 from vidjax import config as configs
-from vidjax import losses, optimizer, sharding, step
-from vidjax.models.resnet import ResNet
 
 
 class Prepared(NamedTuple):
@@ -66,20 +65,6 @@ def prepare(config: ConfigDict, num_classes: int, batch: step.Batch, total_steps
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
         donate_argnums=0,
-        compiler_options=cpu_options(model) if jax.default_backend() == "cpu" else None,
+        compiler_options=compile_options.of_training(model),
     )
     return Prepared(model, mesh, schedule, init, abstract, shardings, train_step)
-
-
-def cpu_options(model: nn.Module) -> dict[str, str]:
-    """How XLA is to order the operations of a step on CPUs, where it thinks of concurrency more than of memory.
-
-    Thinking of memory takes 72 in place of 183 MiB (I3D) and 154 in place of 266 (R(2+1)D-18; a fourth of the channels,
-    8 clips), and the same time. Only rematerialised residual blocks are better off with the default (2.1 in place of
-    4.1 GiB, R(2+1)D-18 on 4 clips of 16x112x112). The barriers that keep a block's second computation behind the first,
-    and the parts of a batch in a row, must stay, which XLA drops for CPUs.
-    """
-    keep_barriers = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-    if isinstance(model, ResNet) and model.remat:
-        return keep_barriers
-    return keep_barriers | {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}

@@ -8,6 +8,7 @@ After t frames the outputs are those of the network on the clip of these t frame
 the collection `carry`, see `models.carry`. `python -m vidjax.predict --stream VIDEO|camera` is the command.
 """
 
+import functools
 import inspect
 import itertools
 import sys
@@ -18,8 +19,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax import compile_options, trained
 from vidjax import step as steps
-from vidjax import trained
 from vidjax.data import clips, video
 from vidjax.preprocess import Spec, sees_flow
 
@@ -57,7 +58,7 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
     """
     network = causal_model(model, spec)
 
-    @jax.jit
+    @functools.partial(jax.jit, compiler_options=compile_options.of_inference(model))
     def advance(state, params, model_state, batch):
         outputs, _, state = steps.carried_step(params, model_state, state, batch, model=network, spec=spec)
         return state, outputs[:, -1] if getattr(network, "per_frame", False) else outputs

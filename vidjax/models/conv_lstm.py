@@ -41,7 +41,7 @@ def conv_lstm_cell(peepholes: dict, carry: Carry, projected: jax.Array, recurren
 def convolve(h: jax.Array, kernel: jax.Array) -> jax.Array:
     """h * U: (B, H, W, F) and (k, k, F, 4 F) -> (B, H, W, 4 F); padding as TensorFlow's SAME."""
     pads = tf_same(h.shape[1:3], kernel.shape[:2], (1, 1))
-    return convolution(2)(h, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    return convolution()(h, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
 
 class Kernel(nn.Module):
@@ -112,7 +112,7 @@ def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, *, unroll: int, re
         flat_h = before[1].reshape(-1, *before[1].shape[2:])  # (T B, H, W, F)
         if recurrent is None:
             recurrent = convolve(flat_h, kernel).reshape(projected.shape)
-        transposed = jax.linear_transpose(lambda h: convolve(h, kernel), carry[1])
+        _, transposed = jax.vjp(lambda h: convolve(h, kernel), carry[1])
 
         def step(gradients, of_step):
             (d_c, d_h), d_peepholes = gradients
@@ -130,7 +130,7 @@ def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, *, unroll: int, re
             reverse=True,
             unroll=unroll,
         )
-        of_kernel = jax.linear_transpose(lambda kernel: convolve(flat_h, kernel), kernel)
+        _, of_kernel = jax.vjp(lambda kernel: convolve(flat_h, kernel), kernel)
         (d_kernel,) = of_kernel(d_projected.reshape(-1, *d_projected.shape[2:]))
         d_params = {"recurrent": {"kernel": d_kernel}} | {f"peephole_{k}": d for k, d in d_peepholes.items()}
         d_params = jax.tree.map(lambda d, x: d.astype(x.dtype), d_params, params)

@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from vidjax.models.carry import Past
-from vidjax.models.platforms import convolution
+from vidjax.models.platforms import convolution, max_pooling
 
 Triple = tuple[int, int, int]
 
@@ -102,7 +102,7 @@ def conv(
         x = Past(kernel[0], strides[0], name=f"{name}_past")(x)
         pads = ((0, 0), *pads[1:])
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
-    return nn.Conv(features, kernel, strides, pads, conv_general_dilated=convolution(dims), **arguments)(x)
+    return nn.Conv(features, kernel, strides, pads, conv_general_dilated=convolution(), **arguments)(x)
 
 
 def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:
@@ -219,7 +219,7 @@ def max_pool(x: jax.Array, window: Triple, strides: Triple, *, padding: Callable
     """Max-pooling of (B, T, H, W, C); arguments as of `conv`. What is padded never is the maximum."""
     if dims == 2:
         window, strides = (1, *window[1:]), (1, *strides[1:])
-    return nn.max_pool(x, window, strides, padding(x.shape[1:-1], window, strides))
+    return max_pooling()(x, window, strides, padding(x.shape[1:-1], window, strides))
 
 
 def pool_space(x: jax.Array) -> jax.Array:

@@ -1,0 +1,33 @@
+import jax
+import pytest
+
+from vidjax import compile_options
+from vidjax.models import make_model
+
+
+@pytest.mark.parametrize(
+    "name, remat, by_default",
+    [("r2plus1d_18", True, True), ("r2plus1d_18", False, False), ("i3d", True, False), ("i3d", False, False)],
+)
+def test_on_cpus_only_rematerialised_residual_blocks_are_scheduled_by_default(name, remat, by_default):
+    options = compile_options.of_training(make_model(name, 2, remat=remat))
+    assert ("xla_cpu_scheduler_type" not in options) is by_default
+    assert "xla_disable_hlo_passes" in options
+
+
+@pytest.mark.parametrize("name, width, are_own", [("i3d", 1.0, True), ("i3d", 0.5, False), ("small_cnn", 1.0, False)])
+def test_networks_as_published_take_xlas_own_convolutions(name, width, are_own):
+    model = make_model(name, 2, width=width)
+    assert compile_options.of_inference(model) == (compile_options.OWN_CONVOLUTIONS if are_own else {})
+    assert (compile_options.OWN_CONVOLUTIONS.items() <= compile_options.of_training(model).items()) is are_own
+
+
+def test_xla_takes_the_options():
+    options = compile_options.of_training(make_model("i3d", 2))
+    assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2
+
+
+def test_accelerators_take_the_defaults(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    model = make_model("i3d", 2)
+    assert compile_options.of_inference(model) is compile_options.of_training(model) is None

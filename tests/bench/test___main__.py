@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from vidjax.bench import __main__ as command
-from vidjax.bench import flow, pipeline, predict, recurrent, step, stream, two_stream
+from vidjax.bench import flow, models, pipeline, predict, recurrent, step, stream, two_stream
 
 FIGURES = {"a": {"median": 2.0, "min": 1.0, "max": 3.0, "runs": 3}}
 
@@ -55,15 +55,15 @@ def test_a_section_is_measured_shown_and_written(
 
 def test_the_memory_of_the_pipeline(monkeypatch, capsys):
     monkeypatch.setattr(pipeline, "bench_pipeline", lambda rounds, clips: FIGURES)
-    monkeypatch.setattr(pipeline, "bench_memory", lambda clips: {"clips": clips, "resident_mb": [7, 8]})
+    monkeypatch.setattr(pipeline, "bench_memory", lambda clips: {"clips read": clips, "resident MB": [7, 8]})
     run(monkeypatch, "pipeline", "--memory_clips", 160)
-    assert "resident MB: 7 8" in capsys.readouterr().out
+    assert "resident MB [7, 8]" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flow", "--methods", "raft"], "invalid choice: 'raft'"),
+        (["models", "--vs", "keras"], "invalid choice: 'keras'"),
         (["training"], "invalid choice: 'training'"),
         (["step"], "required: workdir"),
         ([], "required: section"),
@@ -73,6 +73,36 @@ def test_what_there_is_not(arguments, message, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, *arguments)
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["flow", "--methods", "raft"], "There is no optical flow .*raft"),
+        (["models", "--networks", "x3d"], "There is no network x3d here; choose among i3d, "),
+    ],
+)
+def test_names_that_a_section_does_not_know(arguments, message, monkeypatch):
+    with pytest.raises(SystemExit, match=message):
+        run(monkeypatch, *arguments)
+
+
+def test_networks_are_measured_shown_and_written(monkeypatch, tmp_path, capsys):
+    asked, speed = [], {"median": 4.0, "min": 3.0, "max": 5.0, "runs": 2}
+    figures = {
+        "clips/s": {"vidjax": speed, "torch": speed},
+        "ratio": {"torch": speed},
+        "compile s": {"vidjax": 7.5, "torch": 0.0},
+        "MiB": {},
+        "share of peak": 0.5,
+    }
+    monkeypatch.setattr(models, "bench_models", lambda *args: asked.append(args) or {"i3d float32 forward": figures})
+    run(monkeypatch, "models", "--networks", "i3d", "--vs", "torch", "--batch_size", 1, "--out", tmp_path / "b.json")
+    assert asked == [(["i3d"], None, 1, 5, True)]
+    assert json.loads((tmp_path / "b.json").read_text())["models"]["i3d float32 forward"] == figures
+    out = " ".join(capsys.readouterr().out.split())
+    assert "i3d float32 forward clips/s: vidjax 4.00, torch 4.00; 4.00 x torch [3.00, 5.00]; 50 % of" in out
+    assert "compile s vidjax 7.5, torch 0.0" in out and "MiB" not in out
 
 
 def test_a_step_of_no_run(tmp_path, monkeypatch):

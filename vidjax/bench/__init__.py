@@ -38,7 +38,7 @@ def show(result: dict, unit: str):
     width = max(map(len, result))
     for name, values in result.items():
         if not isinstance(values, dict):
-            print(f"{name:{width}} {values:8}")
+            print(f"{name:{width}} {values!s:>8}")
             continue
         kind = "x" if "ratio" in name or "/" in name else "kB" if name.endswith("kB") else unit
         spread = f"[{values['min']:.2f}, {values['max']:.2f}] in {values['runs']} runs"

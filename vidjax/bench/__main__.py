@@ -1,5 +1,6 @@
 """The command.
 
+python -m vidjax.bench models [--vs torch] [--networks i3d c3d] [--dtypes bfloat16] [--out bench.json]
 python -m vidjax.bench pipeline [--out bench.json]
 python -m vidjax.bench recurrent [--out bench.json]
 python -m vidjax.bench stream [--frames 100000] [--out bench.json]
@@ -11,6 +12,7 @@ python -m vidjax.bench predict VIDEO --workdir runs/i3d --exported exported/i3d_
 """
 
 import argparse
+import importlib
 import json
 import os
 import platform
@@ -20,8 +22,7 @@ from pathlib import Path
 
 import jax
 
-from vidjax.bench import flow, memory, pipeline, predict, recurrent, show, step, stream, two_stream
-from vidjax.data import flow_images
+from vidjax.bench import show
 
 
 def processor() -> str:
@@ -34,6 +35,28 @@ def processor() -> str:
 def cores() -> int:
     """How many this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def measure(module, args: argparse.Namespace) -> dict:
+    """The figures of a section, by its module."""
+    match args.section:
+        case "models":
+            return module.bench_models(args.networks, args.dtypes, args.batch_size, args.rounds, bool(args.vs))
+        case "pipeline":
+            memory = module.bench_memory(args.memory_clips) if args.memory_clips else {}
+            return module.bench_pipeline(args.rounds, args.clips) | memory
+        case "recurrent" | "two_stream":
+            return getattr(module, f"bench_{args.section}")(args.rounds)
+        case "stream":
+            return module.bench_stream(args.frames) | module.bench_skipping(args.rounds)
+        case "flow":
+            return module.bench_flow(args.rounds, args.methods)
+        case "memory":
+            return module.bench_memory()
+        case "step":
+            return module.bench_step(args.workdir)
+        case "predict":
+            return module.bench_predict(args.video, args.workdir, args.exported, args.rounds)
 
 
 def main():
@@ -49,6 +72,11 @@ def main():
         of_section.add_argument("--out", type=Path, help="a JSON file to write")
         return of_section
 
+    of_models = section("models", "published networks: a forward pass and a training step, against PyTorch's", 5)
+    of_models.add_argument("--vs", choices=["torch"], help="what to compare with: pip install -e '.[torch]'")
+    of_models.add_argument("--networks", nargs="+", metavar="NAME", help="by default all of models.SIZES")
+    of_models.add_argument("--dtypes", nargs="+", choices=["float32", "bfloat16"], help="CPUs: float32; others: both")
+    of_models.add_argument("--batch_size", type=int, help="by default 2 on CPUs, 32 on others")
     of_pipeline = section("pipeline", "records -> batches, against a plain tf.data pipeline", 5)
     of_pipeline.add_argument("--clips", type=int, default=800, help="a round")
     of_pipeline.add_argument("--memory_clips", type=int, default=0, help="also watch the memory over so many clips")
@@ -56,10 +84,7 @@ def main():
     of_stream = section("stream", "time and memory along a stream of frames, and what skipping frames saves", 10)
     of_stream.add_argument("--frames", type=int, default=10000, help="of the stream")
     of_flow = section("flow", "optical flow, against OpenCV's", 5)
-    methods = list(flow_images.METHODS)
-    of_flow.add_argument(
-        "--methods", nargs="+", choices=methods, default=methods, metavar="METHOD", help=", ".join(methods)
-    )
+    of_flow.add_argument("--methods", nargs="+", metavar="METHOD", help="by default all")
     section("two_stream", "a training step on stored flow, against flow computed in the step", 5)
     section("memory", "of a training step on each of 8 simulated devices, by ways to save it")
     of_step = section("step", "a training step and a forward pass of a run: time and memory")
@@ -69,38 +94,20 @@ def main():
     of_predict.add_argument("--workdir", type=Path, required=True, help="of the run")
     of_predict.add_argument("--exported", type=Path, nargs="+", required=True, metavar="DIR", help="one of each format")
     args = parser.parse_args()
+    # The section's module alone: that of models runs where there is nothing but JAX and PyTorch
+    module = importlib.import_module(f"vidjax.bench.{args.section}")
     if args.section == "memory":
-        memory.simulate_devices()
-
+        module.simulate_devices()
     result = {"machine": {"processor": processor(), "cores": cores(), "backend": jax.default_backend()}}
-    unit = "clips/s" if args.section in ("pipeline", "two_stream") else "ms"
-    if args.section == "pipeline":
-        result["pipeline"] = pipeline.bench_pipeline(args.rounds, args.clips)
-        if args.memory_clips:
-            result["memory"] = pipeline.bench_memory(args.memory_clips)
-            print("resident MB:", *result["memory"]["resident_mb"])
-    elif args.section == "recurrent":
-        result["recurrent"] = recurrent.bench_recurrent(args.rounds)
-    elif args.section == "stream":
-        result["stream"] = stream.bench_stream(args.frames) | stream.bench_skipping(args.rounds)
-    elif args.section == "two_stream":
-        result["two_stream"] = two_stream.bench_two_stream(args.rounds)
-    elif args.section == "memory":
-        result["memory"] = memory.bench_memory()
-    elif args.section in ("step", "predict"):
-        try:
-            if args.section == "step":
-                result["step"] = step.bench_step(args.workdir)
-            else:
-                result["predict"] = predict.bench_predict(args.video, args.workdir, args.exported, args.rounds)
-        except ValueError as error:
-            sys.exit(f"vidjax.bench: {error}")
+    try:
+        measured = measure(module, args)
+    except ValueError as error:
+        sys.exit(f"vidjax.bench: {error}")
+    result[args.section] = measured
+    if args.section in ("memory", "models"):
+        module.show(measured)
     else:
-        result["flow"] = flow.bench_flow(args.rounds, args.methods)
-    if args.section == "memory":
-        memory.show(result["memory"])
-    else:
-        show(result[args.section], unit)
+        show(measured, "clips/s" if args.section in ("pipeline", "two_stream") else "ms")
     if args.out:
         args.out.write_text(json.dumps(result, indent=2) + "\n")
 

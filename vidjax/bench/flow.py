@@ -7,7 +7,7 @@ import numpy as np
 
 from vidjax import flow
 from vidjax.bench import alternate, compare, summary
-from vidjax.data import flow_opencv
+from vidjax.data import flow_images
 
 NUM_PAIRS, SIZE = 16, 256
 PEERS = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # of the same algorithm
@@ -28,27 +28,31 @@ def textured_frames() -> np.ndarray:
     return np.clip(frames, 0, 255).astype(np.uint8)
 
 
-def bench_flow(rounds: int, names: list[str]) -> dict:
+def bench_flow(rounds: int, names: list[str] | None = None) -> dict:
     """Milliseconds for all pairs by each method, and how many times as fast as OpenCV's of the same name ours is.
 
     Args:
-        names: of `flow.METHODS` and `flow_opencv.METHODS`.
+        names: of `flow_images.METHODS`; None for all.
+
+    Raises:
+        ValueError: for a name that there is not.
     """
+    functions = {name: flow_images.find_method(name) for name in names or flow_images.METHODS}
     frames = textured_frames()
     first, second = frames[:-1], frames[1:]
     on_device = jnp.asarray(first), jnp.asarray(second)
     contestants = {}
-    for name in names:
+    for name, function in functions.items():
         if name in flow.METHODS:
-            contestants[name] = lambda f=flow.METHODS[name]: jax.block_until_ready(f(*on_device))
+            contestants[name] = lambda f=function: jax.block_until_ready(f(*on_device))
         else:
-            contestants[name] = lambda f=flow_opencv.METHODS[name]: f(first, second)
+            contestants[name] = lambda f=function: f(first, second)
     threads = cv2.getNumThreads()
     cv2.setNumThreads(-1)  # all cores
     times = alternate(contestants, rounds)
     cv2.setNumThreads(threads)
     result = {name: summary(values) for name, values in times.items()}
     for ours, theirs in PEERS.items():
-        if {ours, theirs} <= set(names):
+        if {ours, theirs} <= set(functions):
             result[f"{theirs} / {ours}"] = compare(times[theirs], times[ours])
     return result

@@ -104,4 +104,4 @@ def bench_memory(clips: int) -> dict:
         for i, _ in enumerate(tqdm(our_batches(Path(name), num_batches), "memory", num_batches)):
             if i % (num_batches // 20) == num_batches // 20 - 1:
                 resident.append(round(process.memory_info().rss / 1e6))
-    return {"clips": clips, "resident_mb": resident}
+    return {"clips read": clips, "resident MB": resident}

@@ -1,0 +1,57 @@
+import importlib.util
+
+import numpy as np
+import pytest
+
+from vidjax.bench import models
+from vidjax.models import make_model
+
+HAS_TORCH = all(importlib.util.find_spec(package) for package in ("torch", "torchvision"))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(models, "SIZES", {"r3d_18": "2x16x16"})
+    monkeypatch.setattr(models, "ARGUMENTS", {"r3d_18": {"width": 0.0625}})
+
+
+def test_each_pass_is_timed(small):
+    result = models.bench_models(None, ["float32"], batch_size=1, rounds=2, vs_torch=False)
+    assert list(result) == ["r3d_18 float32 forward", "r3d_18 float32 training"]
+    forward, training = result.values()
+    assert forward["clips/s"]["vidjax"]["runs"] == 2
+    assert forward["ratio"] == training["ratio"] == forward["MiB"] == {}
+    assert forward["clips/s"]["vidjax"]["median"] > training["clips/s"]["vidjax"]["median"] > 0
+    assert 0 < training["share of peak"] < 1
+    assert training["compile s"]["vidjax"] > 0 and training["MiB"]["vidjax"] > 0
+
+
+@pytest.mark.parametrize(
+    ("networks", "batch_size", "message"),
+    [(["x3d"], 2, "There is no network x3d here; choose among i3d, "), (["i3d"], 0, "A batch of 0 clips is none")],
+)
+def test_what_there_is_not(networks, batch_size, message):
+    with pytest.raises(ValueError, match=message):
+        models.bench_models(networks, None, batch_size, rounds=1, vs_torch=False)
+
+
+@pytest.mark.skipif(HAS_TORCH, reason="PyTorch is installed")
+def test_without_pytorch():
+    with pytest.raises(ValueError, match="PyTorch is not installed: pip install torch torchvision"):
+        models.bench_models(["i3d"], None, 1, rounds=1, vs_torch=True)
+
+
+@pytest.mark.skipif(not HAS_TORCH, reason="needs PyTorch and torchvision")
+@pytest.mark.parametrize("name", list(models.SIZES))
+def test_pytorchs_networks_have_the_parameters_of_ours(name):
+    import jax
+
+    from vidjax.bench import torch_networks
+
+    ours = make_model(name, models.num_classes_of(name))
+    frames, height, width = map(int, models.SIZES[name].split("x"))
+    video = jax.ShapeDtypeStruct((1, frames, height, width, 3), np.float32)
+    params = jax.eval_shape(ours.init, jax.random.key(0), video)["params"]
+    theirs = torch_networks.NETWORKS[name](num_classes=models.num_classes_of(name)).parameters()
+    scales = 7280 if name == "i3d" else 0  # of BatchNorm, which the published one has none of
+    assert sum(x.size for x in jax.tree.leaves(params)) + scales == sum(x.numel() for x in theirs)

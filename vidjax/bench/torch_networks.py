@@ -1,0 +1,114 @@
+"""PyTorch's side of a comparison: torchvision's networks, and I3D and C3D by their published definitions.
+
+I3D is that of `vidjax.models.inception` with the names of pytorch-i3d (github.com/piergiaj/pytorch-i3d), so that what
+`vidjax.export --names pytorch_i3d` writes loads into it. C3D is figure 3 of Tran et al., 2015.
+"""
+
+from functools import partial
+
+import torch
+import torchvision
+from torch import nn
+from torch.nn.functional import pad, relu
+
+from vidjax.models.inception import MIXED
+from vidjax.models.layers import tf_same
+from vidjax.models.vgg import C3D_STAGES
+
+
+def padded_same(x, layer):
+    """A convolution or max-pool with TensorFlow's SAME padding; no input of I3D's pools is below zero."""
+    triple = lambda size: (size,) * 3 if isinstance(size, int) else size  # noqa: E731
+    pads = tf_same(x.shape[2:], triple(layer.kernel_size), triple(layer.stride))
+    return layer(pad(x, [p for pair in reversed(pads) for p in pair]) if any(map(any, pads)) else x)
+
+
+class Unit(nn.Module):
+    """Convolution, BatchNorm, ReLU."""
+
+    def __init__(self, inputs: int, channels: int, kernel: int, stride: int = 1):
+        super().__init__()
+        self.conv3d = nn.Conv3d(inputs, channels, kernel, stride, bias=False)
+        self.bn = nn.BatchNorm3d(channels, eps=1e-3)
+
+    def forward(self, x):
+        return relu(self.bn(padded_same(x, self.conv3d)))
+
+
+class Mixed(nn.Module):
+    """The Inception block, of a row of `MIXED`."""
+
+    def __init__(self, inputs: int, c0: int, c1: tuple, c2: tuple, c3: int):
+        super().__init__()
+        self.b0 = Unit(inputs, c0, 1)
+        self.b1a, self.b1b = Unit(inputs, c1[0], 1), Unit(c1[0], c1[1], 3)
+        self.b2a, self.b2b = Unit(inputs, c2[0], 1), Unit(c2[0], c2[1], 3)
+        self.b3a, self.b3b = nn.MaxPool3d(3, 1), Unit(inputs, c3, 1)
+
+    def forward(self, x):
+        pooled = padded_same(x, self.b3a)
+        return torch.cat([self.b0(x), self.b1b(self.b1a(x)), self.b2b(self.b2a(x)), self.b3b(pooled)], 1)
+
+
+class I3D(nn.Module):
+    def __init__(self, num_classes: int = 400, dropout: float = 0.5):
+        super().__init__()
+        self.Conv3d_1a_7x7 = Unit(3, 64, 7, 2)
+        self.Conv3d_2b_1x1 = Unit(64, 64, 1)
+        self.Conv3d_2c_3x3 = Unit(64, 192, 3)
+        inputs = 192
+        for name, row in MIXED.items():
+            self.add_module(name, Mixed(inputs, *row))
+            inputs = row[0] + row[1][1] + row[2][1] + row[3]
+        self.dropout = nn.Dropout(dropout)
+        self.logits = nn.Module()
+        self.logits.conv3d = nn.Conv3d(inputs, num_classes, 1)
+        self.small_pool, self.pool = nn.MaxPool3d((1, 3, 3), (1, 2, 2)), nn.MaxPool3d(3, 2)
+        self.last_pool = nn.MaxPool3d(2, 2)
+
+    def forward(self, x):
+        """(B, 3, T, 224, 224) -> logits (B, num_classes)."""
+        x = padded_same(self.Conv3d_1a_7x7(x), self.small_pool)
+        x = padded_same(self.Conv3d_2c_3x3(self.Conv3d_2b_1x1(x)), self.small_pool)
+        for name in MIXED:
+            if name == "Mixed_4b":
+                x = padded_same(x, self.pool)
+            elif name == "Mixed_5b":
+                x = padded_same(x, self.last_pool)
+            x = self.get_submodule(name)(x)
+        x = self.dropout(nn.functional.avg_pool3d(x, (2, 7, 7), 1))  # (B, 1024, T / 8 - 1, 1, 1)
+        return self.logits.conv3d(x).mean((2, 3, 4))
+
+
+class C3D(nn.Module):
+    def __init__(self, num_classes: int = 487, dropout: float = 0.5):
+        super().__init__()
+        layers, inputs = [], 3
+        for number, stage in enumerate(C3D_STAGES):
+            for channels in stage:
+                layers += [nn.Conv3d(inputs, channels, 3, padding=1), nn.ReLU(inplace=True)]
+                inputs = channels
+            size, last = (2 if number else 1, 2, 2), number == len(C3D_STAGES) - 1
+            layers.append(nn.MaxPool3d(size, size, padding=(0, 1, 1) if last else 0))
+        self.features = nn.Sequential(*layers)
+        hidden = [nn.Linear(512 * 4 * 4, 4096), nn.Linear(4096, 4096)]
+        self.classifier = nn.Sequential(
+            nn.Flatten(),
+            *(part for layer in hidden for part in (layer, nn.ReLU(inplace=True), nn.Dropout(dropout))),
+            nn.Linear(4096, num_classes),
+        )
+
+    def forward(self, x):
+        """(B, 3, 16, 112, 112) -> logits (B, num_classes)."""
+        return self.classifier(self.features(x))
+
+
+video = torchvision.models.video
+NETWORKS = {
+    "i3d": I3D,
+    "c3d": C3D,
+    "r2plus1d_18": partial(video.r2plus1d_18, num_classes=400),
+    "r3d_18": partial(video.r3d_18, num_classes=400),
+    "mc3_18": partial(video.mc3_18, num_classes=400),
+    "s3d": partial(video.s3d, num_classes=400, dropout=0.5),
+}

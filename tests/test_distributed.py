@@ -28,6 +28,9 @@ OF_HAND = {"coordinator_address": "host:1234", "num_processes": 2, "process_id":
         (STEP | {"SLURM_STEP_NUM_TASKS": "1", "SLURM_NTASKS": "1"}, None),
         ({"TPU_WORKER_HOSTNAMES": "a,b"}, {}),  # jax.distributed finds out all by itself
         ({"TPU_WORKER_HOSTNAMES": "localhost"}, None),
+        ({"VIDJAX_FIND_PEERS": "1"}, {}),
+        ({"VIDJAX_FIND_PEERS": "0"}, None),
+        (BY_HAND | {"VIDJAX_FIND_PEERS": "1"}, OF_HAND | {"cluster_detection_method": "deactivate"}),
     ],
 )
 def test_who_there_is_is_read_from_the_environment(environment, expected):
@@ -64,6 +67,7 @@ def test_tasks_are_counted_node_by_node():
         ({"JAX_PROCESS_ID": "0"}, "JAX_PROCESS_ID without JAX_COORDINATOR_ADDRESS, JAX_NUM_PROCESSES"),
         (BY_HAND | {"JAX_PROCESS_ID": "2"}, "JAX_PROCESS_ID = 2 of JAX_NUM_PROCESSES = 2: .* count from 0"),
         (BY_HAND | {"JAX_NUM_PROCESSES": "two"}, "numbers are needed"),
+        ({"VIDJAX_FIND_PEERS": "yes"}, "VIDJAX_FIND_PEERS = yes must be 1, .* or 0"),
         (STEP | {"SLURM_STEP_TASKS_PER_NODE": "2", "SLURM_NODEID": "0", "CUDA_VISIBLE_DEVICES": "0,1,2"}, "3 GPUs"),
     ],
 )

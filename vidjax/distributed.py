@@ -1,8 +1,10 @@
 """Several processes that train as one: who they are, and how they come together.
 
-SLURM says it, or the variables of a TPU pod, or three variables by hand, in each process:
+SLURM says it, or Kubernetes to pods that have TPUs, or three variables by hand, in each process:
 
     JAX_COORDINATOR_ADDRESS=host:1234 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m vidjax.train ...
+
+On Cloud TPU VMs no variable does; VIDJAX_FIND_PEERS=1 lets JAX ask the machine (launch/tpu_vm.sh sets it).
 """
 
 import contextlib
@@ -109,6 +111,10 @@ def arguments_from(environment: Mapping[str, str]) -> dict | None:
         # An empty list is all that JAX sees; without one it takes the GPU whose number is that of the task on its node
         return found | {"local_device_ids": gpus} if gpus or tasks_on_node(environment) == 1 else found
     if "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment:
+        return {}
+    if (find := environment.get("VIDJAX_FIND_PEERS", "0")) not in ("0", "1"):
+        raise ValueError(f"VIDJAX_FIND_PEERS = {find} must be 1, for the workers of a TPU slice, or 0.")
+    if find == "1":
         return {}
     return None
 

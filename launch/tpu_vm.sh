@@ -137,6 +137,7 @@ setup() {
   on_workers "set -e
     if ! mountpoint -q /mnt/vidjax; then
       sudo mkdir -p /mnt/vidjax
+      sudo apt-get -o DPkg::Lock::Timeout=300 update -qq
       sudo apt-get -o DPkg::Lock::Timeout=300 install -qq nfs-common
       sudo mount -t nfs ${SHARE@Q} /mnt/vidjax
     fi
@@ -144,8 +145,8 @@ setup() {
     sudo docker pull --quiet ${IMAGE@Q}"
 }
 
-# Starts the run where none is going on, then shows its output until it ends, and returns its exit status
-start_and_follow() {
+# Starts the run where none is going on
+start() {
   # As root, who may open TPUs and is the same user on all workers. docker's stop waits so long for the run to save
   on_workers "set -e
     running=\$(sudo docker container inspect --format '{{.State.Running}}' vidjax 2>/dev/null || true)
@@ -153,8 +154,12 @@ start_and_follow() {
     [ -z \"\$running\" ] || sudo docker rm vidjax >/dev/null
     sudo docker run --detach --name vidjax --privileged --net=host --user root --stop-timeout 600 \
       --volume /mnt/vidjax:/mnt/vidjax --env VIDJAX_FIND_PEERS=1 --env JAX_COMPILATION_CACHE_DIR=runs/compiled \
-      ${IMAGE@Q} vidjax.train ${*@Q}" &&
-    on_workers "sudo docker logs --follow --tail 100 vidjax; exit \$(sudo docker wait vidjax)"
+      ${IMAGE@Q} vidjax.train ${*@Q}"
+}
+
+# Shows the output of the run until it ends, and returns its exit status
+follow() {
+  on_workers "sudo docker logs --follow --tail 100 vidjax; exit \$(sudo docker wait vidjax)"
 }
 
 # Whether the slice was preempted; it takes a moment until that is known, and a worker under maintenance comes back
@@ -172,11 +177,11 @@ is_lost() {
 }
 
 train() {
-  local status
+  local status following
   while true; do
     create
-    status=0
-    { setup && start_and_follow "$@"; } || status=$?
+    status=0 following=''
+    { setup && start "$@" && following=yes && follow; } || status=$?
     [[ -z $dry_run ]] || return 0
     if ((status == 0)); then
       echo "# Done. The slice is still paid for: bash launch/tpu_vm.sh delete $name"
@@ -189,7 +194,7 @@ train() {
     elif ((status == 75)); then
       echo "# The run saved and stopped, as it was asked to. The same command goes on."
       exit 75
-    elif ((status != 255)); then
+    elif [[ $status != 255 || -z $following ]]; then # else it was the connection, and the run goes on
       die "the run, or what prepares it, ended with status $status; the slice is there. Its output is above."
     fi
   done

@@ -300,10 +300,14 @@ def test_a_plan_compiles_and_needs_neither_records_nor_a_work_directory(tiny_con
     assert "It does not fit" in out and "accumulate = 2 sees the batch in that many parts" in out
 
 
-def test_no_work_directory(tiny_config, monkeypatch):
-    flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": None, "plan": False})})
+@pytest.mark.parametrize(
+    ("workdir", "message"),
+    [(None, "say where the run is to write, --workdir"), ("gs://bucket/run", "--workdir gs://bucket/run is no directory")],
+)
+def test_no_work_directory(tiny_config, monkeypatch, workdir, message):
+    flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": workdir, "plan": False})})
     monkeypatch.setattr(train, "flags", flags)
-    with pytest.raises(SystemExit, match="say where the run is to write, --workdir"):
+    with pytest.raises(SystemExit, match=message):
         train.main(["train"])
 
 

@@ -197,7 +197,7 @@ def main(argv):
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
     if flags.FLAGS.workdir is None and not flags.FLAGS.plan:
         sys.exit("vidjax.train: say where the run is to write, --workdir runs/NAME.")
-    if "://" in (flags.FLAGS.workdir or ""):  # which pathlib would take for a directory gs:/ here, on this machine's disk
+    if "://" in (flags.FLAGS.workdir or ""):  # pathlib would take it for a directory gs: on this machine's disk
         sys.exit(f"vidjax.train: --workdir {flags.FLAGS.workdir} is no directory; name one on a disk that is mounted.")
     with distributed.started("vidjax.train"):
         if flags.FLAGS.plan:

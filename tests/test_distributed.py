@@ -126,3 +126,10 @@ def test_a_time_to_wait_that_is_no_number(monkeypatch):
     monkeypatch.setenv("VIDJAX_WAIT_FOR_PEERS", "long")
     with pytest.raises(ValueError, match="VIDJAX_WAIT_FOR_PEERS = long must be a number of seconds"):
         distributed.start()
+
+
+def test_a_slice_that_is_not_there():
+    command = [sys.executable, "-c", "from vidjax import distributed; distributed.start()"]
+    environment = {**os.environ, "VIDJAX_FIND_PEERS": "1", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1 and "worker of a TPU slice, and JAX finds none" in done.stderr

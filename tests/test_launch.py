@@ -22,8 +22,8 @@ SETTINGS = {
 TRAIN = ["train", "my-run", "--config", "configs/quickstart.py", "--workdir", "runs/my-run"]
 
 # Keeps the states of the queued resource and of its machine in files, and writes down how it was called (`calls`) and
-# to what end (`verbs`). Each line of `outcomes` says how a run that is followed ends: with a status, or preempted, which
-# the queued resource may not know yet.
+# to what end (`verbs`). Each line of `outcomes` says how a run that is followed ends: with a status, or preempted, of
+# which the queued resource may not know yet.
 GCLOUD = """#!/bin/bash
 cd "$(dirname "$0")"
 line=$(printf '%q ' gcloud "$@")

@@ -302,7 +302,7 @@ def test_a_plan_compiles_and_needs_neither_records_nor_a_work_directory(tiny_con
 
 @pytest.mark.parametrize(
     ("workdir", "message"),
-    [(None, "say where the run is to write, --workdir"), ("gs://bucket/run", "--workdir gs://bucket/run is no directory")],
+    [(None, "say where the run is to write, --workdir"), ("gs://bucket/run", "gs://bucket/run is no directory")],
 )
 def test_no_work_directory(tiny_config, monkeypatch, workdir, message):
     flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": workdir, "plan": False})})

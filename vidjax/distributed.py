@@ -25,7 +25,7 @@ def start():
     """Brings the processes of a run together. To be called before JAX looks for devices; does nothing for one process.
 
     Raises:
-        ValueError: for variables that do not say who there is.
+        ValueError: for variables that do not say who there is, or speak of a TPU slice where there is none.
 
     Where not all processes come in time it says so, and ends this one with status 1.
     """
@@ -40,10 +40,15 @@ def start():
     alarm = threading.Timer(wait, _give_up, (arguments, wait))
     alarm.daemon = True
     alarm.start()
-    jax.distributed.initialize(
-        **arguments, initialization_timeout=wait + 60, heartbeat_timeout_seconds=HEARTBEAT, shutdown_timeout_seconds=60
-    )
-    alarm.cancel()
+    timeouts = {"initialization_timeout": wait + 60, "heartbeat_timeout_seconds": HEARTBEAT}
+    try:
+        jax.distributed.initialize(**arguments, **timeouts, shutdown_timeout_seconds=60)
+    except ValueError as error:
+        if arguments:
+            raise
+        raise ValueError(f"Variables say that this is a worker of a TPU slice, and JAX finds none: {error}") from error
+    finally:
+        alarm.cancel()
 
 
 @contextlib.contextmanager

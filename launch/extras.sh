@@ -12,12 +12,13 @@ declare -A tests=(
   [torch]="tests/test_weight_files.py"
   [keras]="tests/test_weight_files.py"
   [onnx]="tests/test_onnx_ops.py"
+  [beam]="tests/data/test_beam.py"
 )
-declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime)
+declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime [beam]=apache_beam)
 
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-(($#)) || set -- tf torch keras onnx cuda tpu
+(($#)) || set -- tf torch keras onnx beam cuda tpu
 for extra in "$@"; do
   [[ -n ${tests[$extra]:-} || $extra == cuda || $extra == tpu ]] || {
     echo "No extra $extra here: ${!tests[*]}, cuda, tpu." >&2

@@ -179,6 +179,18 @@ def test_the_command_says_what_is_wrong_and_exits(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_runner_that_cannot_be(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)  # as where it is not installed
+    with pytest.raises(ValueError, match=r"needs apache_beam, which is not installed: pip install -e '\.\[beam\]'"):
+        make(folder, "--out", tmp_path / "out", "--runner", "beam")
+    arguments = [str(folder), "--out", str(tmp_path / "out"), "--", "--runner=FlinkRunner"]
+    with pytest.raises(ValueError, match="--runner beam asks for: --runner=FlinkRunner"):
+        make_records.make_records(make_records.parse_args(arguments))
+    with pytest.raises(ValueError, match="gs:/bucket/out: records are written to a directory"):
+        make(folder, "--out", "gs://bucket/out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_motion_with_one_label_a_frame(tmp_path):
     out = tmp_path / "data"
     arguments = "motion --concatenate 3 --motion_videos 2 1 1 --short_side 16 --workers 1 --out".split()

@@ -131,7 +131,27 @@ def test_a_shard_appears_whole_or_not_at_all(tmp_path):
     path = records.shard_path(tmp_path, "train", 0, 1)
     with pytest.raises(KeyboardInterrupt):
         records.write_shard(path, interrupted())
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
+
+
+def test_two_writers_of_one_shard_do_not_meet(tmp_path):
+    path = records.shard_path(tmp_path, "train", 0, 1)
+
+    def first():
+        yield b"abc"
+        records.write_shard(path, [b"abc", b"def"])  # another one begins and ends meanwhile
+        yield b"def"
+
+    assert records.write_shard(path, first()) == 2
+    assert [records.read_record(path, offset) for offset in records.read_index(path)] == [b"abc", b"def"]
+    assert sorted(tmp_path.iterdir()) == [path, records.index_path(path)]
+
+
+def test_what_killed_writers_left_is_removed(tmp_path):
+    (tmp_path / "train-00000-of-00001.tfrecord").touch()
+    (tmp_path / "train-00000-of-00001.tfrecord.0123.partial").touch()
+    records.remove_partial(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["train-00000-of-00001.tfrecord"]
 
 
 def test_find_shards(shard, tmp_path):

@@ -8,7 +8,7 @@ from configs import cifar10
 from tests.peers.formula import draw_tree, uniform
 from vidjax import config as configs
 from vidjax import train
-from vidjax.data import make_records, records, sources
+from vidjax.data import records, shards, sources
 from vidjax.models.cifar import SmallCNN
 
 
@@ -134,11 +134,11 @@ def cifar_records(tmp_path, monkeypatch):
     monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path / "tfds"))
     items = sources.from_tfds("tiny_cifar")
     labels = sorted({item.labels[0] for item in items})
-    encoding = make_records.Encoding(fps=0.0, short_side=0, format="png", quality=90)
+    encoding = shards.Encoding(fps=0.0, short_side=0, format="png", quality=90)
     directory = tmp_path / "records"
     directory.mkdir()
     for split in ("train", "test"):  # in this process: the command's workers would not know the builder
-        examples = [make_records.read_example(item, encoding, labels)[0] for item in items if item.split == split]
+        examples = [shards.read_example(item, encoding, labels)[0] for item in items if item.split == split]
         records.write_shard(records.shard_path(directory, split, 0, 1), map(records.encode, examples))
     records.write_info(directory, records.DatasetInfo(labels, "unchanged"), complete=True)
     return directory

@@ -1,167 +1,25 @@
 """The command that makes records: videos -> TFRecord shards, in parallel, resumable.
 
     python -m vidjax.data.make_records SOURCE --out DIR
+    python -m vidjax.data.make_records SOURCE --out DIR --runner beam -- --runner=FlinkRunner --flink_master=HOST:8081
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
 `tfds:NAME`, `motion`, `coloured`, or `captions`. Run it again to go on with the shards that are missing.
 """
 
 import argparse
-import concurrent.futures
 import dataclasses
 import hashlib
 import json
-import multiprocessing
 import os
+import re
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
-import jax
-import numpy as np
-from tqdm import tqdm
+from vidjax.data import beam, captions, coloured, flow_images, motion, records, shards, sources
 
-from vidjax.data import augment, captions, coloured, flow_images, motion, records, sources, video
-
-VIDEOS_PER_SHARD = 100
 END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
-
-
-@dataclasses.dataclass(frozen=True)
-class Encoding:
-    """How frames are stored."""
-
-    fps: float  # 0 keeps the source's frames
-    short_side: int  # pixels; 0 keeps the source's size
-    format: str  # "jpeg" or "png"
-    quality: int  # of JPEG, 1..100
-    flow: str = ""  # method of the optical flow that is stored too, "" for none
-
-    def image(self, frame: np.ndarray) -> bytes:
-        """Compresses a frame, uint8 (H, W, 3) RGB."""
-        options = [cv2.IMWRITE_JPEG_QUALITY, self.quality] if self.format == "jpeg" else []
-        ok, data = cv2.imencode("." + self.format, frame[:, :, ::-1], options)
-        if not ok:
-            raise ValueError(f"a frame of shape {frame.shape} could not be compressed")
-        return data.tobytes()
-
-
-def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
-    """Reads, resamples, resizes and compresses one video, a frame at a time.
-
-    Returns:
-        The example and a warning: None, or what is damaged in the file (the frames before are kept).
-
-    Raises:
-        ValueError: where the video cannot be read at all.
-    """
-    images, flow, before, warning, fps, shape = [], [], None, None, encoding.fps, (0, 0)
-    if item.path.startswith("tfds:"):
-        frames = sources.read_tfds(item.path)
-    else:
-        fps = encoding.fps or video.frame_rate(item.path)
-        span = {"start": item.start, "end": item.end}
-        frames = (frame for frame, _ in video.iterate_frames(item.path, fps=encoding.fps or None, **span))
-    try:
-        for frame in frames:
-            shape = frame.shape[:2]
-            if encoding.short_side:
-                shape = augment.resized_shape(*shape, encoding.short_side)
-            images.append(encoding.image(augment.resize(frame, *shape)))
-            if encoding.flow:
-                grey = flow_images.to_grey(frame, encoding.short_side)
-                if before is not None:
-                    flow.append(flow_images.to_png(flow_images.between(before, grey, encoding.flow)))
-                before = grey
-    except video.DamagedVideo as damage:
-        warning = str(damage)
-    if not images:
-        raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
-    if encoding.flow and len(images) < 2:
-        raise ValueError(f"{item.path}: optical flow needs two frames at least, it has one")
-    if item.frame_labels and len(item.frame_labels) != len(images):
-        raise ValueError(f"{item.path}: {len(item.frame_labels)} frame labels for {len(images)} frames")
-    example = records.Example(
-        images=images,
-        labels=[labels.index(name) for name in item.labels],
-        label_names=item.labels,
-        media_id=item.path,
-        fps=fps,
-        height=shape[0],
-        width=shape[1],
-        start=item.start,
-        end=item.start + (len(images) / fps if fps else 0.0),
-        frame_labels=[labels.index(name) for name in item.frame_labels],
-        flow=flow,
-    )
-    return example, warning
-
-
-# ---------------------------------------------------------------------------------------------- one shard a task
-
-_done = None  # in a worker: the shared count of videos read, for the progress bar
-
-
-def _start_worker(done):
-    global _done
-    _done = done
-    cv2.setNumThreads(1)
-    jax.config.update("jax_platforms", "cpu")  # of the optical flow: processes cannot share an accelerator
-
-
-def _write_shard(path: Path, items: list[sources.Item], encoding: Encoding, labels: list[str]):
-    problems = {"skipped": [], "damaged": []}
-
-    def examples() -> Iterator[bytes]:
-        for item in items:
-            try:
-                example, warning = read_example(item, encoding, labels)
-            except ValueError as error:
-                problems["skipped"].append([item.path, str(error)])
-            else:
-                if warning:
-                    problems["damaged"].append([item.path, warning])
-                yield records.encode(example)
-            with _done.get_lock():
-                _done.value += 1
-
-    records.write_shard(path, examples(), problems)
-
-
-def write_shards(tasks: dict[Path, list[sources.Item]], encoding: Encoding, labels: list[str], num_workers: int):
-    """Writes the shards that do not exist yet, one process a core, with a progress bar over the videos."""
-    missing = {path: items for path, items in tasks.items() if not path.exists()}
-    num_videos, num_missing = sum(map(len, tasks.values())), sum(map(len, missing.values()))
-    context = multiprocessing.get_context("spawn")
-    done = context.Value("q", num_videos - num_missing)
-    pause = 0.5 if sys.stderr.isatty() else 30  # a log file wants few lines
-    with (
-        tqdm(total=num_videos, initial=done.value, desc="videos to records", unit="video", mininterval=pause) as bar,
-        concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, (done,)) as pool,
-    ):
-        waiting = [pool.submit(_write_shard, path, items, encoding, labels) for path, items in missing.items()]
-        while waiting:
-            finished, waiting = concurrent.futures.wait(waiting, timeout=0.5)
-            bar.update(done.value - bar.n)
-            for future in finished:
-                future.result()
-
-
-def plan(items: list[sources.Item], out: Path, num_shards: int | None) -> dict[Path, list[sources.Item]]:
-    """Which videos go into which shard: contiguous, equally many; `num_shards` for each split."""
-    tasks = {}
-    for split in sorted({item.split for item in items}):
-        of_split = [item for item in items if item.split == split]
-        count = min(num_shards or -(-len(of_split) // VIDEOS_PER_SHARD), len(of_split))
-        bounds = [len(of_split) * i // count for i in range(count + 1)]
-        for i in range(count):
-            tasks[records.shard_path(out, split, i, count)] = of_split[bounds[i] : bounds[i + 1]]
-    return tasks
-
-
-# ---------------------------------------------------------------------------------------------- the command
 
 
 def make_records(args: argparse.Namespace) -> str | None:
@@ -175,6 +33,12 @@ def make_records(args: argparse.Namespace) -> str | None:
         raise ValueError("--concatenate is at least 1, for the source motion, and goes without --fps.")
     if args.flow:
         flow_images.find_method(args.flow)
+    if re.match(r"\w+:/", str(args.out)):
+        raise ValueError(f"--out {args.out}: records are written to a directory; copy them to a bucket after.")
+    if args.runner == "beam":
+        pipeline = beam.make_pipeline(args.beam_options, args.workers)
+    elif args.beam_options:
+        raise ValueError(f"What follows -- is for Beam, which --runner beam asks for: {' '.join(args.beam_options)}.")
     out, flip, reversal = args.out, args.horizontal_flip, None
     if args.source == "motion":
         counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
@@ -219,8 +83,8 @@ def make_records(args: argparse.Namespace) -> str | None:
 
     if args.flow:
         inputs["flow"] = args.flow
-    encoding = Encoding(args.fps, args.short_side, args.format, args.quality, args.flow)
-    tasks = plan(items, out, args.num_shards)
+    encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow)
+    tasks = shards.plan(items, out, args.num_shards)
     arguments = {"source": args.source, **dataclasses.asdict(encoding), "seed": args.seed}
     if not args.flow:
         del arguments["flow"]  # such builds are described as they were before there was flow
@@ -230,7 +94,11 @@ def make_records(args: argparse.Namespace) -> str | None:
     _check_same_build(out, digest)
     info = records.DatasetInfo(labels, flip, reversal, inputs=inputs)
     records.write_info(out, info, complete=False, arguments=arguments, digest=digest)
-    write_shards(tasks, encoding, labels, args.workers)
+    if args.runner == "beam":
+        beam.write_shards(tasks, encoding, labels, pipeline)
+    else:
+        shards.write_shards(tasks, encoding, labels, args.workers)
+    records.remove_partial(out)
 
     found = [records.read_problems(path) or {} for path in tasks]
     problems = {kind: [entry for shard in found for entry in shard.get(kind, [])] for kind in ("skipped", "damaged")}
@@ -308,8 +176,15 @@ def parse_args(argv=None) -> argparse.Namespace:
         help=f"optical flow to store too, as PNG: {methods}; "
         "opencv_* suits videos of many sizes, for each of which the others compile anew",
     )
-    add("--num_shards", type=int, help=f"for each split; by default one for {VIDEOS_PER_SHARD} videos")
-    add("--workers", type=int, default=os.cpu_count(), help="processes")
+    add("--num_shards", type=int, help=f"for each split; by default one for {shards.VIDEOS_PER_SHARD} videos")
+    add("--workers", type=int, default=os.cpu_count(), help="processes of this machine")
+    add(
+        "--runner",
+        choices=("local", "beam"),
+        default="local",
+        help="beam: Apache Beam, whose own options follow -- at the end; "
+        "without any, it too runs on this machine in --workers processes",
+    )
     add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test, where no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val, where no split is given")
@@ -328,7 +203,11 @@ def parse_args(argv=None) -> argparse.Namespace:
         help="videos of motion, coloured or captions to render",
     )
     add("--concatenate", type=int, default=1, help="clips in a row in each video of motion; more: one label a frame")
-    return parser.parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
+    end = argv.index("--") if "--" in argv else len(argv)
+    args = parser.parse_args(argv[:end])
+    args.beam_options = argv[end + 1 :]
+    return args
 
 
 def main():

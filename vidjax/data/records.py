@@ -13,6 +13,7 @@ import json
 import os
 import re
 import struct
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def masked_crc32c(data: bytes) -> int:
 
 
 def write_shard(path: Path, records: Iterable[bytes], problems: dict | None = None) -> int:
-    """Writes a TFRecord file and its index. The file appears whole or not at all.
+    """Writes a TFRecord file and its index. The file appears whole or not at all, whoever else writes it at the time.
 
     Args:
         records: serialised examples; may be a generator that fills `problems` as it goes.
@@ -169,20 +170,34 @@ def write_shard(path: Path, records: Iterable[bytes], problems: dict | None = No
         The number of records.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    partial = _partial(path)
     offsets, offset = [], 0
-    with open(partial, "wb") as file:
-        for data in records:
-            length = struct.pack("<Q", len(data))
-            file.write(length + struct.pack("<I", masked_crc32c(length)))
-            file.write(data + struct.pack("<I", masked_crc32c(data)))
-            offsets.append(offset)
-            offset += HEADER_BYTES + len(data) + FOOTER_BYTES
-        file.flush()
-        os.fsync(file.fileno())
-    _write_index(path, offset, offsets, problems)
-    os.replace(partial, path)
+    try:
+        with open(partial, "wb") as file:
+            for data in records:
+                length = struct.pack("<Q", len(data))
+                file.write(length + struct.pack("<I", masked_crc32c(length)))
+                file.write(data + struct.pack("<I", masked_crc32c(data)))
+                offsets.append(offset)
+                offset += HEADER_BYTES + len(data) + FOOTER_BYTES
+            file.flush()
+            os.fsync(file.fileno())
+        _write_index(path, offset, offsets, problems)
+        os.replace(partial, path)
+    finally:  # after Ctrl-C too
+        partial.unlink(missing_ok=True)
     return len(offsets)
+
+
+def _partial(path: Path) -> Path:
+    """A name beside `path` that no other process uses, on whatever machine."""
+    return path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+
+
+def remove_partial(directory: Path):
+    """Removes what writers that were killed have left behind."""
+    for path in Path(directory).glob("*.partial"):
+        path.unlink(missing_ok=True)
 
 
 def index_path(shard: Path) -> Path:
@@ -190,7 +205,7 @@ def index_path(shard: Path) -> Path:
 
 
 def _write_index(shard: Path, size: int, offsets: list[int], problems: dict | None = None):
-    partial = index_path(shard).with_suffix(f".partial{os.getpid()}")  # several processes may rebuild it at once
+    partial = _partial(index_path(shard))  # several processes may rebuild it at once
     partial.write_text(json.dumps({"bytes": size, "offsets": offsets, "problems": problems}))
     os.replace(partial, index_path(shard))
 

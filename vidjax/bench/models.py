@@ -7,6 +7,7 @@ Clips lie on the device, and each call is waited for.
 
 import functools
 import importlib.util
+import os
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -63,6 +64,8 @@ def bench_models(
     Raises:
         ValueError: for a network that there is not, a batch of none, or where PyTorch is wanted and not installed.
     """
+    if vs_torch:
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for both
     device = jax.default_backend() if jax.default_backend() in DTYPES else "gpu"
     networks, dtypes = networks or list(SIZES), dtypes or DTYPES[device]
     batch_size = BATCH_SIZES[device] if batch_size is None else batch_size

@@ -72,7 +72,7 @@ def get_ladder():
         rung(SPACETIME, "i3d", "I3D", "i3d", 2.0),
         rung(SPACETIME, "r3d_18_inflated", "R3D-18, inflated", "r3d_18", 3.0, init_from="{resnet18}"),
         rung(SPACETIME, "mc3_18_inflated", "MC3-18, inflated", "mc3_18", 3.0, init_from="{resnet18}"),
-        rung(SPACETIME, "r2plus1d_18_inflated", "R(2+1)D-18, inflated", "r2plus1d_18", 3.0, init_from="{resnet18}"),
+        rung(SPACETIME, "r2plus1d_18_inflated", "R(2+1)D-18, inflated", "r2plus1d_18", 6.0, init_from="{resnet18}"),
         rung(SPACETIME, "s3d_inflated", "S3D, inflated", "s3d", 4.0, init_from="{inception_v1}"),
         rung(SPACETIME, "i3d_inflated", "I3D, inflated", "i3d", 2.0, init_from="{inception_v1}"),
         rung(SPACETIME, "clip_lstm", "R3D-18 on clips + LSTM", "clip_rnn", 1.0),
@@ -83,7 +83,7 @@ def get_ladder():
         rung(STREAMS, "two_stream_3d", "two streams, joined by a 3-D convolution", "two_stream_3d", 1.5),
         rung(STREAMS, "two_stream_lstm", "two streams + LSTM", "two_stream_rnn", 1.5),
         rung(STREAMS, "i3d_rgb", "I3D on frames in a row", "two_stream_i3d", 1.5, "stream=rgb"),
-        rung(STREAMS, "i3d_flow", "I3D on flow", "two_stream_i3d", 1.5, "stream=flow"),
+        rung(STREAMS, "i3d_flow", "I3D on flow", "two_stream_i3d", 2.5, "stream=flow"),
         fused(STREAMS, "two_stream_i3d", "two-stream I3D, logits averaged", ["i3d_rgb", "i3d_flow"], "logits"),
     ]
     return {

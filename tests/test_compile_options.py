@@ -15,15 +15,18 @@ def test_on_cpus_only_rematerialised_residual_blocks_are_scheduled_by_default(na
     assert "xla_disable_hlo_passes" in options
 
 
-@pytest.mark.parametrize("name, width, are_own", [("i3d", 1.0, True), ("i3d", 0.5, False), ("small_cnn", 1.0, False)])
-def test_networks_as_published_take_xlas_own_convolutions(name, width, are_own):
-    model = make_model(name, 2, width=width)
-    assert compile_options.of_inference(model) == (compile_options.OWN_CONVOLUTIONS if are_own else {})
-    assert (compile_options.OWN_CONVOLUTIONS.items() <= compile_options.of_training(model).items()) is are_own
+@pytest.mark.parametrize(
+    "name, width, when",
+    [("c3d", 1.0, "always"), ("i3d", 1.0, "in inference"), ("r3d_18", 0.5, "never"), ("small_cnn", 1.0, "never")],
+)
+def test_networks_as_published_take_xlas_own_convolutions(name, width, when):
+    model, own = make_model(name, 2, width=width), compile_options.OWN_CONVOLUTIONS
+    assert compile_options.of_inference(model) == ({} if when == "never" else own)
+    assert (own.items() <= compile_options.of_training(model).items()) is (when == "always")
 
 
 def test_xla_takes_the_options():
-    options = compile_options.of_training(make_model("i3d", 2))
+    options = compile_options.of_training(make_model("c3d", 2))
     assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2
 
 

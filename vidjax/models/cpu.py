@@ -1,7 +1,7 @@
 """Convolution and max-pooling for CPUs, where XLA has fast code for the convolutions of frames only.
 
-What they compute, and their gradients, are those of `jax.lax.conv_general_dilated` and `nn.max_pool`. A training step
-of I3D on two cores takes 0.6 of its time this way, of R(2+1)D-18 half: `python -m vidjax.bench models`.
+What they compute, and their gradients, are those of `jax.lax.conv_general_dilated` and `nn.max_pool`. How fast whole
+networks are this way: `python -m vidjax.bench models`.
 """
 
 import math

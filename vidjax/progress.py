@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
@@ -100,10 +101,14 @@ def show(bar: tqdm, line: dict):
     bar.set_postfix_str(", ".join(shown), refresh=False)
 
 
-def check_finite(step: int, measured: dict, learning_rate: float, last_saved: int):
-    """Raises a FloatingPointError where loss or gradient is not finite; it says where the run can go on from."""
+def check_finite(step: int, measured: dict, schedule: optax.Schedule, last_saved: int):
+    """Raises a FloatingPointError where loss or gradient is not finite; it says where the run can go on from.
+
+    The schedule is only asked then: devices compute it too, after the step that they have just begun.
+    """
     loss, grad_norm = float(measured["loss"]), float(measured["grad_norm"])
     if not np.isfinite(loss + grad_norm):
+        learning_rate = float(schedule(step - 1))
         saved = f"of step {last_saved}" if last_saved else "none: no step was saved yet"
         raise FloatingPointError(
             f"Step {step}: the loss is {loss}, the gradient's norm {grad_norm}, at learning rate {learning_rate:.3g}. "

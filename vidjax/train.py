@@ -127,9 +127,9 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
         saving = at_step % config.checkpoint_every == 0 or last or stopping
         try:
             if unchecked:
-                progress.check_finite(at_step - 1, unchecked, float(schedule(at_step - 2)), last_saved)
+                progress.check_finite(at_step - 1, unchecked, schedule, last_saved)
             if logging or validating or saving:
-                progress.check_finite(at_step, measured, float(schedule(at_step - 1)), last_saved)
+                progress.check_finite(at_step, measured, schedule, last_saved)
         except FloatingPointError:  # all processes find it
             checkpoints.close()
             raise

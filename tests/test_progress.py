@@ -13,8 +13,10 @@ def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
     path.write_text("".join(json.dumps({"step": i}) + "\n" for i in range(1, 6)) + '{"step": 6, "lo')
     log = progress.MetricsLog(path, start_step=3)
     assert [line["step"] for line in log.lines()] == [1, 2, 3]
+    before = time.time()
     log.write({"step": 4})
     assert [line["step"] for line in log.lines()] == [1, 2, 3, 4]
+    assert before - 0.001 <= log.lines()[-1]["time"] <= time.time() + 0.001
 
 
 def test_speed_leaves_out_the_first_step_and_pauses(monkeypatch):

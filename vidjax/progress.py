@@ -13,7 +13,7 @@ import optax
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from vidjax import sharding
+from vidjax import events, sharding
 
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
 GRACE = 1.0  # seconds in which a second signal is the first one again
@@ -21,7 +21,7 @@ INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked t
 
 
 class MetricsLog:
-    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from."""
+    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from. Beside it, `events`."""
 
     def __init__(self, path: Path, start_step: int):
         self.path = path
@@ -30,12 +30,15 @@ class MetricsLog:
             partial = path.with_suffix(".partial")
             partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
             os.replace(partial, path)
+            self._events = events.EventFile(path.parent, kept)
 
     def write(self, line: dict):
-        """Appends a line, on the first process only."""
+        """Appends a line with the time (seconds since 1970), on the first process only."""
         if jax.process_index() == 0:
+            line = {**line, "time": round(time.time(), 3)}
             with open(self.path, "a") as file:
                 file.write(json.dumps(line) + "\n")
+            self._events.write(line)
 
     def lines(self) -> list[dict]:
         """All whole lines; one that a kill cut short has no newline."""

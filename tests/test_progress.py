@@ -19,21 +19,6 @@ def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
     assert before - 0.001 <= log.lines()[-1]["time"] <= time.time() + 0.001
 
 
-def test_speed_leaves_out_the_first_step_and_pauses(monkeypatch):
-    clock = iter([0.0, 5.0, 100.0, 100.0, 103.0, 104.0, 105.0, 130.0])
-    monkeypatch.setattr(progress.time, "perf_counter", lambda: next(clock))
-    speed = progress.Speed(batch_size=8)
-    speed.next_batch(iter([None]))  # from 0 to 5
-    speed.step_done({})  # compiles until 100
-    assert speed.figures() == {}
-    speed.next_batch(iter([None]))  # from 100 to 103
-    speed.step_done({})
-    speed.next_batch(iter([None]))  # from 104 to 105
-    speed.step_done({})
-    speed.pause(14.0)  # a validation
-    assert speed.figures() == {"clips_per_second": 2 * 8 / 16, "waiting_for_data": 4 / 16}  # 130 - 100 - 14 seconds
-
-
 def test_numbers_that_are_not_finite():
     def schedule(step):
         return {6: 0.1}[step]  # is asked only where it is needed

@@ -1,6 +1,7 @@
 """The whole command, killed again and again: the run must end as if nothing had happened."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import free_port
-from tests.runs import assert_same_run, lines_of
+from tests.runs import assert_same_run, assert_same_scalars, lines_of
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [
@@ -147,10 +148,17 @@ def test_two_processes_stop_after_the_same_step_when_one_is_asked(tiny_motion, t
         processes = start_two(tmp_path, tiny_motion, devices=1)
         try:
             wait_for_lines(processes[0], tmp_path, lines + 3)
+            for process in processes:
+                process.send_signal(signal.SIGUSR2)
+            wait_for_lines(processes[0], tmp_path, lines + 6)  # a status stops nobody
             processes[rank].send_signal(number)
             assert [process.wait(timeout=600) for process in processes] == [75, 75], (tmp_path / "log.txt").read_text()
         finally:
             for process in processes:
                 process.kill()
     assert (tmp_path / "log.txt").read_text().count("The same command goes on from there") == 2
+    for rank in "01":
+        said = rf"\nvidjax: process {rank} of 2 on \S+: step \d+ of 48, epoch \S+, .*last step \S+ s ago, "
+        assert len(re.findall(said, (tmp_path / "log.txt").read_text())) == 2
     assert len(lines_of(tmp_path)) < 48
+    assert_same_scalars(tmp_path)

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.runs import assert_same_run, lines_of
+from tests.runs import assert_same_run, assert_same_scalars, lines_of
 from vidjax import evaluate, sharding, train, trained
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import pipeline, records
@@ -44,6 +44,8 @@ def test_a_run_writes_what_it_promises(finished, tiny_config, tmp_path_factory):
     lines = lines_of(workdir)
     assert [line["step"] for line in lines] == list(range(1, 13))
     assert [line["step"] for line in lines if "val_top1" in line] == [6, 12]
+    assert all(line["step_ms"] > 0 for line in lines[1:]) and "share_of_peak_flops" not in lines[-1]  # of a CPU
+    assert_same_scalars(workdir)
     assert lines[0]["learning_rate"] == 0
     assert lines[2]["learning_rate"] == pytest.approx(1e-3)
 
@@ -273,20 +275,26 @@ def test_settings_on_the_command_line(argument, message, tmp_path):
     assert "Traceback" not in done.stderr
 
 
+def give_flags(monkeypatch, **given):
+    values = {"workdir": None, "plan": False, "profile_steps": None, **given}
+    monkeypatch.setattr(train, "flags", type("Flags", (), {"FLAGS": type("Values", (), values)}))
+
+
 def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):
     bad = copy.deepcopy(tiny_config)
     bad.model.name = "i4d"
-    flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": bad, "workdir": str(tmp_path), "plan": False})})
-    monkeypatch.setattr(train, "flags", flags)
+    give_flags(monkeypatch, config=bad, workdir=str(tmp_path))
     with pytest.raises(SystemExit, match="Unknown model 'i4d'; choose one of alexnet, c3d, .*i3d"):
+        train.main(["train"])
+    give_flags(monkeypatch, config=tiny_config, workdir=str(tmp_path), profile_steps="3:2")
+    with pytest.raises(SystemExit, match="vidjax.train: --profile_steps 3:2: the first step comes after the last"):
         train.main(["train"])
     assert sharding.make_mesh().size == 1 and sys.argv
 
 
 def test_a_plan_compiles_and_needs_neither_records_nor_a_work_directory(tiny_config, monkeypatch, capsys):
     def planned():
-        flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": None, "plan": True})})
-        monkeypatch.setattr(train, "flags", flags)
+        give_flags(monkeypatch, config=tiny_config, plan=True)
         with pytest.raises(SystemExit) as raised:
             train.main(["train"])
         return raised.value.code, capsys.readouterr().out
@@ -305,8 +313,7 @@ def test_a_plan_compiles_and_needs_neither_records_nor_a_work_directory(tiny_con
     [(None, "say where the run is to write, --workdir"), ("gs://bucket/run", "gs://bucket/run is no directory")],
 )
 def test_no_work_directory(tiny_config, monkeypatch, workdir, message):
-    flags = type("Flags", (), {"FLAGS": type("Values", (), {"config": tiny_config, "workdir": workdir, "plan": False})})
-    monkeypatch.setattr(train, "flags", flags)
+    give_flags(monkeypatch, config=tiny_config, workdir=workdir)
     with pytest.raises(SystemExit, match=message):
         train.main(["train"])
 
@@ -314,8 +321,11 @@ def test_no_work_directory(tiny_config, monkeypatch, workdir, message):
 def test_training_in_parts(tiny_config, tmp_path):
     tiny_config.accumulate, tiny_config.num_epochs = 2, 1.0
     tiny_config.schedule.warmup_steps = 1
-    result = train.train(tiny_config, tmp_path)
+    result = train.train(tiny_config, tmp_path, profile_steps=(2, 3))
+    assert len(list(tmp_path.glob("profile/plugins/profile/*/*.xplane.pb"))) == 1
     assert result["steps"] == 4 and np.isfinite([line["loss"] for line in lines_of(tmp_path)]).all()
+    with pytest.raises(ValueError, match="--profile_steps 4:5: the run ends with step 4"):
+        train.train(tiny_config, tmp_path / "other", profile_steps=(4, 5))
     tiny_config.accumulate = 3
     with pytest.raises(ValueError, match="batch_size = 8 does not divide over 1 devices in accumulate = 3 parts"):
         train.train(tiny_config, tmp_path / "other")

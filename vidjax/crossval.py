@@ -23,7 +23,7 @@ from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
-from vidjax import distributed, metrics, progress, train
+from vidjax import distributed, metrics, progress, status, train
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -102,6 +102,7 @@ def compiled_once():
 
 
 def main(argv):
+    status.ignore()  # between the folds
     absl_logging.set_verbosity(absl_logging.WARNING)
     if len(argv) > 1:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")

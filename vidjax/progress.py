@@ -1,4 +1,4 @@
-"""What the training loop reports and heeds: metrics.jsonl, speed, numbers that are not finite, and interrupts."""
+"""What the training loop reports and heeds: metrics.jsonl, numbers that are not finite, and interrupts."""
 
 import json
 import os
@@ -48,41 +48,6 @@ class MetricsLog:
 def read_metrics(path: Path) -> list[dict]:
     """The whole lines of a `metrics.jsonl`; [] where there is none."""
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
-
-
-class Speed:
-    """Clips a second and the share of time spent waiting for data, since the end of the first step, which compiles."""
-
-    def __init__(self, batch_size: int):
-        self.batch_size, self.steps, self.waited, self.started = batch_size, -1, 0.0, 0.0
-
-    def next_batch(self, batches):
-        """The next batch; the time that it takes to come counts as waiting."""
-        asked = time.perf_counter()
-        batch = next(batches)
-        self.waited += time.perf_counter() - asked
-        return batch
-
-    def step_done(self, measured):
-        """Counts a step. Of the first one the result is waited for."""
-        self.steps += 1
-        if self.steps == 0:
-            jax.block_until_ready(measured)
-            self.started, self.waited = time.perf_counter(), 0.0
-
-    def pause(self, seconds: float):
-        """Takes out time that was not training."""
-        self.started += seconds
-
-    def figures(self) -> dict[str, float]:
-        """`clips_per_second` and `waiting_for_data` (a share of the time); nothing before the second step."""
-        if self.steps < 1:
-            return {}
-        elapsed = time.perf_counter() - self.started
-        return {
-            "clips_per_second": self.steps * self.batch_size / elapsed,
-            "waiting_for_data": self.waited / elapsed,
-        }
 
 
 def progress_bar(total: int, initial: int, description: str) -> tqdm:

@@ -23,7 +23,20 @@ from ml_collections import ConfigDict, config_flags
 
 import vidjax
 from vidjax import config as configs
-from vidjax import distributed, evaluate, plots, predictions, progress, sharding, summary, trained
+from vidjax import (
+    distributed,
+    evaluate,
+    peak_flops,
+    plots,
+    predictions,
+    profiling,
+    progress,
+    sharding,
+    status,
+    summary,
+    trained,
+    watch,
+)
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
 from vidjax.outputs import make_eval_fn
@@ -32,19 +45,23 @@ from vidjax.prepare import prepare
 WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
 
 
-def train(config: ConfigDict, workdir: Path) -> dict | None:
+def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | None = None) -> dict | None:
     """Trains, validates, checkpoints and evaluates; returns the content of result.json, None where it was interrupted.
+
+    Args:
+        profile_steps: the first and the last step of a trace in workdir/profile, see `profiling`; None for no trace.
 
     Raises:
         ValueError: for a config that cannot work, before anything is computed.
         FloatingPointError: where loss or gradient is not finite; names step, learning rate and last checkpoint.
         OSError: where a checkpoint cannot be written; says what there is to go on from.
     """
-    with progress.Interrupt() as interrupt:
-        return _train(config, workdir, interrupt)
+    clock = watch.Watch()
+    with progress.Interrupt() as interrupt, status.answering(clock.status):
+        return _train(config, workdir, profile_steps, interrupt, clock)
 
 
-def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> dict | None:
+def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: watch.Watch) -> dict | None:
     started = time.perf_counter()
     is_main = jax.process_index() == 0
 
@@ -57,6 +74,7 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
     labels = source.info.labels
     clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
     total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
+    profiling.check_steps(profile_steps, total_steps)
     clip_arguments = {**configs.clip_of(config), **config.augment, "multi_label": config.loss.name == "sigmoid"}
     clip_arguments["per_frame"] = config.target == "frame"
 
@@ -111,49 +129,53 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
     )
     batches = sharding.prefetch(batches, mesh)
     bar = progress.progress_bar(total_steps, start_step, config.model.name)
-    speed = progress.Speed(config.batch_size)
+    at_peak = peak_flops.seconds_at_peak(config, blank, len(labels))
+    clock.start(config.batch_size, clips_per_epoch, start_step, total_steps, at_peak)
     last_saved, unchecked = start_step, None
-    for at_step in range(start_step + 1, total_steps + 1):
-        batch = speed.next_batch(batches)
+    for at_step in profiling.steps(start_step, total_steps, profile_steps, workdir / "profile"):
+        batch = clock.next_batch(batches)
         state, measured = train_step(state, batch)
-        speed.step_done(measured)
+        clock.step_done(measured)
         bar.update()
 
         # The device is kept busy by looking at the step before, but where something is written, this one counts.
         last = at_step == total_steps
-        stopping = interrupt.asked(mesh)
         logging = at_step % config.log_every == 0 or last
         validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
-        saving = at_step % config.checkpoint_every == 0 or last or stopping
-        try:
-            if unchecked:
-                progress.check_finite(at_step - 1, unchecked, schedule, last_saved)
-            if logging or validating or saving:
-                progress.check_finite(at_step, measured, schedule, last_saved)
-        except FloatingPointError:  # all processes find it
-            checkpoints.close()
-            raise
+        with clock.during(watch.COMPUTING):
+            stopping = interrupt.asked(mesh)
+            saving = at_step % config.checkpoint_every == 0 or last or stopping
+            try:
+                if unchecked:
+                    progress.check_finite(at_step - 1, unchecked, schedule, last_saved)
+                if logging or validating or saving:
+                    progress.check_finite(at_step, measured, schedule, last_saved)
+            except FloatingPointError:  # all processes find it
+                checkpoints.close()
+                raise
         unchecked = measured
 
         if logging or validating:
             line = {"step": at_step, "epoch": at_step * config.batch_size / clips_per_epoch}
             line |= {name: float(value) for name, value in measured.items()}
-            line |= {"learning_rate": float(schedule(at_step - 1)), **speed.figures()}
+            line |= {"learning_rate": float(schedule(at_step - 1)), **clock.figures()}
             progress.show(bar, line)
             if validating:
-                paused = time.perf_counter()
-                figures, _ = evaluated_on(state, val_source)
+                with clock.during("evaluating"):
+                    figures, _ = evaluated_on(state, val_source)
                 line |= {f"val_{name}": figures[name] for name in WATCHED if name in figures}
-                speed.pause(time.perf_counter() - paused)
             log.write(line)
+            clock.logged(line)
         if saving:
             seconds = position["seconds"] + time.perf_counter() - started
-            checkpoints.save(state, {"step": at_step, "seconds": seconds})
+            with clock.during("saving"):
+                checkpoints.save(state, {"step": at_step, "seconds": seconds})
             last_saved = at_step
         if stopping:
             break
     bar.close()
-    checkpoints.close()  # when all is written
+    with clock.during("saving"):
+        checkpoints.close()  # when all is written
     if last_saved < total_steps:
         if is_main:
             print(f"\nInterrupted: saved step {last_saved} of {total_steps}. The same command goes on from there.")
@@ -162,13 +184,14 @@ def _train(config: ConfigDict, workdir: Path, interrupt: progress.Interrupt) -> 
     # ---------------------------------------------------------------------------------------------- final figures
     interrupt.all_is_saved()
     views = {name: config.eval[name] for name in ("num_views", "num_crops")}
-    result, outputs = evaluated_on(state, test_source, **views)
+    with clock.during("evaluating"):
+        result, outputs = evaluated_on(state, test_source, **views)
     result |= {
         "model": config.model.name,
         "num_params": num_params,
         "steps": total_steps,
         "seconds": position["seconds"] + time.perf_counter() - started,
-        "clips_per_second": speed.figures().get("clips_per_second"),
+        "clips_per_second": clock.clips_per_second(),
         "splits": list(config.test_splits),
         **config.eval,
     }
@@ -191,6 +214,7 @@ def parse_flags(arguments):
 
 
 def main(argv):
+    status.ignore()
     absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax tells every file that it opens
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # and each that found the disk full, after our own message
     if len(argv) > 1:
@@ -205,7 +229,8 @@ def main(argv):
             if jax.process_index() == 0:
                 print(text)
             sys.exit(not fits)
-        result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir))
+        profile_steps = profiling.parse_steps(flags.FLAGS.profile_steps) if flags.FLAGS.profile_steps else None
+        result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir), profile_steps)
     if result is None:
         sys.exit(progress.INTERRUPTED)
     if jax.process_index() > 0:
@@ -219,5 +244,6 @@ if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="a file of configs/, as in configs/quickstart.py")
     flags.DEFINE_string("workdir", None, "where the run writes; started again, it goes on from there")
     flags.DEFINE_bool("plan", False, "only compile the training step, and say what memory and messages it takes")
+    flags.DEFINE_string("profile_steps", None, "first and last step of a trace in workdir/profile, as in 20:25")
     flags.mark_flag_as_required("config")
     app.run(main, flags_parser=parse_flags)

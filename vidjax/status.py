@@ -58,7 +58,7 @@ def answering(status: Callable[[], str]) -> Iterator[None]:
         signal.set_wakeup_fd(wakes)
         signal.signal(signal.SIGUSR2, handler or signal.SIG_DFL)
         os.close(writes)
-        thread.join()
+        thread.join(timeout=5)  # a device that hangs may keep it
         os.close(reads)
 
 

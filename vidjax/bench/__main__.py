@@ -73,7 +73,7 @@ def main():
         return of_section
 
     of_models = section("models", "published networks: a forward pass and a training step, against PyTorch's", 5)
-    of_models.add_argument("--vs", choices=["torch"], help="what to compare with: pip install -e '.[torch]'")
+    of_models.add_argument("--vs", choices=["torch"], help="what to compare with: pip install torch torchvision")
     of_models.add_argument("--networks", nargs="+", metavar="NAME", help="by default all of models.SIZES")
     of_models.add_argument("--dtypes", nargs="+", choices=["float32", "bfloat16"], help="CPUs: float32; others: both")
     of_models.add_argument("--batch_size", type=int, help="by default 2 on CPUs, 32 on others")

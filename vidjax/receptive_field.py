@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 import jax
 from jax.extend.core import ClosedJaxpr, Jaxpr, Literal
 
+from vidjax.models.platforms import traced_for
 from vidjax.receptive_rules import (
     RULES,
     Factor,
@@ -42,7 +43,8 @@ def receptive_fields(function: Callable, x: jax.ShapeDtypeStruct, names: Mapping
         The tree of `function`'s outputs with a dict of `Field`s by name for each array; empty for one that does not
         depend on x.
     """
-    jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(x)
+    with traced_for("tpu"):  # layers as they are defined: on CPUs some are computed in another way
+        jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(x)
     outputs = interpret(jaxpr, [input_value(x.shape, names)])
     return jax.tree.unflatten(jax.tree.structure(shapes), [value.fields if value else {} for value in outputs])
 

@@ -11,7 +11,7 @@ declare -A tests=(
   [tf]="tests/test_weight_files.py tests/test_formats.py"
   [torch]="tests/test_weight_files.py"
   [keras]="tests/test_weight_files.py"
-  [onnx]="tests/test_onnx_ops.py"
+  [onnx]="tests/test_onnx_graph.py tests/test_onnx_ops.py tests/test_onnx_windows.py"
   [beam]="tests/data/test_beam.py"
 )
 declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime [beam]=apache_beam)

@@ -13,8 +13,7 @@ starts says something of where it goes. On UT-Interaction, set 1, with 0, 3e-3, 
 to 6): 67.2, 65.0, 61.1, 51.7, 42.2 % with 100, 94, 82, 45, 9 %. GRU: not measured.
 
 `paper` is the Skip LSTM of the authors' sequential MNIST, on stored features of a video dataset, since rows of pixels
-are no video: 110 units, a cost of 1e-4; on digits 97.3 % with 379 of 784 updates (from memory, not read again). Not
-measured.
+are no video: 110 units, a cost of 1e-4; on digits 97.3 % with 379 of 784 updates (table 2). Not measured.
 """
 
 from configs.common import data

@@ -27,7 +27,8 @@ ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.m
 `{"num_norms": 1}` for the temporal stream, on frames of 224x224.
 
 `paper` is the temporal stream from nothing on UCF101, split 1: 81.0 % (table 1b); the spatial stream, from ImageNet,
-72.7 % (table 1a), fused by SVM 87.0 % (table 3), and 88.0 % over three splits (table 4). Not measured.
+72.7 % (table 1a, of which only the classifier is trained). Fused by SVM 87.0 % (table 3), and 88.0 % over three splits
+(table 4), both of a temporal stream that learnt HMDB51 too, which is not this one. Not measured.
 """
 
 from configs.common import data

@@ -8,8 +8,9 @@ The second starts from the streams that `configs/two_stream.py` trains apart (wi
 temporal one). Maps of four frames and of four stacks of five fields. On motion 100.0 % of 480 test videos in 7.6
 minutes on one core of an AMD EPYC, one seed; started from the two streams: not measured.
 
-`paper` is the fusion of two VGG16 on UCF101 by a 3-D convolution, 90.4 % on split 1, 92.5 % over three splits with the
-temporal stream's scores. It starts from two trained streams (--config.init_from). Not measured.
+`paper` is the fusion of two VGG16 on UCF101 by a 3-D convolution: 92.5 % over three splits, with the temporal stream's
+scores averaged in. (90.4 % on split 1 is that of VGG16 and VGG-M.) It starts from two trained streams
+(--config.init_from). Not measured.
 """
 
 from configs.common import data

@@ -6,7 +6,8 @@ from ml_collections import ConfigDict
 from vidjax import summary
 
 # Dense matrix products in bfloat16, TFLOP/s of one device of JAX, by its `device_kind`. On TPU v3 and TPU7x that is one
-# of the two cores of a chip. NVIDIA gives most figures with sparsity, which is twice the dense one. Sources:
+# of the two cores of a chip. NVIDIA gives most figures with sparsity, which is twice the dense one (not of the
+# L40S: 733). Sources:
 #   TPU      docs.cloud.google.com/tpu/docs/v3, v4, v5e, v6e and tpu7x, "peak compute per chip"; v5p is in that of tpu7x
 #   A100     NVIDIA A100 data sheet;  H100 PCIe: NVIDIA H100 data sheet of 2022
 #   others   nvidia.com/en-us/data-center/h100, h200, hgx (B200), l4, l40s
@@ -31,7 +32,7 @@ PEAK_TFLOPS = {
     "NVIDIA H200 NVL": 1671 / 2,
     "NVIDIA B200": 4500 / 2,
     "NVIDIA L4": 242 / 2,
-    "NVIDIA L40S": 733 / 2,
+    "NVIDIA L40S": 362.05,
 }
 
 

@@ -5,7 +5,7 @@
 The videos are expected in data/ucf101_videos, with a labels.csv of the columns path,label,group (v_Archery_g01_c01.avi
 is of group 1). Not measured: the videos were not here. Published (Tran et al., 2015; Simonyan and Zisserman, 2014;
 Carreira and Zisserman, 2017): frame features of ImageNet and a SVM 68.8, C3D and a SVM 82.3, two streams 88.0,
-two-stream I3D of ImageNet and Kinetics 98.0 (the first and the last from memory, not read again).
+two-stream I3D of ImageNet and Kinetics 98.0 (the first from memory, not read again).
 """
 
 VIDEOS = "data/ucf101_videos/labels.csv"

@@ -248,8 +248,11 @@ def decoder(example: records.Example, stream: str = "video") -> Callable[[int], 
 
 
 def negate_flow(levels: np.ndarray) -> np.ndarray:
-    """Turns flow around, uint8: 128, which is how no motion is stored, stays 128."""
-    return np.minimum(256 - levels.astype(np.int16), 255).astype(np.uint8)
+    """Turns flow around, uint8: exactly, since 127.5 is no motion. (Stored as 128, it becomes 127: 0.16 pixels less.)
+
+    So do TSN (https://github.com/yjxiong/temporal-segment-networks) and mmaction2.
+    """
+    return 255 - levels
 
 
 def scale_flow(levels: np.ndarray, scale: float | Sequence[float]) -> np.ndarray:

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from vidjax import ensemble, evaluate, metrics, train, trained
+from vidjax import ensemble, evaluate, metrics, predictions, train, trained
 from vidjax.data import motion, pipeline, records
 
 
@@ -85,6 +85,9 @@ def test_a_run_fused_with_itself_has_its_own_figures(run, workdir, fusion, tmp_p
         assert fused[name] == alone[name]
     assert "top1_clip" not in fused and "loss" not in fused
     assert (fused["fusion"], fused["weights"], fused["splits"]) == (fusion, [1, 1], ["test"])
+    rows = predictions.read(tmp_path)
+    assert [row["video"] for row in rows] == [row["video"] for row in predictions.read(workdir)]
+    assert np.mean([row["true"] == row["predicted"] for row in rows]) == pytest.approx(fused["top1"])
     assert (workdir / "result.json").read_text() == before
 
 
@@ -117,6 +120,7 @@ def test_a_svm_is_trained_on_the_training_videos_alone(run, second, workdir, tmp
     assert [x.shape for x in logits] == [(32, 1, 8)] * 2 and target.tolist() == list(range(8)) * 4  # the split train
     fused = json.loads(out.read_text())
     assert (fused["fusion"], fused["weights"], fused["num_videos"]) == ("svm", None, 16)
+    assert not (tmp_path / "predictions.csv").exists()  # its scores are no probabilities
     assert 0 <= fused["top1_reversed"] <= 1 and "16 videos of ['test'], svm of the runs" in printed
     two = ["--workdir", workdir, second, "--fusion", "svm"]
     assert "it cannot be tested there too" in complaint(monkeypatch, capsys, *two, "--splits", "train")

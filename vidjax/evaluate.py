@@ -74,6 +74,7 @@ class Fused(NamedTuple):
         multi_label: whether classes are independent of each other.
         labels: class names.
         results: the figures of each run alone.
+        source: the videos, as the first run sees them.
     """
 
     scores: np.ndarray
@@ -83,6 +84,7 @@ class Fused(NamedTuple):
     multi_label: bool
     labels: list[str]
     results: list[dict]
+    source: pipeline.Records
 
 
 def fuse_runs(
@@ -147,7 +149,7 @@ def fuse_runs(
     backwards = None if outputs[0].backwards is None else fuse([o.backwards for o in outputs])
     scores = fuse([o.logits for o in outputs])
     pairs = None if multi_label else info.time_reversal
-    return Fused(scores, backwards, outputs[0].target, pairs, multi_label, runs[0].labels, results)
+    return Fused(scores, backwards, outputs[0].target, pairs, multi_label, runs[0].labels, results, sources[0])
 
 
 def open_same(runs: Sequence[trained.Trained], splits: Sequence[str]) -> list[pipeline.Records]:
@@ -187,7 +189,7 @@ def main():
         "--num_crops", type=int, choices=(1, 3), help="crops in space; the run's eval.num_crops by default"
     )
     ensemble.add_arguments(parser, ensemble.FUSIONS)
-    parser.add_argument("--out", type=Path, help="JSON file to write the fused figures to; by default they are printed")
+    parser.add_argument("--out", type=Path, help="JSON file of the fused figures, beside predictions.csv (not of SVMs)")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
     views = {name: getattr(args, name) for name in VIEWS}
@@ -216,6 +218,8 @@ def main():
             title = "{splits}, {fusion} of the runs" + (" weighted {weights}" if weights else "")
             if args.out and is_main:
                 args.out.write_text(json.dumps(result, indent=2) + "\n")
+                if fusion != "svm" and not fused.multi_label:  # what a SVM says is no probability
+                    predictions.write(args.out.parent, predictions.rows_of(fused.scores, fused.target, fused.source))
 
     if not is_main:
         return

@@ -20,9 +20,13 @@ def predictions_of(outputs: Outputs, source: pipeline.Records, config) -> list[d
     """
     if config.loss.name != "softmax" or config.get("target", "clip") != "clip":
         return []
-    scores = np.asarray(jax.nn.softmax(outputs.logits)).mean(axis=1)  # (N, K)
+    return rows_of(np.asarray(jax.nn.softmax(outputs.logits)).mean(axis=1), outputs.target, source)
+
+
+def rows_of(scores: np.ndarray, target: np.ndarray, source: pipeline.Records) -> list[dict]:
+    """The rows of probabilities (N, K) and classes (N,) of the videos of `source`."""
     labels, rows = source.info.labels, []
-    for number, (of_video, true) in enumerate(zip(scores, outputs.target, strict=True)):
+    for number, (of_video, true) in enumerate(zip(scores, target, strict=True)):
         predicted = int(of_video.argmax())
         names = {"video": source[number].media_id, "true": labels[true], "predicted": labels[predicted]}
         rows.append({"number": number, **names, "score": of_video[predicted], "score_of_true": of_video[true]})

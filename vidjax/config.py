@@ -75,8 +75,12 @@ def check(config: ConfigDict):
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
     _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize"])
-    if config.accumulate < 1:
-        raise ValueError(f"config.accumulate = {config.accumulate} must be 1 or more: {KEYS['accumulate']}.")
+    for key in ("batch_size", "accumulate", "eval.batch_size", "eval.num_views", "eval.num_crops"):
+        group, _, name = key.rpartition(".")
+        if (value := (config[group] if group else config).get(name, 1)) < 1:
+            raise ValueError(f"config.{key} = {value} must be 1 or more.")
+    if config.num_epochs <= 0:
+        raise ValueError(f"config.num_epochs = {config.num_epochs} must be more than 0: {KEYS['num_epochs']}.")
     if config.accumulate > 1 and config.clip.get("sampling") == "chunks":
         raise ValueError("Chunks go on in the same row of the next batch, which config.accumulate > 1 would cut up.")
     if models.needs_flow(config.model.get("name")) and not config.flow:
@@ -176,7 +180,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
     path = workdir / "config.json"
     content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs, "versions": versions}
     if path.exists():
-        before = json.loads(path.read_text())
+        before = read_json(path)
         differing = differences(before["config"], config)
         for key, value in (("labels", labels), ("inputs", inputs)):
             if before[key] != value:
@@ -208,5 +212,13 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
     path = Path(workdir) / "config.json"
     if not path.exists():
         raise ValueError(f"{workdir} is no work directory: it has no config.json. Train one with vidjax.train.")
-    content = json.loads(path.read_text())
+    content = read_json(path)
     return ConfigDict(content["config"]), content["labels"], content["inputs"]
+
+
+def read_json(path: Path) -> dict:
+    """Raises a ValueError that names the file where it is no JSON."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}.") from None

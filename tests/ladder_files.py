@@ -36,6 +36,9 @@ def write(directory: Path, dataset: Path, rungs: list[dict], **more) -> Path:
     return directory / "ladder.py"
 
 
+TRAINED = {"splits": ["test"], "num_views": 1, "num_crops": 1}  # what training adds to a result
+
+
 def write_result(place: Path, top1, **more):
     """A result.json as training, cross-validation or fusion write it."""
     place.mkdir(parents=True, exist_ok=True)

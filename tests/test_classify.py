@@ -95,7 +95,8 @@ def test_the_command(numbered_features, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["classify", *arguments, "--pool", "size", "--out", str(tmp_path / "new/r.json")])
     classify.main()
     assert "size svm: top1 66.7 %, 2 of 3 videos [20.8, 93.9]" in capsys.readouterr().out
-    assert json.loads((tmp_path / "new/r.json").read_text())["right"] == 2
+    result = json.loads((tmp_path / "new/r.json").read_text())
+    assert (result["right"], result["pool"], result["classifier"]) == (2, "size", "svm")
 
 
 def test_records_of_videos_are_refused(numbered_records, monkeypatch):

@@ -1,6 +1,7 @@
 import csv
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from tests import ladder_files
 from vidjax import config as configs
-from vidjax import ladder, progress, rungs
+from vidjax import ladder, ladder_process, ladder_runs, progress, rungs
 
 THREE = [
     {"name": "narrow", "config": "tiny:narrow"},
@@ -35,9 +36,10 @@ def commands(monkeypatch) -> list[list[str]]:
         ran.append(command)
         look()
         if command[0] == "vidjax.train":
-            ladder_files.write_result(Path(command[command.index("--workdir") + 1]), 0.5, top1_within_pairs=0.75)
+            place = Path(command[command.index("--workdir") + 1])
+            ladder_files.write_result(place, 0.5, **ladder_files.TRAINED, top1_within_pairs=0.75)
         elif command[0] == "vidjax.evaluate":
-            ladder_files.write_result(Path(command[-1]).parent, 1.0)
+            ladder_files.write_result(Path(command[-1]).parent, 1.0, fusion="scores")
         return 0
 
     monkeypatch.setattr(ladder, "run_command", run)
@@ -65,7 +67,7 @@ def test_what_is_done_is_skipped(three, commands, tmp_path, capsys):
 def test_costs_come_before(three, commands, tmp_path, capsys):
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--plan", "--seeds", "2"]) == 0
     out = capsys.readouterr().out
-    assert not commands and "training in all" in out
+    assert not commands and re.search(r"training in all: ([\d.]+) T multiply-adds, of which \1 T are to be done", out)
     assert re.search(r"narrow +The narrow one +2 +0 +45,036 +[\d.]+ M +[\d.]+ T", out), out
 
 
@@ -85,20 +87,15 @@ def test_a_rung_that_fails_does_not_stop_the_others(three, commands, tmp_path, m
         notes = {row["name"]: row["note"] for row in csv.DictReader(file)}
     assert notes["narrow"] == "" and notes["wide"] == "jaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED"
     assert notes["both"] == f"needs {tmp_path}/W/wide/seed_0, which has no result"
-
-
-def test_why_a_run_ended(tmp_path):
-    log = tmp_path / "log"
-    log.write_text("")
-    assert ladder.reason(log, -9) == "ended by SIGKILL: out of memory, perhaps"
-    assert ladder.reason(log, 3) == "exit status 3, without a word"
-    log.write_text("ValueError: of the attempt before\nvidjax.train: W holds another config:\n  seed: 0 there\n")
-    assert ladder.reason(log, 1) == "vidjax.train: W holds another config:; seed: 0 there"
-    assert ladder.reason(log, 1, start=log.stat().st_size) == "exit status 1, without a word"
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
+    assert json.loads((tmp_path / "W/ladder.json").read_text())["rungs"][1]["note"] == notes["wide"]  # still
+    monkeypatch.setattr(ladder, "run_command", run)
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W")]) == 0
+    assert [row["note"] for row in json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]] == [""] * 3
 
 
 def test_a_run_at_which_another_process_works(three, commands, tmp_path, capsys):
-    with ladder.locked(tmp_path / "W/narrow/seed_0.log") as log:
+    with ladder_process.locked(tmp_path / "W/narrow/seed_0.log") as log:
         assert log is not None
         assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 1
     assert not commands and "narrow, seed_0: another process is at work on it" in capsys.readouterr().out
@@ -106,8 +103,11 @@ def test_a_run_at_which_another_process_works(three, commands, tmp_path, capsys)
 
 
 def test_what_cannot_be_run(three, commands, tmp_path):
-    with pytest.raises(SystemExit, match="vidjax.ladder: no rung tall; .*ladder.py has narrow, wide, both"):
-        ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "tall"])
+    for only in ("tall", ""):
+        with pytest.raises(SystemExit, match=f"vidjax.ladder: no rung '{only}'; .*ladder.py has narrow, wide, both"):
+            ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", only])
+    with pytest.raises(SystemExit, match="vidjax.ladder: .*ladder.py'"):
+        ladder.main([str(three), "--workdir", str(three)])  # a file
     with pytest.raises(SystemExit, match="vidjax.ladder: .*none.py is no file of a ladder"):
         ladder.main([str(tmp_path / "none.py"), "--workdir", str(tmp_path / "W")])
     with pytest.raises(SystemExit):
@@ -126,6 +126,33 @@ def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monk
     assert rows["narrow"]["note"] == "" and rows["wide"]["note"].startswith("No dataset at")
 
 
+def test_what_is_finished_stays_so_where_its_records_are_gone(tiny_motion, tmp_path, commands):
+    records = tmp_path / "records"
+    shutil.copytree(tiny_motion, records)
+    path = ladder_files.write(tmp_path, records, [dict(rung) for rung in THREE])
+    arguments = [str(path), "--workdir", str(tmp_path / "W")]
+    assert ladder.main(arguments) == 0
+    shutil.rmtree(records)
+    assert ladder.main(arguments) == 0
+    narrow, _, both = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
+    assert narrow["figures"][""]["top1"]["mean"] == 0.5 and "No dataset at" in narrow["note"]
+    assert narrow["parameters"] is None and both["parameters"] is None and both["figures"][""]["top1"]["mean"] == 1
+
+
+def test_a_result_without_accuracy_is_a_failure(three, tmp_path, monkeypatch):
+    def run(command, log, stop, look, locks=()):
+        place = Path(command[command.index("--workdir") + 1])
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "result.json").write_text('{"mAP": 0.5, "num_videos": 16}')
+        return 0
+
+    monkeypatch.setattr(ladder, "run_command", run)
+    for _ in range(2):
+        assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 1
+        rows = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
+        assert rows[0]["note"].startswith("it ended without a top1 of what was asked for: see")
+
+
 def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_motion, tmp_path, commands):
     of_rungs = [dict(THREE[0]), {**THREE[1], "overrides": {"model.name": "i4d"}}]
     path = ladder_files.write(tmp_path, tiny_motion, of_rungs)
@@ -134,7 +161,7 @@ def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_mo
     config = rungs.config_of(rungs.read(path).rungs["narrow"])
     config.batch_size = 4
     configs.write(place, config, [], {})
-    ladder_files.write_result(place, 1.0, splits=["test"])
+    ladder_files.write_result(place, 1.0, **ladder_files.TRAINED)
     commands.clear()
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1
     narrow, wide = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
@@ -142,36 +169,30 @@ def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_mo
     assert "Unknown model 'i4d'" in wide["note"]
 
 
+def test_what_is_made_from_a_run_that_does_not_count_does_not_count(three, commands, tmp_path):
+    arguments = [str(three), "--workdir", str(tmp_path / "W")]
+    assert ladder.main(arguments) == 0
+    configs.write(tmp_path / "W/wide/seed_0", rungs.config_of(rungs.read(three).rungs["narrow"]), [], {})
+    commands.clear()
+    assert ladder.main(arguments) == 1
+    narrow, wide, both = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
+    assert narrow["figures"] and wide["figures"] == {} == both["figures"] and wide["runs"] == [] == both["members"]
+    assert both["note"].startswith("wide does not count: ") and "evaluate" not in str(commands)
+    assert narrow["runs"] == ["narrow/seed_0"]
+
+
 def test_a_rung_comes_after_what_it_needs(three, commands, tmp_path):
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "both,wide,narrow"]) == 0
     assert [command[0] for command in commands][:3] == ["vidjax.train", "vidjax.train", "vidjax.evaluate"]
 
 
-def test_signals_without_a_run_and_before_it_has_begun(tmp_path, monkeypatch):
-    stop = ladder.Stop()
-    with pytest.raises(KeyboardInterrupt):
-        stop(signal.SIGINT, None)
-    assert stop.asked
-    popen = subprocess.Popen
-
-    def slow(*arguments, **more):
-        stop(signal.SIGTERM, None)  # between the start of the process and its being known
-        return popen([sys.executable, "-c", "import time; time.sleep(60)"])
-
-    stop = ladder.Stop()
-    monkeypatch.setattr(ladder.subprocess, "Popen", slow)
-    with open(tmp_path / "log", "a") as log:
-        assert ladder.run_command(["x"], log, stop, look=lambda: None) == -signal.SIGTERM
-    assert stop.child is None and not stop.at_work
-
-
 def test_how_far_a_run_is(tmp_path):
-    train = rungs.Run("a", tmp_path / "seed_0", [["vidjax.train"]], [])
+    train = ladder_runs.Run("a", tmp_path / "seed_0", [["vidjax.train"]], [])
     assert ladder.fraction_done(train, 8) == 0
     train.place.mkdir()
     (train.place / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
     assert ladder.fraction_done(train, 8) == 0.25
-    folds = rungs.Run("a", tmp_path / "set1", [["vidjax.crossval"]], [])
+    folds = ladder_runs.Run("a", tmp_path / "set1", [["vidjax.crossval"]], [])
     ladder_files.write_result(tmp_path / "set1/seed_0/fold_0", 0.5)
     assert ladder.fraction_done(folds, 4) == 0.25
 

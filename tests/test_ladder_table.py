@@ -4,10 +4,11 @@ from pathlib import Path
 
 from tests import ladder_files
 from vidjax import ladder_table, rungs
-from vidjax.ladder import Cost
+from vidjax.ladder_costs import Cost
+from vidjax.ladder_runs import Run
 
-COSTS = {"lstm": Cost(1000, 2_000_000, 7, on_features=True), "gru": Cost(500, 10**9, 7)}
-COSTS |= {"both": Cost(1500, 10**9, 0), "svm": Cost(0, 0, 0)}
+COSTS = {"lstm": Cost(1000, 2_000_000, 10_000_000, on_features=True), "gru": Cost(500, 10**9, 10**9)}
+COSTS |= {"both": Cost(1500, 10**9), "svm": Cost()}
 CONFIG = "configs/frame_rnn.py:ut_interaction_i3d,small"
 
 
@@ -28,7 +29,8 @@ def cross_validated(tmp_path) -> rungs.Ladder:
     for fold in range(2):
         ladder_files.write_result(tmp_path / f"gru/set1/seed_0/fold_{fold}", 0.5, seconds=90.0)
     for folds in ("set1", "set2"):
-        ladder_files.write_result(tmp_path / "svm" / folds, 0.625)
+        ladder_files.write_result(tmp_path / "svm" / folds, 0.625, pool="mean", classifier="svm")
+    ladder_files.write_result(tmp_path / "both/set1", [0.75], fusion="scores")
     speeds = {"training step": {"median": 12.3}, "forward clips/s": 200.0, "step MiB": 7.5, "batch size": 16}
     machine = {"cores": 2, "processor": "x86_64", "backend": "cpu"}
     for name in ("lstm", "gru"):
@@ -49,7 +51,7 @@ def test_the_table_of_a_ladder(tmp_path):
     row = dict(zip(heads, rows["GRU"], strict=True))
     assert row["set2, top1 % [95 %]"] == "" and row["note"] == "1 of 2 runs" and row["minutes"] == "3.0"
     row = dict(zip(heads, rows["both"], strict=True))
-    assert row["note"] == "out of luck" and row["forward clips/s"] == "100"  # one after the other
+    assert row["note"] == "1 of 2 runs: out of luck" and row["forward clips/s"] == "100"  # one after the other
     row = dict(zip(heads, rows["SVM"], strict=True))
     assert row["set1, top1 % [95 %]"] == "62.5 [38.6, 81.5]" and row["parameters"] == ""
     assert "within pairs" not in text  # which nobody has
@@ -64,8 +66,39 @@ def test_numbers_as_they_are(tmp_path):
     with open(tmp_path / "ladder.csv") as file:
         lstm, gru, both, svm = csv.DictReader(file)
     assert (float(lstm["top1 set1"]), float(lstm["top1 set1 deviation"])) == (0.875, 0.125)
-    assert float(lstm["ms a step"]) == 12.3 and gru["top1 set2"] == "" and both["note"] == "not run"
+    assert float(lstm["ms a step"]) == 12.3 and gru["top1 set2"] == "" and both["note"] == "1 of 2 runs"
     assert svm["sees_order"] == "False" and svm["top1 set1 deviation"] == ""
+    assert (lstm["seeds set1"], lstm["num_videos set1"], lstm["batch size"]) == ("3", "16", "16")
+    assert (lstm["on_features"], lstm["multiply-adds a video"]) == ("True", "10000000")
     rows = json.loads(Path(tmp_path / "ladder.json").read_text())["rungs"]
-    assert rows[0]["runs"] == ["lstm/set1", "lstm/set2"]
+    assert rows[0]["runs"] == ["lstm/set1", "lstm/set2"] and rows[0]["members"] == []
+    assert rows[2]["runs"] == ["both/set1"] and rows[2]["members"] == ["lstm/set1", "gru/set1"]
     assert rows[0]["figures"]["set1"]["seeds"] == 3 and rows[0]["figures"]["set1"]["num_videos"] == 16
+
+
+def test_time_of_training_is_that_of_the_runs(tmp_path):
+    text = ladder_table.write(cross_validated(tmp_path), COSTS, tmp_path, {})
+    assert "Training took 0.1 hours in all." in text  # 2 folds of 90 s
+
+
+def test_what_is_unfit_has_no_figures(tmp_path):
+    ladder_table.write(cross_validated(tmp_path), COSTS, tmp_path, {"lstm": "of another config"}, ["lstm"])
+    rows = json.loads((tmp_path / "ladder.json").read_text())
+    lstm = rows["rungs"][0]
+    assert (lstm["figures"], lstm["speed"], lstm["runs"], lstm["note"]) == ({}, {}, [], "of another config")
+    assert rows["chosen"]["name"] == "both"
+
+
+def test_why_runs_are_missing(tmp_path):
+    runs = [Run("a", tmp_path / f"seed_{seed}", [], []) for seed in range(3)]
+    assert ladder_table.note_of(runs, runs, "") == "" and ladder_table.note_of(runs, [], "") == "not run"
+    for run in runs[:2]:
+        run.failure.write_text("out of memory\n")
+    assert ladder_table.note_of(runs, runs[2:], "") == "1 of 3 runs: out of memory"
+    assert ladder_table.note_of(runs, [], "interrupted") == "interrupted"
+
+
+def test_chosen_before_it_is_reported():
+    figures = {"top1": {"mean": 0.5, "deviation": None, "interval": (0.25, 0.75)}}
+    content = {"chosen": {"title": "LSTM", "on": "set1", "figures": {"set1": figures}}}
+    assert ladder_table.chosen_text(content) == "Chosen on set1: LSTM, 50.0 [25.0, 75.0]."

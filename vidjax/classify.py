@@ -192,6 +192,7 @@ def main():
     except ValueError as error:
         sys.exit(f"vidjax.classify: {error}")
     result = {**figures_of(scores, target, source.info.time_reversal), "labels": source.info.labels}
+    result |= {"pool": args.pool, "classifier": args.classifier}
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(result, indent=2) + "\n")

@@ -3,30 +3,31 @@
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from vidjax import results, rungs, summary
-from vidjax.rungs import Ladder, Run, Rung
+from vidjax import ladder_runs, results, summary
+from vidjax.ladder_costs import Cost
+from vidjax.ladder_runs import Run
+from vidjax.rungs import Ladder, Rung
 
 SPEED = {"ms a step": "training step", "forward clips/s": "forward clips/s", "step MiB": "step MiB"}  # of bench step
 
 
-def write(ladder: Ladder, costs: dict, workdir: Path, failed: dict[str, str], unfit: Sequence[str] = ()) -> str:
+def write(
+    ladder: Ladder, costs: dict[str, Cost], workdir: Path, problems: Mapping[str, str], unfit: Collection[str] = ()
+) -> str:
     """Writes ladder.json, ladder.csv and ladder.md; returns the last one.
 
     Args:
-        costs: of each rung, see `ladder.Cost`.
-        failed: why a rung could not be run to its end, by name.
-        unfit: names of rungs whose runs are of another config, or of none: their figures do not count.
+        problems: what there is to say of a rung, why it could not be run to its end, say, by name.
+        unfit: names of rungs whose runs are of another config, or made from such: their figures do not count.
     """
     rows = []
     for name, rung in ladder.rungs.items():
-        runs = rungs.runs_of(ladder, rung, workdir)
-        done = [run for run in runs if name not in unfit and rungs.is_finished(run)]
-        missing = f"{len(done)} of {len(runs)} runs" if done else "not run"
-        note = failed.get(name) or ("" if len(done) == len(runs) else missing)
-        rows.append(row(ladder, rung, costs[name], workdir, done, note))
+        runs = ladder_runs.runs_of(ladder, rung, workdir)
+        done = [run for run in runs if name not in unfit and ladder_runs.is_finished(run)]
+        rows.append(row(ladder, rung, costs[name], workdir, done, note_of(runs, done, problems.get(name, ""))))
     content = {"title": ladder.title, "parts": parts_of(ladder), "rungs": rows, "chosen": chosen(ladder, rows)}
     content |= {"machines": machines_of(workdir), "published": list(ladder.published)}
     (workdir / "ladder.json").write_text(json.dumps(content, indent=2) + "\n")
@@ -35,26 +36,41 @@ def write(ladder: Ladder, costs: dict, workdir: Path, failed: dict[str, str], un
     return as_markdown(content)
 
 
+def note_of(runs: Sequence[Run], done: Sequence[Run], problem: str) -> str:
+    """What is missing of a rung and why: by the problem, or by what the runs left that failed, whoever started them."""
+    missing = [run for run in runs if run not in done]
+    reasons = [run.failure.read_text().strip() for run in missing if run.failure.exists()]
+    why = problem or "; ".join(dict.fromkeys(reasons))
+    count = f"{len(done)} of {len(runs)} runs" if done and missing else ""
+    return ": ".join(filter(None, [count, why])) or ("not run" if missing else "")
+
+
 def parts_of(ladder: Ladder) -> list[str]:
     """What a rung has figures of: the folds, or "" where there are none."""
     return list(ladder.folds) or [""]
 
 
-def row(ladder: Ladder, rung: Rung, cost, workdir: Path, done: Sequence[Run], note: str) -> dict:
-    """What is known of a rung: costs, figures of its finished runs by part, speed, and a note on what is missing."""
+def row(ladder: Ladder, rung: Rung, cost: Cost, workdir: Path, done: Sequence[Run], note: str) -> dict:
+    """What is known of a rung: costs, figures of its finished runs by part, speed, and a note on what is missing.
+
+    `runs` are the places of these, and `members` those of the trainings that a fusion or a classifier was made from,
+    relative to `workdir`.
+    """
     figures = {}
     for part in parts_of(ladder):
         if of_part := [run for run in done if part in ("", run.place.name)]:
-            found = rungs.figures_of(of_part)
+            found = ladder_runs.figures_of(of_part)
             count = found.pop("num_videos")
-            figures[part] = {name: rungs.summarised(values, count) for name, values in found.items()}
+            figures[part] = {name: ladder_runs.summarised(values, count) for name, values in found.items()}
             figures[part] |= {"seeds": len(found["top1"]), "num_videos": count}
     described = {name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")}
-    described |= {"parameters": cost.num_params or None, "multiply-adds": cost.multiply_adds or None}
-    described["on_features"] = cost.on_features
-    places = [str(run.place.relative_to(workdir)) for run in done]
-    described |= {"figures": figures, "speed": speed_of(ladder, rung, workdir), "seconds": seconds_of(done)}
-    return {**described, "note": note, "runs": places}
+    described |= {"parameters": cost.num_params, "multiply-adds": cost.multiply_adds}
+    described |= {"multiply-adds a video": cost.of_video, "on_features": cost.on_features}
+    speed = speed_of(ladder, rung, workdir) if done else {}
+    described |= {"figures": figures, "speed": speed, "seconds": seconds_of(done), "note": note}
+    made_from = [place for run in done for place in run.needs if not rung.config]
+    runs, members = ([str(x.relative_to(workdir)) for x in places] for places in ([r.place for r in done], made_from))
+    return {**described, "runs": runs, "members": members}
 
 
 def seconds_of(runs: Sequence[Run]) -> float:
@@ -71,7 +87,7 @@ def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
             return {}
         seconds_a_clip = sum(1 / member["forward clips/s"] for member in members)
         return {"forward clips/s": 1 / seconds_a_clip}
-    path = rungs.runs_of(ladder, rung, workdir)[0].place / "speed.json"
+    path = ladder_runs.runs_of(ladder, rung, workdir)[0].place / "speed.json"
     if not path.exists():
         return {}
     measured = json.loads(path.read_text())["step"]
@@ -157,7 +173,7 @@ def chosen_text(content: dict) -> str:
     others = {part: figure["top1"] for part, figure in best["figures"].items() if part != best["on"]}
     told = ", ".join(f"{part} {percent(figure, True)}" for part, figure in others.items())
     there = percent(best["figures"][best["on"]]["top1"], True)
-    return f"Chosen on {best['on']}: {best['title']}, {there}. Reported: {told}."
+    return f"Chosen on {best['on']}: {best['title']}, {there}." + (f" Reported: {told}." if told else "")
 
 
 def speed_text(content: dict) -> str:
@@ -170,15 +186,17 @@ def as_csv(content: dict) -> str:
     lines = []
     for r in content["rungs"]:
         line = {name: r[name] for name in ("name", "title", "group", "sees_order", "parameters", "multiply-adds")}
+        line |= {name: r[name] for name in ("multiply-adds a video", "on_features")}
         for part in content["parts"]:
-            for name in rungs.FIGURES:
-                figure = r["figures"].get(part, {}).get(name) or {}
-                head = f"{name} {part}".strip()
+            figures = r["figures"].get(part, {})
+            line |= {f"{name} {part}".strip(): figures.get(name) for name in ("seeds", "num_videos")}
+            for name in ladder_runs.FIGURES:
+                figure, head = figures.get(name) or {}, f"{name} {part}".strip()
+                low, high = figure.get("interval", (None, None))
                 line |= {head: figure.get("mean"), f"{head} deviation": figure.get("deviation")}
-                if name == "top1":
-                    low, high = figure.get("interval", (None, None))
-                    line |= {f"{head} low": low, f"{head} high": high}
-        line |= {name: r["speed"].get(name) for name in SPEED} | {"seconds": r["seconds"], "note": r["note"]}
+                line |= {f"{head} low": low, f"{head} high": high}
+        line |= {name: r["speed"].get(name) for name in (*SPEED, "batch size")}
+        line |= {"seconds": r["seconds"], "note": r["note"]}
         lines.append(line)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")

@@ -25,7 +25,7 @@ from matplotlib.ticker import EngFormatter
 from tqdm import tqdm
 
 from vidjax import config as configs
-from vidjax import gradcam, plots, predictions, report_page, rungs, trained
+from vidjax import gradcam, ladder_runs, plots, predictions, report_page, trained
 from vidjax.data import clips, pipeline, video
 from vidjax.progress import read_metrics
 
@@ -81,9 +81,9 @@ def of_single(workdir: Path) -> dict:
     result = json.loads((workdir / "result.json").read_text())
     if "top1" not in result:
         raise ValueError(f"{workdir} has no top1: reports are of classifiers with one label a video or frame.")
-    figures = rungs.figures_of([rungs.Run("", workdir, [], [])])
+    figures = ladder_runs.figures_of([ladder_runs.Run("", workdir, [], [])])
     count = figures.pop("num_videos")
-    found = {name: rungs.summarised(values, count) for name, values in figures.items()}
+    found = {name: ladder_runs.summarised(values, count) for name, values in figures.items()}
     row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
     row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
     row |= {"seconds": result.get("seconds", 0.0), "on_features": False}

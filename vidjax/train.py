@@ -190,6 +190,7 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
         "model": config.model.name,
         "num_params": num_params,
         "steps": total_steps,
+        "checkpoint": total_steps,
         "seconds": position["seconds"] + time.perf_counter() - started,
         "clips_per_second": clock.clips_per_second(),
         "splits": list(config.test_splits),

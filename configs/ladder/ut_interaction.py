@@ -47,7 +47,7 @@ def features(out, network, size):
 
 
 PUBLISHED = [
-    # https://github.com/mauriciolp/inter-rel-net, README: means over ten folds
+    # https://github.com/mauriciolp/inter-rel-net, README
     ("Interaction Relational Network, skeletons (Perez et al., 2021)", 98.3, 96.7, "the authors' repository"),
     ("Hierarchical LSTM, pretrained (Shu et al., 2021)", 98.3, None, "arXiv:1811.00270, by a summary"),
     ("Spatio-temporal phrases (Zhang et al., 2012)", 95.0, 90.0, "ECCV 2012; from memory, not read again"),

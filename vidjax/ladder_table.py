@@ -178,7 +178,10 @@ def chosen_text(content: dict) -> str:
 
 def speed_text(content: dict) -> str:
     """On what the speeds were measured; "" where none were."""
-    return f"Speed of batches in memory: {'; '.join(content['machines'])}." if content["machines"] else ""
+    if not content["machines"]:
+        return ""
+    machines = "; ".join(content["machines"])
+    return f"Speed of batches in memory: {machines}. step MiB: of the compiled training step, on a device."
 
 
 def as_csv(content: dict) -> str:

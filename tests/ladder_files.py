@@ -24,11 +24,24 @@ def get_config(argument="narrow"):
 '''
 
 
+RUNGS = [
+    {"name": "narrow", "config": "tiny:narrow", "seeds": 2},
+    {"name": "wide", "config": "tiny:wide", "overrides": {"num_epochs": 1.0, "init_from": "{narrow}"}},
+    {"name": "both", "fuses": ["narrow", "wide"], "fusion": "logits"},
+    {"name": "max", "features": "narrow", "pool": "max", "sees_order": False},
+]
+
+
+def copied(changes: dict) -> list[dict]:
+    """Those rungs, that of the name with changes."""
+    return [{**rung, **(changes if rung["name"] == changes["name"] else {})} for rung in RUNGS]
+
+
 def write(directory: Path, dataset: Path, rungs: list[dict], **more) -> Path:
     """Writes tiny.py and ladder.py to a directory; returns the path of the latter. `rungs` may name "tiny:wide"."""
     (directory / "tiny.py").write_text(CONFIG.format(dataset=dataset))
+    rungs = [{"title": f"The {rung['name']} one", **rung} for rung in rungs]
     for rung in rungs:
-        rung.setdefault("title", f"The {rung['name']} one")
         if rung.get("config", "").startswith("tiny"):
             rung["config"] = f"{directory}/tiny.py:{rung['config'].partition(':')[2]}"
     ladder = {"title": "Three rungs", "rungs": rungs, **more}

@@ -24,7 +24,7 @@ TIMES = ("ms a step", "forward clips/s", "seconds")
 
 @pytest.fixture
 def three(tiny_motion, tmp_path) -> Path:
-    return ladder_files.write(tmp_path, tiny_motion, [dict(rung) for rung in THREE])
+    return ladder_files.write(tmp_path, tiny_motion, THREE)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_what_cannot_be_run(three, commands, tmp_path):
 
 def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monkeypatch, capsys):
     records = {str(tiny_motion): "vidjax.data.make_records a", str(tmp_path / "none"): "vidjax.data.make_records x"}
-    of_rungs = [dict(THREE[0]), {**THREE[1], "overrides": {"dataset": str(tmp_path / "none")}}]
+    of_rungs = [THREE[0], {**THREE[1], "overrides": {"dataset": str(tmp_path / "none")}}]
     path = ladder_files.write(tmp_path, tiny_motion, of_rungs, records=records)
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan"]) == 0
     assert not commands and f"wide: No dataset at {tmp_path}/none" in capsys.readouterr().out
@@ -129,7 +129,7 @@ def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monk
 def test_what_is_finished_stays_so_where_its_records_are_gone(tiny_motion, tmp_path, commands):
     records = tmp_path / "records"
     shutil.copytree(tiny_motion, records)
-    path = ladder_files.write(tmp_path, records, [dict(rung) for rung in THREE])
+    path = ladder_files.write(tmp_path, records, THREE)
     arguments = [str(path), "--workdir", str(tmp_path / "W")]
     assert ladder.main(arguments) == 0
     shutil.rmtree(records)
@@ -154,7 +154,7 @@ def test_a_result_without_accuracy_is_a_failure(three, tmp_path, monkeypatch):
 
 
 def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_motion, tmp_path, commands):
-    of_rungs = [dict(THREE[0]), {**THREE[1], "overrides": {"model.name": "i4d"}}]
+    of_rungs = [THREE[0], {**THREE[1], "overrides": {"model.name": "i4d"}}]
     path = ladder_files.write(tmp_path, tiny_motion, of_rungs)
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--only", "wide"]) == 1
     place = tmp_path / "W/narrow/seed_0"

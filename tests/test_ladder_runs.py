@@ -4,20 +4,9 @@ from pathlib import Path
 import pytest
 
 from tests import ladder_files
+from tests.ladder_files import copied
 from vidjax import config as configs
 from vidjax import ladder_runs, rungs
-
-THREE = [
-    {"name": "narrow", "config": "tiny:narrow", "seeds": 2},
-    {"name": "wide", "config": "tiny:wide", "overrides": {"num_epochs": 1.0, "init_from": "{narrow}"}},
-    {"name": "both", "fuses": ["narrow", "wide"], "fusion": "logits"},
-    {"name": "max", "features": "narrow", "pool": "max", "sees_order": False},
-]
-
-
-def copied(changes: dict) -> list[dict]:
-    """The rungs above, that of the name with changes."""
-    return [{**rung, **(changes if rung["name"] == changes["name"] else {})} for rung in THREE]
 
 
 def test_commands_of_rungs(tiny_motion, tmp_path):

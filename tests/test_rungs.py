@@ -3,19 +3,8 @@ from pathlib import Path
 import pytest
 
 from tests import ladder_files
+from tests.ladder_files import RUNGS, copied
 from vidjax import ladder_runs, rungs
-
-THREE = [
-    {"name": "narrow", "config": "tiny:narrow", "seeds": 2},
-    {"name": "wide", "config": "tiny:wide", "overrides": {"num_epochs": 1.0, "init_from": "{narrow}"}},
-    {"name": "both", "fuses": ["narrow", "wide"], "fusion": "logits"},
-    {"name": "max", "features": "narrow", "pool": "max", "sees_order": False},
-]
-
-
-def copied(changes: dict) -> list[dict]:
-    """The rungs above, that of the name with changes."""
-    return [{**rung, **(changes if rung["name"] == changes["name"] else {})} for rung in THREE]
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs/ladder").glob("*.py")), ids=lambda path: path.stem)
@@ -72,11 +61,11 @@ def test_what_is_no_ladder(tiny_motion, tmp_path):
     with pytest.raises(ValueError, match="the ladder lacks rungs"):
         rungs.read(ladder_files.write(tmp_path, tiny_motion, []))
     with pytest.raises(ValueError, match="choose_on = 'set3' is none of its folds, set1"):
-        rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0])], folds=["set1"], choose_on="set3"))
+        rungs.read(ladder_files.write(tmp_path, tiny_motion, [RUNGS[0]], folds=["set1"], choose_on="set3"))
     with pytest.raises(ValueError, match="wide: it starts from narrow, which is a run for each fold here"):
-        rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0]), dict(THREE[1])], folds=["set1"]))
+        rungs.read(ladder_files.write(tmp_path, tiny_motion, [RUNGS[0], RUNGS[1]], folds=["set1"]))
     with pytest.raises(ValueError, match="there are two rungs narrow"):
-        rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0]), dict(THREE[0])]))
+        rungs.read(ladder_files.write(tmp_path, tiny_motion, [RUNGS[0], RUNGS[0]]))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +95,7 @@ def test_published_figures_of_other_columns(tiny_motion, tmp_path):
         ([row, {"method": "a", "source": "b"}], "all rows of published have the same keys"),
     ]:
         with pytest.raises(ValueError, match=message):
-            rungs.read(ladder_files.write(tmp_path, tiny_motion, [dict(THREE[0])], folds=["set1"], published=rows))
+            rungs.read(ladder_files.write(tmp_path, tiny_motion, [RUNGS[0]], folds=["set1"], published=rows))
 
 
 def test_the_file_of_a_config_that_fails(tiny_motion, tmp_path):

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging as absl_logging
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 from tqdm import tqdm
 
 from vidjax import config as configs
@@ -112,7 +112,8 @@ def compute_chart(rows: Sequence[dict], part: str) -> str:
     of_what = "of a video: of all clips that are averaged" if column == VIDEO else "of a clip"
     axes.set(xscale="log", xlabel=f"multiply-adds {of_what}", ylabel=f"top1 %{', ' + part if part else ''}")
     axes.xaxis.set_major_formatter(EngFormatter())
-    axes.xaxis.set_minor_formatter(EngFormatter())
+    xs = [x for _, x, _, _ in points]
+    axes.xaxis.set_minor_formatter(EngFormatter() if max(xs) < 10 * min(xs) else NullFormatter())  # else too many
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     text = io.StringIO()

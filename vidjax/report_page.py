@@ -14,6 +14,7 @@ STYLE = """
 :root { --line: #d9dce1; --soft: #f4f5f7; --text: #1c2430; --quiet: #5b6675; --blue: #1558b0; }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 78rem; padding: 1rem; color: var(--text); font: 16px/1.5 system-ui, sans-serif; }
+h1, h2, h3, summary, figcaption, p { overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.25; } h2 { font-size: 1.2rem; margin-top: 2.2rem; } h3 { font-size: 1rem; }
 a { color: var(--blue); } .quiet { color: var(--quiet); font-size: .9rem; }
 .wide { overflow-x: auto; border: 1px solid var(--line); border-radius: 6px; }

@@ -113,10 +113,9 @@ def what_is_wrong(workdir: Path) -> str:
     inner = sorted(path.parent for path in workdir.glob("*/result.json"))
     inner += sorted(path.parent for path in workdir.glob("*/config.json") if path.parent not in inner)
     if inner:
-        return (
-            f"{workdir} holds several runs or folds: name them ({', '.join(map(str, inner))}), or the directory of the "
-            f"ladder ({workdir.absolute().parent})."
-        )
+        above = workdir.absolute().parent
+        ladder = f", or {above}, the directory of the ladder" if (above / "ladder.json").exists() else ""
+        return f"{workdir} is the directory of several runs: name them ({', '.join(map(str, inner))}){ladder}."
     if any(workdir.glob("*/*/config.json")) or any(workdir.glob("*/*/seed_*/fold_*")):
         return f"{workdir} has no ladder.json yet: vidjax.ladder writes it at its end; run its command again, or wait."
     return f"{workdir} is no run: it has neither ladder.json nor config.json and result.json."

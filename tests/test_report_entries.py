@@ -22,7 +22,8 @@ def figures(**of_parts):
 
 def write_run(place, top1=0.5):
     ladder_files.write_result(place, top1)
-    (place / "config.json").write_text(json.dumps({"config": {}, "labels": ["a", "b"], "inputs": {}}))
+    config = {"dataset": "data", "test_splits": ["test"], "clip": {}, "model": {"name": "x"}}
+    (place / "config.json").write_text(json.dumps({"config": config, "labels": ["a", "b"], "inputs": {}}))
 
 
 def test_folds_are_in_the_order_of_their_numbers(tmp_path):
@@ -113,6 +114,13 @@ def test_broken_files_of_a_run(is_ladder, name, text, tmp_path):
     expected = "has no top1" if (name, text, is_ladder) == ("result.json", "{}", False) else f"seed_0/{name} "
     with pytest.raises(ValueError, match=expected):
         report_entries.entries_of(tmp_path if is_ladder else place)
+
+
+def test_a_config_that_lacks_something(tmp_path):
+    write_run(tmp_path / "run")
+    (tmp_path / "run/config.json").write_text('{"config": {"dataset": "x", "clip": {}}, "labels": [], "inputs": {}}')
+    with pytest.raises(ValueError, match="run/config.json lacks test_splits, model of the config"):
+        report_entries.entries_of(tmp_path / "run")
 
 
 def test_broken_metrics(tmp_path):

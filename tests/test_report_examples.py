@@ -102,10 +102,12 @@ def test_frames_of_the_middle_clip(tmp_path, numbered_records):
 
 
 def test_records_that_are_not_found_are_said_once(tmp_path):
-    write_predictions(tmp_path / "run", [row(i, "a", "b", 0.5) for i in range(3)], "data/nowhere")
-    said = report_examples.said_by(Entry({}, [tmp_path / "run"]))
-    examples, notes = report_examples.examples_of(said, 3, with_maps=True)
-    assert len(examples) == 3 and not any(example.frames for example in examples)
+    for fold in range(2):
+        rows = [row(i, "a", "b", 0.5) for i in range(2)]
+        write_predictions(tmp_path / f"cv/seed_0/fold_{fold}", rows, "data/nowhere")
+    said = report_examples.said_by(Entry({}, [tmp_path / "cv"]))
+    examples, notes = report_examples.examples_of(said, 4, with_maps=True)
+    assert len(examples) == 4 and not any(example.frames for example in examples)
     assert len(notes) == 1 and "data/nowhere: these records are not found from" in notes[0]
     assert "Run vidjax.report in the directory where training ran" in notes[0]
 

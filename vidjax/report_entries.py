@@ -144,11 +144,18 @@ def check_files(entry: Entry):
             read_json(place / "result.json", ("top1", "num_videos"))
         for run in trainings_in(place):
             if (run / "config.json").exists():
-                read_json(run / "config.json", ("config", "labels", "inputs"))
+                check_config(run / "config.json")
             if run != place and (run / "result.json").exists():
                 read_json(run / "result.json")
     if first := entry.first_training():
         metrics_of(first)
+
+
+def check_config(path: Path):
+    """Raises a ValueError for a config.json that lacks what the report reads of it."""
+    config = read_json(path, ("config", "labels", "inputs"))["config"]
+    if missing := [key for key in ("dataset", "test_splits", "clip", "model") if key not in (config or ())]:
+        raise ValueError(f"{path} lacks {', '.join(missing)} of the config.")
 
 
 def metrics_of(run: Path) -> list[dict]:

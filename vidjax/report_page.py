@@ -136,7 +136,7 @@ def table(content: dict, ids: Sequence[str], files: Sequence[Mapping[Path, str]]
             name = ' class="name"' if head == "rung" else ' class="text"' if head in ("note", "group") else ""
             cells.append(f'<td{name} data-value="{values[head][i]}">{html.escape(texts[i])}</td>')
         links = [link(path, start, text) for path, text in files[i].items()]
-        rows.append(f"<tr{kind}>{''.join(cells)}<td class=\"text\">{' '.join(links)}</td></tr>")
+        rows.append(f'<tr{kind}>{"".join(cells)}<td class="text">{" ".join(links)}</td></tr>')
     names = [' class="name"' if head == "rung" else "" for head in heads]
     head = "".join(f"<th{n}><button>{html.escape(h)}</button></th>" for n, h in zip(names, heads, strict=True))
     content = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from vidjax import report_page
+from vidjax import ladder_table, report_page
+from vidjax.report_examples import Example, Map, Said
 
 
 def test_a_page_needs_nothing_from_elsewhere():
@@ -21,7 +22,7 @@ def test_columns_are_sorted_by_numbers():
     row |= {"on_features": False, "seconds": 90.0, "note": ""}
     row |= {"figures": {"": {"top1": {"mean": 0.5, "deviation": 0.01, "interval": [0.4, 0.6]}}}}
     content = {"parts": [""], "rungs": [row, row | {"parameters": None, "figures": {}}]}
-    values = report_page.sort_values(content, ["rung", "top1 % [95 %]", "parameters", "minutes"])
+    values = report_page.sort_values(ladder_table.columns(content), content["rungs"])
     assert values == {
         "rung": ["a &amp; b"] * 2,
         "top1 % [95 %]": ["50.0", ""],
@@ -34,3 +35,42 @@ def test_figures_of_others_are_texts():
     rows = [{"method": "<b>", "set1": 98.3, "set2": None, "source": "x"}]
     table = report_page.published(rows)
     assert '<td class="text">&lt;b&gt;</td><td class="text">98.3</td><td class="text"></td>' in table
+
+
+ROW = {"title": "<b>", "figures": {"": {"top1": {"mean": 0.5, "deviation": None, "interval": [0.25, 0.75]}}}}
+ROW |= {"parameters": 1234, "multiply-adds": 2_000_000, "note": "", "speed": {}}
+
+
+def test_details_of_a_rung():
+    pictures = [report_page.Picture("AAAA", "set1: confusion of one run")]
+    text = report_page.details("rung-1-2", 2, ROW | {"note": "a < b"}, pictures, "VIDEOS")
+    assert text.startswith('<details id="rung-1-2"><summary>2. &lt;b&gt; ')
+    assert "50.0 [25.0, 75.0], 1,234 parameters" in text and "<b>" not in text
+    assert '<p class="wrong">a &lt; b</p>' in text and text.endswith("VIDEOS</details>")
+    assert '<img src="data:image/png;base64,AAAA" alt="set1: confusion of one run">' in text
+    missing = report_page.details("x", 1, ROW | {"figures": {}, "parameters": None, "multiply-adds": None}, [], "")
+    assert "<img" not in missing and 'class="pictures"' not in missing
+
+
+def test_what_was_said_of_videos():
+    said = {"number": 7, "video": "data/<x>.avi", "true": "a", "predicted": "b", "score": 0.625}
+    streams = [Map("spatial", "spatial/conv4", "CCCC"), Map("temporal", "temporal/conv4", "DDDD")]
+    examples = [Example(said, "BBBB", streams), Example({**said, "predicted": "a"})]
+    found = Said("the 2 folds of runs/x", [Path("runs/x/fold_0/predictions.csv")], [(said, None)] * 12, True)
+    text = report_page.videos(found, examples, ["No <frames>"], Path("."))
+    assert "What the 2 folds of runs/x said of 12 videos, the most confident mistakes first" in text
+    assert text.count("No &lt;frames&gt;") == 1 and text.count("taken for") == 1
+    assert "number 7, &lt;x&gt;.avi" in text and "(62.5 %)" in text
+    rows = ["BBBB", "spatial stream<", "CCCC", "temporal stream<", "DDDD", "spatial stream: spatial/conv4, temporal"]
+    assert [text.index(row) for row in rows] == sorted(text.index(row) for row in rows)
+    assert "Each stream has a scale of its own" in text and "Frames in grey" in text
+    assert '<a href="runs/x/fold_0/predictions.csv">fold_0/predictions.csv</a>' in text
+
+    alone = report_page.videos(found, [Example(said, "BBBB", [Map("", "layer3_1", "CCCC")])], [], Path("."))
+    assert "(Grad-CAM, layer3_1). Frames in grey" in alone and "stream" not in alone
+
+
+def test_the_sources_of_numbers():
+    assert "speed" not in report_page.sources_text([ROW]) and "config.json" in report_page.sources_text([ROW])
+    with_speed = report_page.sources_text([ROW, ROW | {"speed": {"forward clips/s": 2.0}}])
+    assert "speed is from speed.json, of a fusion from those of its members" in with_speed

@@ -216,9 +216,14 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
     return ConfigDict(content["config"]), content["labels"], content["inputs"]
 
 
-def read_json(path: Path) -> dict:
-    """Raises a ValueError that names the file where it is no JSON."""
+def read_json(path: Path, keys: Sequence[str] = ()) -> dict:
+    """A file that holds an object with these keys. Raises a ValueError with its path where it does not."""
     try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read: {error}.") from None
+        content = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} holds no object but {str(content)[:40]}.")
+    if missing := [key for key in keys if key not in content]:
+        raise ValueError(f"{path} lacks {', '.join(missing)}.")
+    return content

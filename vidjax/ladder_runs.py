@@ -118,7 +118,7 @@ def stale(rung: Rung, runs: Sequence[Run]) -> str:
             try:
                 before = configs.read_json(path)["config"]
             except ValueError as error:
-                return f"{error} Remove {path.parent} to run it anew"
+                return f"{error}. Remove {path.parent} to run it anew"
             for key in (key for key, value in rung.overrides.items() if reference(value)):
                 before[key] = config.get(key)  # the run of a rung, wherever the ladder is
             if lines := configs.differences(before, config, (*configs.MAY_CHANGE, *OF_RUN)):

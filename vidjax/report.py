@@ -5,154 +5,116 @@
 
 A directory is that of a ladder, of a run, or of a cross-validation. The page is one file that needs no network, and is
 readable without JavaScript, which only sorts the table. Frames are shown where the records still are where the run had
-them.
+them: run it in the directory where training ran.
 """
 
 import argparse
 import base64
 import io
-import json
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
-import cv2
 import numpy as np
 from absl import logging as absl_logging
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter
 from tqdm import tqdm
 
 from vidjax import config as configs
-from vidjax import gradcam, ladder_runs, plots, predictions, report_page, trained
-from vidjax.data import clips, pipeline, video
-from vidjax.progress import read_metrics
+from vidjax import plots, report_page
+from vidjax.config import read_json
+from vidjax.report_entries import Entry, entries_of, files_of, metrics_of, trainings_in
+from vidjax.report_examples import examples_of, said_by
+from vidjax.report_page import Picture
 
-FRAMES, HEIGHT = 8, 64  # of a strip: how many at most, and pixels
-
-
-class Entry(NamedTuple):
-    """One row of the page.
-
-    Attributes:
-        row: of ladder.json, see `ladder_table.row`.
-        places: directories whose result.json its figures are from.
-        runs: those of them, or of their folds, that are runs: with config.json, checkpoints and predictions.csv.
-    """
-
-    row: dict
-    places: list[Path]
-    runs: list[Path]
-
-
-# ----------------------------------------------------------------------------------------------- directories -> entries
-
-
-def entries_of(workdir: Path) -> tuple[dict, list[Entry]]:
-    """The content of ladder.json, or the like of a single run, and its entries.
-
-    Raises:
-        ValueError: for what is none of a ladder, a finished run, or a finished cross-validation.
-    """
-    if (workdir / "ladder.json").exists():
-        content = json.loads((workdir / "ladder.json").read_text())
-    elif (workdir / "result.json").exists():
-        content = of_single(workdir)
-    elif (workdir / "config.json").exists() or any(workdir.glob("seed_*/fold_*")):
-        raise ValueError(f"{workdir} is not finished: run its command again, which goes on.")
-    else:
-        raise ValueError(f"{workdir} is no run: it has neither ladder.json nor config.json and result.json.")
-    entries = []
-    for row in content["rungs"]:
-        places = [workdir / place for place in row["runs"]]
-        inner = [run for place in places for run in ([place] if (place / "config.json").exists() else folds_in(place))]
-        entries.append(Entry(row, places, inner))
-    return content, entries
-
-
-def folds_in(place: Path) -> list[Path]:
-    """The runs of a cross-validation, in the order of seeds and folds."""
-    return sorted(place.glob("seed_*/fold_*"), key=lambda run: (run.parent.name, len(run.name), run.name))
-
-
-def of_single(workdir: Path) -> dict:
-    """A run or a cross-validation as a ladder of one rung."""
-    result = json.loads((workdir / "result.json").read_text())
-    if "top1" not in result:
-        raise ValueError(f"{workdir} has no top1: reports are of classifiers with one label a video or frame.")
-    figures = ladder_runs.figures_of([ladder_runs.Run("", workdir, [], [])])
-    count = figures.pop("num_videos")
-    found = {name: ladder_runs.summarised(values, count) for name, values in figures.items()}
-    row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
-    row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
-    row |= {"seconds": result.get("seconds", 0.0), "on_features": False}
-    row |= {"figures": {"": {**found, "num_videos": count}}, "runs": ["."]}
-    return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machines": [], "published": []}
-
-
-def files_of(entry: Entry) -> list[Path]:
-    """What the figures of an entry are from."""
-    files = [place / name for place in entry.places for name in ("result.json", "speed.json")]
-    return [path for path in files if path.exists()]
-
+CLIP, VIDEO = "multiply-adds", "multiply-adds a video"  # columns of ladder.json
 
 # -------------------------------------------------------------------------------------------------- entries -> pictures
 
 
-def as_png(draw, *arguments) -> str:
-    """A picture of `plots`, as base64."""
+def as_png(draw: Callable, *arguments) -> str:
+    """A picture that a function of `plots` draws, as base64."""
     file = io.BytesIO()
     draw(*arguments, file)
     return base64.b64encode(file.getvalue()).decode()
 
 
-def curves(entry: Entry) -> str:
-    """Loss and hit@1 over the steps of the first run, as base64; "" where it logged nothing."""
-    lines = read_metrics(entry.runs[0] / "metrics.jsonl") if entry.runs else []
-    return as_png(plots.curves, lines) if lines else ""
+def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
+    """Curves of the first training, and of each part the confusions of all its runs, added up; as far as there are."""
+    found = []
+    first = entry.first_training()
+    if first and (lines := metrics_of(first)):
+        found.append(Picture(as_png(plots.curves, lines), f"loss and hit@1 of {first}"))
+    for part in parts:
+        counts, labels, num_runs = confusion_of(entry.places_of(part))
+        if num_runs:
+            what = "confusion of one run" if num_runs == 1 else f"confusions of {num_runs} runs, added up"
+            found.append(Picture(as_png(plots.confusion, counts, labels), f"{part}: {what}" if part else what))
+    return found
 
 
-def confusion(entry: Entry) -> str:
-    """The confusions of all runs, added up, as base64; "" where there are none."""
-    found, labels = 0, []
-    for place in entry.runs or entry.places:
-        result = json.loads((place / "result.json").read_text()) if (place / "result.json").exists() else {}
-        if "confusion" in result:
-            found = found + np.asarray(result["confusion"])
-            labels = labels or result.get("labels", []) or labels_of(place)
-    if np.ndim(found) != 2:
-        return ""
-    return as_png(plots.confusion, found, labels or [str(number) for number in range(len(found))])
+def confusion_of(places: Sequence[Path]) -> tuple[np.ndarray, list[str], int]:
+    """The confusions of all runs in these places, added up.
 
-
-def labels_of(place: Path) -> list[str]:
-    return configs.read(place)[1] if (place / "config.json").exists() else []
-
-
-def compute_chart(entries: Sequence[Entry], part: str) -> str:
-    """Accuracy against multiply-adds of a clip as SVG; the numbers are those of the table's rows. "" without any.
-
-    Rungs on stored features are left out: what these cost is not in their multiply-adds.
+    Returns:
+        Counts int (K, K), rows are true classes; the K labels; and of how many runs, 0 where no result has a confusion.
     """
-    points = [
-        (number, e.row["multiply-adds"], 100 * e.row["figures"][part]["top1"]["mean"], e.row)
-        for number, e in enumerate(entries, 1)
-        if e.row["multiply-adds"] and part in e.row["figures"] and not e.row["on_features"]
-    ]
-    if not points:
-        return ""
+    found, labels, num_runs = np.zeros((0, 0), int), [], 0
+    for run in (run for place in places for run in trainings_in(place) or [place]):
+        result = read_json(run / "result.json") if (run / "result.json").exists() else {}
+        if "confusion" in result:
+            counts = np.asarray(result["confusion"])
+            found, num_runs = found + counts if num_runs else counts, num_runs + 1
+            labels = labels or result.get("labels") or labels_of(run)
+    return found, labels or [str(number) for number in range(len(found))], num_runs
+
+
+def labels_of(run: Path) -> list[str]:
+    """The class names of a run; [] of what is not trained."""
+    return configs.read(run)[1] if (run / "config.json").exists() else []
+
+
+def chart_points(rows: Sequence[dict], part: str) -> tuple[str, list[tuple[int, float, float, str]]]:
+    """What the chart of a part shows: all rungs with multiply-adds and a top1, but for those on stored features.
+
+    What these cost is not in their multiply-adds.
+
+    Returns:
+        The name of the column that x is from, `VIDEO` where all of them have it; and of each its number in the table,
+        x, top1 in %, and its group.
+    """
+    drawn = [(number, row) for number, row in enumerate(rows, 1) if part in row["figures"] and not row["on_features"]]
+    drawn = [(number, row) for number, row in drawn if row[CLIP]]
+    column = VIDEO if all(row.get(VIDEO) for _, row in drawn) else CLIP  # tables of earlier versions lack it
+    top1 = [100 * row["figures"][part]["top1"]["mean"] for _, row in drawn]
+    points = [(number, row[column], y, row["group"]) for (number, row), y in zip(drawn, top1, strict=True)]
+    return column, points
+
+
+def charts_of(rows: Sequence[dict], parts: Sequence[str]) -> list[str]:
+    """A chart of each part with two points or more as SVG, else of the first with one; [] without any."""
+    points = {part: chart_points(rows, part)[1] for part in parts}
+    drawn = [part for part in parts if len(points[part]) > 1] or [part for part in parts if points[part]][:1]
+    return [compute_chart(rows, part) for part in drawn]
+
+
+def compute_chart(rows: Sequence[dict], part: str) -> str:
+    """Accuracy against multiply-adds as SVG; the numbers are those of the table's rows."""
+    column, points = chart_points(rows, part)
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    groups = list(dict.fromkeys(row["group"] for *_, row in points))
-    for k, group in enumerate(groups):
-        of_group = [(x, y) for _, x, y, row in points if row["group"] == group]
+    for k, group in enumerate(dict.fromkeys(group for *_, group in points)):
+        of_group = [(x, y) for _, x, y, other in points if other == group]
         axes.scatter(*zip(*of_group, strict=True), color=f"C{k}", s=28, label=group or "runs")
     for number, x, y, _ in points:
         axes.annotate(str(number), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
-    axes.set(xscale="log", xlabel="multiply-adds of a clip", ylabel=f"top1 %{', ' + part if part else ''}")
+    of_what = "of a video: of all clips that are averaged" if column == VIDEO else "of a clip"
+    axes.set(xscale="log", xlabel=f"multiply-adds {of_what}", ylabel=f"top1 %{', ' + part if part else ''}")
     axes.xaxis.set_major_formatter(EngFormatter())
-    axes.xaxis.set_minor_formatter(EngFormatter())
+    xs = [x for _, x, _, _ in points]
+    axes.xaxis.set_minor_formatter(EngFormatter() if max(xs) < 10 * min(xs) else NullFormatter())  # else too many
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8)
     text = io.StringIO()
@@ -160,139 +122,55 @@ def compute_chart(entries: Sequence[Entry], part: str) -> str:
     return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
 
 
-# ------------------------------------------------------------------------------------------------------ what it said
-
-
-class Example(NamedTuple):
-    """A video, which run said what of it, and as base64 its frames, and where the network looked by a layer's maps."""
-
-    run: Path
-    said: dict
-    frames: str = ""
-    heat: str = ""
-    layer: str = ""
-
-
-class Videos:
-    """The test videos of a run."""
-
-    def __init__(self, run: Path):
-        config, _, _ = configs.read(run)
-        self.arguments = {**configs.clip_of(config), "num_views": 1, "num_crops": 1}
-        self.streams = self.arguments.pop("streams", ("video",))
-        self.source = pipeline.open_records(config.dataset, config.test_splits)
-
-    def batch(self, said: dict) -> dict:
-        """What the network sees of a video in the middle one of its clips, a batch of one; {} of features."""
-        if "prefix" in self.source.info.inputs:
-            return {}
-        example = self.source[said["number"]]
-        clip = clips.eval_clips(example, self.source.info, **self.arguments, streams=self.streams)
-        return {name: x for name, x in clip.items() if name in ("video", "flow")}
-
-    def frames(self, said: dict) -> np.ndarray | None:
-        """uint8 (T, H, W, 3): the frames of that clip; of records of features those of the file, if it is there.
-
-        None as well where the records hold another video by now.
-        """
-        if said["number"] >= len(self.source) or self.source[said["number"]].media_id != said["video"]:
-            return None
-        example = self.source[said["number"]]
-        if len(example.images):
-            clip = clips.eval_clips(example, self.source.info, **self.arguments, streams=("video",))
-            return clip["video"][0]
-        if not Path(example.media_id).is_file():
-            return None
-        return video.read_video(example.media_id, short_side=HEIGHT).frames
-
-
-def strip(frames: np.ndarray, heat: np.ndarray | None = None) -> str:
-    """At most `FRAMES` of the frames side by side, with a heat from 0 to 1 (T, H, W) over them: JPEG as base64."""
-    chosen = np.unique(np.linspace(0, len(frames) - 1, FRAMES).round().astype(int))
-    width = max(1, round(frames.shape[2] * HEIGHT / frames.shape[1]))
-    pictures = []
-    for i in chosen:
-        picture = cv2.resize(frames[i], (width, HEIGHT), interpolation=cv2.INTER_AREA)[:, :, ::-1]  # BGR
-        if heat is not None:
-            level = cv2.resize(heat[min(i, len(heat) - 1)], (width, HEIGHT))
-            coloured = cv2.applyColorMap(np.round(255 * level).astype(np.uint8), cv2.COLORMAP_TURBO)
-            picture = np.round(0.5 * picture + 0.5 * coloured).astype(np.uint8)
-        pictures += [picture, np.full((HEIGHT, 2, 3), 255, np.uint8)]
-    jpeg = cv2.imencode(".jpg", np.concatenate(pictures[:-1], axis=1), [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
-    return base64.b64encode(jpeg.tobytes()).decode()
-
-
-def examples_of(entry: Entry, count: int, with_maps: bool) -> Iterator[Example]:
-    """What the first run said: its most confident mistakes first, then what it got right, `count` of each at most.
-
-    Where a convolutional network looks is shown of the first of either kind, for the class that it predicts.
-    """
-    run = next((run for run in entry.runs if (run / "predictions.csv").exists()), None)
-    if run is None:
-        return
-    said = predictions.read(run)
-    wrong = [row for row in said if row["true"] != row["predicted"]]
-    right = [row for row in said if row["true"] == row["predicted"]]
-    try:
-        videos = Videos(run)
-    except ValueError:  # the records are not there any more
-        videos = None
-    looking = Looking(run) if videos and with_maps and (run / "checkpoints").exists() else None
-    for rows in (wrong[:count], right[: max(1, count // 3)]):
-        for i, row in enumerate(rows):
-            example = Example(run, row)
-            try:
-                if videos and (frames := videos.frames(row)) is not None:
-                    example = example._replace(frames=strip(frames))
-                    heat = looking.heat_of(videos.batch(row), row["predicted"]) if i == 0 and looking else None
-                    if heat is not None:
-                        example = example._replace(heat=strip(frames, heat), layer=looking.grad_cam.layer)
-            except ValueError as error:  # a checkpoint or a video that cannot be read
-                tqdm.write(f"{run}, video {row['number']}: {error}")
-            yield example
-
-
-class Looking:
-    """Where the network of a run looks; it is restored, and compiled, when it is first asked."""
-
-    def __init__(self, run: Path):
-        self.run, self.network, self.grad_cam = run, None, None
-
-    def heat_of(self, batch: dict, label: str) -> np.ndarray | None:
-        """As of `gradcam.GradCam`; None of a network without maps."""
-        if not any(x.ndim == 5 for x in batch.values()):
-            return None
-        if self.network is None:
-            network = self.network = trained.from_run(self.run)
-            how = {"model": network.model, "spec": network.preprocess}
-            self.grad_cam = gradcam.make_grad_cam(network.params, network.model_state, batch, **how)
-        return self.grad_cam and self.grad_cam.heat_of(batch, self.network.labels.index(label))
-
-
 # ---------------------------------------------------------------------------------------------------------- the command
 
 
-def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool):
-    """Writes the page; arguments as of the command, errors as of `entries_of`."""
+def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> list[str]:
+    """Writes the page; arguments as of the command.
+
+    Returns:
+        What could not be shown, and why.
+
+    Raises:
+        ValueError: before any work, for a page that cannot be written, and as of `entries_of` and `said_by`.
+    """
+    check_out(out)
+    if count < 0:
+        raise ValueError(f"--examples {count}: how many videos of each rung; 0 shows none.")
     found = [entries_of(workdir) for workdir in workdirs]
     single = [(content, entries) for content, entries in found if content["parts"] == [""] and len(entries) == 1]
     if len(single) == len(found) > 1:  # several runs are one table
         content = {**found[0][0], "title": ", ".join(str(workdir) for workdir in workdirs)}
         content["rungs"] = [entry.row for _, entries in found for entry in entries]
         found = [(content, [entry for _, entries in found for entry in entries])]
-    parts = []
-    for k, (content, entries) in enumerate(found):
-        ids = [f"rung-{k + 1}-{number}" for number in range(1, len(entries) + 1)]
-        details, bar = [], tqdm(entries, content["title"][:40], unit="rung")
-        for number, (entry, of_entry) in enumerate(zip(bar, ids, strict=True), 1):
-            examples = list(examples_of(entry, count, with_maps))
-            pictures = curves(entry), confusion(entry)
-            details.append(report_page.details(of_entry, number, entry, *pictures, examples))
-        chart = compute_chart(entries, content["parts"][0])
+    said = [[said_by(entry) if count else None for entry in entries] for _, entries in found]
+    sections, notes = [], []
+    for k, ((content, entries), of_entries) in enumerate(zip(found, said, strict=True), 1):
+        ids = [f"rung-{k}-{number}" for number in range(1, len(entries) + 1)]
+        bar, details = tqdm(entries, content["title"][:40], unit="rung"), []
+        for number, (entry, of_entry) in enumerate(zip(bar, of_entries, strict=True), 1):
+            examples, of_rung = examples_of(of_entry, count, with_maps) if of_entry else ([], [])
+            notes += of_rung
+            videos = report_page.videos(of_entry, examples, of_rung, out.parent) if of_entry else ""
+            pictures = pictures_of(entry, content["parts"])
+            details.append(report_page.details(ids[number - 1], number, entry.row, pictures, videos))
         files = [files_of(entry) for entry in entries]
-        parts.append(report_page.section(content, ids, files, chart, details, out.parent))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(report_page.page(", ".join(content["title"] for content, _ in found), parts))
+        charts = charts_of(content["rungs"], content["parts"])
+        sections.append(report_page.section(content, ids, files, charts, details, out.parent))
+    out.write_text(report_page.page(", ".join(content["title"] for content, _ in found), sections))
+    return list(dict.fromkeys(notes))
+
+
+def check_out(out: Path):
+    """Makes the directory of the page; raises a ValueError where no file can be written there."""
+    if out.is_dir():
+        raise ValueError(f"--out {out} is a directory: name the file, as in {out / 'report.html'}.")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {out} cannot be written: {error.strerror}.") from None
+    if not os.access(out if out.exists() else out.parent, os.W_OK):
+        raise ValueError(f"--out {out} cannot be written: permission denied.")
 
 
 def main(argv=None):
@@ -305,9 +183,11 @@ def main(argv=None):
     args = parser.parse_args(argv)
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
     try:
-        report(args.workdirs, args.out, args.examples, not args.no_maps)
+        notes = report(args.workdirs, args.out, args.examples, not args.no_maps)
     except ValueError as error:
         sys.exit(f"vidjax.report: {error}")
+    for note in notes:
+        print(note)
     print(f"Wrote {args.out} ({args.out.stat().st_size / 2**20:.1f} MiB).")
 
 

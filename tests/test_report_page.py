@@ -63,11 +63,11 @@ def test_what_was_said_of_videos():
     assert "number 7, &lt;x&gt;.avi" in text and "(62.5 %)" in text
     rows = ["BBBB", "spatial stream<", "CCCC", "temporal stream<", "DDDD", "spatial stream: spatial/conv4, temporal"]
     assert [text.index(row) for row in rows] == sorted(text.index(row) for row in rows)
-    assert "Each stream has a scale of its own" in text and "Frames in grey" in text
+    assert "Each stream has a scale of its own" in text and "In grey: frames" in text
     assert '<a href="runs/x/fold_0/predictions.csv">fold_0/predictions.csv</a>' in text
 
     alone = report_page.videos(found, [Example(said, "BBBB", [Map("", "layer3_1", "CCCC")])], [], Path("."))
-    assert "(Grad-CAM, layer3_1). Frames in grey" in alone and "stream" not in alone
+    assert "(Grad-CAM, layer3_1). In grey: frames" in alone and "stream" not in alone
 
 
 def test_the_sources_of_numbers():

@@ -202,8 +202,8 @@ def videos(said: Said, examples: Sequence[Example], notes: Sequence[str], start:
     if layers := {x.stream: x.layer for example in examples for x in example.maps}:
         where = ", ".join(f"{stream} stream: {layer}" if stream else layer for stream, layer in layers.items())
         text = f"""Rows of colour: what speaks for the class it named, in the middle clip, blue little to red much
-        (Grad-CAM, {where}){". Each stream has a scale of its own" if len(layers) > 1 else ""}. Frames in grey do not
-        change what it said."""
+        (Grad-CAM, {where}){". Each stream has a scale of its own" if len(layers) > 1 else ""}. In grey: frames on
+        which what it said does not depend, by the gradient."""
         lines.append(f'<p class="quiet">{html.escape(" ".join(text.split()))}</p>')
     files = [link(path, start, f"{path.parent.name}/{path.name}") for path in said.files]
     return "".join([*lines, f'<p class="quiet">From {", ".join(files)}.</p>'])

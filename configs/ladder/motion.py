@@ -74,7 +74,7 @@ def get_ladder():
         rung(SPACETIME, "mc3_18_inflated", "MC3-18, inflated", "mc3_18", 3.0, init_from="{resnet18}"),
         rung(SPACETIME, "r2plus1d_18_inflated", "R(2+1)D-18, inflated", "r2plus1d_18", 6.0, init_from="{resnet18}"),
         rung(SPACETIME, "s3d_inflated", "S3D, inflated", "s3d", 4.0, init_from="{inception_v1}"),
-        rung(SPACETIME, "i3d_inflated", "I3D, inflated", "i3d", 2.0, init_from="{inception_v1}"),
+        rung(SPACETIME, "i3d_inflated", "I3D, inflated", "i3d", 5.0, init_from="{inception_v1}"),
         rung(SPACETIME, "clip_lstm", "R3D-18 on clips + LSTM", "clip_rnn", 1.0),
         rung(STREAMS, "spatial", "spatial stream", "two_stream", 2.0, "stream=spatial", seeds=3, order=False),
         rung(STREAMS, "temporal", "temporal stream", "two_stream", 1.5, "stream=temporal", seeds=3),

@@ -24,7 +24,7 @@ th { background: var(--soft); text-align: right; } th button { all: unset; curso
 th button:focus-visible { outline: 2px solid var(--blue); } th[aria-sort] button::after { content: " \\25B4"; }
 th[aria-sort=descending] button::after { content: " \\25BE"; }
 .name { text-align: left; position: sticky; left: 0; background: #fff; } th.name { background: var(--soft); }
-td.text { text-align: left; white-space: normal; min-width: 9rem; }
+td.text { text-align: left; white-space: normal; min-width: 9rem; } td.links { text-align: left; }
 .blind { color: var(--quiet); }
 details { border: 1px solid var(--line); border-radius: 6px; margin: .5rem 0; padding: .4rem .8rem; }
 summary { cursor: pointer; font-weight: 600; } summary .quiet { font-weight: 400; }
@@ -136,7 +136,7 @@ def table(content: dict, ids: Sequence[str], files: Sequence[Mapping[Path, str]]
             name = ' class="name"' if head == "rung" else ' class="text"' if head in ("note", "group") else ""
             cells.append(f'<td{name} data-value="{values[head][i]}">{html.escape(texts[i])}</td>')
         links = [link(path, start, text) for path, text in files[i].items()]
-        rows.append(f'<tr{kind}>{"".join(cells)}<td class="text">{" ".join(links)}</td></tr>')
+        rows.append(f'<tr{kind}>{"".join(cells)}<td class="links">{" ".join(links)}</td></tr>')
     names = [' class="name"' if head == "rung" else "" for head in heads]
     head = "".join(f"<th{n}><button>{html.escape(h)}</button></th>" for n, h in zip(names, heads, strict=True))
     content = f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody>"

@@ -48,3 +48,11 @@ def test_accuracies_of_all_folds_are_weighted_by_their_videos(config, tmp_path):
         (place / "result.json").write_text(json.dumps({"top1": top1, "num_videos": count}))
     result = crossval.run(config, [([], [])] * 2, tmp_path, num_seeds=1)
     assert (result["top1"], result["mean"], result["deviation"], result["num_videos"]) == ([0.6], 0.6, 0.0, 5)
+
+
+def test_folds_are_in_the_order_of_their_numbers(tmp_path):
+    names = ["seed_0/fold_2", "seed_0/fold_10", "seed_2/fold_0", "seed_10/fold_0"]
+    for name in reversed(names):
+        (tmp_path / name).mkdir(parents=True)
+    assert crossval.fold_places(tmp_path) == [tmp_path / name for name in names]
+    assert crossval.fold_places(tmp_path / names[0]) == []

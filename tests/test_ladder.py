@@ -1,4 +1,5 @@
 import csv
+import fcntl
 import json
 import re
 import shutil
@@ -100,6 +101,26 @@ def test_a_run_at_which_another_process_works(three, commands, tmp_path, capsys)
         assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 1
     assert not commands and "narrow, seed_0: another process is at work on it" in capsys.readouterr().out
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
+
+
+def test_speed_is_measured_when_nothing_runs(three, commands, tmp_path, monkeypatch):
+    busy, run, free = tmp_path / "W/busy.lock", ladder.run_command, {}
+
+    def noting(command, log, stop, look, locks=()):
+        with ladder_process.locked(busy) as mine:
+            free[command[0]] = mine is not None
+        return run(command, log, stop, look)
+
+    monkeypatch.setattr(ladder, "run_command", noting)
+    assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
+    assert free == {"vidjax.train": False, "vidjax.bench": False}
+    commands.clear()
+    of_file, stop = rungs.read(three), ladder_process.Stop()
+    (narrow,) = ladder_runs.runs_of(of_file, of_file.rungs["narrow"], tmp_path / "W")
+    with open(busy) as other:
+        fcntl.flock(other, fcntl.LOCK_SH)  # another command's run
+        monkeypatch.setattr(ladder_process.time, "sleep", lambda _: setattr(stop, "asked", signal.SIGINT))
+        assert ladder.measure_speed(narrow, stop) == "" and stop.asked and not commands
 
 
 def test_what_cannot_be_run(three, commands, tmp_path):

@@ -180,7 +180,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
     path = workdir / "config.json"
     content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs, "versions": versions}
     if path.exists():
-        before = read_json(path)
+        before = read_json(path, ("config", "labels", "inputs"))
         differing = differences(before["config"], config)
         for key, value in (("labels", labels), ("inputs", inputs)):
             if before[key] != value:
@@ -212,7 +212,7 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
     path = Path(workdir) / "config.json"
     if not path.exists():
         raise ValueError(f"{workdir} is no work directory: it has no config.json. Train one with vidjax.train.")
-    content = read_json(path)
+    content = read_json(path, ("config", "labels", "inputs"))
     return ConfigDict(content["config"]), content["labels"], content["inputs"]
 
 

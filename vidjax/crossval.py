@@ -68,6 +68,15 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
     return summary(name, values, num_videos) | ({"frames_used": statistics.mean(used)} if used else {})
 
 
+def fold_places(workdir: Path) -> list[Path]:
+    """The runs of a cross-validation, in the order of seeds and folds; [] where there are none."""
+
+    def numbers(place: Path) -> list[tuple[int, str]]:  # fold_2 before fold_10
+        return [(len(name), name) for name in place.parts[-2:]]
+
+    return sorted(workdir.glob("seed_*/fold_*"), key=numbers)
+
+
 def summary(name: str, values: list[float], num_videos: int) -> dict:
     """The figure `name` of each seed over `num_videos`, their mean, deviation and interval, as `run` returns them."""
     mean = statistics.mean(values)

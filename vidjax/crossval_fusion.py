@@ -28,7 +28,7 @@ def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
     """
     found = []
     for workdir in workdirs:
-        folds = sorted(workdir.glob("seed_*/fold_*"), key=lambda fold: (fold.parent.name, len(fold.name), fold.name))
+        folds = crossval.fold_places(workdir)
         if not folds:
             raise ValueError(f"{workdir} has no seed_0/fold_0: it is no directory of vidjax.crossval.")
         if not (workdir / "result.json").exists():

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 from vidjax import config as configs
 from vidjax import metrics
+from vidjax.evaluate import VIEWS
 from vidjax.rungs import OF_RUN, Ladder, Rung, config_of, folds_of, reference, referred_to
 
 FIGURES = ("top1", "top1_within_pairs", "top1_reversed")  # of a result.json
-VIEWS = ("num_views", "num_crops")
 
 
 class Run(NamedTuple):
@@ -116,7 +116,7 @@ def stale(rung: Rung, runs: Sequence[Run]) -> str:
         paths = [run.place / "config.json", *sorted(run.place.glob("seed_*/fold_*/config.json"))]
         for path in filter(Path.exists, paths):
             try:
-                before = configs.read_json(path)["config"]
+                before = configs.read_json(path, ["config"])["config"]
             except ValueError as error:
                 return f"{error}. Remove {path.parent} to run it anew"
             for key in (key for key, value in rung.overrides.items() if reference(value)):

@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from vidjax import config as configs
 from vidjax import plots, report_page
-from vidjax.config import read_json
 from vidjax.report_entries import Entry, entries_of, files_of, metrics_of, trainings_in
 from vidjax.report_examples import examples_of, said_by
 from vidjax.report_page import Picture
@@ -63,7 +62,7 @@ def confusion_of(places: Sequence[Path]) -> tuple[np.ndarray, list[str], int]:
     """
     found, labels, num_runs = np.zeros((0, 0), int), [], 0
     for run in (run for place in places for run in trainings_in(place) or [place]):
-        result = read_json(run / "result.json") if (run / "result.json").exists() else {}
+        result = configs.read_json(run / "result.json") if (run / "result.json").exists() else {}
         if "confusion" in result:
             counts = np.asarray(result["confusion"])
             found, num_runs = found + counts if num_runs else counts, num_runs + 1

@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 from typing import NamedTuple
 
-from vidjax import ladder_runs
+from vidjax import crossval, ladder_runs
 from vidjax.config import read_json
 from vidjax.ladder_runs import Run
 from vidjax.progress import read_metrics
@@ -46,8 +46,7 @@ def trainings_in(place: Path) -> list[Path]:
     """
     if (place / "config.json").exists():
         return [place]
-    by_number = lambda run: [(len(name), name) for name in (run.parent.name, run.name)]  # noqa: E731 fold_2, fold_10
-    return sorted(place.glob("seed_*/fold_*"), key=by_number)
+    return crossval.fold_places(place)
 
 
 def entries_of(workdir: Path) -> tuple[dict, list[Entry]]:

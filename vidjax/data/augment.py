@@ -26,6 +26,16 @@ def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
 
 
+def fit_inside(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Scales a frame as large as fits inside height x width with its aspect ratio kept, in the middle of black."""
+    scale = min(height / frame.shape[0], width / frame.shape[1])
+    inner = resize(frame, max(1, round(frame.shape[0] * scale)), max(1, round(frame.shape[1] * scale)))
+    canvas = np.zeros((height, width, *frame.shape[2:]), frame.dtype)
+    top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
+    canvas[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    return canvas
+
+
 def crop(frame: np.ndarray, box: Box) -> np.ndarray:
     top, left, height, width = box
     return frame[top : top + height, left : left + width]

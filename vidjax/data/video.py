@@ -1,4 +1,4 @@
-"""Video file -> frames, frames -> video file (PyAV, hence any container and codec that FFmpeg reads, GIF included)."""
+"""Video file or folder of numbered images -> frames, resampled and resized; frames -> video file."""
 
 import os
 import time
@@ -11,10 +11,9 @@ import av
 import cv2
 import numpy as np
 
-from vidjax.data import augment
-
-FALLBACK_FPS = 25.0  # where a file says nothing that can be believed
-FASTEST_FPS = 1000.0  # beyond that, the frame rate in a header is a tick count, not a rate
+from vidjax.data import augment, decoding, frame_folder, orientation
+from vidjax.data.decoding import DamagedVideo, why_not_a_video  # noqa: F401  # part of the interface
+from vidjax.data.frame_folder import IMAGES  # noqa: F401
 
 
 class Video(NamedTuple):
@@ -22,8 +21,8 @@ class Video(NamedTuple):
 
     Attributes:
         frames: uint8 (T, H, W, 3), RGB.
-        fps: frames a second.
-        warning: None, or what is damaged in the file after these frames.
+        fps: frames per second.
+        warning: None, or what is wrong with the file.
     """
 
     frames: np.ndarray
@@ -31,17 +30,13 @@ class Video(NamedTuple):
     warning: str | None
 
 
-class DamagedVideo(ValueError):
-    """Raised after the last good frame of a file whose tail is damaged."""
-
-
 def read_video(
     path: str | Path, *, fps: float | None = None, start: float = 0.0, end: float | None = None, short_side: int = 0
 ) -> Video:
-    """Reads a video into memory. Arguments as of `iterate_frames`.
+    """Reads a video into memory. The arguments are those of `iterate_frames`.
 
     Raises:
-        ValueError: where the file is missing, no video, or holds no frame between start and end.
+        ValueError: if the file is missing, not a video, or has no frame between start and end.
     """
     frames, warning = [], None
     try:
@@ -62,46 +57,79 @@ def iterate_frames(
     end: float | None = None,
     short_side: int = 0,
     only: Collection[int] | None = None,
+    folder_fps: float = frame_folder.FPS,
 ) -> Iterator[tuple[np.ndarray, float]]:
     """Yields frames one at a time, so that a film of any length takes the memory of a few frames.
 
     Args:
-        path: of the file.
+        path: of the file, or of a folder of numbered images.
         fps: rate to resample to. Output k shows the frame whose timestamp is nearest to start + k / fps: variable frame
             rates come out right, and the file's own rate gives its own frames. None yields those as they are.
-        start, end: the part to read, seconds from the first frame; end None is the file's end.
+        start, end: the part to read, seconds from the first frame; end None is the end of the file.
         short_side: pixels that the short side is resized to; 0 keeps the size.
-        only: which frames to yield, counted from 0 after resampling; the others are not even converted. None is all.
+        only: indices of the frames to yield, counted after resampling; the others are not converted. None is all.
+        folder_fps: frame rate of a folder of images, which has none of its own.
 
     Yields:
-        A frame, uint8 (H, W, 3) RGB, turned as the file's rotation says; its time from the file's first frame, seconds.
+        A frame, uint8 (H, W, 3) RGB, turned and mirrored as the file says; its time from the file's first frame,
+        seconds. All frames have the size of the first: if the size changes, later frames are scaled to fit inside it
+        with their aspect ratio kept, on black.
 
     Raises:
-        ValueError: where the file is missing or no video.
-        DamagedVideo: after the last good frame, where the file breaks off.
+        ValueError: if the file is missing or not a video, or the part is not a part of it.
+        DamagedVideo: after the last frame, if frames are damaged or missing or change their size.
     """
-    frames = _decode(path, start, end)
+    if not start >= 0 or not (end is None or end > start):
+        raise ValueError(f"{path}: start = {start} s, end = {end} s: start must be 0 or more, and end larger.")
+    frames = _decode(path, start, end, folder_fps)
     selected = _select(frames, start, end) if fps is None else _resample(frames, fps, start, end)
-    for index, (frame, seconds) in enumerate(selected):
-        if only is not None and index not in only:
-            continue
-        image = frame.to_ndarray(format="rgb24")  # (H, W, 3)
-        if frame.rotation:
-            image = np.rot90(image, round(frame.rotation / 90))
-        if short_side:
-            image = augment.resize(image, *augment.resized_shape(*image.shape[:2], short_side))
-        yield np.ascontiguousarray(image), seconds
+    size, change, damage = None, None, None
+    try:
+        for index, (frame, seconds) in enumerate(selected):
+            if only is not None and index not in only and size:
+                continue
+            image = _to_image(frame)
+            size = size or image.shape[:2]
+            if image.shape[:2] != size:
+                if change is None:
+                    change = f"the frame size changes from {_pixels(size)} to {_pixels(image.shape)} at {seconds:.2f} s"
+                image = augment.fit_inside(image, *size)
+            if only is not None and index not in only:
+                continue
+            if short_side:
+                image = augment.resize(image, *augment.resized_shape(*size, short_side))
+            yield np.ascontiguousarray(image), seconds
+    except DamagedVideo as error:
+        damage = str(error)
+    if change:
+        damage = f"{damage.removesuffix('.') if damage else path}{';' if damage else ':'} {change}."
+    if damage:
+        raise DamagedVideo(damage)
+
+
+def _pixels(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"
+
+
+def _decode(path: str | Path, start: float, end: float | None, folder_fps: float):
+    if Path(path).is_dir():
+        return frame_folder.decode(Path(path), folder_fps)
+    return decoding.decode(path, start, end)
+
+
+def _to_image(frame: av.VideoFrame | Path) -> np.ndarray:
+    return frame_folder.read_image(frame) if isinstance(frame, Path) else orientation.to_image(frame)
 
 
 def iterate_camera(number: str = "0", *, fps: float | None = None, short_side: int = 0):
-    """Yields the frames of a camera as they come; arguments and what is yielded as of `iterate_frames`.
+    """Yields the frames of a camera as they come, and their times, like `iterate_frames`.
 
     Args:
         number: of the camera, as the system counts them from 0.
-        fps: frames that come earlier than this rate wants them are passed over; None takes all.
+        fps: frames that come earlier than this rate needs them are dropped; None takes all.
 
     Raises:
-        ValueError: where there is no such camera, or it stops.
+        ValueError: if there is no such camera, or it stops.
     """
     camera = cv2.VideoCapture(int(number)) if number.isdecimal() else None
     if camera is None or not camera.isOpened():
@@ -124,13 +152,15 @@ def iterate_camera(number: str = "0", *, fps: float | None = None, short_side: i
         camera.release()
 
 
-def count_frames(path: str | Path, *, fps: float | None = None) -> tuple[int, str | None]:
-    """How many frames `iterate_frames` would yield, and a warning: None, or what is damaged in the file after them.
+def count_frames(
+    path: str | Path, *, fps: float | None = None, folder_fps: float = frame_folder.FPS
+) -> tuple[int, str | None]:
+    """How many frames `iterate_frames` would yield, and a warning: None, or what is damaged in the file.
 
     Raises:
-        ValueError: where the file is missing, no video, or holds no frame.
+        ValueError: if the file is missing, not a video, or has no frame.
     """
-    frames, count = _decode(path, 0.0, None), 0
+    frames, count = _decode(path, 0.0, None, folder_fps), 0
     try:
         for _ in _select(frames, 0.0, None) if fps is None else _resample(frames, fps, 0.0, None):
             count += 1
@@ -139,78 +169,13 @@ def count_frames(path: str | Path, *, fps: float | None = None) -> tuple[int, st
     return count, None
 
 
-def frame_rate(path: str | Path) -> float:
-    """Frames a second of a file: what its header says, or its number of frames over its duration, or 25.
+def frame_rate(path: str | Path, *, folder_fps: float = frame_folder.FPS) -> float:
+    """Frames per second of a file, see `decoding.frame_rate`; of a folder of images `folder_fps`.
 
     Raises:
-        ValueError: where the file is missing or no video.
+        ValueError: if the file is missing or not a video.
     """
-    with _open(path) as container:
-        return _frame_rate(container.streams.video[0])
-
-
-def _open(path: str | Path):
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist.")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty.")
-    try:
-        container = av.open(str(path), metadata_errors="ignore")
-    except av.error.FFmpegError as error:
-        raise ValueError(f"{path} is not a video that FFmpeg can read: {error.strerror}.") from None
-    if not container.streams.video:
-        container.close()
-        raise ValueError(f"{path} has no video stream.")
-    return container
-
-
-def _frame_rate(stream) -> float:
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate and 0 < rate < FASTEST_FPS:
-            return float(rate)
-    if stream.frames and stream.duration and stream.time_base:
-        return float(stream.frames / (stream.duration * stream.time_base))
-    return FALLBACK_FPS
-
-
-def _decode(path, start: float, end: float | None) -> Iterator[tuple[av.VideoFrame, float, float]]:
-    """Yields (frame, seconds from the first frame, its duration in seconds) in the order of display."""
-    with _open(path) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1  # make_records runs one process a core
-        rate = _frame_rate(stream)
-        # AVI has no timestamps of display: FFmpeg's guesses go back and forth where there are B frames
-        trusted = container.format.name != "avi"
-        origin = float((stream.start_time or 0) * stream.time_base)
-        whole = start == 0
-        if trusted and start > 2:
-            container.seek(int((start + origin - 1) / stream.time_base), stream=stream)
-        count, seconds = 0, -1 / rate
-        try:
-            for frame in container.decode(stream):
-                if frame.is_corrupt and seconds >= start:
-                    raise DamagedVideo(f"{path}: damaged after {count} frames.")
-                told = frame.time - origin if trusted and frame.time is not None else None
-                seconds = told if told is not None and (told > seconds or not count) else seconds + 1 / rate
-                count += 1
-                yield frame, seconds, 1 / rate
-                if end is not None and seconds > end:
-                    return
-        except av.error.FFmpegError as error:
-            if not count:
-                raise ValueError(f"{path}: no frame could be decoded: {error.strerror}.") from None
-            raise DamagedVideo(
-                f"{path}: damaged after {count} of {_promised(stream)} frames: {error.strerror}."
-            ) from None
-        if not count:
-            raise ValueError(f"{path}: no frame could be decoded.")
-        if whole and count < 0.9 * stream.frames - 1:
-            raise DamagedVideo(f"{path}: breaks off after {count} of {_promised(stream)} frames.")
-
-
-def _promised(stream) -> str:
-    return str(stream.frames or "an unknown number of")
+    return folder_fps if Path(path).is_dir() else decoding.frame_rate(path)
 
 
 def _select(frames, start: float, end: float | None):
@@ -222,19 +187,24 @@ def _select(frames, start: float, end: float | None):
 
 def _resample(frames, fps: float, start: float, end: float | None):
     """For each time start + k / fps the nearest frame."""
-    count, before = 0, None
-    for frame, seconds, duration in frames:
-        if before is not None:
-            middle = (before[1] + seconds) / 2 + 1e-6  # halfway, the frame that is still on screen
-            while (wanted := start + count / fps) < middle and (end is None or wanted < end - 1e-6):
-                yield before[0], wanted
-                count += 1
-        before = frame, seconds, duration
+    count, before, damage = 0, None, None
+    try:
+        for frame, seconds, duration in frames:
+            if before is not None:
+                middle = (before[1] + seconds) / 2 + 1e-6  # halfway, the frame that is still on screen
+                while (wanted := start + count / fps) < middle and (end is None or wanted < end - 1e-6):
+                    yield before[0], wanted
+                    count += 1
+            before = frame, seconds, duration
+    except DamagedVideo as error:  # raised after the last frame, which is still to be shown
+        damage = error
     if before is not None:  # the last frame is shown for its duration, a quarter of an output frame forgiven
         stop = before[1] + before[2] - 0.25 / fps
         while (wanted := start + count / fps) < stop and (end is None or wanted < end - 1e-6):
             yield before[0], wanted
             count += 1
+    if damage:
+        raise damage
 
 
 def write_video(path: str | Path, frames: np.ndarray, fps: float, *, all_intra: bool = True, quality: int = 18):

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from vidjax import caption, metrics, models, predict, step, trained
+from vidjax import caption, metrics, models, predict, step, trained, windows
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 TABLE = np.log(np.random.default_rng(0).dirichlet(np.ones(3), size=(3, 3)))  # of a word after two others
@@ -83,9 +83,11 @@ def test_the_greedy_caption_is_an_exact_match_under_teacher_forcing(run, clip):
     np.testing.assert_allclose(np.log(probability), of_words.sum(), rtol=1e-5)
 
 
-def test_the_command(run, clip, monkeypatch, capsys):
+def test_the_command(run, clip, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.mp4").write_text("not read here")
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(trained, "from_run", lambda *_: run)
-    monkeypatch.setattr(predict, "read_views", lambda *_, **__: {"video": clip[None]})
+    monkeypatch.setattr(predict, "views_of", lambda *_, **__: {"video": clip[None]})
     for arguments in ([], ["--json"]):
         monkeypatch.setattr(sys, "argv", ["predict", "a.mp4", "--workdir", "w", "--beams", "2", *arguments])
         with pytest.raises(SystemExit):
@@ -93,6 +95,22 @@ def test_the_command(run, clip, monkeypatch, capsys):
     out = capsys.readouterr().out.splitlines()
     line = json.loads(out[-1])
     assert out[0] == "a.mp4" and out[1].endswith(f"%  {line['caption']}") and 0 < line["probability"] <= 1
+
+
+def test_a_caption_per_window(run, clip, tmp_path, monkeypatch, capsys):
+    (tmp_path / "a.mp4").write_text("not read here")
+    found = [windows.Window(0, 1, [{"video": clip[None]}]), windows.Window(1, 1.5, [{"video": clip[None, ::-1]}])]
+    monkeypatch.setattr(trained, "from_run", lambda *_: run)
+    monkeypatch.setattr(windows, "cut_windows", lambda *_, **__: iter(found))
+    arguments = [str(tmp_path / "a.mp4"), "--workdir", "w", "--windows", "1", "--beams", "2", "--json"]
+    monkeypatch.setattr(sys, "argv", ["predict", *arguments])
+    with pytest.raises(SystemExit):
+        predict.main()
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["start"], line["end"]) for line in lines] == [(0, 1), (1, 1.5)]
+    write = caption.make_writer(run, 2)
+    for line, window in zip(lines, found, strict=True):
+        assert (line["caption"], line["probability"]) == write(window.views[0])
 
 
 def test_errors(run):

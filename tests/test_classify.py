@@ -1,12 +1,14 @@
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 
+from tests.conftest import write_numbered
 from vidjax import classify
-from vidjax.data import pipeline
+from vidjax.data import pipeline, records
 
 SPLITS = np.repeat(["a", "b", "c"], 10)
 LABELS = np.tile([0, 1], 15)
@@ -86,17 +88,74 @@ def test_the_report_of_a_classifier(monkeypatch, tmp_path, capsys):
     assert result["mean svm"]["top1"] == 1 and result["mean svm"]["num_videos"] == 20
 
 
-def test_the_command(numbered_features, tmp_path, monkeypatch, capsys):
-    arguments = [str(numbered_features), "--train_splits", "train", "--test_splits", "train"]
-    monkeypatch.setattr("sys.argv", ["classify", *arguments])
-    with pytest.raises(SystemExit, match="vidjax.classify: A fold trains and tests on train"):
-        classify.main()
-    monkeypatch.setattr(classify, "cross_validate", lambda make, x, *rest: (np.eye(2)[[0, 1, 1]], np.array([0, 1, 0])))
-    monkeypatch.setattr("sys.argv", ["classify", *arguments, "--pool", "size", "--out", str(tmp_path / "new/r.json")])
+@pytest.fixture
+def two_splits(numbered_features, tmp_path):
+    """The numbered features twice: as the splits train and test."""
+    shutil.copytree(numbered_features, tmp_path / "features")
+    (shard,) = (tmp_path / "features").glob("train-*.tfrecord")
+    shutil.copy(shard, shard.with_name(shard.name.replace("train", "test")))
+    return tmp_path / "features"
+
+
+def command(monkeypatch, *arguments):
+    monkeypatch.setattr("sys.argv", ["classify", *map(str, arguments)])
     classify.main()
+
+
+def test_the_command(two_splits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(classify, "cross_validate", lambda make, x, *rest: (np.eye(2)[[0, 1, 1]], np.array([0, 1, 0])))
+    command(monkeypatch, two_splits, "--pool", "size", "--out", tmp_path / "new/r.json")
     assert "size svm: top1 66.7 %, 2 of 3 videos [20.8, 93.9]" in capsys.readouterr().out
     result = json.loads((tmp_path / "new/r.json").read_text())
     assert (result["right"], result["pool"], result["classifier"]) == (2, "size", "svm")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--test_splits", "train"], "vidjax.classify: A fold trains and tests on train"),
+        (
+            ["--train_splits", "fold_0", "fold_1"],
+            "No videos to train on in the fold .*has no split fold_0, fold_1; there are test, train. Name some with "
+            "--train_splits and --test_splits, or --folds",
+        ),
+        (["--test_splits", "val"], "No videos to test on in the fold .*has no split val; there are test, train"),
+        (["--folds", "motion:1"], "Unknown folds motion:1"),
+        (["--out", "/tmp"], "--out /tmp is a directory: name a file"),
+        (["--out", "/dev/null/r.json"], "--out /dev/null/r.json: the directory .*cannot be written"),
+    ],
+)
+def test_what_is_wrong_is_said_before_the_features_are_read(arguments, message, two_splits, monkeypatch):
+    monkeypatch.setattr(classify, "describe", lambda *_: pytest.fail("was reached"))
+    with pytest.raises(SystemExit, match=message):
+        command(monkeypatch, two_splits, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (lambda v: [0, 1] if v == 3 else [v % 2], "train-00000-of-00001.*'video 3' has 2 labels: a classifier"),
+        (lambda v: [] if v == 3 else [v % 2], "'video 3' has 0 labels"),
+        (lambda v: [2] if v == 3 else [v % 2], "'video 3' holds the class index 2.* 0 to 1"),
+        (lambda v: [-1], "'video 0' holds the class index -1"),
+        (lambda v: [1], r"All training videos of the fold \['train'\] are 'b': train on two classes"),
+    ],
+)
+def test_labels_that_cannot_be_classified(labels, message, tmp_path):
+    for split in ("train", "test"):
+        write_numbered(tmp_path, split, 4, 1, labels)
+    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    with pytest.raises(ValueError, match=message):
+        classify.check_folds(tmp_path, [classify.Fold(["train"], ["test"])])
+
+
+def test_labels_are_read_by_split(tmp_path):
+    write_numbered(tmp_path, "train", 3, 1)
+    write_numbered(tmp_path, "test", 0, 1)
+    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    assert classify.labels_of(tmp_path, ["train", "test"]) == {"train": [0, 1, 0], "test": []}
+    with pytest.raises(ValueError, match="No videos to test on .*they are empty"):
+        classify.check_folds(tmp_path, [classify.Fold(["train"], ["test"])])
 
 
 def test_records_of_videos_are_refused(numbered_records, monkeypatch):

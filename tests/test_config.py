@@ -1,4 +1,5 @@
 import importlib
+import json
 from pathlib import Path
 
 import jax
@@ -113,6 +114,44 @@ def test_a_config_survives_writing(tiny_config, tmp_path):
     tiny_config.seed = 1
     with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
         configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})
+
+
+def test_a_dataset_is_found_from_another_directory(tiny_config, tmp_path, monkeypatch):
+    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    (home / "data").mkdir(parents=True)
+    elsewhere.mkdir()
+    monkeypatch.chdir(home)
+    tiny_config.dataset = "data"
+    configs.write(home / "run", tiny_config, ["a"], {})
+    assert configs.read(home / "run")[0].dataset == "data"
+    monkeypatch.chdir(elsewhere)
+    assert configs.read(home / "run")[0].dataset == str(home / "data")
+    configs.check_dataset(home / "run")
+
+    tiny_config.dataset = str(home / "data")  # the same, named in full
+    configs.write(home / "run", tiny_config, ["a"], {})
+    tiny_config.dataset = "../home/data"
+    configs.write(home / "run", tiny_config, ["a"], {})
+    tiny_config.dataset = "data"  # is another one by now
+    with pytest.raises(ValueError, match="dataset: ../home/data there, data now"):
+        configs.write(home / "run", tiny_config, ["a"], {})
+
+    (home / "data").rename(home / "moved")
+    message = f"No dataset at {elsewhere}/../home/data, on which {home}/run was trained.* --dataset DIR"
+    with pytest.raises(ValueError, match=message):
+        configs.check_dataset(home / "run")
+    monkeypatch.chdir(home)
+    with pytest.raises(ValueError, match=f"{elsewhere}/../home/data and {home}/../home/data, on which"):
+        configs.check_dataset(home / "run")
+
+
+def test_an_older_run_did_not_note_where_it_was_started(tiny_config, tmp_path, monkeypatch):
+    configs.write(tmp_path, tiny_config, ["a"], {})
+    content = json.loads((tmp_path / "config.json").read_text())
+    del content["started_in"]
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    assert configs.read(tmp_path)[0].to_json() == tiny_config.to_json()
+    configs.write(tmp_path, tiny_config, ["a"], {})
 
 
 def test_every_model_can_be_named():

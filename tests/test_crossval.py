@@ -56,3 +56,15 @@ def test_folds_are_in_the_order_of_their_numbers(tmp_path):
         (tmp_path / name).mkdir(parents=True)
     assert crossval.fold_places(tmp_path) == [tmp_path / name for name in names]
     assert crossval.fold_places(tmp_path / names[0]) == []
+
+
+def test_all_folds_are_checked_before_the_first_is_trained(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(crossval.train, "train", lambda *given: pytest.fail("it has begun"))
+    folds = [(["train"], ["train"]), (["train"], ["fold_1"])]
+    with pytest.raises(
+        ValueError, match=r"Fold 1, trained on \['train'\] and tested on \['fold_1'\]: No split 'fold_1'"
+    ):
+        crossval.run(config, folds, tmp_path, num_seeds=2)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="--workdir .*file cannot be written to"):
+        crossval.run(config, folds[:1], tmp_path / "file", num_seeds=1)

@@ -1,12 +1,15 @@
 import dataclasses
+import errno
 import json
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vidjax import ensemble, evaluate, metrics, predictions, train, trained
+from vidjax import beforehand, ensemble, evaluate, metrics, predictions, result_file, train, trained
 from vidjax.data import motion, pipeline, records
 
 
@@ -81,8 +84,12 @@ def test_a_run_fused_with_itself_has_its_own_figures(run, workdir, fusion, tmp_p
     fused = json.loads(out.read_text())
     alone = fused["runs"][0]
     assert fused["runs"][1] == alone and alone["run"] == run.name
-    for name in ("top1", "top5", "top1_within_pairs", "top1_reversed", "per_class", "confusion", "num_videos"):
+    for name in ("top1", "top5", "top1_within_pairs", "top1_reversed", "per_class", "num_videos"):
         assert fused[name] == alone[name]
+    assert fused["confusion"] == "fused_confusion.csv" and "confusion" not in alone
+    logits, target = logits_with(run)
+    confusion = metrics.single_label(run.probabilities(logits), target)["confusion"]
+    assert result_file.read_confusion(out).tolist() == confusion
     assert "top1_clip" not in fused and "loss" not in fused
     assert (fused["fusion"], fused["weights"], fused["splits"]) == (fusion, [1, 1], ["test"])
     rows = predictions.read(tmp_path)
@@ -99,15 +106,16 @@ def test_two_runs_are_fused_video_by_video(run, second, workdir, tmp_path, monke
     (one, target), (other, _) = logits_with(run), logits_with(trained.from_run(second))
     scores = 0.25 * run.probabilities(one)[:, 0] + 0.75 * run.probabilities(other)[:, 0]
     assert fused["top1"] == np.mean(metrics.hit_at_k(scores, target, 1))
-    assert fused["confusion"] == metrics.single_label(scores[:, None], target)["confusion"]
+    confusion = result_file.read_confusion(tmp_path / "fused.json")
+    assert confusion.tolist() == metrics.single_label(scores[:, None], target)["confusion"]
     assert fused["runs"][1]["top1"] == json.loads(before)["top1"]
     assert f"{second}, step 3: top1 {100 * fused['runs'][1]['top1']:.2f} %" in printed
     assert "16 videos of ['test'], scores of the runs weighted [1.0, 3.0]" in printed
     assert (second / "result.json").read_text() == before
 
     command(monkeypatch, capsys, *arguments, "1,0.0000001")
-    almost = json.loads((tmp_path / "fused.json").read_text())
-    assert almost["confusion"] == almost["runs"][0]["confusion"]
+    alone = metrics.single_label(run.probabilities(one), target)["confusion"]
+    assert result_file.read_confusion(tmp_path / "fused.json").tolist() == alone
 
 
 def test_a_svm_is_trained_on_the_training_videos_alone(run, second, workdir, tmp_path, monkeypatch, capsys):
@@ -132,7 +140,8 @@ def test_what_cannot_be_fused(run, workdir, second, monkeypatch, capsys):
     assert "2 runs, but 3 weights" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,2,3")
     assert "must be positive" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,0")
     assert "--step is for one" in complaint(monkeypatch, capsys, *two, "--step", "3")
-    assert "--out is for several runs" in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", "x.json")
+    assert "--dataset is for one" in complaint(monkeypatch, capsys, *two, "--dataset", "x")
+    assert "--fusion is for several" in complaint(monkeypatch, capsys, "--workdir", workdir, "--fusion", "logits")
     assert "invalid choice: 'votes'" in complaint(monkeypatch, capsys, *two, "--fusion", "votes")
 
 
@@ -168,3 +177,99 @@ def test_runs_on_other_videos_cannot_be_fused(run, workdir, tiny_motion, tmp_pat
     one = with_dataset(workdir, tmp_path / "run_others", others, list(motion.CLASSES))
     assert "video 0 is 0.mp4 of" in said("renamed", renamed, than=one)  # of the same classes, but other videos
     assert "differ in the labels" in said("labels", tiny_motion, [*motion.CLASSES[:7], "sideways"])
+
+
+# ------------------------------------------------------------------------------- other places, and other records
+
+
+def files_of(directory):
+    """The content of each file that an evaluation writes."""
+    return {path.name: path.read_bytes() for path in sorted(directory.glob("*.*")) if path.is_file()}
+
+
+def refuse_writing_to(directory, monkeypatch):
+    """As if that directory were on a file system that is mounted read-only."""
+    make = tempfile.TemporaryFile
+
+    def refusing(*, dir):
+        if Path(dir) == directory:
+            raise OSError(errno.EROFS, "Read-only file system")
+        return make(dir=dir)
+
+    monkeypatch.setattr(beforehand.tempfile, "TemporaryFile", refusing)
+
+
+def test_a_run_that_is_read_only_is_found_before_any_work(run, workdir, tmp_path, monkeypatch, capsys):
+    refuse_writing_to(workdir, monkeypatch)
+    before, restored = files_of(workdir), trained.from_run
+    monkeypatch.setattr(trained, "from_run", lambda *given: pytest.fail("it has begun"))
+    said = complaint(monkeypatch, capsys, "--workdir", workdir)
+    assert (
+        f"--workdir {workdir} cannot be written to ({workdir}: Read-only file system)" in said and "--out FILE" in said
+    )
+    for out, message in [
+        (workdir / "x.json", "Read-only file system"),
+        (tmp_path, "is a directory: name a file in it"),
+        (tmp_path / "none" / "x.json", "none is not a directory; make it first"),
+    ]:
+        assert message in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", out)
+
+    monkeypatch.setattr(trained, "from_run", restored)
+    printed = command(monkeypatch, capsys, "--workdir", workdir, "--out", tmp_path / "figures.json")
+    assert "16 videos of ['test']" in printed and files_of(workdir) == before
+    assert sorted(files_of(tmp_path)) == [
+        *("figures.json", "figures_confusion.csv", "figures_confusion.png", "figures_predictions.csv")
+    ]
+    assert json.loads((tmp_path / "figures.json").read_text())["num_videos"] == 16
+
+
+def test_from_another_directory(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys):
+    """The run was started beside its dataset, which it names by a relative path."""
+    copy = with_dataset(workdir, tmp_path / "run", "motion", list(motion.CLASSES))
+    content = json.loads((copy / "config.json").read_text())
+    (tmp_path / "motion").symlink_to(tiny_motion)
+    content["started_in"] = str(tmp_path)
+    (copy / "config.json").write_text(json.dumps(content))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert "16 videos of ['test']" in command(monkeypatch, capsys, "--workdir", copy)
+
+    (tmp_path / "motion").unlink()
+    said = complaint(monkeypatch, capsys, "--workdir", copy)
+    assert f"No dataset at {tmp_path}/motion and {elsewhere}/motion" in said and "--dataset DIR" in said
+    (elsewhere / "motion").symlink_to(tiny_motion)  # moved along
+    assert "16 videos of ['test']" in command(monkeypatch, capsys, "--workdir", copy)
+
+
+def test_other_records(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys):
+    """Four classes of the eight, one in capitals, and two that the run does not know."""
+    names = [*motion.CLASSES[:3], motion.CLASSES[3].upper(), "dance", "sing"]
+    source = pipeline.open_records(tiny_motion, ["test"])
+    order = {0: 2, 1: 1, 2: 0, 3: 3, 4: 4, 5: 5}  # index there -> class of the video
+    examples = [
+        dataclasses.replace(source[video], labels=[index], media_id=f"{index}.mp4") for index, video in order.items()
+    ]
+    other = tmp_path / "other"
+    other.mkdir()
+    records.write_shard(records.shard_path(other, "all", 0, 1), map(records.encode, examples))
+    labels = [names[2], names[1], names[0], *names[3:]]
+    records.write_info(other, records.DatasetInfo(labels, "forbidden"), complete=True)
+    before = files_of(workdir)
+    assert "No split 'test'" in complaint(monkeypatch, capsys, "--workdir", workdir, "--dataset", other)
+    printed = command(monkeypatch, capsys, "--workdir", workdir, "--dataset", other, "--splits", "all")
+    assert "4 videos of ['all']" in printed
+    assert f"Matched without regard to case: {names[3]} is {motion.CLASSES[3]}" in printed
+    assert "a class that the run does not know: dance, 1 video (4.mp4)" in printed
+    assert f"without a video in {other}: {', '.join(motion.CLASSES[4:])}" in printed
+    written = {name: content for name, content in files_of(workdir).items() if before.get(name) != content}
+    assert sorted(written) == [f"result_other{end}" for end in (".json", "_confusion.csv", "_confusion.png")] + [
+        "result_other_predictions.csv"
+    ]
+    result = json.loads((workdir / "result_other.json").read_text())
+    assert (result["left_out"], result["absent"]) == ({"dance": ["4.mp4"], "sing": ["5.mp4"]}, [*motion.CLASSES[4:]])
+
+    logits, _ = logits_with(run)  # of the test videos, of which number i is of class i
+    expected = metrics.single_label(run.probabilities(logits[[2, 1, 0, 3]]), np.array([2, 1, 0, 3]))
+    confusion = result_file.read_confusion(workdir / "result_other.json")
+    assert confusion.tolist() == expected["confusion"] and result["top1"] == expected["top1"]

@@ -1,11 +1,13 @@
 import json
 import re
 import sys
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.conftest import write_numbered
 from vidjax import features, metrics, preprocess, trained
 from vidjax.data import augment, pipeline, records, video
 
@@ -110,11 +112,65 @@ def test_pooling_and_classifying(arguments, tmp_path, monkeypatch, capsys):
             "No videos to train on .*there are test, tr",
         ),
         (["--pool", "mean", "--classifier", "svm", "--folds", "motion:1"], "Unknown folds motion:1; .*ut_interaction:"),
+        (["--out", "/dev/null/out"], "--out /dev/null/out cannot be written to"),
     ],
 )
 def test_the_command_says_what_is_wrong(extra, message, arguments, monkeypatch):
+    """And it does so before the first clip goes through the network."""
+    monkeypatch.setattr(features, "make_features_fn", lambda *_: pytest.fail("was reached"))
     with pytest.raises(SystemExit, match=message):
         command(monkeypatch, *arguments, *extra)
+
+
+def test_splits_that_are_folds(tmp_path, monkeypatch):
+    """Not even the network is loaded before the splits that there are have been listed."""
+    for split in ("fold_0", "fold_1"):
+        write_numbered(tmp_path, split, 4, 2)
+    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    arguments = ["--workdir", "nowhere", "--records", tmp_path, "--out", tmp_path / "out", "--pool", "mean"]
+    with pytest.raises(SystemExit, match="has no split train; there are fold_0, fold_1. Name some with --train_splits"):
+        command(monkeypatch, *arguments, "--classifier", "svm")
+    write_numbered(tmp_path, "fold_1", 4, 2, lambda v: [0, 1])
+    with pytest.raises(SystemExit, match="'video 0' has 2 labels: a classifier needs exactly one"):
+        command(monkeypatch, *arguments)  # the file of descriptors names a class for each
+
+
+def test_the_space_that_features_need(run, tiny_run, tmp_path, monkeypatch):
+    """24 videos of 24 frames: in 4 clips of 7, where each frame counts once, or in 3 clips of one step each."""
+    shards = [shard for split in ("train", "val", "test") for shard in records.find_shards(tiny_run.records, split)]
+    clip = {**run.clip, "num_frames": 7, "frame_stride": 1, "sampling": "cover"}
+    for steps, needed in ((7, 24 * 24 * 32 * 4), (1, 24 * 4 * 32 * 4)):
+        for free in (needed, needed - 1):
+            monkeypatch.setattr(features.shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+            if free == needed:
+                features.check_space(tmp_path, shards, clip, steps, 32)
+                continue
+            with pytest.raises(ValueError, match="need about 0.00 GiB in .*, where 0.00 GiB are free: free some space"):
+                features.check_space(tmp_path, shards, clip, steps, 32)
+    with pytest.raises(ValueError, match="where 0.00 GiB are free"):
+        features.extract(run, tiny_run.records, "features", tmp_path / "out", clip, run.mesh.size, ["test"])
+
+
+def test_layers_have_steps_and_channels(run):
+    clip = {**run.clip, "num_frames": 4}
+    assert features.layer_shape(run, clip, "features") == (4, 32)  # one step per frame
+    assert features.layer_shape(run, clip, "pooled") == (1, 32)
+    assert features.layer_shape(run, clip, "layer2") == (4, 8)  # maps
+
+
+@pytest.mark.parametrize(
+    ("extra", "message"),
+    [
+        (["--num_frames", "0"], "--num_frames: 0 must be 1 or more"),
+        (["--batch_size", "-1"], "--batch_size: -1 must be 1 or more"),
+        (["--resize", "1", "2", "3"], "--resize takes one or two numbers, not 3"),
+        (["--folds", "ut_interaction:set1"], "--folds is for --classifier"),
+    ],
+)
+def test_arguments_that_cannot_be(extra, message, arguments, monkeypatch, capsys):
+    with pytest.raises(SystemExit):
+        command(monkeypatch, *arguments, *extra)
+    assert message in capsys.readouterr().err
 
 
 def test_a_classifier_needs_a_pool(arguments, monkeypatch, capsys):

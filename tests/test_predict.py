@@ -1,8 +1,11 @@
 import dataclasses
 import json
+import os
+import shutil
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -132,6 +135,39 @@ def test_one_bad_video_does_not_stop_the_others(tiny_run, tmp_path, monkeypatch,
     assert "text.mp4 is not a video that FFmpeg can read" in err
 
 
+def test_a_directory_is_every_video_below_it(tiny_run, tmp_path, monkeypatch, capsys):
+    """With a name that is not UTF-8, a file that is damaged, one that is no video, and a folder of frames."""
+    good = tiny_run.videos["test"][0]
+    (tmp_path / "sub").mkdir()
+    odd = os.fsdecode(bytes(tmp_path / "sub") + b"/caf\xe9.mp4")
+    shutil.copy(good, odd)
+    (tmp_path / "broken.mp4").write_text("no video")
+    (tmp_path / "notes.txt").write_text("text")
+    (tmp_path / "frames").mkdir()
+    for i, (frame, _) in enumerate(video.iterate_frames(good)):
+        cv2.imwrite(str(tmp_path / f"frames/{i}.png"), frame[:, :, ::-1])
+    arguments = (tmp_path, "--workdir", tiny_run.workdir)
+    assert command(monkeypatch, *arguments, "--json") == 1
+    out, err = capsys.readouterr()
+    lines = {line["video"]: line["top"] for line in map(json.loads, out.splitlines())}
+    assert list(lines) == [str(tmp_path / "frames"), odd]
+    assert lines[odd] == lines[str(tmp_path / "frames")]
+    assert "broken.mp4 is not a video that FFmpeg can read" in err
+    assert "files without a video: 1 (notes.txt)" in err
+    assert command(monkeypatch, odd, "--workdir", tiny_run.workdir) == 0
+    assert capsys.readouterr().out.splitlines()[0].endswith("caf\\udce9.mp4")
+
+
+def test_missing_files_are_reported_at_once(tiny_run, tmp_path, monkeypatch, capsys):
+    good, order, load = tiny_run.videos["test"][0], [], predict.load
+    monkeypatch.setattr(predict, "load", lambda args: order.append(capsys.readouterr()) or load(args))
+    (tmp_path / "empty").mkdir()
+    arguments = (tmp_path / "a.mp4", good, tmp_path / "empty", "--workdir", tiny_run.workdir)
+    assert command(monkeypatch, *arguments) == 1
+    assert "a.mp4 does not exist" in order[0].err and "empty holds no video. Looked for" in order[0].err
+    assert capsys.readouterr().out.startswith(str(good))
+
+
 def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
     import av
 
@@ -150,6 +186,9 @@ def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
         (["--weights", "i4d"], "'i4d' is neither the name of weights nor a file of them"),
         (["--workdir", "nowhere"], "nowhere is no work directory"),
         ([], "one of the arguments --workdir --weights --exported is required"),
+        (["--workdir", "w", "--top", "0"], "--top 0 must be more than 0"),
+        (["--workdir", "w", "--num_views", "-1"], "--num_views -1 must be more than 0"),
+        (["--workdir", "w", "--folder_fps", "nan"], "--folder_fps nan must be more than 0"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, message, monkeypatch, capsys):

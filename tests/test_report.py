@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests import ladder_files
-from vidjax import gradcam, predictions, report
+from vidjax import gradcam, predictions, report, result_file
 from vidjax.report_entries import Entry
 
 
@@ -176,7 +176,10 @@ def test_confusions_of_each_part_are_added_up(tmp_path):
     """Two sets of two folds and two seeds: set1 has all right, set2 all wrong; a classifier has one of its own."""
     for part, counts in (("set1", [[1, 0], [0, 2]]), ("set2", [[0, 1], [2, 0]])):
         for fold in ("seed_0/fold_0", "seed_0/fold_1", "seed_1/fold_0", "seed_1/fold_1"):
-            ladder_files.write_result(tmp_path / part / fold, 1.0, confusion=counts)
+            place = tmp_path / part / fold
+            place.mkdir(parents=True)
+            content = {"top1": 1.0, "per_class": [None, None], "confusion": counts}
+            result_file.write(place / "result.json", content, ["0", "1"])
     ladder_files.write_result(tmp_path / "svm/set1", 1.0, confusion=[[3, 1], [0, 4]], labels=["a", "b"])
     entry = Entry({}, [tmp_path / "set1", tmp_path / "set2"])
     counts, labels, num_runs = report.confusion_of(entry.places_of("set1"))
@@ -207,6 +210,18 @@ def test_points_of_the_chart():
         row["multiply-adds a video"] = 4 * row["multiply-adds"] if row["multiply-adds"] else None
     assert report.chart_points(rows, "") == ("multiply-adds a video", [(1, 400, 50.0, "g"), (5, 800, 25.0, "g")])
     assert "multiply-adds of a video" in label_of(report.charts_of(rows, [""]))
+
+
+def test_names_in_pictures_are_shown_as_they_are(tmp_path):
+    """Groups that matplotlib would take for mathtext or leave out, and classes that no installed font can show."""
+    rows = [{**chart_row({"$1": 0.5}, 100), "group": group} for group in ("$x^", "_hidden", "a\U000e0fff")]
+    chart = label_of(report.charts_of(rows[:2], ["$1"]))
+    assert "$x^" in chart and "_hidden" in chart and "top1 %, $1" in chart
+    assert "<figcaption>0: $x^, 1: a\U000e0fff</figcaption>" in report.charts_of(rows[::2], ["$1"])[0]
+    content = {"top1": 1.0, "per_class": [1.0, 1.0], "confusion": np.eye(2, dtype=int), "labels": ["a", "\U000e0fff"]}
+    result_file.write(tmp_path / "result.json", content, content["labels"])
+    (picture,) = report.pictures_of(Entry({}, [tmp_path]), [""])
+    assert picture.caption == "confusion of one run; 0: a, 1: \U000e0fff"
 
 
 def label_of(charts):

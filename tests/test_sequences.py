@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from configs.common import data
 from vidjax import config as configs
-from vidjax import outputs, sharding, step, train, trained
+from vidjax import outputs, result_file, sharding, step, train, trained
 from vidjax.data import clips, pipeline
 from vidjax.predict import make_logits_fn
 
@@ -42,7 +42,7 @@ def run(frame_labels, tmp_path_factory):
 def test_a_stateful_run_with_one_label_a_frame(run):
     workdir, result = run
     assert (result["steps"], result["num_videos"], result["num_frames"]) == (18, 6, 45)
-    assert 0 <= result["top1"] <= 1 and np.sum(result["confusion"]) == 45
+    assert 0 <= result["top1"] <= 1 and result_file.read_confusion(workdir / "result.json").sum() == 45
     restored = trained.from_run(workdir)
     assert {x.shape for x in jax.tree.leaves(restored.model_state["carry"])} == {(2, 8)}
     with pytest.raises(ValueError, match="classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate"):
@@ -70,7 +70,7 @@ def test_it_resumes_within_a_video_to_the_same_bits(run, frame_labels, tmp_path)
         if path.name.isdigit() and int(path.name) > 5:  # the middle of the second group of videos
             shutil.rmtree(path)
     again = train.train(settings(frame_labels), tmp_path / "run")
-    assert again["loss"] == result["loss"] and again["confusion"] == result["confusion"]
+    assert again["loss"] == result["loss"] and again["per_class"] == result["per_class"]
     for a, b in zip(*(jax.tree.leaves(trained.from_run(w).params) for w in (workdir, tmp_path / "run")), strict=True):
         np.testing.assert_array_equal(a, b)
 

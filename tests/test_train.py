@@ -39,7 +39,7 @@ def test_a_run_writes_what_it_promises(finished, tiny_config, tmp_path_factory):
     assert set(result) >= {"top1", "top5", "num_videos", "num_params", "steps", "seconds", "clips_per_second"}
     assert (result["num_videos"], result["steps"]) == (16, 12)
     assert result["top1_within_pairs"] is not None and result["top1_reversed"] is not None
-    for name in ("config.json", "curves.png", "confusion.png"):
+    for name in ("config.json", "curves.png", "confusion.png", "confusion.csv"):
         assert (workdir / name).stat().st_size > 0
     lines = lines_of(workdir)
     assert [line["step"] for line in lines] == list(range(1, 13))
@@ -54,7 +54,7 @@ def test_a_finished_run_started_again_only_evaluates(finished, tiny_config, tmp_
     workdir, result = run_once(finished, tiny_config, tmp_path_factory)
     before = (workdir / "metrics.jsonl").read_text()
     again = train.train(tiny_config, workdir)
-    assert again["confusion"] == result["confusion"]
+    assert again["per_class"] == result["per_class"] and again["confusion"] == "confusion.csv"
     assert (workdir / "metrics.jsonl").read_text() == before
 
 

@@ -1,4 +1,4 @@
-"""The classic baseline: one descriptor a video, and a linear classifier of them (scikit-learn).
+"""The classic baseline: one descriptor per video, and a linear classifier of them (scikit-learn).
 
     python -m vidjax.classify data/ut_interaction_i3d --pool max --folds ut_interaction_i3d:set1 [--out FIGURES.json]
 
@@ -21,10 +21,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
+from vidjax import beforehand, ensemble, figures, metrics, result_file
 from vidjax import config as configs
-from vidjax import ensemble, figures, metrics
-from vidjax.data import feature_clips, pipeline, records, targets
+from vidjax.data import feature_clips, label_scan, pipeline, records, targets
 from vidjax.models.frame_pool import POOLS, pool_over_time
+from vidjax.progress_bar import progress_bar
 
 # With few videos and many channels every classifier separates the training set; what matters is a strong penalty.
 CLASSIFIERS = {
@@ -43,7 +44,7 @@ class Fold(NamedTuple):
 
 
 class Videos(NamedTuple):
-    """What there is to classify: one row a video.
+    """The videos to classify, one per row.
 
     Attributes:
         descriptors: float32 (N, D).
@@ -58,13 +59,81 @@ class Videos(NamedTuple):
     splits: np.ndarray
 
 
+# ------------------------------------------------------------------------------------------- checks before the work
+
+
+def check_folds(directory: Path, folds: Sequence[Fold]):
+    """Checks that a dataset, of videos or of features, has what each fold trains and tests on.
+
+    Only the labels of the records are read.
+
+    Raises:
+        ValueError: if a split is missing or empty, a fold tests on what it trains on, a video does not have exactly one
+            label, or the training videos of a fold are all of one class.
+    """
+    there = records.find_splits(directory)
+    for fold in folds:
+        _check_apart(fold)
+        for purpose, splits in (("train", fold.train_splits), ("test", fold.test_splits)):
+            if missing := [split for split in splits if split not in there]:
+                raise _without_videos(purpose, fold, there, f"{directory} has no split {', '.join(missing)}")
+    splits = list(dict.fromkeys(split for fold in folds for of_fold in fold for split in of_fold))
+    found = labels_of(directory, splits)
+    for fold in folds:
+        for purpose, of_fold in (("train", fold.train_splits), ("test", fold.test_splits)):
+            if not any(found[split] for split in of_fold):
+                raise _without_videos(purpose, fold, there, f"they are empty in {directory}")
+        classes = {label for split in fold.train_splits for label in found[split]}
+        if len(classes) < 2:
+            name = records.read_info(directory).labels[classes.pop()]
+            raise ValueError(f"All training videos of the fold {fold.train_splits} are {name!r}: train on two classes.")
+
+
+def labels_of(directory: Path, splits: Sequence[str]) -> dict[str, list[int]]:
+    """The class index of each video, by split. Raises a ValueError for a video without exactly one valid label."""
+    info, found = records.read_info(directory), {}
+    for split in splits:
+        places = [(shard, x) for shard in records.find_shards(directory, split) for x in records.read_index(shard)]
+        source, found[split] = pipeline.Records(info, places), []
+        for number, place in enumerate(progress_bar(places, f"labels of {split}", leave=False)):
+            with source.naming(number):
+                found[split].append(single_label(label_scan.of_record(*place), info))
+    return found
+
+
+def single_label(example: records.Example, info: records.DatasetInfo) -> int:
+    """The class index of a video. Raises a ValueError if it has several labels, none, or an index without a class."""
+    targets.check_indices(example, info)
+    if len(example.labels) != 1:
+        raise ValueError(
+            f"{example.media_id!r} has {len(example.labels)} labels: a classifier needs exactly one per video. Remove "
+            "the video, or train a network with the loss sigmoid on the features."
+        )
+    return example.labels[0]
+
+
+def _check_apart(fold: Fold):
+    if common := set(fold.train_splits) & set(fold.test_splits):
+        raise ValueError(f"A fold trains and tests on {', '.join(sorted(common))}.")
+
+
+def _without_videos(purpose: str, fold: Fold, there: Sequence[str], reason: str) -> ValueError:
+    return ValueError(
+        f"No videos to {purpose} on in the fold {fold.train_splits} against {fold.test_splits}: {reason}; "
+        f"there are {', '.join(there) or 'no splits'}. Name some with --train_splits and --test_splits, or --folds."
+    )
+
+
+# --------------------------------------------------------------------------------------------------- the classifier
+
+
 def describe(source: pipeline.Records, pool: str) -> tuple[Videos, list[str]]:
-    """Pools the features of each video over time; see `pool_over_time`. Of `SIZE` no feature is looked at.
+    """Pools the features of each video over time; see `pool_over_time`. With `SIZE` the features are not used.
 
     Returns:
         The videos, and where each comes from.
     """
-    examples = [source[i] for i in range(len(source))]
+    examples = [source[i] for i in progress_bar(range(len(source)), "reading", leave=False)]
     sizes = np.array([(example.width, example.height, example.end - example.start) for example in examples])
     if pool == SIZE:
         descriptors = sizes.astype(np.float32)
@@ -74,7 +143,7 @@ def describe(source: pipeline.Records, pool: str) -> tuple[Videos, list[str]]:
     videos = Videos(
         descriptors=descriptors,
         sizes=sizes,
-        labels=np.array([targets.make_target(example.labels, len(source.info.labels), False) for example in examples]),
+        labels=np.array([single_label(example, source.info) for example in examples]),
         splits=np.array([records.split_of(shard) for shard, _ in source.places]),
     )
     return videos, [example.media_id for example in examples]
@@ -95,18 +164,15 @@ def cross_validate(
         Of the M videos that were tested, the scores (M, num_classes), see `ensemble.scores_of`, and the classes (M,).
 
     Raises:
-        ValueError: where a fold has no video, or tests on what it trains on.
+        ValueError: if a fold has no video, or tests on what it trains on.
     """
     scores, target = [], []
-    for fold in folds:
-        if common := set(fold.train_splits) & set(fold.test_splits):
-            raise ValueError(f"A fold trains and tests on {', '.join(sorted(common))}.")
+    for fold in progress_bar(folds, "folds", leave=False):
+        _check_apart(fold)
         train, test = np.isin(videos.splits, fold.train_splits), np.isin(videos.splits, fold.test_splits)
         if not train.any() or not test.any():
-            raise ValueError(
-                f"No videos to {'test' if train.any() else 'train'} on in the fold {fold.train_splits} against "
-                f"{fold.test_splits}; there are {', '.join(sorted(set(videos.splits)))}."
-            )
+            purpose = "test" if train.any() else "train"
+            raise _without_videos(purpose, fold, sorted(set(videos.splits)), "the records have none")
         classifier = make_pipeline(StandardScaler(), make_classifier()).fit(x[train], videos.labels[train])
         scores.append(ensemble.scores_of(classifier, x[test], num_classes))
         target.append(videos.labels[test])
@@ -163,7 +229,7 @@ def add_split_arguments(parser: argparse.ArgumentParser):
 
 
 def folds_of(args: argparse.Namespace) -> list[Fold]:
-    """Raises a ValueError for folds that are not there."""
+    """Raises a ValueError for unknown folds."""
     folds = configs.find_folds(args.folds) if args.folds else [(args.train_splits, args.test_splits)]
     return [Fold(*fold) for fold in folds]
 
@@ -182,10 +248,15 @@ def main():
     args = parser.parse_args()
     try:
         folds = folds_of(args)
+        if args.out and args.out.is_dir():
+            raise ValueError(f"--out {args.out} is a directory: name a file in it.")
+        if args.out:
+            beforehand.check_writable(args.out.parent, f"--out {args.out}: the directory")
+        if "prefix" not in records.read_info(args.records).inputs:
+            raise ValueError(f"{args.records} holds no features: store some with vidjax.features.")
+        check_folds(args.records, folds)
         splits = sorted({split for fold in folds for of_fold in fold for split in of_fold})
         source = pipeline.open_records(args.records, splits)
-        if "prefix" not in source.info.inputs:
-            raise ValueError(f"{args.records} holds no features: store some with vidjax.features.")
         videos, _ = describe(source, args.pool)
         make_classifier, num_classes = CLASSIFIERS[args.classifier], len(source.info.labels)
         scores, target = cross_validate(make_classifier, videos.descriptors, videos, folds, num_classes)
@@ -195,7 +266,7 @@ def main():
     result |= {"pool": args.pool, "classifier": args.classifier}
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=2) + "\n")
+        result_file.write(args.out, result, source.info.labels)
     low, high = (100 * x for x in result["interval"])
     top1, right, count = 100 * result["top1"], result["right"], result["num_videos"]
     print(f"{args.pool} {args.classifier}: top1 {top1:.1f} %, {right} of {count} videos [{low:.1f}, {high:.1f}]")

@@ -179,9 +179,10 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
     """
     path = workdir / "config.json"
     content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs, "versions": versions}
+    content["started_in"] = str(Path.cwd())  # what config.dataset is relative to
     if path.exists():
         before = read_json(path, ("config", "labels", "inputs"))
-        differing = differences(before["config"], config)
+        differing = differences(before["config"], config, started_in=before.get("started_in", ""))
         for key, value in (("labels", labels), ("inputs", inputs)):
             if before[key] != value:
                 differing.append(f"\n  {key}: {before[key]} there, {value} now")
@@ -194,17 +195,32 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
         os.replace(partial, path)
 
 
-def differences(before: dict, config: ConfigDict, may_change: Sequence[str] = MAY_CHANGE) -> list[str]:
-    """The settings in which a config differs from an earlier one, a line each; but for those that may."""
+def differences(
+    before: dict, config: ConfigDict, may_change: Sequence[str] = MAY_CHANGE, *, started_in: str = ""
+) -> list[str]:
+    """The settings in which a config differs from an earlier one, one line each, except those that may differ.
+
+    Args:
+        started_in: the directory in which the earlier run was started: data/mine and its absolute path are the same.
+    """
+
+    def is_same(key: str, value) -> bool:
+        earlier = before.get(key, ADDED.get(key))
+        if key == "dataset" and earlier and value:
+            return earlier == value or Path(started_in, earlier).resolve() == Path(value).resolve()
+        return earlier == value
+
     return [
         f"\n  {key}: {before.get(key)} there, {value} now"
         for key, value in json.loads(config.to_json()).items()
-        if before.get(key, ADDED.get(key)) != value and key not in may_change
+        if key not in may_change and not is_same(key, value)
     ]
 
 
 def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
-    """Returns the config, the labels and the inputs of a run, as of `write`.
+    """Returns the config, the labels and the inputs of a run, see `write`.
+
+    A relative `config.dataset` that is found where the run was started, and not here, comes back as an absolute path.
 
     Raises:
         ValueError: where the directory holds none.
@@ -213,7 +229,35 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
     if not path.exists():
         raise ValueError(f"{workdir} is no work directory: it has no config.json. Train one with vidjax.train.")
     content = read_json(path, ("config", "labels", "inputs"))
-    return ConfigDict(content["config"]), content["labels"], content["inputs"]
+    config = ConfigDict(content["config"])
+    if "dataset" in config:
+        there, here = _dataset_places(content)
+        config.dataset = str(there) if there.is_dir() and there.resolve() != here.resolve() else config.dataset
+    return config, content["labels"], content["inputs"]
+
+
+def check_dataset(workdir: Path):
+    """Raises a ValueError where the dataset of a run is neither where the run was started nor here; names both places.
+
+    What is not a run raises as `read` does.
+    """
+    config, _, _ = read(workdir)
+    if not Path(config.dataset).is_dir():
+        places = _dataset_places(read_json(Path(workdir) / "config.json"))
+        tried = " and ".join(dict.fromkeys(map(str, places)))
+        raise ValueError(
+            f"No dataset at {tried}, on which {workdir} was trained. Make the records again, or, if they were moved, "
+            "name their directory: vidjax.evaluate --dataset DIR."
+        )
+
+
+def _dataset_places(content: dict) -> tuple[Path, Path]:
+    """Where the dataset of a config.json is: relative to the directory in which the run was started, and to this one.
+
+    Older runs did not note that directory.
+    """
+    dataset = content["config"]["dataset"]
+    return Path(content.get("started_in") or Path.cwd(), dataset), Path.cwd() / dataset
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> dict:

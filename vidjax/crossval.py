@@ -22,8 +22,8 @@ from absl import logging as absl_logging
 from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
+from vidjax import beforehand, distributed, metrics, progress, status, train
 from vidjax import config as configs
-from vidjax import distributed, metrics, progress, status, train
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -47,7 +47,11 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
         `top1` of each seed, their `mean` and sample standard `deviation` (0 of one), `interval` (95 %, Wilson, of the
         mean: what the number of videos leaves open) and `num_videos`; of forecasts `rmse`, and no interval; of Skip
         RNNs the mean `frames_used` too. None where it was interrupted.
+
+    Raises:
+        ValueError: before anything is trained, see `check_folds`.
     """
+    check_folds(config, folds, workdir, num_seeds)
     values, used, name, num_videos = [], [], "top1", 0
     for seed in range(num_seeds):
         results = []
@@ -57,6 +61,10 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
             if not finished and train.train(of_fold(config, fold, seed), place) is None:
                 return None
             results.append(json.loads((place / "result.json").read_text()))
+            if not finished:
+                name = "rmse" if "rmse" in results[-1] else "top1"
+                count = f"{results[-1]['num_videos']} videos; fold {number + 1} of {len(folds)}, seed {seed}"
+                print(f"{place}: {name} {results[-1][name]:.3f} of {count}", flush=True)
         num_videos = sum(result["num_videos"] for result in results)
         name = "rmse" if "rmse" in results[0] else "top1"
         power = 2 if name == "rmse" else 1
@@ -66,6 +74,19 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
             used.append(sum(result["frames_used"] * result["num_videos"] for result in results) / num_videos)
         print(f"{workdir}, seed {seed}: {name} {values[-1]:.3f} of {num_videos} videos", flush=True)
     return summary(name, values, num_videos) | ({"frames_used": statistics.mean(used)} if used else {})
+
+
+def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int):
+    """Raises a ValueError for a fold still to be trained that cannot be, for its splits or labels; names the fold."""
+    beforehand.check_writable(workdir, "--workdir")
+    for number, fold in enumerate(folds):
+        places = [workdir / f"seed_{seed}" / f"fold_{number}" / "result.json" for seed in range(num_seeds)]
+        if all(place.exists() for place in places):
+            continue
+        try:
+            beforehand.open_splits(of_fold(config, fold, 0))
+        except ValueError as error:
+            raise ValueError(f"Fold {number}, trained on {fold[0]} and tested on {fold[1]}: {error}") from None
 
 
 def fold_places(workdir: Path) -> list[Path]:

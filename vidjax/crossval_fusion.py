@@ -14,10 +14,10 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import logging as absl_logging
-from tqdm import tqdm
 
-from vidjax import crossval, ensemble, figures
-from vidjax.evaluate import fuse_runs
+from vidjax import beforehand, crossval, ensemble, figures
+from vidjax.fused_runs import fuse_runs
+from vidjax.progress_bar import progress_bar
 
 
 def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -40,14 +40,14 @@ def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Sequence[float] | None = None) -> dict:
-    """Fuses fold by fold; arguments and errors as of `evaluate.fuse_runs`.
+    """Fuses fold by fold; arguments and errors as of `fused_runs.fuse_runs`.
 
     Returns:
         As of `crossval.summary`, and `runs`: the same of each directory alone.
     """
     runs = find_runs(workdirs)
     fused_top1, alone_top1, num_videos = [], [], 0
-    with tqdm(total=sum(map(len, runs.values())), desc="folds", disable=None) as bar:
+    with progress_bar(None, "folds", sum(map(len, runs.values()))) as bar:
         for seed, folds in runs.items():
             of_seed = []
             for fold in folds:
@@ -76,6 +76,8 @@ def main():
         try:
             if len(args.workdirs) < 2:
                 raise ValueError("Name two directories or more.")
+            if args.out:
+                beforehand.check_out(args.out)
             weights = ensemble.weights_of(args, len(args.workdirs))
             result = fuse_folds(args.workdirs, fusion=args.fusion or "scores", weights=weights)
         except ValueError as error:

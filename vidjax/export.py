@@ -24,11 +24,13 @@ from pathlib import Path
 import jax
 import numpy as np
 from absl import logging as absl_logging
-from tqdm import tqdm
 
 import vidjax
-from vidjax import evaluate, exported, formats, model_card, predict, program, step, stream, torch_names, trained
+from vidjax import beforehand, exported, formats, model_card, predict, program, step, stream, torch_names, trained
+from vidjax import config as configs
 from vidjax.data import pipeline
+from vidjax.progress_bar import progress_bar
+from vidjax.run_outputs import open_run
 
 FORMATS = (*formats.WRITERS, "safetensors")
 CLIPS_A_CALL = 4
@@ -179,9 +181,9 @@ def record_clips(run: trained.Trained, count: int) -> Iterator[dict]:
     """The first clips of the first test videos of a run, some at a time: model inputs by name.
 
     Raises:
-        ValueError: where its records are not there; as of `evaluate.open_run`.
+        ValueError: where its records are not there, see `run_outputs.open_run`.
     """
-    source = evaluate.open_run(run, run.config.test_splits)
+    source = open_run(run, run.config.test_splits)
     arguments = {**run.clip, "num_views": 1, "num_crops": 1, "multi_label": run.multi_label}
     arguments["per_frame"] = run.config.get("target") == "frame"
     size = min(CLIPS_A_CALL, len(source))
@@ -221,6 +223,9 @@ def main():
         if args.num_clips < 1:
             raise ValueError("--num_clips is 1 or more.")
         check_place(args.out)
+        beforehand.check_writable(args.out.parent, "--out: the directory")
+        if args.workdir and not args.clips and args.format != "safetensors":
+            configs.check_dataset(args.workdir)
         run = trained.from_run(args.workdir, args.step) if args.workdir else trained.from_weights(args.weights)
         if args.format == "safetensors":
             batches = iter(())  # what is read back is compared, without any clip
@@ -231,7 +236,7 @@ def main():
         else:
             raise ValueError("Published weights have no test videos here: name some to compare on, --clips VIDEO ...")
         command = "python -m vidjax.export " + shlex.join(sys.argv[1:])
-        bar = tqdm(batches, f"comparing {args.format}", leave=False, disable=None, unit="call")
+        bar = progress_bar(batches, f"comparing {args.format}", leave=False, unit="call")
         said = export(run, args.format, args.out, bar, of_stream=args.stream, names=args.names, command=command)
     except (ValueError, OSError) as error:
         sys.exit(f"vidjax.export: {error}")

@@ -14,7 +14,9 @@ import dataclasses
 import functools
 import itertools
 import json
+import math
 import os
+import shutil
 import sys
 import time
 from collections import deque
@@ -26,13 +28,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from absl import logging as absl_logging
-from tqdm import tqdm
 
-from vidjax import classify, compile_options, sharding, step, trained
+from vidjax import beforehand, classify, compile_options, sharding, step, trained
 from vidjax.data import augment, clips, pipeline, records, sampling
+from vidjax.models.frame_pool import POOLS
 from vidjax.models.layers import pool_space
+from vidjax.progress_bar import progress_bar
 
 PREFIX = "RGB"  # of the keys in the records, as MediaSequence names the features of frames
+SAMPLE = 50  # records from which the size of all is estimated
 
 
 class Task(NamedTuple):
@@ -47,18 +51,20 @@ class Task(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------- the network
 
 
-def layer_width(run: trained.Trained, clip: dict, layer: str) -> int:
-    """The number of channels of a layer.
+def layer_shape(run: trained.Trained, clip: dict, layer: str) -> tuple[int, int]:
+    """How many steps in time a layer has for a clip, and how many channels.
 
     Raises:
-        ValueError: for a layer that the network does not have; lists those it has.
+        ValueError: for a layer that the network does not have, or that has other axes than time, space and channels.
     """
     blank = clips.blank_batch({}, clip, 1)
     apply = functools.partial(step.apply_model, model=run.model, spec=run.preprocess)
     _, ends = jax.eval_shape(apply, run.params, run.model_state, blank)
-    if layer not in ends:
-        raise ValueError(f"{run.name} has no layer {layer!r}; it has {', '.join(ends)}.")
-    return ends[layer].shape[-1]
+    usable = [name for name, x in ends.items() if getattr(x, "ndim", 0) in (2, 3, 5)]
+    if layer not in usable:
+        raise ValueError(f"{run.name} has no layer {layer!r}; it has {', '.join(usable)}.")
+    shape = ends[layer].shape
+    return shape[1] if len(shape) > 2 else 1, shape[-1]
 
 
 def make_features_fn(run: trained.Trained, layer: str) -> Callable[[np.ndarray], jax.Array]:
@@ -82,7 +88,7 @@ def make_features_fn(run: trained.Trained, layer: str) -> Callable[[np.ndarray],
 def join(features: list[np.ndarray], indices: list[np.ndarray]) -> np.ndarray:
     """Puts the features of a video's clips, (T', D) each, in one sequence (L, D).
 
-    A network that has one step a frame shows frames twice, where the last clip was moved back to end with the video:
+    A network that has one step per frame shows frames twice, where the last clip was moved back to end with the video:
     then each frame counts once. Flow that is computed on the device lacks the field from each clip to the next.
     """
     sequence, frames = np.concatenate(features), np.concatenate(indices)
@@ -100,11 +106,14 @@ def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
         for offset in records.read_index(shard):
             example = records.decode(records.read_record(shard, offset))
             length = clips.number_of_frames(example, clip.get("streams", ("video",)))
-            if clip["sampling"] == "segments":
-                indices = sampling.segments(length, clip["num_frames"])[None]
-            else:
-                indices = sampling.covering_clips(length, clip["num_frames"], clip["frame_stride"])
-            yield from (Task(shard, offset, example, of_clip) for of_clip in indices)
+            yield from (Task(shard, offset, example, indices) for indices in clip_indices(length, clip))
+
+
+def clip_indices(length: int, clip: dict) -> np.ndarray:
+    """The frames of each clip of a video, int (V, T)."""
+    if clip["sampling"] == "segments":
+        return sampling.segments(length, clip["num_frames"])[None]
+    return sampling.covering_clips(length, clip["num_frames"], clip["frame_stride"])
 
 
 def load_clip(task: Task, size: int, resize, stream: str) -> np.ndarray:
@@ -155,40 +164,66 @@ def extract(
         splits: which ones.
 
     Raises:
-        ValueError: for a layer that the network does not have, records that are none of videos, or a directory that
-            holds other features.
+        ValueError: for a layer that the network does not have, records that are not of videos, a directory that holds
+            other features or cannot be written, a disk without space for them, or a wrong batch size.
     """
     info = records.read_info(directory)
     if len(clip.get("streams", ("video",))) > 1:
         raise ValueError(f"{run.name} sees frames and stored flow: store the features of each stream by itself.")
     if "prefix" in info.inputs or "prefix" in run.inputs:
         raise ValueError(f"{directory} and {run.name} must both be of videos; one of them is of features.")
-    inputs = {"prefix": PREFIX, "width": layer_width(run, clip, layer), "layer": layer, "source": run.name}
+    if batch_size % run.mesh.size:
+        raise ValueError(f"--batch_size {batch_size} does not divide over {run.mesh.size} devices: give a multiple.")
+    steps, width = layer_shape(run, clip, layer)
+    inputs = {"prefix": PREFIX, "width": width, "layer": layer, "source": run.name}
     inputs = json.loads(json.dumps(inputs | {"clip": clip, "videos": info.inputs}))
     if (out / "dataset.json").exists():
         there = json.loads((out / "dataset.json").read_text()).get("inputs")
         if there != inputs:
             raise ValueError(f"{out} holds others: {there} there, {inputs} now. Give another --out, or remove it.")
+    beforehand.check_writable(out, "--out")
     out.mkdir(parents=True, exist_ok=True)
     of_features = dataclasses.replace(info, inputs=inputs, horizontal_flip="forbidden")
     shards = [shard for split in splits for shard in records.find_shards(directory, split)]
     missing = [shard for shard in shards if not (out / shard.name).exists()]
     if missing:
+        check_space(out, missing, clip, steps, width)
         records.write_info(out, of_features, complete=False)
         features_fn = make_features_fn(run, layer)
         count = sum(len(records.read_index(shard)) for shard in missing)
-        with tqdm(total=count, desc=f"{layer} of {run.name}", unit="video", disable=None) as bar:
+        with progress_bar(description=f"{layer} of {run.name}", total=count, unit="video") as bar:
             stream = run_over(tasks_of(missing, clip), clip, features_fn, batch_size)
             for shard, of_shard in itertools.groupby(stream, key=lambda pair: pair[0].shard):
                 records.write_shard(out / shard.name, _encoded(of_shard, bar))
         for shard in missing:
             if not (out / shard.name).exists():
-                records.write_shard(out / shard.name, [])  # one of which no video could be read
+                records.write_shard(out / shard.name, [])  # no video of it could be read
     records.write_info(out, of_features, complete=True)
     return pipeline.open_records(out, splits)
 
 
-def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar: tqdm) -> Iterator[bytes]:
+def check_space(out: Path, shards: list[Path], clip: dict, steps: int, width: int):
+    """Raises a ValueError if the features of some shards take more space than is free in `out`.
+
+    Args:
+        steps, width: of the layer for a clip, see `layer_shape`. The number of clips is estimated from some records.
+    """
+    places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
+    sample = places[:: math.ceil(len(places) / SAMPLE)] if places else []
+    total = 0
+    for place in sample:
+        example = records.decode(records.read_record(*place))
+        indices = clip_indices(clips.number_of_frames(example, clip.get("streams", ("video",))), clip)
+        total += len(np.unique(indices)) if steps == clip["num_frames"] else len(indices) * steps
+    needed, free = 4 * width * total * len(places) / max(len(sample), 1), shutil.disk_usage(out).free
+    if needed > free:
+        raise ValueError(
+            f"The features need about {needed / 2**30:.2f} GiB in {out}, where {free / 2**30:.2f} GiB are free: free "
+            "some space, or name an --out on another disk."
+        )
+
+
+def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar) -> Iterator[bytes]:
     for _, of_record in itertools.groupby(of_shard, key=lambda pair: pair[0].offset):
         tasks, features = zip(*of_record, strict=True)
         example = tasks[0].example
@@ -216,20 +251,31 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--records", type=Path, required=True, help="directory of records of videos")
     add("--layer", default="features", help="an endpoint of the network; maps are averaged over space")
     add("--out", type=Path, required=True, help="directory of the records of features")
-    add("--num_frames", type=int, help="of a clip; the network's own by default")
-    add("--frame_stride", type=int, help="of a clip; the network's own by default")
-    add("--size", type=int, help="of the square that the network sees; its own by default")
-    add("--resize", type=int, nargs="+", help="before cropping: short side, or height and width; its own by default")
+    add("--num_frames", type=positive, help="of a clip; the network's own by default")
+    add("--frame_stride", type=positive, help="of a clip; the network's own by default")
+    add("--size", type=positive, help="of the square that the network sees; its own by default")
+    add("--resize", type=positive, nargs="+", help="short side, or height and width, before the crop; default: its own")
     add("--sampling", choices=("cover", "segments"), default="cover",
         help="consecutive clips that show the whole video, or one whose frames are spread over it")  # fmt: skip
-    add("--batch_size", type=int, help="clips at a time; by default 8 a device, and 1 on a CPU")
-    add("--pool", choices=("mean", "max", "min", "max_min"), help="over time: one descriptor a video, written as .npy")
+    add("--batch_size", type=positive, help="clips at a time; by default 8 per device, and 1 on a CPU")
+    add("--pool", choices=POOLS, help="over time: one descriptor per video, written as .npy")
     add("--classifier", choices=sorted(classify.CLASSIFIERS), help="of the descriptors, trained and reported")
     classify.add_split_arguments(parser)
     args = parser.parse_args(argv)
     if args.classifier and not args.pool:
         parser.error("--classifier needs --pool: how the features of a video become one descriptor")
+    if args.folds and not args.classifier:
+        parser.error("--folds is for --classifier: name one")
+    if args.resize and len(args.resize) > 2:
+        parser.error(f"--resize takes one or two numbers, not {len(args.resize)}")
     return args
+
+
+def positive(text: str) -> int:
+    """The type of an argument that is 1 or more."""
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
+    return int(text)
 
 
 def main():
@@ -237,18 +283,24 @@ def main():
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
     started = time.perf_counter()
     try:
+        beforehand.check_writable(args.out, "--out")
+        records.read_info(args.records)
+        splits = records.find_splits(args.records)
+        folds = classify.folds_of(args) if args.classifier else []
+        if args.classifier:
+            classify.check_folds(args.records, folds)
+        if args.pool:
+            classify.labels_of(args.records, splits)
         run = trained.from_run(args.workdir) if args.workdir else trained.from_weights(args.weights)
         chosen = {name: getattr(args, name) for name in ("num_frames", "frame_stride", "size")}
         clip = {**run.clip, **{name: value for name, value in chosen.items() if value}, "sampling": args.sampling}
         if args.resize:
             clip["resize"] = args.resize[0] if len(args.resize) == 1 else args.resize
         batch_size = args.batch_size or run.mesh.size * (1 if jax.default_backend() == "cpu" else 8)
-        splits = records.find_splits(args.records)
         source = extract(run, args.records, args.layer, args.out, clip, batch_size, splits)
         seconds = time.perf_counter() - started
         print(f"{args.out}: {args.layer} of {run.name}, {len(source)} videos, {seconds:.1f} s")
         if args.pool:
-            folds = classify.folds_of(args) if args.classifier else []
             classify.report(source, args.out, args.pool, args.classifier, folds)
     except ValueError as error:
         sys.exit(f"vidjax.features: {error}")

@@ -21,14 +21,14 @@ import time
 from pathlib import Path
 
 from absl import logging as absl_logging
-from tqdm import tqdm
 
+from vidjax import beforehand, ladder_costs, ladder_runs, ladder_table, progress, rungs, summary
 from vidjax import config as configs
-from vidjax import ladder_costs, ladder_runs, ladder_table, progress, rungs, summary
 from vidjax.data import pipeline
 from vidjax.ladder_costs import Cost
 from vidjax.ladder_process import Stop, locked, reason, run_command, waiting
 from vidjax.ladder_runs import Run
+from vidjax.progress_bar import progress_bar
 from vidjax.rungs import Ladder, Rung
 
 # ------------------------------------------------------------------------------------------------------ beforehand
@@ -168,8 +168,7 @@ def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], 
     done = sum(share[name] * sum(map(ladder_runs.is_finished, runs[name])) for name in runs)
     total, failed = sum(share[name] * len(runs[name]) for name in runs), {}
     form = "{percentage:3.0f}%|{bar}| {elapsed}<{remaining} {desc}"
-    interval = 0.5 if sys.stderr.isatty() else 60
-    with tqdm(total=total, initial=done, bar_format=form, mininterval=interval) as bar:
+    with progress_bar(None, total=total, initial=done, bar_format=form) as bar:
         for name in runs:
             for run in [run for run in runs[name] if not ladder_runs.is_finished(run)]:
                 bar.set_description_str(f"{name}, {run.place.name}")
@@ -188,9 +187,10 @@ def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], 
                     return failed
     first_runs = [runs[name][0] for name in runs if ladder.rungs[name].config]
     to_measure = [r for r in first_runs if ladder_runs.is_finished(r) and not (r.place / "speed.json").exists()]
-    for run in tqdm(to_measure, "speed", mininterval=interval, disable=not to_measure):
+    speeds = progress_bar(to_measure, "speed", leave=False)
+    for run in speeds:
         if why := measure_speed(run, stop):
-            tqdm.write(f"{run.rung}: its speed could not be measured: {why}")
+            speeds.write(f"{run.rung}: its speed could not be measured: {why}")
         if stop.asked:
             break
     return failed
@@ -242,6 +242,7 @@ def climb(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
     if unknown := sorted(set(asked) - set(ladder.rungs)):
         raise ValueError(f"no rung {', '.join(map(repr, unknown))}; {args.ladder} has {', '.join(ladder.rungs)}.")
     args.workdir.mkdir(parents=True, exist_ok=True)
+    beforehand.check_writable(args.workdir, "--workdir")
     if not args.plan:
         make_records(ladder, args.workdir, stop)
     costs, untraced = ladder_costs.costs_of(ladder)

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tqdm import tqdm
-
 from vidjax import config as configs
 from vidjax import rungs, summary
 from vidjax.data import pipeline
+from vidjax.progress_bar import progress_bar
 from vidjax.rungs import Ladder, Rung
 
 
@@ -33,7 +32,7 @@ class Cost(NamedTuple):
 def costs_of(ladder: Ladder) -> tuple[dict[str, Cost], dict[str, str]]:
     """The cost of each rung, and of those that cannot be traced why: records that are not there, a wrong argument."""
     costs, problems = {}, {}
-    for name, rung in tqdm(ladder.rungs.items(), "costs", leave=False, disable=None):
+    for name, rung in progress_bar(ladder.rungs.items(), "costs", leave=False):
         if rung.config:
             try:
                 costs[name] = cost_of_training(ladder, rung)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vidjax import config as configs
 from vidjax import metrics
-from vidjax.evaluate import VIEWS
+from vidjax.run_outputs import VIEWS
 from vidjax.rungs import OF_RUN, Ladder, Rung, config_of, folds_of, reference, referred_to
 
 FIGURES = ("top1", "top1_within_pairs", "top1_reversed")  # of a result.json
@@ -116,12 +116,14 @@ def stale(rung: Rung, runs: Sequence[Run]) -> str:
         paths = [run.place / "config.json", *sorted(run.place.glob("seed_*/fold_*/config.json"))]
         for path in filter(Path.exists, paths):
             try:
-                before = configs.read_json(path, ["config"])["config"]
+                content = configs.read_json(path, ["config"])
             except ValueError as error:
                 return f"{error}. Remove {path.parent} to run it anew"
+            before, may_change = content["config"], (*configs.MAY_CHANGE, *OF_RUN)
             for key in (key for key, value in rung.overrides.items() if reference(value)):
                 before[key] = config.get(key)  # the run of a rung, wherever the ladder is
-            if lines := configs.differences(before, config, (*configs.MAY_CHANGE, *OF_RUN)):
+            started_in = content.get("started_in", "")
+            if lines := configs.differences(before, config, may_change, started_in=started_in):
                 there = " ".join("; ".join(lines).split())
                 return f"{path.parent} holds a run of another config ({there}): remove it to run it anew"
         if changed := changed_parents(run):

@@ -6,11 +6,11 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from tqdm import tqdm
 
 from vidjax import compile_options, sharding, step
 from vidjax import config as configs
 from vidjax.data import clips, pipeline
+from vidjax.progress_bar import progress_bar
 
 
 class Outputs(NamedTuple):
@@ -113,6 +113,12 @@ def clip_logits(
     return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights, updates=updates)
 
 
+def clip_arguments_of(config, num_views: int, num_crops: int) -> dict:
+    """The arguments of `pipeline.eval_batches` that cut the views of a run's config."""
+    kinds = {"multi_label": config.loss.name == "sigmoid", "per_frame": config.get("target") == "frame"}
+    return {**configs.clip_of(config), "num_views": num_views, "num_crops": num_crops, **kinds}
+
+
 def outputs_on(
     source: pipeline.Records,
     params,
@@ -125,11 +131,9 @@ def outputs_on(
     num_crops: int,
     reverse: bool = True,
 ) -> Outputs:
-    """Runs a model over the records of `source`; with `reverse` backwards too, if it is known which classes that makes.
-    """
+    """Runs a model over the records of `source`; with `reverse` backwards too, if the classes of that are known."""
     multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
-    clip_arguments = {**configs.clip_of(config), "num_views": num_views, "num_crops": num_crops}
-    clip_arguments |= {"multi_label": multi_label, "per_frame": config.get("target") == "frame"}
+    clip_arguments = clip_arguments_of(config, num_views, num_crops)
     is_chunked, _ = pipeline.chunking(clip_arguments)
 
     def logits_of(reverse: bool):
@@ -141,7 +145,7 @@ def outputs_on(
             num_threads=config.num_threads,
         )
         num_batches = -(-len(source) // config.eval.batch_size)
-        bar = tqdm(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0 or None)
+        bar = progress_bar(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0)
         kinds = {"per_frame": per_frame, "is_chunked": is_chunked}
         return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse, **kinds)
 

@@ -1,9 +1,18 @@
-"""The pictures of a run: curves and the confusion matrix (matplotlib, no display needed)."""
+"""The pictures of a run: curves and the confusion matrix (matplotlib, no display needed).
 
+Class names that no installed font can show become numbers; `label_fonts.write_legend` explains them beside the picture.
+"""
+
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+
+from vidjax import label_fonts
+
+MOST_NAMES = 30  # classes in a confusion matrix with names
 
 
 def curves(lines: list[dict], path: Path):
@@ -28,16 +37,16 @@ def curves(lines: list[dict], path: Path):
     figure.savefig(path, dpi=120)
 
 
-def confusion(counts: np.ndarray, labels: list[str], path: Path):
+def confusion(counts: np.ndarray, labels: list[str], path: Path | io.BytesIO):
     """Draws a confusion matrix: rows are true classes, columns predicted ones, shades are shares of the row.
 
     Args:
         counts: int (K, K).
-        labels: K names; they and the counts are written out up to 30 classes.
+        labels: K names; they and the counts are written out up to `MOST_NAMES` classes.
     """
     num_classes = len(labels)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    side = 2.5 + 0.5 * min(num_classes, 30)
+    side = 2.5 + 0.5 * min(num_classes, MOST_NAMES)
     figure = Figure(figsize=(side + 0.8, side), layout="constrained")
     axes = figure.subplots()
     image = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
@@ -47,16 +56,17 @@ def confusion(counts: np.ndarray, labels: list[str], path: Path):
         ylabel="true",
         title=f"hit@1 {np.trace(counts) / max(counts.sum(), 1):.1%} of {counts.sum()}",
     )
-    if num_classes <= 30:
-        axes.set_xticks(range(num_classes), labels, rotation=45, ha="right")
-        axes.set_yticks(range(num_classes), labels)
+    if num_classes <= MOST_NAMES:
+        names = _shown(labels, path)
+        axes.set_xticks(range(num_classes), names.texts, rotation=45, ha="right", **names.style)
+        axes.set_yticks(range(num_classes), names.texts, **names.style)
         for row, column in np.argwhere(counts):
             colour = "white" if share[row, column] > 0.5 else "black"
             axes.text(column, row, counts[row, column], ha="center", va="center", color=colour, fontsize=9)
     figure.savefig(path, dpi=120, bbox_inches="tight", pad_inches=0.2)
 
 
-def frames_used(share: np.ndarray, labels: list[str], path: Path):
+def frames_used(share: np.ndarray, labels: list[str], path: Path | io.BytesIO):
     """Draws how often a network used each frame of the videos of each class.
 
     Args:
@@ -67,8 +77,17 @@ def frames_used(share: np.ndarray, labels: list[str], path: Path):
     axes = figure.subplots()
     figure.colorbar(axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto"), ax=axes, label="share of videos")
     axes.set(xlabel="frame of the clip", title="frames that are used")
-    axes.set_yticks(range(len(labels)), labels)
+    names = _shown(labels, path)
+    axes.set_yticks(range(len(labels)), names.texts, **names.style)
     figure.savefig(path, dpi=120)
+
+
+def _shown(labels: Sequence[str], path: Path | io.BytesIO) -> label_fonts.Shown:
+    """The names as they can be drawn; writes their legend beside a picture that is a file, where they are numbers."""
+    names = label_fonts.shown(labels)
+    if names.is_numbered and isinstance(path, Path):
+        label_fonts.write_legend(path, labels)
+    return names
 
 
 def forecast(truth: np.ndarray, forecasts: np.ndarray, path: Path):

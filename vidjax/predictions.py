@@ -33,11 +33,12 @@ def rows_of(scores: np.ndarray, target: np.ndarray, source: pipeline.Records) ->
     return rows
 
 
-def write(workdir: Path, rows: list[dict]):
+def write(workdir: Path, rows: list[dict], name: str = "predictions.csv"):
     """Writes `predictions.csv`, where there are rows; probabilities with 4 digits."""
     if not rows:
         return
-    with open(workdir / "predictions.csv", "w", newline="") as file:
+    # A path that is not UTF-8 has surrogates, which become its bytes again
+    with open(workdir / name, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
         writer.writerows({**row, **{name: f"{row[name]:.4f}" for name in COLUMNS[-2:]}} for row in rows)
@@ -48,6 +49,6 @@ def read(workdir: Path) -> list[dict]:
     path = workdir / "predictions.csv"
     if not path.exists():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = [{**row, "number": int(row["number"]), "score": float(row["score"])} for row in csv.DictReader(file)]
     return sorted(rows, key=lambda row: (row["true"] == row["predicted"], -row["score"]))

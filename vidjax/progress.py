@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from vidjax import events, sharding
+from vidjax import progress_bar as progress_bars
 
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
 GRACE = 1.0  # seconds in which a second signal is the first one again
@@ -51,10 +52,9 @@ def read_metrics(path: Path) -> list[dict]:
 
 
 def progress_bar(total: int, initial: int, description: str) -> tqdm:
-    """A bar over steps on the first process; where it goes to a file and not to a terminal, with few lines."""
-    mininterval = 0.5 if sys.stderr.isatty() else 30
-    disable = jax.process_index() > 0
-    return tqdm(total=total, initial=initial, desc=description, unit="step", mininterval=mininterval, disable=disable)
+    """A bar over steps, shown by the first process."""
+    options = {"initial": initial, "unit": "step", "disable": jax.process_index() > 0}
+    return progress_bars.progress_bar(None, description, total, **options)
 
 
 def show(bar: tqdm, line: dict):

@@ -10,6 +10,7 @@ them: run it in the directory where training ran.
 
 import argparse
 import base64
+import html
 import io
 import os
 import sys
@@ -20,10 +21,10 @@ import numpy as np
 from absl import logging as absl_logging
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, NullFormatter
-from tqdm import tqdm
 
 from vidjax import config as configs
-from vidjax import plots, report_page
+from vidjax import label_fonts, plots, report_page, result_file
+from vidjax.progress_bar import progress_bar
 from vidjax.report_entries import Entry, entries_of, files_of, metrics_of, trainings_in
 from vidjax.report_examples import examples_of, said_by
 from vidjax.report_page import Picture
@@ -50,7 +51,10 @@ def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
         counts, labels, num_runs = confusion_of(entry.places_of(part))
         if num_runs:
             what = "confusion of one run" if num_runs == 1 else f"confusions of {num_runs} runs, added up"
-            found.append(Picture(as_png(plots.confusion, counts, labels), f"{part}: {what}" if part else what))
+            what = f"{part}: {what}" if part else what
+            if len(labels) <= plots.MOST_NAMES and label_fonts.shown(labels).is_numbered:
+                what += f"; {', '.join(label_fonts.legend(labels).splitlines())}"
+            found.append(Picture(as_png(plots.confusion, counts, labels), what))
     return found
 
 
@@ -62,11 +66,11 @@ def confusion_of(places: Sequence[Path]) -> tuple[np.ndarray, list[str], int]:
     """
     found, labels, num_runs = np.zeros((0, 0), int), [], 0
     for run in (run for place in places for run in trainings_in(place) or [place]):
-        result = configs.read_json(run / "result.json") if (run / "result.json").exists() else {}
-        if "confusion" in result:
-            counts = np.asarray(result["confusion"])
+        path = run / "result.json"
+        counts = result_file.read_confusion(path) if path.exists() else None
+        if counts is not None:
             found, num_runs = found + counts if num_runs else counts, num_runs + 1
-            labels = labels or result.get("labels") or labels_of(run)
+            labels = labels or configs.read_json(path).get("labels") or labels_of(run)
     return found, labels or [str(number) for number in range(len(found))], num_runs
 
 
@@ -104,9 +108,10 @@ def compute_chart(rows: Sequence[dict], part: str) -> str:
     column, points = chart_points(rows, part)
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.subplots()
-    for k, group in enumerate(dict.fromkeys(group for *_, group in points)):
+    groups = list(dict.fromkeys(group for *_, group in points))
+    for k, group in enumerate(groups):
         of_group = [(x, y) for _, x, y, other in points if other == group]
-        axes.scatter(*zip(*of_group, strict=True), color=f"C{k}", s=28, label=group or "runs")
+        axes.scatter(*zip(*of_group, strict=True), color=f"C{k}", s=28, label=f"group {k}")
     for number, x, y, _ in points:
         axes.annotate(str(number), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=8)
     of_what = "of a video: of all clips that are averaged" if column == VIDEO else "of a clip"
@@ -115,10 +120,14 @@ def compute_chart(rows: Sequence[dict], part: str) -> str:
     xs = [x for _, x, _, _ in points]
     axes.xaxis.set_minor_formatter(EngFormatter() if max(xs) < 10 * min(xs) else NullFormatter())  # else too many
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8)
+    axes.yaxis.label.set_parse_math(False)
+    names = label_fonts.shown([group or "runs" for group in groups])
+    names.set_on(axes.legend(fontsize=8).get_texts())
     text = io.StringIO()
     figure.savefig(text, format="svg")
-    return text.getvalue().partition("<svg")[1] + text.getvalue().partition("<svg")[2]
+    legend = ", ".join(label_fonts.legend(groups).splitlines()) if names.is_numbered else ""
+    caption = f"<figcaption>{html.escape(legend)}</figcaption>" if legend else ""
+    return "".join([*text.getvalue().partition("<svg")[1:], caption])
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
@@ -146,7 +155,7 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> 
     sections, notes = [], []
     for k, ((content, entries), of_entries) in enumerate(zip(found, said, strict=True), 1):
         ids = [f"rung-{k}-{number}" for number in range(1, len(entries) + 1)]
-        bar, details = tqdm(entries, content["title"][:40], unit="rung"), []
+        bar, details = progress_bar(entries, content["title"][:40], unit="rung"), []
         for number, (entry, of_entry) in enumerate(zip(bar, of_entries, strict=True), 1):
             examples, of_rung = examples_of(of_entry, count, with_maps) if of_entry else ([], [])
             notes += of_rung

@@ -62,7 +62,7 @@ def main():
     for workdir in args.workdirs:
         names = [
             name
-            for name in ("curves.png", "confusion.png", "result.json", "metrics.jsonl")
+            for name in ("curves.png", "confusion.png", "confusion.csv", "result.json", "metrics.jsonl")
             if (workdir / name).exists()
         ]
         print(f"{workdir}: {', '.join(names)}, checkpoints/")

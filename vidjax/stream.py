@@ -11,7 +11,6 @@ the collection `carry`, see `models.carry`. `python -m vidjax.predict --stream V
 import functools
 import inspect
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 
 import jax
@@ -19,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vidjax import compile_options, trained
+from vidjax import compile_options, trained, views
 from vidjax import step as steps
 from vidjax.data import clips, video
 from vidjax.preprocess import Spec, sees_flow
@@ -127,7 +126,7 @@ def run_on(run: trained.Trained, source: str) -> Iterator[tuple[float, np.ndarra
         raise ValueError(f"{run.name} was trained on frames that are spread over a video, whose end a stream hides.")
     state, step = init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
     seconds, shown, outputs, size = 0.0, 0.0, None, frames_a_step(run.model)
-    frames = _until_damage(read_frames(source, run.clip, run.inputs))
+    frames = views.until_damage(read_frames(source, run.clip, run.inputs))
     while group := list(itertools.islice(frames, size)):
         if len(group) < size and hasattr(run.model, "clip_frames"):
             break  # no whole clip
@@ -139,11 +138,3 @@ def run_on(run: trained.Trained, source: str) -> Iterator[tuple[float, np.ndarra
             yield seconds, run.probabilities(outputs)[0]
     if outputs is not None and not is_shown:
         yield seconds, run.probabilities(outputs)[0]
-
-
-def _until_damage(frames: Iterator) -> Iterator:
-    """The frames before the tail of a file that is damaged, which is told on stderr."""
-    try:
-        yield from frames
-    except video.DamagedVideo as damage:
-        print(f"warning: {damage}", file=sys.stderr)

@@ -22,8 +22,8 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 import vidjax
-from vidjax import config as configs
 from vidjax import (
+    beforehand,
     distributed,
     evaluate,
     peak_flops,
@@ -31,12 +31,14 @@ from vidjax import (
     predictions,
     profiling,
     progress,
+    result_file,
     sharding,
     status,
     summary,
     trained,
     watch,
 )
+from vidjax import config as configs
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
 from vidjax.outputs import make_eval_fn
@@ -66,17 +68,12 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
     is_main = jax.process_index() == 0
 
     # ---------------------------------------------------------------------------------------------- data
-    configs.check(config)
-    source = pipeline.open_records(config.dataset, config.train_splits)
-    val_source = pipeline.open_records(config.dataset, config.val_splits) if config.val_splits else None
-    test_source = pipeline.open_records(config.dataset, config.test_splits)
-    configs.check_target(config, source.info.inputs)
+    beforehand.check_writable(workdir, "--workdir")
+    source, val_source, test_source, clip_arguments = beforehand.open_splits(config)
     labels = source.info.labels
     clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
     total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
     profiling.check_steps(profile_steps, total_steps)
-    clip_arguments = {**configs.clip_of(config), **config.augment, "multi_label": config.loss.name == "sigmoid"}
-    clip_arguments["per_frame"] = config.target == "frame"
 
     # ---------------------------------------------------------------------------------------------- model and optimizer
     blank = clips.blank_batch(source.info.inputs, configs.clip_of(config), config.batch_size)
@@ -90,6 +87,7 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
     versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
     configs.write(workdir, config, labels, source.info.inputs, **versions)
     checkpoints = Checkpoints(workdir / "checkpoints")
+    beforehand.check_space(workdir, abstract, checkpoints.steps(), total_steps, config.checkpoint_every)
     if checkpoints.partial and is_main:
         print(f"Not whole, and passed over: {', '.join(checkpoints.partial)}.", flush=True)
     if checkpoints.steps():
@@ -198,7 +196,7 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
     }
     if is_main:
         predictions.write(workdir, predictions.predictions_of(outputs, test_source, config))
-        evaluate.write_result(workdir, result, labels)
+        result = result_file.write(workdir / "result.json", result, labels, merge=True)
         plots.curves(log.lines(), workdir / "curves.png")
     return result
 

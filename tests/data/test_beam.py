@@ -70,8 +70,9 @@ def test_too_many_unreadable_videos_fail_as_locally(folder, tmp_path):
 
 def test_a_shard_that_is_asked_for_again_is_left_alone(folder, tmp_path):
     (tmp_path / "dataset.json").touch()
-    task = (str(tmp_path / "train-00000-of-00001.tfrecord"), [sources.Item(str(folder / "a/0.mp4"), ("a",))])
     encoding = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
+    items = [sources.Item(str(folder / "a/0.mp4"), ("a",), "train")]
+    (task,) = shards.plan(items, tmp_path, None, encoding, ["a"])
     beam.write_shard(task, encoding, ["a"])
     first = (tmp_path / "train-00000-of-00001.tfrecord").stat()
     assert first.st_size > 0
@@ -81,7 +82,7 @@ def test_a_shard_that_is_asked_for_again_is_left_alone(folder, tmp_path):
 
 def test_a_worker_that_does_not_see_the_directory_says_so(tmp_path):
     with pytest.raises(ValueError, match=r"does not see .*dataset.json: --out has to be a directory that all workers"):
-        beam.write_shard((str(tmp_path / "train-00000-of-00001.tfrecord"), []), None, [])
+        beam.write_shard(shards.Task(tmp_path / "train-00000-of-00001.tfrecord", [], ""), None, [])
     assert not list(tmp_path.iterdir())
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from vidjax.data import captions, make_records, pipeline, sources, video
+from vidjax.data import captions, make_records, pipeline, sources, splits, tables, video
 
 
 def test_what_is_held_out_has_parts_that_are_seen():
@@ -76,13 +76,13 @@ def test_captions_become_words_to_read_and_to_write(tmp_path):
 def test_captions_that_cannot_be(tmp_path):
     (tmp_path / "list.csv").write_text("path,caption\na.mp4,red square\nb.mp4, \n")
     with pytest.raises(ValueError, match="list.csv, line 3: path and caption must both be given"):
-        sources.from_csv(tmp_path / "list.csv")
+        tables.from_tables([tmp_path / "list.csv"])
     (tmp_path / "list.csv").write_text("path,label,caption\na.mp4,red,red square\n")
     with pytest.raises(ValueError, match="has both a label and a caption"):
-        sources.from_csv(tmp_path / "list.csv")
+        tables.from_tables([tmp_path / "list.csv"])
 
 
 def test_captions_are_split_whatever_they_begin_with():
     items = [sources.Item(str(i), (f"word{i}", "b"), columns={"caption": "x"}) for i in range(10)]
-    split = sources.split_randomly(items, 0.2, 0.1, 0)
+    split = splits.split_randomly(items, 0.2, 0.1, 0)
     assert [sum(item.split == name for item in split) for name in ("train", "val", "test")] == [7, 1, 2]

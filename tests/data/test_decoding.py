@@ -1,44 +1,13 @@
-"""What files do to their readers: seeks that land elsewhere, AVI's times, damage, covers, playlists, odd names."""
+"""What files do to their readers: seeks that land elsewhere, the times of AVI, damage, sizes that change."""
 
-import itertools
 import json
-import os
 
 import av
 import numpy as np
 import pytest
 
-from vidjax.data import decoding, video
-
-FPS = 10
-OPTIONS = {"libx264": {"g": "100", "bf": "2"}, "mjpeg": {}}
-
-
-def grey(numbers, height=32, width=48):
-    """Frame i is a grey of level 4 i + 16."""
-    return [np.full((height, width, 3), 4 * i + 16, np.uint8) for i in numbers]
-
-
-def numbers_of(frames):
-    return [round((float(frame.mean()) - 16) / 4) for frame in frames]
-
-
-def read(path, **part):
-    return numbers_of(video.read_video(path, **part).frames)
-
-
-def write(path, frames, codec="libx264", options=None, mux=None, **container):
-    """Writes frames at 10 fps; `mux(i, packet)` may change or drop (None) the i-th packet."""
-    with av.open(str(path), "w", **container) as output:
-        stream = output.add_stream(codec, rate=FPS, options=OPTIONS[codec] if options is None else options)
-        stream.height, stream.width = frames[0].shape[:2]
-        stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-        encoded = (stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")) for frame in frames)
-        for i, packet in enumerate(itertools.chain.from_iterable((*encoded, stream.encode()))):
-            packet = mux(i, packet) if mux else packet
-            if packet is not None:
-                output.mux(packet)
-    return path
+from tests.grey_videos import FPS, grey, numbers_of, read, write
+from vidjax.data import video
 
 
 def bytes_flipped(path, places):
@@ -175,27 +144,7 @@ def test_a_timestamp_hours_away_does_not_fill_hours(tmp_path):
     assert "wrong timestamps: 9, the first at 1.10 s" in warning
 
 
-# ------------------------------------------------------------------------------------------------ streams and sizes
-
-
-def test_a_cover_picture_is_not_a_video(shared_data):
-    path = shared_data / "field_cases/cover_only.mp4"
-    with pytest.raises(ValueError, match="cover_only.mp4 has no video stream, only a cover picture"):
-        video.read_video(path)
-    assert "only a cover picture" in decoding.why_not_a_video(path)
-
-
-def test_the_default_stream_is_taken(tmp_path):
-    with av.open(str(tmp_path / "a.mkv"), "w") as output:
-        streams = [output.add_stream("mjpeg", rate=FPS) for _ in range(2)]
-        for stream in streams:
-            stream.height, stream.width, stream.pix_fmt = 32, 48, "yuvj420p"
-        streams[0].disposition = 0
-        streams[1].disposition = av.stream.Disposition.default
-        for first, second in zip(grey(range(5)), grey(range(10, 15)), strict=True):
-            for stream, frame in zip(streams, (first, second), strict=True):
-                output.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-    assert read(tmp_path / "a.mkv") == [10, 11, 12, 13, 14]
+# ------------------------------------------------------------------------------------------------ sizes, real files
 
 
 def test_frames_that_change_their_size(tmp_path):
@@ -208,35 +157,6 @@ def test_frames_that_change_their_size(tmp_path):
     assert frames[15, :, :24].max() == 0 and frames[15, :, 24:40].min() > 100  # as tall as the first, in the middle
     small = video.read_video(tmp_path / "both.ts", short_side=16).frames
     assert small.shape == (20, 16, 32, 3)
-
-
-# ------------------------------------------------------------------------------------------------ names and playlists
-
-
-@pytest.mark.parametrize(
-    "name", ["12:30.mp4", "a b%20.mp4", "100%d.mp4", "#?&.mp4", "-y.mp4", os.fsdecode(b"caf\xe9.mp4")]
-)
-def test_names_that_ffmpeg_would_take_for_something_else(name, tmp_path, monkeypatch):
-    write(tmp_path / "a.mp4", grey(range(5))).rename(tmp_path / name)
-    monkeypatch.chdir(tmp_path)
-    assert read(name) == read(tmp_path / name) == [0, 1, 2, 3, 4]
-
-
-def test_playlists_are_refused(tmp_path):
-    write(tmp_path / "a.ts", grey(range(5)))
-    text = "#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:0.5,\na.ts\n#EXT-X-ENDLIST\n"
-    for name, content in (("a.m3u8", text), ("b.mp4", text), ("c.txt", "ffconcat version 1.0\nfile a.ts\n")):
-        (tmp_path / name).write_text(content)
-        with pytest.raises(ValueError, match="is a playlist, not a video|is not a video that FFmpeg can read"):
-            video.read_video(tmp_path / name)
-
-
-def test_text_is_not_a_video(tmp_path):
-    for name in ("notes.txt", "art.ans", "a.nfo", "labels"):
-        (tmp_path / name).write_text("just a text\n" * 100)
-        assert decoding.why_not_a_video(tmp_path / name)
-    write(tmp_path / "video", grey(range(5)), format="mp4")
-    assert decoding.why_not_a_video(tmp_path / "video") is None
 
 
 def test_what_report_says_of_the_files_of_other_projects(shared_data):

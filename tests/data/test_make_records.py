@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -78,7 +79,7 @@ def test_optical_flow_is_stored_too(folder, tmp_path):
     example = source[0]
     assert len(source) == 1 and len(example.images) == 4 and len(example.flow) == 3
     details = json.loads((tmp_path / "out/dataset.json").read_text())
-    assert "needs two frames" in details["skipped"][0][1] and details["arguments"]["flow"] == "opencv_tvl1"
+    assert "needs at least two frames" in details["skipped"][0][1] and details["arguments"]["flow"] == "opencv_tvl1"
     levels = clips.eval_clips(example, source.info, num_frames=3, size=32, streams=("flow",))["flow"]
     found = flow.from_levels(levels[0].astype(float))  # of frames of half the size
     np.testing.assert_allclose(np.median(found, axis=(0, 1, 2)), [-1, 0.5], atol=0.15)
@@ -101,7 +102,7 @@ def test_a_second_run_reuses_and_a_lost_shard_is_made_again(folder, tmp_path):
 
 def test_other_arguments_need_another_directory(folder, tmp_path):
     make(folder, "--out", tmp_path / "out")
-    with pytest.raises(ValueError, match="other videos or other arguments"):
+    with pytest.raises(ValueError, match=r"records of other arguments \(fps: 0.0 there, 3.0 now\). Give another --out"):
         make(folder, "--out", tmp_path / "out", "--fps", 3)
 
 
@@ -122,6 +123,45 @@ def test_unreadable_files_are_listed_skipped_and_counted(folder, tmp_path, capsy
     assert make(tmp_path / "videos", "--out", tmp_path / "out", "--max_bad", 0.5) is None
     assert len(pipeline.open_records(tmp_path / "out", ["train", "val", "test"])) == 10
     assert len(json.loads((tmp_path / "out/dataset.json").read_text())["skipped"]) == 3
+
+
+def test_a_mended_file_is_read_and_a_removed_one_is_dropped(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "videos")
+    for name in ("5.mp4", "6.mp4"):
+        (tmp_path / "videos/a" / name).write_text("not a video")
+    assert "2 of 12 videos could not be read" in make(tmp_path / "videos", "--out", tmp_path / "out")
+    shutil.copy(folder / "a/0.mp4", tmp_path / "videos/a/5.mp4")
+    (tmp_path / "videos/a/6.mp4").unlink()
+    assert make(tmp_path / "videos", "--out", tmp_path / "out") is None
+    assert "shards are written again" in capsys.readouterr().out
+    source = pipeline.open_records(tmp_path / "out", ["train", "val", "test"])
+    assert sorted(Path(source[i].media_id).name for i in range(11) if "/a/" in source[i].media_id) == [
+        f"{i}.mp4" for i in range(6)
+    ]
+    assert len(source) == 11
+
+
+def test_what_has_not_changed_is_not_read_again(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "videos")
+    (tmp_path / "videos/a/5.mp4").write_text("not a video")
+    arguments = ("--out", tmp_path / "out", "--num_shards", 2, "--max_bad", 0.2)
+    assert make(tmp_path / "videos", *arguments) is None
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
+    assert make(tmp_path / "videos", *arguments) is None
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+    (tmp_path / "videos/b/0.mp4").touch()
+    assert make(tmp_path / "videos", *arguments) is None
+    assert sum(time != path.stat().st_mtime_ns for path, time in before.items()) == 1
+
+
+def test_a_smaller_split_leaves_no_shards_behind(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "videos")
+    rows = [f"videos/{label}/{i}.mp4,{label},{split}" for label in "ab" for i, split in enumerate(["x", "x", "y"])]
+    (tmp_path / "videos.csv").write_text("\n".join(["path,label,split", *rows]))
+    assert make(tmp_path / "videos.csv", "--out", tmp_path / "out") is None
+    (tmp_path / "videos.csv").write_text("\n".join(["path,label,split", *(row for row in rows if row[-1] == "x")]))
+    assert make(tmp_path / "videos.csv", "--out", tmp_path / "out") is None
+    assert records.find_splits(tmp_path / "out") == ["x"]
 
 
 def test_nothing_readable_fails(tmp_path):
@@ -157,7 +197,7 @@ def test_what_a_flip_does(folder, tmp_path):
     make(folder, "--out", tmp_path / "out", "--horizontal_flip", "a:b")
     assert records.read_info(tmp_path / "out").horizontal_flip == [1, 0]
     with pytest.raises(ValueError, match="give unchanged, forbidden or CLASS:CLASS"):
-        make_records.parse_flip("left:right", ["a", "b"])
+        make(folder, "--out", tmp_path / "other", "--horizontal_flip", "left:right")
 
 
 def test_motion(tmp_path):
@@ -228,3 +268,78 @@ def test_a_run_that_is_killed_goes_on_and_writes_the_same(tmp_path):
     subprocess.run(command, check=True, capture_output=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert records.read_info(tmp_path / "out") == records.read_info(tmp_path / "whole")
+
+
+def test_classes_are_counted_and_what_is_ignored_is_said(folder, tmp_path, capsys):
+    shutil.copytree(folder, tmp_path / "around/videos")
+    (tmp_path / "around/videos/a/notes.txt").touch()
+    (tmp_path / "around/annotations").mkdir()
+    assert make(tmp_path / "around", "--out", tmp_path / "out") is None
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:5] == [
+        f"warning: no videos in annotations of {tmp_path}/around; ignored.",
+        f"note: {tmp_path}/around has one folder, videos; what is in it is read.",
+        "ignored: 1 .txt files, like videos/a/notes.txt.",
+        "If videos are among what is ignored, list them in a CSV (path,label).",
+        "class   train  val  test  all",
+    ]
+    assert records.read_info(tmp_path / "out").labels == ["a", "b"]
+
+
+def test_frame_folders_become_videos(tmp_path):
+    for split in ("train", "test"):
+        for label, base in (("a", 0), ("b", 100)):
+            directory = tmp_path / "videos" / split / label / "v"
+            directory.mkdir(parents=True)
+            for i in range(4):
+                cv2.imwrite(str(directory / f"img_{i:05d}.png"), np.full((32, 32, 3), base + 10 * i, np.uint8))
+    assert make(tmp_path / "videos", "--out", tmp_path / "out", "--format", "png") is None
+    source = pipeline.open_records(tmp_path / "out", ["train"])
+    frames = [[cv2.imdecode(np.frombuffer(x, np.uint8), 0).mean() for x in source[i].images] for i in range(2)]
+    assert frames == [[0, 10, 20, 30], [100, 110, 120, 130]]
+
+
+def test_a_video_without_any_label(folder, tmp_path):
+    rows = ["path,label,split", f"{folder}/a/0.mp4,x|y,train", f"{folder}/a/1.mp4,,train"]
+    (tmp_path / "videos.csv").write_text("\n".join(rows))
+    assert make(tmp_path / "videos.csv", "--out", tmp_path / "out") is None
+    source = pipeline.open_records(tmp_path / "out", ["train"])
+    arguments = {"num_frames": 2, "size": 16, "multi_label": True}
+    (batch,) = pipeline.eval_batches(source, {**arguments, "num_views": 1}, batch_size=2)
+    assert batch["target"].tolist() == [[1, 1], [0, 0]]
+
+
+def test_splits_of_groups_that_look_alike(folder, tmp_path):
+    rows = [f"{folder}/a/{i}.mp4,a,{person}" for i, person in enumerate(("张伟", "王芳", "a b", "a-b", "A-B"))]
+    (tmp_path / "videos.csv").write_text("\n".join(["path,label,person", *rows]), encoding="utf-8")
+    assert make(tmp_path / "videos.csv", "--out", tmp_path / "out", "--split_by", "person") is None
+    found = records.find_splits(tmp_path / "out")
+    assert len(found) == 5 and {"person_张伟", "person_王芳"} < set(found)
+    assert all(len(pipeline.open_records(tmp_path / "out", [split])) == 1 for split in found)
+
+
+def test_what_cannot_work_is_said_before_anything_is_made(folder, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match="--out .*file: .*file is not a directory"):
+        make("motion", "--out", tmp_path / "file")
+    for arguments, message in (
+        (("--quality", 0), "--quality 0: give 1 to 100"),
+        (("--horizontal_flip", "left:right"), "give unchanged, forbidden or CLASS:CLASS,... of a, b"),
+        (("--split_by", "person"), "--split_by is for a CSV or list"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make(folder, "--out", tmp_path / "out", *arguments)
+    (tmp_path / "videos.csv").write_text("path,label\nnone.mp4,a\nnothing.mp4,b\n")
+    with pytest.raises(ValueError, match="2 of 2 videos do not exist, more than --max_bad 0.01 allows"):
+        make(tmp_path / "videos.csv", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_system_error_is_one_line(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device", str(tmp_path / "out"))
+
+    monkeypatch.setattr(make_records, "make_records", full)
+    monkeypatch.setattr("sys.argv", ["make_records", "motion", "--out", str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="make_records: .*out: No space left on device"):
+        make_records.main()

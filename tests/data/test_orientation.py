@@ -60,6 +60,6 @@ def test_the_matrix_of_a_file(tmp_path):
         container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
     with av.open(str(tmp_path / "a.mp4")) as container:
-        shown = orientation.to_image(next(container.decode(video=0)))
+        shown = orientation.ToImage()(next(container.decode(video=0)))
     assert shown.shape == (32, 16, 3)
     assert shown[:7].min() > 180 and shown[9:].max() < 20

@@ -1,10 +1,11 @@
 import itertools
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vidjax.data import pipeline, records
+from vidjax.data import clips, pipeline, records
 
 CLIP = {"num_frames": 4, "frame_stride": 2, "size": 8}
 
@@ -257,3 +258,22 @@ def test_what_is_wrong_with_chunks_and_frame_labels(source, frame_labels):
         train(source, {**CLIP, "per_frame": True})
     with pytest.raises(ValueError, match="Several labels a frame are not supported"):
         chunked(frame_labels, {"per_frame": True, "multi_label": True})
+
+
+def test_labels_are_read_without_spaces_and_carriage_returns(numbered_records, tmp_path):
+    shutil.copytree(numbered_records, tmp_path / "copy")
+    (tmp_path / "copy/labels.txt").write_bytes(b"a \r\n b\r\n")
+    assert pipeline.open_records(tmp_path / "copy", ["train"]).info.labels == ["a", "b"]
+    (tmp_path / "copy/labels.txt").write_text("a\n")
+    with pytest.raises(ValueError, match="horizontal_flip has 2 indices for 1 classes"):
+        pipeline.open_records(tmp_path / "copy", ["train"])
+    (tmp_path / "copy/dataset.json").unlink()
+    with pytest.raises(ValueError, match="'video 1' holds the class index 1, but labels.txt names 1 classes"):
+        pipeline.open_records(tmp_path / "copy", ["train"])[1]
+
+
+def test_a_flip_does_not_take_an_index_from_the_end(source):
+    example = records.Example(source[0].images, [-1])
+    for seed in range(4):  # two of which flip
+        with pytest.raises(ValueError, match="holds the class index -1"):
+            clips.train_clip(example, np.random.default_rng(seed), source.info, **CLIP, flip=True)

@@ -1,4 +1,5 @@
 import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -67,6 +68,30 @@ def test_keys_are_those_of_dmvr_and_mediasequence():
     assert proto.context.feature["clip/label/text"].bytes_list.value[0] == b"run"
     assert proto.context.feature["clip/label/string"].bytes_list.value[0] == b"run"
     assert proto.context.feature["clip/label/index"].int64_list.value[0] == 1
+
+
+def test_names_that_are_not_utf8_keep_their_bytes_and_come_back_printable():
+    name = os.fsdecode(b"caf\xe9.mp4")
+    data = records.encode(example(media_id=name, label_names=[name]))
+    assert b"caf\xe9.mp4" in data
+    parsed = records.decode(data)
+    assert parsed.media_id == parsed.label_names[0] == "caf\\xe9.mp4"
+
+
+def test_details_are_those_of_the_shard_that_is_there(tmp_path):
+    path, found = tmp_path / "a-00000-of-00001.tfrecord", {"skipped": []}
+
+    def examples():
+        yield b"abc"
+        found["skipped"].append("x.mp4")
+
+    records.write_shard(path, examples(), problems=found, digest="12")
+    details = records.read_details(path)
+    assert (details["problems"], details["digest"]) == ({"skipped": ["x.mp4"]}, "12")
+    path.write_bytes(path.read_bytes() * 2)  # another file by now
+    assert records.read_details(path) == {} and len(records.read_index(path)) == 2
+    assert records.read_details(path).get("digest") is None
+    assert records.read_details(tmp_path / "none.tfrecord") == {}
 
 
 def test_decode_rejects_other_bytes():
@@ -177,11 +202,22 @@ def test_info(tmp_path):
         records.read_info(tmp_path)
 
 
+@pytest.mark.parametrize("label", ["", " a", "a\nb", "a\rb", "a\u2028b"])
+def test_a_label_must_fit_in_its_line(label, tmp_path):
+    with pytest.raises(ValueError, match="must be one line, neither empty nor with spaces around it"):
+        records.write_info(tmp_path, records.DatasetInfo(["c", label], "unchanged"), complete=True)
+
+
 def test_info_of_others_forbids_flips_and_asks_for_labels(tmp_path):
     with pytest.raises(ValueError, match="labels.txt"):
         records.read_info(tmp_path)
     (tmp_path / "labels.txt").write_text("a\nb\n")
     assert records.read_info(tmp_path) == records.DatasetInfo(["a", "b"], "forbidden", None)
+    (tmp_path / "labels.txt").write_bytes("\ufeffa \r\n张\r\n\r\n".encode())  # an editor's mark and line ends
+    assert records.read_info(tmp_path).labels == ["a", "张"]
+    (tmp_path / "labels.txt").write_text("a\n\nb\n")
+    with pytest.raises(ValueError, match="labels.txt, line 2 is empty: write one class name per line"):
+        records.read_info(tmp_path)
     with pytest.raises(ValueError, match="make_records"):
         records.read_info(tmp_path / "nowhere")
 

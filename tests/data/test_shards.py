@@ -1,3 +1,6 @@
+import dataclasses
+
+import cv2
 import numpy as np
 import pytest
 
@@ -6,36 +9,102 @@ from vidjax.data import records, shards, sources, video
 AS_THEY_ARE = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
 
 
+def plan(items, out, num_shards=None, encoding=AS_THEY_ARE, labels=("a", "b")):
+    return shards.plan(items, out, num_shards, encoding, list(labels))
+
+
 def test_plan_is_contiguous_and_even_within_a_split(tmp_path):
     items = [sources.Item(name, (), "train") for name in "abcde"] + [sources.Item("f", (), "val")]
-    tasks = shards.plan(items, tmp_path, num_shards=2)
-    assert {path.name: "".join(item.path for item in group) for path, group in tasks.items()} == {
+    assert {task.path.name: "".join(item.path for item in task.items) for task in plan(items, tmp_path, 2)} == {
         "train-00000-of-00002.tfrecord": "ab",
         "train-00001-of-00002.tfrecord": "cde",
         "val-00000-of-00001.tfrecord": "f",
     }
 
 
-def test_what_exists_is_not_missing(tmp_path):
-    tasks = {tmp_path / "a.tfrecord": [], tmp_path / "b.tfrecord": [], tmp_path / "none/c.tfrecord": []}
-    (tmp_path / "a.tfrecord").touch()
-    (tmp_path / "b.tfrecord.0.partial").touch()
-    assert list(shards.missing_of(tasks)) == [tmp_path / "b.tfrecord", tmp_path / "none/c.tfrecord"]
-
-
-def test_a_shard_holds_what_can_be_read_and_names_the_rest(tmp_path):
+@pytest.fixture
+def items(tmp_path):
+    """A video and a file that is not one, both of class b."""
     video.write_video(tmp_path / "good.mp4", np.full((3, 32, 48, 3), 50, np.uint8), 10)
-    (tmp_path / "empty.mp4").touch()
-    items = [sources.Item(str(tmp_path / name), ("b",)) for name in ("empty.mp4", "good.mp4")]
+    (tmp_path / "bad.mp4").write_text("not a video")
+    return [sources.Item(str(tmp_path / name), ("b",), "train") for name in ("bad.mp4", "good.mp4")]
+
+
+def write(task, labels=("a", "b")):
     counted = []
-    path = tmp_path / "train-00000-of-00001.tfrecord"
-    shards.write_shard(path, items, AS_THEY_ARE, ["a", "b"], lambda: counted.append(1))
-    (offset,) = records.read_index(path)
-    example = records.decode(records.read_record(path, offset))
+    shards.write_shard(task, AS_THEY_ARE, list(labels), lambda: counted.append(1))
+    return len(counted)
+
+
+def test_a_shard_holds_what_can_be_read_and_names_the_rest(items, tmp_path):
+    (task,) = plan(items, tmp_path / "out")
+    assert write(task) == 2
+    (offset,) = records.read_index(task.path)
+    example = records.decode(records.read_record(task.path, offset))
     assert (len(example.images), example.labels, example.media_id) == (3, [1], str(tmp_path / "good.mp4"))
-    problems = records.read_problems(path)
-    assert problems["damaged"] == [] and problems["skipped"][0][0] == str(tmp_path / "empty.mp4")
-    assert len(counted) == 2
+    problems = records.read_details(task.path)["problems"]
+    assert problems["damaged"] == [] and problems["skipped"][0][0] == str(tmp_path / "bad.mp4")
+
+
+def test_a_shard_is_done_until_something_that_it_is_made_from_changes(items, tmp_path):
+    (task,) = plan(items, tmp_path / "out")
+    assert shards.missing_of([task]) == [task]
+    write(task)
+    assert shards.missing_of(plan(items, tmp_path / "out")) == []
+    (tmp_path / "bad.mp4").write_bytes((tmp_path / "good.mp4").read_bytes())  # mended
+    (mended,) = shards.missing_of(plan(items, tmp_path / "out"))
+    write(mended)
+    assert len(records.read_index(task.path)) == 2
+    for change in ({"items": items[1:]}, {"labels": ("b",)}, {"encoding": dataclasses.replace(AS_THEY_ARE, fps=5)}):
+        assert shards.missing_of(plan(**{"items": items, "out": tmp_path / "out", **change}))
+
+
+def test_a_changed_image_of_a_frame_folder_is_seen(tmp_path):
+    (tmp_path / "v").mkdir()
+    for name in ("1.png", "2.png"):
+        cv2.imwrite(str(tmp_path / "v" / name), np.zeros((32, 32, 3), np.uint8))
+    items = [sources.Item(str(tmp_path / "v"), ("a",), "train")]
+    (task,) = plan(items, tmp_path / "out")
+    write(task)
+    (offset,) = records.read_index(task.path)
+    assert len(records.decode(records.read_record(task.path, offset)).images) == 2
+    assert not shards.missing_of(plan(items, tmp_path / "out"))
+    cv2.imwrite(str(tmp_path / "v/2.png"), np.full((32, 32, 3), 9, np.uint8))
+    assert shards.missing_of(plan(items, tmp_path / "out"))
+
+
+def test_rendered_videos_do_not_depend_on_times(tmp_path):
+    path = tmp_path / "out/videos/a.mp4"
+    path.parent.mkdir(parents=True)
+    items = [sources.Item(str(path), ("a",), "train")]
+    (before,) = plan(items, tmp_path / "out")
+    path.touch()
+    assert plan(items, tmp_path / "out") == [before]
+
+
+def test_shards_of_an_earlier_build_are_removed(tmp_path):
+    items = [sources.Item(name, ("a",), "train") for name in "ab"]
+    for name in ("train-00000-of-00002", "train-00001-of-00002", "val-00000-of-00001"):
+        records.write_shard(tmp_path / f"{name}.tfrecord", [])
+    (tmp_path / "train-notes.txt").touch()
+    shards.remove_others(plan(items, tmp_path, 2))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "train-00000-of-00002.tfrecord",
+        "train-00000-of-00002.tfrecord.index.json",
+        "train-00001-of-00002.tfrecord",
+        "train-00001-of-00002.tfrecord.index.json",
+        "train-notes.txt",
+    ]
+
+
+def test_a_video_that_does_not_fit_in_a_record_costs_itself_only(items, tmp_path, monkeypatch):
+    video.write_video(tmp_path / "long.mp4", np.full((30, 32, 48, 3), 50, np.uint8), 10)
+    (task,) = plan([sources.Item(str(tmp_path / "long.mp4"), ("a",), "train"), *items], tmp_path / "out")
+    monkeypatch.setattr(shards, "MOST_BYTES", 1000)
+    assert write(task) == 3
+    assert len(records.read_index(task.path)) == 1
+    (path, why), _ = records.read_details(task.path)["problems"]["skipped"]
+    assert path.endswith("long.mp4") and "take more than the 2 GiB that a record holds; lower --short_side" in why
 
 
 def test_what_cannot_be_read_as_asked(tmp_path):

@@ -55,3 +55,44 @@ def test_what_comes_after_a_window():
     assert targets.targets(window, info, *CLIP, **NAMED)["target"].tolist() == [7]
     with pytest.raises(ValueError, match="windows of 2 values"):
         targets.targets(window, info, np.zeros((1, 3), int), np.ones((1, 3), bool), **NAMED)
+
+
+@pytest.mark.parametrize("index", [-1, 3, 2**40])
+def test_an_index_of_no_class(index):
+    message = rf"holds the class index {index}.* names 3 classes: valid are 0 to 2"
+    for labels, multi_label in (([index], False), ([0, index], True)):
+        with pytest.raises(ValueError, match="clip/label/index " + message):
+            targets.make_target(labels, 3, multi_label)
+    with pytest.raises(ValueError, match="image/label/index of 'v.mp4' " + message):
+        frames = example(frame_labels=[0, 1, 2, index])
+        targets.targets(frames, INFO, *CLIP, multi_label=False, per_frame=True)
+
+
+def test_no_label_at_all():
+    assert targets.make_target([], 3, multi_label=True).tolist() == [0, 0, 0]
+    with pytest.raises(ValueError, match="A record has no label, but the loss softmax needs one"):
+        targets.make_target([], 3, multi_label=False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"labels": ["a", " ", "c"]}, r"here/labels.txt: line 2 is blank"),
+        (
+            {"horizontal_flip": [1, 0]},
+            "here/dataset.json: horizontal_flip has 2 indices for 3 classes; valid are 'unch",
+        ),
+        ({"horizontal_flip": [0, 1, 1]}, "horizontal_flip is not a permutation: it lacks 2;"),
+        ({"horizontal_flip": [0, 1, -1]}, "horizontal_flip is not a permutation: it lacks 2;"),
+        ({"horizontal_flip": "mirrored"}, "horizontal_flip is mirrored; valid are 'unchanged', 'forbidden', or a list"),
+        ({"horizontal_flip": [0, 1, "c"]}, "horizontal_flip is .* a list of the 3 indices 0 to 2, each once"),
+        ({"time_reversal": [0, 1]}, "time_reversal has 2 indices for 3 classes; valid are null, or a list"),
+        ({"time_reversal": "unchanged"}, "time_reversal is unchanged; valid are null"),
+    ],
+)
+def test_what_is_wrong_with_a_dataset(changes, message):
+    targets.check_info(INFO, "here")
+    targets.check_info(records.DatasetInfo(["a", "b"], [1, 0], [1, 0]), "here")
+    content = {"labels": ["a", "b", "c"], "horizontal_flip": "forbidden", **changes}
+    with pytest.raises(ValueError, match=message):
+        targets.check_info(records.DatasetInfo(**content), "here")

@@ -9,10 +9,9 @@ https://beam.apache.org/documentation/runners/capability-matrix/ lists the runne
 import argparse
 import importlib
 import socket
-from pathlib import Path
 
 from vidjax import extras
-from vidjax.data import shards, sources
+from vidjax.data import shards
 
 LOCAL = "FnApiRunner"  # Beam's own in Python; DirectRunner would first download another program, Prism, and run that
 JOB_SERVERS = ("portable", "flink", "spark")  # runners whose server has options that Beam for Python does not know
@@ -54,41 +53,40 @@ def _short(runner: str) -> str:
     return runner.lower().removesuffix("runner")  # Beam takes either, in any case
 
 
-def write_shards(tasks: dict[Path, list[sources.Item]], encoding: shards.Encoding, labels: list[str], pipeline):
-    """Writes the shards that do not exist yet; `pipeline` is one of `make_pipeline`.
+def write_shards(tasks: list[shards.Task], encoding: shards.Encoding, labels: list[str], pipeline):
+    """Writes the shards that are not up to date; `pipeline` is one of `make_pipeline`.
 
     Raises:
-        ValueError: where shards are missing after Beam has ended.
+        ValueError: if shards are missing after Beam has ended.
     """
     import apache_beam as beam
 
     if not (missing := shards.missing_of(tasks)):
         return
     with pipeline:  # runs at the end of the block, and waits
-        elements = [(str(path), items) for path, items in missing.items()]
         # Create also spreads its elements over the workers.
-        _ = pipeline | "shards" >> beam.Create(elements) | "write" >> beam.Map(write_shard, encoding, labels)
+        _ = pipeline | "shards" >> beam.Create(missing) | "write" >> beam.Map(write_shard, encoding, labels)
     if missing := shards.missing_of(tasks):
         raise ValueError(
-            f"{len(missing)} of {len(tasks)} shards are not here yet, {next(iter(missing))} first; Beam says "
+            f"{len(missing)} of {len(tasks)} shards are not here yet, {missing[0].path} first; Beam says "
             f"{pipeline.result.state}. When it has ended, run the same command again to go on."
         )
 
 
-def write_shard(task: tuple[str, list[sources.Item]], encoding: shards.Encoding, labels: list[str]):
+def write_shard(task: shards.Task, encoding: shards.Encoding, labels: list[str]):
     """What a worker does with one element. Beam may ask for it again, here or elsewhere, after a worker has failed.
 
     Raises:
-        ValueError: where the worker does not see the directory of the dataset.
+        ValueError: if the worker does not see the directory of the dataset.
     """
     from apache_beam.metrics import Metrics
 
-    path, items = Path(task[0]), task[1]
-    if not (path.parent / "dataset.json").exists():
+    place = task.path.parent / "dataset.json"
+    if not place.exists():
         raise ValueError(
-            f"{socket.gethostname()} does not see {path.parent / 'dataset.json'}: --out has to be a directory that all "
-            "workers share, given as an absolute path."
+            f"{socket.gethostname()} does not see {place}: --out must be a directory that all workers share, given as "
+            "an absolute path."
         )
-    if not path.exists():
+    if not task.is_done():
         shards.prepare_process()
-        shards.write_shard(path, items, encoding, labels, Metrics.counter("make_records", "videos").inc)
+        shards.write_shard(task, encoding, labels, Metrics.counter("make_records", "videos").inc)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vidjax.data import augment, records
 from vidjax.data.sampling import chunks, eval_indices, train_indices
-from vidjax.data.targets import targets
+from vidjax.data.targets import check_indices, targets
 
 DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
@@ -110,6 +110,7 @@ def train_clip(
         if "flow" in clip:
             clip["flow"][..., 0] = negate_flow(clip["flow"][..., 0])  # what moved to the right moves to the left
         if info.horizontal_flip != "unchanged":
+            check_indices(example, info)  # -1 would take the last one
             flipped = [[info.horizontal_flip[x] for x in labels] for labels in (example.labels, example.frame_labels)]
             example = dataclasses.replace(example, labels=flipped[0], frame_labels=flipped[1])
     if colour and "video" in clip:

@@ -8,122 +8,24 @@ import collections
 import dataclasses
 import itertools
 import math
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
-FALLBACK_FPS = 25.0  # of a file that does not say
-FASTEST_FPS = 1000.0  # a higher rate in a header counts ticks, not frames
+from vidjax.data.containers import frame_rate, open_video, video_stream
+
 SEEK_FROM = 2.0  # seconds: to a part that starts earlier, decoding everything is as fast
 LONGEST_GAP = 600.0  # seconds between two frames: a longer one is a wrong timestamp
 CUT_SHORT = 0.5  # seconds that may be missing at the end: headers round
 
-NOT_VIDEO = frozenset("ansi bintext xbin idf".split())  # codecs by which FFmpeg draws text files
-PLAYLISTS = frozenset("hls dash concat sdp rtsp imf".split())  # formats that name other files
+av.logging.set_level(av.logging.PANIC)  # PyAV prints nothing, and counts what FFmpeg calls an error
 
 TimedFrame = tuple[av.VideoFrame, float, float]  # the frame, seconds from the first frame, 1 / frame rate
 
 
 class DamagedVideo(ValueError):
     """Raised after the last frame of a file in which something is wrong; the message says what."""
-
-
-# ------------------------------------------------------------------------------------------------ opening
-
-
-def open_video(path: str | Path):
-    """Opens a video file with PyAV: a container whose video stream `video_stream` returns.
-
-    Raises:
-        ValueError: if the file does not exist, is empty, or FFmpeg finds no video in it.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise ValueError(f"{path} does not exist.")
-    if path.stat().st_size == 0:
-        raise ValueError(f"{path} is empty.")
-    try:
-        # Without file:, a name like 12:30.mp4 is taken for a protocol; the whitelist keeps playlists off the network
-        container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
-    except UnicodeEncodeError:  # PyAV takes UTF-8 names only
-        return _open_by_descriptor(path)
-    except (av.error.FFmpegError, OSError) as error:
-        raise ValueError(f"{path} is not a video that FFmpeg can read: {error.strerror}.") from None
-    return _checked(container, path)
-
-
-def _open_by_descriptor(path: Path):
-    try:
-        container = av.open(open(path, "rb"), metadata_errors="ignore")
-    except (av.error.FFmpegError, OSError) as error:
-        raise ValueError(f"{path} is not a video that FFmpeg can read: {error.strerror}.") from None
-    return _checked(container, path)
-
-
-def _checked(container, path: Path):
-    if set(container.format.name.split(",")) & PLAYLISTS:
-        container.close()
-        raise ValueError(f"{path} is a playlist, not a video: give the file that it plays.")
-    if video_stream(container) is None:
-        is_cover = any(stream.disposition.attached_pic for stream in container.streams.video)
-        container.close()
-        raise ValueError(f"{path} has no video stream{', only a cover picture' if is_cover else ''}.")
-    return container
-
-
-def video_stream(container):
-    """The default video stream, else the first; None if there are only cover pictures, thumbnails or text."""
-    candidates = [
-        stream
-        for stream in container.streams.video
-        if not stream.disposition & (av.stream.Disposition.attached_pic | av.stream.Disposition.timed_thumbnails)
-        and stream.codec_context is not None
-        and stream.codec_context.name not in NOT_VIDEO
-    ]
-    default = [stream for stream in candidates if stream.disposition & av.stream.Disposition.default]
-    return next(iter(default or candidates), None)
-
-
-def why_not_a_video(path: Path) -> str | None:
-    """None if FFmpeg finds a video stream in a file, else the reason. Only the head of the file is read."""
-    try:
-        open_video(path).close()
-    except ValueError as error:
-        return str(error)
-    return None
-
-
-def frame_rate(path: str | Path) -> float:
-    """Frames per second of a file, from its header, its number of frames and its duration, or else 25.
-
-    Raises:
-        ValueError: if the file is not a video.
-    """
-    with open_video(path) as container:
-        stream = video_stream(container)
-        if container.format.name == "avi":  # the header may count fields, or ticks of the codec
-            times = sorted(packet.dts for packet, _ in zip(_packets(container, stream), range(100), strict=False))
-            steps = [after - before for before, after in zip(times, times[1:], strict=False) if after > before]
-            if steps:
-                return float(1 / (statistics.median(steps) * stream.time_base))
-        for rate in (stream.average_rate, stream.guessed_rate):
-            if rate and 0 < rate < FASTEST_FPS:
-                return float(rate)
-        if stream.frames and stream.duration and stream.time_base:
-            return float(stream.frames / (stream.duration * stream.time_base))
-        return FALLBACK_FPS
-
-
-def _packets(container, stream) -> Iterator[av.Packet]:
-    """The packets of a stream that hold a frame and have a time; AVI stores a dropped frame as an empty packet."""
-    for packet in container.demux(stream):
-        if packet.size and packet.dts is not None:
-            yield packet
-
-
-# ------------------------------------------------------------------------------------------------ decoding
 
 
 @dataclasses.dataclass
@@ -165,25 +67,28 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
     rate, damage = frame_rate(path), Damage()
     decoder = _Decoder(path, start)
     with decoder.container:
-        seconds, count = 0.0, 0
+        seconds, count, is_spoilt, is_lost = 0.0, 0, False, False
         latest = 1.1 * decoder.length + 10 if decoder.length else math.inf
         for frame, time in decoder.frames:
             if frame is None:
-                if seconds >= start - 1 / rate:
-                    damage.frames.append(seconds)
+                is_spoilt = is_lost = True
                 continue
             time = None if time is None else time - decoder.origin
             if not count:
                 seconds = time or 0.0
             elif time is not None and seconds < time < min(latest, seconds + LONGEST_GAP):
                 seconds = time
+            elif time is not None and max(seconds, time) < start:
+                seconds = time  # it may go back: in MPEG-PS the first times after a seek are guesses
             else:
                 seconds += 1 / rate
                 if time is not None and not seconds - 2.5 / rate < time <= seconds:
                     damage.timestamps.append(seconds)
-            if frame.is_corrupt and seconds >= start:
+            # What is damaged shows until the next key frame; in AVI a lost frame shifts all that follow
+            is_spoilt = frame.is_corrupt or is_spoilt and not (frame.key_frame and decoder.recovers)
+            if is_spoilt and seconds >= start - 1.5 / rate:
                 damage.frames.append(seconds)
-            count += 1
+            count, is_lost = count + 1, False
             yield frame, seconds, 1 / rate
             if end is not None and seconds > end:
                 break
@@ -191,11 +96,18 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
             if not count:
                 why = decoder.reading_error or decoder.decoding_error
                 raise ValueError(f"{path}: no frame could be decoded{why and ': ' + why}.")
+            if is_lost:
+                damage.frames.append(seconds)
             if decoder.reading_error:
                 damage.notes.append(f"cannot be read beyond {seconds:.1f} s: {decoder.reading_error}")
             if decoder.read_to < decoder.length - max(CUT_SHORT, 3 / rate):
                 damage.notes.append(f"cut short after {count} frames, at {seconds:.1f} s of {decoder.length:.1f} s")
+        damage.notes += decoder.notes
     damage.check(path)
+
+
+def _num_errors() -> int:
+    return av.logging.get_last_error()[0]
 
 
 class _Decoder:
@@ -207,8 +119,9 @@ class _Decoder:
         length: seconds from the origin to the end of the file according to its header; 0 if it does not say.
         read_to: seconds from the origin to the end of what has been read: of the video if the header says how long that
             is, else of all streams.
-        frames: iterator of (frame, its presentation time in seconds or None); (None, None) for a packet that could not
-            be decoded.
+        recovers: whether a key frame ends what earlier damage does.
+        frames: iterator of (frame, its presentation time in seconds or None); (None, None) at an error of FFmpeg's.
+        notes: what is wrong with the beginning of the file, in words.
         reading_error: why reading stopped before the end of the file, or "".
         decoding_error: why the last packet without a frame could not be decoded, or "".
     """
@@ -227,18 +140,24 @@ class _Decoder:
             self._open(path)
 
     def _open(self, path):
+        before = _num_errors()
         self.container = open_video(path)
+        self.notes = ["FFmpeg finds errors in its beginning"] if _num_errors() > before else []
+        self.recovers = self.container.format.name not in ("avi", "gif")
         self.stream = video_stream(self.container)
         self.stream.codec_context.thread_count = 1  # make_records runs one process a core
         self._read_to = -math.inf
         self._restart()
+        if self._lost_first:
+            self.notes = ["its first frames are lost: times count from the first that can be decoded"]
         self.origin = self._first_time or 0.0
         self.length, start = 0.0, self.stream.start_time or 0
         if self.stream.duration:
             self.length = float((start + self.stream.duration) * self.stream.time_base) - self.origin
         elif self.container.duration:
-            end = (self.container.start_time or 0) + self.container.duration
-            self.length = end / av.time_base - self.origin
+            # Matroska's counts from 0, not from the first frame
+            start = 0 if "matroska" in self.container.format.name else self.container.start_time or 0
+            self.length = (start + self.container.duration) / av.time_base - self.origin
 
     @property
     def read_to(self) -> float:
@@ -256,40 +175,56 @@ class _Decoder:
         return self._first_time is not None and self._first_time - self.origin <= start
 
     def _restart(self):
-        """Decodes up to the first frame from where the container stands."""
-        frames, before = self._decode(), []
+        """Decodes up to the first frame from where the container stands; after a seek, what comes before it is cut."""
+        frames, self._lost_first, self._first_time = self._decode(), False, None
         for frame, time in frames:
-            before.append((frame, time))
             if frame is not None:
+                self._first_time = time
+                frames = itertools.chain([(frame, time)], frames)
                 break
-        self._first_time = before[-1][1] if before else None
-        self.frames = itertools.chain(before, frames)
+            self._lost_first = True
+        self.frames = frames
 
     def _decode(self):
-        is_avi, due = self.container.format.name == "avi", collections.deque()
+        is_avi, due, first_pts = self.container.format.name == "avi", collections.deque(), None
         packets = self.container.demux()
         while True:
+            before = _num_errors()
             try:
                 packet = next(packets, None)
             except (av.error.FFmpegError, OSError) as error:
                 self.reading_error = error.strerror
                 return
+            except IndexError:  # PyAV's
+                self.reading_error = "a new stream begins"
+                return
+            is_bad = _num_errors() > before
             if packet is None:
+                if is_bad:
+                    yield None, None
                 return
             is_video = packet.stream.index == self.stream.index
             if packet.dts is not None and (is_video or not self.stream.duration):
                 end = packet.dts if packet.pts is None else packet.pts
                 self._read_to = max(self._read_to, float((end + (packet.duration or 0)) * packet.time_base))
             if not is_video or (not packet.size and packet.dts is not None):  # empty: a frame that AVI leaves out
+                if is_bad:
+                    yield None, None
                 continue
             if is_avi and packet.dts is not None:
                 due.append(packet.dts)
+            before, decoded = _num_errors(), ()
             try:
                 decoded = packet.decode()
             except av.error.FFmpegError as error:
-                self.decoding_error, decoded = error.strerror, ()
+                self.decoding_error = error.strerror
                 if is_avi and due:
                     due.pop()
+                is_bad = True
+            first_pts = packet.pts if first_pts is None else first_pts
+            if packet.pts is None or packet.pts >= first_pts:  # else a B frame, whose reference is before the seek
+                is_bad |= _num_errors() > before
+            if is_bad:
                 yield None, None
             for frame in decoded:
                 if is_avi:  # the k-th frame that is shown has the k-th smallest timestamp

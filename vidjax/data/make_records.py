@@ -4,155 +4,106 @@
     python -m vidjax.data.make_records SOURCE --out DIR --runner beam -- --runner=FlinkRunner --flink_master=HOST:8081
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
-`tfds:NAME`, `motion`, `coloured`, or `captions`. Run it again to go on with the shards that are missing.
+one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `captions`. Run it again to go on with the
+shards that are missing.
 """
 
 import argparse
-import dataclasses
-import hashlib
 import json
 import os
-import re
 import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, captions, coloured, flow_images, motion, records, shards, sources
+from vidjax.data import beam, class_counts, datasets, flow_images, record_checks, records, shards
+from vidjax.data.datasets import say
 
-END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
+MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad")  # from one run to the next; not sources
 
 
 def make_records(args: argparse.Namespace) -> str | None:
-    """Runs the command; returns why it failed, None where all is well.
+    """Runs the command; returns why it failed, or None.
 
     Raises:
         ValueError: for a source or arguments that cannot work.
     """
     started = time.perf_counter()
-    if args.concatenate < 1 or args.concatenate > 1 and (args.source != "motion" or args.fps):
-        raise ValueError("--concatenate is at least 1, for the source motion, and goes without --fps.")
-    if args.flow:
-        flow_images.find_method(args.flow)
-    if re.match(r"\w+:/", str(args.out)):
-        raise ValueError(f"--out {args.out}: records are written to a directory; copy them to a bucket after.")
+    out = args.out
+    record_checks.check_arguments(args, datasets.kind_of(args.sources))
+    record_checks.check_out(out)
     if args.runner == "beam":
         pipeline = beam.make_pipeline(args.beam_options, args.workers)
     elif args.beam_options:
         raise ValueError(f"What follows -- is for Beam, which --runner beam asks for: {' '.join(args.beam_options)}.")
-    out, flip, reversal = args.out, args.horizontal_flip, None
-    if args.source == "motion":
-        counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
-        rendered = {"num_videos": counts, "seed": args.seed, "num_workers": args.workers}
-        if args.concatenate > 1:
-            files = motion.render_concatenations(out / "videos", args.concatenate, **rendered)
-            items = [
-                sources.Item(str(path), tuple(sorted(set(names))), split, frame_labels=tuple(names))
-                for path, names, split in files
-            ]
-        else:
-            files = motion.render(out / "videos", **rendered)
-            items = [sources.Item(str(path), (label,), split) for path, label, split in files]
-        labels, flip, reversal = list(motion.CLASSES), "forbidden", list(motion.REVERSED)
-    elif args.source == "coloured":
-        counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
-        files = coloured.render(out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
-        items = [sources.Item(str(path), (label,), split) for path, label, split in files]
-        labels, flip, reversal = coloured.CLASSES, coloured.REVERSED, coloured.REVERSED
-    elif args.source == "captions":
-        counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
-        counts["test_unseen"] = counts["test"]
-        files = captions.render(out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
-        items = [sources.Item(str(path), sources.words(caption), split) for path, caption, split in files]
-    elif args.source.startswith("tfds:"):
-        items = sources.from_tfds(args.source.removeprefix("tfds:"))
-    elif args.source.endswith(".csv"):
-        items = sources.from_csv(Path(args.source))
-    else:
-        items = sources.from_folder(Path(args.source))
-    if args.split_by:
-        items = sources.split_by(items, args.split_by)
-    elif not all(item.split for item in items):
-        items = sources.split_randomly(items, args.test_fraction, args.val_fraction, args.seed)
+    items, labels, flip, reversal, caption_length = datasets.find(args)
+    if caption_length is None:
+        say(class_counts.table(items))
     inputs = {"fps": args.fps, "short_side": args.short_side}
-    if args.source not in ("motion", "coloured"):
-        labels = sorted({name for item in items for name in item.labels})
-        if is_captioned := args.source == "captions" or "caption" in items[0].columns:
-            labels = [END, *labels]
-            inputs["caption_length"] = max(len(item.labels) for item in items) + 1
-        flip = "forbidden" if is_captioned and flip is None else parse_flip(flip or "unchanged", labels)
-
+    if caption_length is not None:
+        inputs["caption_length"] = caption_length
     if args.flow:
         inputs["flow"] = args.flow
     encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow)
-    tasks = shards.plan(items, out, args.num_shards)
-    arguments = {"source": args.source, **dataclasses.asdict(encoding), "seed": args.seed}
-    if not args.flow:
-        del arguments["flow"]  # such builds are described as they were before there was flow
-    described = json.dumps([arguments, labels, [_described(item) for item in items], len(tasks)])
-    digest = hashlib.sha256(described.encode()).hexdigest()
-    out.mkdir(parents=True, exist_ok=True)
-    _check_same_build(out, digest)
+    tasks = shards.plan(items, out, args.num_shards, encoding, labels)
+    arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
+    arguments = json.loads(json.dumps(arguments, default=str))  # as dataset.json gives them back
+    is_update = (out / "dataset.json").exists()
+    _check_same_arguments(out, arguments)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {out} cannot be made: {error.strerror}; give another directory.") from None
     info = records.DatasetInfo(labels, flip, reversal, inputs=inputs)
-    records.write_info(out, info, complete=False, arguments=arguments, digest=digest)
+    records.write_info(out, info, complete=False, arguments=arguments)
+    _say_what_is_written_again(tasks)
     if args.runner == "beam":
         beam.write_shards(tasks, encoding, labels, pipeline)
     else:
         shards.write_shards(tasks, encoding, labels, args.workers)
     records.remove_partial(out)
+    if is_update:
+        shards.remove_others(tasks)
 
-    found = [records.read_problems(path) or {} for path in tasks]
-    problems = {kind: [entry for shard in found for entry in shard.get(kind, [])] for kind in ("skipped", "damaged")}
-    splits = {split: 0 for split in sorted({item.split for item in items})}
-    for path in tasks:
-        splits[records.split_of(path)] += len(records.read_index(path))
-    for path, reason in problems["damaged"]:
-        print(f"damaged: {reason if path in reason else f'{path}: {reason}'}")
-    for path, reason in problems["skipped"]:
-        print(f"skipped: {reason if path in reason else f'{path}: {reason}'}")
-    num_skipped, num_written = len(problems["skipped"]), sum(splits.values())
+    written = {name: 0 for name in sorted({item.split for item in items})}
+    problems = {"skipped": [], "damaged": []}
+    for task in tasks:
+        written[records.split_of(task.path)] += len(records.read_index(task.path))
+        for kind, entries in records.read_details(task.path)["problems"].items():
+            problems[kind] += entries
+    for kind in ("damaged", "skipped"):
+        for path, reason in problems[kind]:
+            say(f"{kind}: {reason if path in reason else f'{path}: {reason}'}")
+    num_skipped, num_written = len(problems["skipped"]), sum(written.values())
     if not num_written:
         return f"None of the {len(items)} videos could be read."
     if num_skipped > args.max_bad * len(items):
         return (
             f"{num_skipped} of {len(items)} videos could not be read, more than --max_bad {args.max_bad:g} allows. "
-            "Mend or remove them, or run again with a larger --max_bad (what was written is kept)."
+            "Mend or remove them, or give a larger --max_bad, and run the same command again: it keeps the finished "
+            "shards and reads what has changed."
         )
-    details = {"splits": splits, **problems, "arguments": arguments, "digest": digest}
-    records.write_info(out, info, complete=True, **details)
-    counts = ", ".join(f"{count} {split}" for split, count in splits.items())
-    print(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
+    records.write_info(out, info, complete=True, splits=written, **problems, arguments=arguments)
+    counts = ", ".join(f"{count} {name}" for name, count in written.items())
+    say(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
     return None
 
 
-def _described(item: sources.Item) -> tuple:
-    """What tells an item from others; items without frame labels are described as they were before there were any."""
-    return dataclasses.astuple(item)[: None if item.frame_labels else -1]
-
-
-def _check_same_build(out: Path, digest: str):
+def _check_same_arguments(out: Path, arguments: dict):
+    """Raises a ValueError if a directory holds a dataset that another command has made."""
     path = out / "dataset.json"
-    if path.exists() and json.loads(path.read_text()).get("digest") != digest:
-        raise ValueError(f"{out} holds records of other videos or other arguments; give another --out, or remove it.")
+    if not path.exists():
+        return
+    before = json.loads(path.read_text()).get("arguments", {})
+    differing = sorted(name for name in {*before, *arguments} if before.get(name) != arguments.get(name))
+    if differing:
+        changes = "; ".join(f"{name}: {before.get(name)!r} there, {arguments.get(name)!r} now" for name in differing)
+        raise ValueError(f"{out} holds records of other arguments ({changes}). Give another --out, or remove it.")
 
 
-def parse_flip(value: str, labels: list[str]) -> str | list[int]:
-    """What a horizontal flip does: "unchanged", "forbidden", or `left:right,a:b`, pairs of classes that swap.
-
-    Raises:
-        ValueError: where a class is unknown.
-    """
-    if value in ("unchanged", "forbidden"):
-        return value
-    permutation = list(range(len(labels)))
-    for pair in value.split(","):
-        names = pair.split(":")
-        if len(names) != 2 or not set(names) <= set(labels):
-            raise ValueError(
-                f"--horizontal_flip {value}: give unchanged, forbidden or CLASS:CLASS,... of {', '.join(labels)}."
-            )
-        a, b = map(labels.index, names)
-        permutation[a], permutation[b] = b, a
-    return permutation
+def _say_what_is_written_again(tasks: list[shards.Task]):
+    missing = shards.missing_of(tasks)
+    if again := sum(task.path.exists() for task in missing):
+        say(f"note: videos, or how they are split, have changed: {again} of {len(tasks)} shards are written again.")
 
 
 def parse_args(argv=None) -> argparse.Namespace:
@@ -161,8 +112,13 @@ def parse_args(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("source", help="folder of class folders, CSV (path,label[,split,start,end,...]), tfds:NAME, "
-        "or what is rendered: motion, coloured, captions")  # fmt: skip
+    add(
+        "source",
+        nargs="+",
+        help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label), each "
+        "with its split in its name, like trainlist01.txt testlist01.txt; tfds:NAME; "
+        "or what is rendered: motion, coloured, captions",
+    )
     add("--out", type=Path, required=True, help="directory of the dataset")
     add("--fps", type=float, default=0.0, help="frames a second to resample to; 0 keeps the source's frames")
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
@@ -186,6 +142,15 @@ def parse_args(argv=None) -> argparse.Namespace:
         "without any, it too runs on this machine in --workers processes",
     )
     add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")
+    add("--group", metavar="COLUMN", help="the random split keeps videos together that are equal in this CSV column")
+    add("--multi_label", action="store_true", help="videos of the CSV may have no label")
+    add(
+        "--class_file",
+        type=Path,
+        metavar="FILE",
+        help="class names for the numbers in a list: one per line, or `1 NAME`",
+    )
+    add("--frame_folders", action="store_true", help="folders of numbered images are the videos; else recognised")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test, where no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val, where no split is given")
     add("--seed", type=int, default=0, help="of the random split, and of the videos that are rendered")
@@ -207,6 +172,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     end = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:end])
     args.beam_options = argv[end + 1 :]
+    args.sources, args.source = args.source, " ".join(args.source)
     return args
 
 
@@ -216,8 +182,10 @@ def main():
         failure = make_records(args)
     except ValueError as error:
         failure = str(error)
+    except OSError as error:  # a full disk
+        failure = f"{error.filename or args.out}: {error.strerror}."
     if failure:
-        sys.exit(f"make_records: {failure}")
+        sys.exit(f"make_records: {failure}".encode(errors="backslashreplace").decode())
 
 
 if __name__ == "__main__":

@@ -6,11 +6,20 @@ import numpy as np
 DISPLAY_MATRIX = av.sidedata.sidedata.Type.DISPLAYMATRIX
 
 
-def to_image(frame: av.VideoFrame) -> np.ndarray:
-    """Converts a decoded frame to uint8 (H, W, 3) RGB, turned and mirrored as the file's display matrix says."""
-    image = frame.to_ndarray(format="rgb24")
-    matrix = frame.side_data.get(DISPLAY_MATRIX)
-    return image if matrix is None else upright(image, np.frombuffer(matrix, np.int32).reshape(3, 3))
+class ToImage:
+    """Converts the decoded frames of one file to images, turned and mirrored as its display matrix says."""
+
+    def __init__(self):
+        self._rotation, self._matrix = None, None
+
+    def __call__(self, frame: av.VideoFrame) -> np.ndarray:
+        """Returns uint8 (H, W, 3) RGB."""
+        if frame.rotation != self._rotation:  # not for each frame: PyAV keeps those alive whose side data is read
+            self._rotation = frame.rotation
+            matrix = frame.side_data.get(DISPLAY_MATRIX)
+            self._matrix = None if matrix is None else np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
+        image = frame.to_ndarray(format="rgb24")
+        return image if self._matrix is None else upright(image, self._matrix)
 
 
 def upright(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:

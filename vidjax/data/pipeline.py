@@ -11,19 +11,20 @@ follows the one in that row of batch i: then batch i is clip i mod num_chunks of
 [jB, (j + 1)B) of that order, j = floor(i / num_chunks), and a video's random draws come from its own position.
 """
 
+import contextlib
 import dataclasses
 import functools
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import grain
 import numpy as np
 
-from vidjax.data import clips, feature_clips, records
+from vidjax.data import clips, feature_clips, records, targets
 
 cv2.setNumThreads(1)  # Grain's threads share the cores; OpenCV's own would fight them
 
@@ -34,26 +35,55 @@ Batch = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """The records of some splits of a dataset, with random access."""
+    """The records of some splits of a dataset, with random access.
+
+    Attributes:
+        info: of the dataset.
+        places: shard and byte offset of each record.
+        classes: the index in `info.labels` of each class index in the records; None where they are the same.
+    """
 
     info: records.DatasetInfo
-    places: Sequence[tuple[Path, int]]  # shard and byte offset of each record
+    places: Sequence[tuple[Path, int]]
+    classes: Mapping[int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.places)
 
     def __getitem__(self, index: int) -> records.Example:
+        """Raises a ValueError, which names shard and record, for a damaged record or an index that no class has."""
         shard, offset = self.places[index]
-        return records.decode(records.read_record(shard, offset))
+        example = records.decode(records.read_record(shard, offset))
+        if self.classes is not None:
+            labels, frame_labels = (
+                [self.classes[x] for x in of if x in self.classes] for of in (example.labels, example.frame_labels)
+            )
+            return dataclasses.replace(example, labels=labels, frame_labels=frame_labels)
+        with self.naming(index):
+            targets.check_indices(example, self.info)
+        return example
+
+    @contextlib.contextmanager
+    def naming(self, index: int):
+        """Puts shard and record in front of the ValueErrors that are raised within."""
+        try:
+            yield
+        except ValueError as error:
+            shard, offset = self.places[index]
+            number = sum(other == shard and at < offset for other, at in self.places)
+            raise ValueError(f"{shard}, record {number} (at byte {offset}): {error}") from None
 
 
 def open_records(directory: str | Path, splits: Sequence[str]) -> Records:
     """Opens the records of `splits`, in the order named.
 
     Raises:
-        ValueError: where the dataset, a split or a shard is missing, or a shard is damaged.
+        ValueError: where the dataset, a split or a shard is missing, a shard is damaged, or labels.txt or the
+            permutations in dataset.json are wrong.
     """
     info = records.read_info(Path(directory))
+    targets.check_info(info, directory)
+    info = dataclasses.replace(info, labels=[label.strip() for label in info.labels])
     shards = [shard for split in splits for shard in records.find_shards(Path(directory), split)]
     places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
     if not places:

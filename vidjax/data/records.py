@@ -63,13 +63,17 @@ class Example:
 
 
 def encode(example: Example) -> bytes:
-    """Returns the example as a serialised SequenceExample; timestamps are microseconds."""
+    """Returns the example as a serialised SequenceExample; timestamps are microseconds.
+
+    Raises:
+        ValueError: if it takes more than the 2 GiB that protobuf allows.
+    """
     proto = tf_example.SequenceExample()
     context = proto.context.feature
-    context["clip/media_id"].bytes_list.value.append(example.media_id.encode())
+    context["clip/media_id"].bytes_list.value.append(_to_bytes(example.media_id))
     context["clip/label/index"].int64_list.value.extend(example.labels)
     for key in ("clip/label/text", "clip/label/string"):  # DMVR's name, MediaSequence's name
-        context[key].bytes_list.value.extend(name.encode() for name in example.label_names)
+        context[key].bytes_list.value.extend(map(_to_bytes, example.label_names))
     context["clip/start/timestamp"].int64_list.value.append(round(example.start * 1e6))
     context["clip/end/timestamp"].int64_list.value.append(round(example.end * 1e6))
     context["image/frame_rate"].float_list.value.append(example.fps)
@@ -94,7 +98,14 @@ def encode(example: Example) -> bytes:
         steps = proto.feature_lists.feature_list[prefix + FEATURES].feature
         for vector in vectors:
             steps.add().float_list.value.extend(vector.tolist())
-    return proto.SerializeToString(deterministic=True)
+    try:
+        return proto.SerializeToString(deterministic=True)
+    except Exception as error:  # protobuf's EncodeError is another class in each implementation
+        raise ValueError(f"{example.media_id}: a record holds at most 2 GiB ({error}).") from None
+
+
+def _to_bytes(name: str) -> bytes:
+    return name.encode(errors="surrogateescape")  # a file name that is not UTF-8 keeps its bytes
 
 
 class Images(Sequence):
@@ -113,8 +124,10 @@ class Images(Sequence):
 def decode(data: bytes) -> Example:
     """Parses what `encode`, DMVR or MediaSequence wrote. Missing keys take the defaults of `Example`.
 
+    Names that are not UTF-8 come back printable: caf\\xe9.mp4.
+
     Raises:
-        ValueError: where the bytes are no SequenceExample.
+        ValueError: if the bytes are not a SequenceExample.
     """
     try:
         proto = tf_example.SequenceExample.FromString(data)
@@ -127,7 +140,10 @@ def decode(data: bytes) -> Example:
         return values[0] if values else default
 
     def texts(key):
-        return [value.decode() for value in context[key].bytes_list.value] if key in context else []
+        return [to_text(value) for value in context[key].bytes_list.value] if key in context else []
+
+    def to_text(value):
+        return value.decode(errors="backslashreplace")
 
     def steps(key):
         return lists[key].feature if key in lists else ()
@@ -136,7 +152,7 @@ def decode(data: bytes) -> Example:
         images=Images(steps("image/encoded")),
         labels=list(context["clip/label/index"].int64_list.value) if "clip/label/index" in context else [],
         label_names=texts("clip/label/text") or texts("clip/label/string"),
-        media_id=first("clip/media_id", "bytes_list", b"").decode(),
+        media_id=to_text(first("clip/media_id", "bytes_list", b"")),
         fps=first("image/frame_rate", "float_list", 0.0),
         height=first("image/height", "int64_list", 0),
         width=first("image/width", "int64_list", 0),
@@ -159,12 +175,12 @@ def masked_crc32c(data: bytes) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-def write_shard(path: Path, records: Iterable[bytes], problems: dict | None = None) -> int:
+def write_shard(path: Path, records: Iterable[bytes], **details) -> int:
     """Writes a TFRecord file and its index. The file appears whole or not at all, whoever else writes it at the time.
 
     Args:
-        records: serialised examples; may be a generator that fills `problems` as it goes.
-        problems: JSON, kept in the index: what `read_problems` returns.
+        records: serialised examples; may be a generator that fills `details` as it goes.
+        **details: JSON, kept in the index: what `read_details` returns.
 
     Returns:
         The number of records.
@@ -182,7 +198,7 @@ def write_shard(path: Path, records: Iterable[bytes], problems: dict | None = No
                 offset += HEADER_BYTES + len(data) + FOOTER_BYTES
             file.flush()
             os.fsync(file.fileno())
-        _write_index(path, offset, offsets, problems)
+        _write_index(path, offset, offsets, details)
         os.replace(partial, path)
     finally:  # after Ctrl-C too
         partial.unlink(missing_ok=True)
@@ -204,9 +220,9 @@ def index_path(shard: Path) -> Path:
     return shard.with_name(shard.name + ".index.json")
 
 
-def _write_index(shard: Path, size: int, offsets: list[int], problems: dict | None = None):
+def _write_index(shard: Path, size: int, offsets: list[int], details: dict):
     partial = _partial(index_path(shard))  # several processes may rebuild it at once
-    partial.write_text(json.dumps({"bytes": size, "offsets": offsets, "problems": problems}))
+    partial.write_text(json.dumps({**details, "bytes": size, "offsets": offsets}))
     os.replace(partial, index_path(shard))
 
 
@@ -232,15 +248,19 @@ def read_index(shard: Path) -> list[int]:
             if offset > size:
                 raise ValueError(f"{shard}: the record at byte {offsets[-1]} is cut short: the file ends at {size}.")
     try:
-        _write_index(shard, size, offsets)
+        _write_index(shard, size, offsets, {})
     except OSError:
         pass  # a read-only dataset: the index is made again by each run
     return offsets
 
 
-def read_problems(shard: Path) -> dict | None:
-    """What could not be read when the shard was made, from its index; None where the index was made again since."""
-    return json.loads(index_path(shard).read_text())["problems"]
+def read_details(shard: Path) -> dict:
+    """Returns the details that `write_shard` was given; {} if the shard, or its index, is not the one it wrote."""
+    try:
+        index = json.loads(index_path(shard).read_text())
+        return index if index["bytes"] == shard.stat().st_size else {}
+    except (OSError, ValueError, KeyError):
+        return {}
 
 
 def _length(shard: Path, offset: int, header: bytes) -> int:
@@ -328,8 +348,16 @@ class DatasetInfo:
 
 
 def write_info(directory: Path, info: DatasetInfo, **details):
-    """Writes `labels.txt` and `dataset.json`, with `details`: whether it is complete, counts, the build's arguments."""
-    (Path(directory) / "labels.txt").write_text("".join(f"{label}\n" for label in info.labels))
+    """Writes `labels.txt` and `dataset.json`, with `details`: whether it is complete, counts, the build's arguments.
+
+    Raises:
+        ValueError: if a label does not fit in a line of `labels.txt`.
+    """
+    for label in info.labels:
+        if label != label.strip() or not label or len(label.splitlines()) > 1:
+            raise ValueError(f"The label {label!r} must be one line, neither empty nor with spaces around it.")
+    text = "".join(f"{label}\n" for label in info.labels)
+    (Path(directory) / "labels.txt").write_text(text, "utf-8", errors="surrogateescape")
     content = {name: value for name, value in dataclasses.asdict(info).items() if name != "labels"} | details
     (Path(directory) / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
 
@@ -337,17 +365,17 @@ def write_info(directory: Path, info: DatasetInfo, **details):
 def read_info(directory: Path) -> DatasetInfo:
     """Reads what `write_info` wrote.
 
-    Records that others made have no `dataset.json`: flipping is then forbidden, as nobody said that it is right.
+    Records that others made have no `dataset.json`: flipping is then forbidden, since it may change labels.
 
     Raises:
-        ValueError: where the directory or its `labels.txt` is missing; says how to make it.
+        ValueError: if the directory or its `labels.txt` is missing, or unusable; says how to make it.
     """
     directory = Path(directory)
     if not directory.is_dir():
         raise ValueError(f"No dataset at {directory}: make one with `python -m vidjax.data.make_records`.")
     if not (directory / "labels.txt").exists():
-        raise ValueError(f"{directory} has no labels.txt: write one class name a line, in the order of their indices.")
-    labels = (directory / "labels.txt").read_text().splitlines()
+        raise ValueError(f"{directory} has no labels.txt: write one class name per line, in the order of indices.")
+    labels = _read_labels(directory / "labels.txt")
     path = directory / "dataset.json"
     content = json.loads(path.read_text()) if path.exists() else {}
     if not content.get("complete", True):
@@ -358,3 +386,12 @@ def read_info(directory: Path) -> DatasetInfo:
         time_reversal=content.get("time_reversal"),
         inputs=content.get("inputs", {}),
     )
+
+
+def _read_labels(path: Path) -> list[str]:
+    text = path.read_text("utf-8-sig", errors="surrogateescape").rstrip()
+    labels = [line.strip() for line in text.split("\n")] if text else []
+    if "" in labels:
+        where = f"{path}, line {labels.index('') + 1}"
+        raise ValueError(f"{where} is empty: write one class name per line, in the order of indices.")
+    return labels

@@ -5,19 +5,41 @@
 
 import concurrent.futures
 import dataclasses
+import hashlib
+import json
 import multiprocessing
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
 import jax
 import numpy as np
-from tqdm import tqdm
 
-from vidjax.data import augment, flow_images, records, sources, video
+from vidjax.data import augment, flow_images, frame_folder, records, sources, video
+from vidjax.progress_bar import progress_bar
 
 VIDEOS_PER_SHARD = 100
+MOST_BYTES = 2**31 - 2**26  # of the pictures of a record: protobuf allows 2 GiB with all the rest
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One shard to write.
+
+    Attributes:
+        path: of the shard.
+        items: its videos.
+        digest: of everything that decides what is in the shard: videos with their size and time of change, labels, how
+            frames are stored. A shard with this digest in its index is up to date.
+    """
+
+    path: Path
+    items: list[sources.Item]
+    digest: str
+
+    def is_done(self) -> bool:
+        """Whether the shard exists and is up to date."""
+        return records.read_details(self.path).get("digest") == self.digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +65,12 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
     """Reads, resamples, resizes and compresses one video, a frame at a time.
 
     Returns:
-        The example and a warning: None, or what is damaged in the file (the frames before are kept).
+        The example and a warning: None, or what is damaged in the file.
 
     Raises:
-        ValueError: where the video cannot be read at all.
+        ValueError: if the video cannot be read, or its pictures do not fit in one record.
     """
-    images, flow, before, warning, fps, shape = [], [], None, None, encoding.fps, (0, 0)
+    images, flow, before, warning, fps, shape, num_bytes = [], [], None, None, encoding.fps, (0, 0), 0
     if item.path.startswith("tfds:"):
         frames = sources.read_tfds(item.path)
     else:
@@ -66,12 +88,18 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
                 if before is not None:
                     flow.append(flow_images.to_png(flow_images.between(before, grey, encoding.flow)))
                 before = grey
+            num_bytes += len(images[-1]) + (len(flow[-1]) if flow else 0)
+            if num_bytes > MOST_BYTES:
+                raise ValueError(
+                    f"{item.path}: its first {len(images)} frames take more than the 2 GiB that a record holds; lower "
+                    "--short_side, --fps or --quality, or list parts of the video with start and end in a CSV."
+                )
     except video.DamagedVideo as damage:
         warning = str(damage)
     if not images:
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
     if encoding.flow and len(images) < 2:
-        raise ValueError(f"{item.path}: optical flow needs two frames at least, it has one")
+        raise ValueError(f"{item.path}: optical flow needs at least two frames, it has one")
     if item.frame_labels and len(item.frame_labels) != len(images):
         raise ValueError(f"{item.path}: {len(item.frame_labels)} frame labels for {len(images)} frames")
     example = records.Example(
@@ -90,23 +118,46 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
     return example, warning
 
 
-def plan(items: list[sources.Item], out: Path, num_shards: int | None) -> dict[Path, list[sources.Item]]:
-    """Which videos go into which shard: contiguous, equally many; `num_shards` for each split."""
-    tasks = {}
+def plan(
+    items: list[sources.Item], out: Path, num_shards: int | None, encoding: Encoding, labels: list[str]
+) -> list[Task]:
+    """Distributes the videos of each split over shards: contiguous, equally many; `num_shards` for each split."""
+    tasks = []
     for split in sorted({item.split for item in items}):
         of_split = [item for item in items if item.split == split]
         count = min(num_shards or -(-len(of_split) // VIDEOS_PER_SHARD), len(of_split))
         bounds = [len(of_split) * i // count for i in range(count + 1)]
         for i in range(count):
-            tasks[records.shard_path(out, split, i, count)] = of_split[bounds[i] : bounds[i + 1]]
+            of_shard = of_split[bounds[i] : bounds[i + 1]]
+            described = [(dataclasses.astuple(item), _stamp(Path(item.path), out)) for item in of_shard]
+            content = json.dumps([dataclasses.astuple(encoding), labels, described])
+            digest = hashlib.sha256(content.encode()).hexdigest()
+            tasks.append(Task(records.shard_path(out, split, i, count), of_shard, digest))
     return tasks
 
 
-def missing_of(tasks: dict[Path, list[sources.Item]]) -> dict[Path, list[sources.Item]]:
-    """Those of the tasks whose shard does not exist yet."""
-    # Listed, not asked for one by one: on a file system over a network, a "no" from before may be remembered.
-    there = {path for directory in {path.parent for path in tasks} for path in directory.glob("*.tfrecord")}
-    return {path: items for path, items in tasks.items() if path not in there}
+def _stamp(path: Path, out: Path) -> tuple[int, ...]:
+    """What changes when a file, or a folder of images, does: sizes and times of change; () for what is rendered."""
+    if path.is_relative_to(out):
+        return ()
+    files = frame_folder.numbered_images(path) if path.is_dir() else [path] if path.is_file() else []
+    return tuple(number for file in files for number in (file.stat().st_size, file.stat().st_mtime_ns))
+
+
+def missing_of(tasks: list[Task]) -> list[Task]:
+    """Those of the tasks whose shards are not up to date."""
+    # Listed first: on a file system over a network, a "no" from before may be remembered
+    there = {path for directory in {task.path.parent for task in tasks} for path in directory.glob("*.tfrecord")}
+    return [task for task in tasks if task.path not in there or not task.is_done()]
+
+
+def remove_others(tasks: list[Task]):
+    """Removes shards that an earlier build of the same dataset has written and this one has not."""
+    kept = {path for task in tasks for path in (task.path, records.index_path(task.path))}
+    for directory in {task.path.parent for task in tasks}:
+        for path in directory.glob("*-of-?????.tfrecord*"):
+            if path not in kept:
+                path.unlink(missing_ok=True)
 
 
 def prepare_process():
@@ -115,29 +166,28 @@ def prepare_process():
     jax.config.update("jax_platforms", "cpu")  # of the optical flow: processes cannot share an accelerator
 
 
-def write_shard(
-    path: Path, items: list[sources.Item], encoding: Encoding, labels: list[str], count: Callable[[], None]
-):
+def write_shard(task: Task, encoding: Encoding, labels: list[str], count: Callable[[], None]):
     """Reads the videos of one shard and writes it; what cannot be read, or is damaged, is listed in its index.
 
     Args:
-        count: is called after each video, for whoever shows how far it is.
+        count: called after each video, to show progress.
     """
     problems = {"skipped": [], "damaged": []}
 
     def examples() -> Iterator[bytes]:
-        for item in items:
+        for item in task.items:
             try:
                 example, warning = read_example(item, encoding, labels)
-            except ValueError as error:
+                encoded = records.encode(example)
+            except (ValueError, OSError, cv2.error) as error:
                 problems["skipped"].append([item.path, str(error)])
             else:
                 if warning:
                     problems["damaged"].append([item.path, warning])
-                yield records.encode(example)
+                yield encoded
             count()
 
-    records.write_shard(path, examples(), problems)
+    records.write_shard(task.path, examples(), problems=problems, digest=task.digest)
 
 
 # ---------------------------------------------------------------------------------------------- one shard a task
@@ -156,20 +206,29 @@ def _count():
         _done.value += 1
 
 
-def write_shards(tasks: dict[Path, list[sources.Item]], encoding: Encoding, labels: list[str], num_workers: int):
-    """Writes the shards that do not exist yet, one process a core, with a progress bar over the videos."""
+def write_shards(tasks: list[Task], encoding: Encoding, labels: list[str], num_workers: int):
+    """Writes the shards that are not up to date, one process per core, with a progress bar over the videos.
+
+    Raises:
+        ValueError: if a process dies.
+    """
     missing = missing_of(tasks)
-    num_videos, num_missing = sum(map(len, tasks.values())), sum(map(len, missing.values()))
+    num_videos, num_missing = (sum(len(task.items) for task in some) for some in (tasks, missing))
     context = multiprocessing.get_context("spawn")
     done = context.Value("q", num_videos - num_missing)
-    pause = 0.5 if sys.stderr.isatty() else 30  # a log file wants few lines
     with (
-        tqdm(total=num_videos, initial=done.value, desc="videos to records", unit="video", mininterval=pause) as bar,
+        progress_bar(total=num_videos, initial=done.value, description="videos to records", unit="video") as bar,
         concurrent.futures.ProcessPoolExecutor(num_workers, context, _start_worker, (done,)) as pool,
     ):
-        waiting = [pool.submit(write_shard, path, items, encoding, labels, _count) for path, items in missing.items()]
+        waiting = [pool.submit(write_shard, task, encoding, labels, _count) for task in missing]
         while waiting:
             finished, waiting = concurrent.futures.wait(waiting, timeout=0.5)
             bar.update(done.value - bar.n)
-            for future in finished:
-                future.result()
+            try:
+                for future in finished:
+                    future.result()
+            except concurrent.futures.process.BrokenProcessPool:
+                raise ValueError(
+                    "A process that reads videos has died, as when memory runs out: lower --workers and run the same "
+                    "command again; finished shards are kept."
+                ) from None

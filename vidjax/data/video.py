@@ -11,8 +11,9 @@ import av
 import cv2
 import numpy as np
 
-from vidjax.data import augment, decoding, frame_folder, orientation
-from vidjax.data.decoding import DamagedVideo, why_not_a_video  # noqa: F401  # part of the interface
+from vidjax.data import augment, containers, decoding, frame_folder, orientation
+from vidjax.data.containers import why_not_a_video  # noqa: F401  # part of the interface
+from vidjax.data.decoding import DamagedVideo
 from vidjax.data.frame_folder import IMAGES  # noqa: F401
 
 
@@ -83,12 +84,12 @@ def iterate_frames(
         raise ValueError(f"{path}: start = {start} s, end = {end} s: start must be 0 or more, and end larger.")
     frames = _decode(path, start, end, folder_fps)
     selected = _select(frames, start, end) if fps is None else _resample(frames, fps, start, end)
-    size, change, damage = None, None, None
+    size, change, damage, to_image = None, None, None, orientation.ToImage()
     try:
         for index, (frame, seconds) in enumerate(selected):
             if only is not None and index not in only and size:
                 continue
-            image = _to_image(frame)
+            image = frame_folder.read_image(frame) if isinstance(frame, Path) else to_image(frame)
             size = size or image.shape[:2]
             if image.shape[:2] != size:
                 if change is None:
@@ -115,10 +116,6 @@ def _decode(path: str | Path, start: float, end: float | None, folder_fps: float
     if Path(path).is_dir():
         return frame_folder.decode(Path(path), folder_fps)
     return decoding.decode(path, start, end)
-
-
-def _to_image(frame: av.VideoFrame | Path) -> np.ndarray:
-    return frame_folder.read_image(frame) if isinstance(frame, Path) else orientation.to_image(frame)
 
 
 def iterate_camera(number: str = "0", *, fps: float | None = None, short_side: int = 0):
@@ -170,12 +167,12 @@ def count_frames(
 
 
 def frame_rate(path: str | Path, *, folder_fps: float = frame_folder.FPS) -> float:
-    """Frames per second of a file, see `decoding.frame_rate`; of a folder of images `folder_fps`.
+    """Frames per second of a file, see `containers.frame_rate`; of a folder of images `folder_fps`.
 
     Raises:
         ValueError: if the file is missing or not a video.
     """
-    return folder_fps if Path(path).is_dir() else decoding.frame_rate(path)
+    return folder_fps if Path(path).is_dir() else containers.frame_rate(path)
 
 
 def _select(frames, start: float, end: float | None):

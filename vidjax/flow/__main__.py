@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from vidjax import flow
 from vidjax.data import flow_images, flowviz, video
+from vidjax.progress_bar import progress_bar
 
 AT_ONCE = 8  # pairs of frames
 
@@ -34,7 +34,7 @@ def flow_of_file(path: str, method: str, *, fps: float | None = None, short_side
         raise ValueError(f"{path} has one frame: optical flow needs two at least.")
     grey = np.stack([np.asarray(flow.to_grey(frame)) for frame in read.frames])
     found = np.empty((len(grey) - 1, *grey.shape[1:], 2), np.float32)
-    for start in tqdm(range(0, len(grey) - 1, AT_ONCE), method, unit=f"{AT_ONCE} frames", disable=None):
+    for start in progress_bar(range(0, len(grey) - 1, AT_ONCE), method, unit=f"{AT_ONCE} frames"):
         # The last part goes back a little, so that all are of one size, which is compiled once
         start = max(0, min(start, len(grey) - 1 - AT_ONCE))
         frames = grey[start : start + AT_ONCE + 1]

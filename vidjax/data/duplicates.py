@@ -1,0 +1,107 @@
+"""Videos that are the same: one file in several parts, or files with the same bytes."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from vidjax.data import frame_folder
+from vidjax.data.sources import Item
+from vidjax.progress_bar import progress_bar
+
+
+def find_copies(paths: Iterable[str]) -> dict[str, str]:
+    """Finds files, and folders of numbered images, with the same bytes.
+
+    Sizes are compared first; only what is equally large is read. Empty and missing files have no copies.
+
+    Returns:
+        For each path that has a copy, the first of them in sorted order.
+    """
+    by_size = defaultdict(list)
+    for path in progress_bar(sorted(set(paths)), "comparing sizes", unit="video", leave=False):
+        if size := _size(path):
+            by_size[size].append(path)
+    candidates = [path for same in by_size.values() if len(same) > 1 for path in same]
+    by_content = defaultdict(list)
+    for path in progress_bar(candidates, "looking for copies", unit="video", leave=False):
+        if digest := _digest(path):
+            by_content[digest].append(path)
+    return {path: same[0] for same in by_content.values() if len(same) > 1 for path in same}
+
+
+def _files(path: str) -> list[Path]:
+    return frame_folder.numbered_images(Path(path)) if Path(path).is_dir() else [Path(path)]
+
+
+def _size(path: str) -> tuple[int, int] | None:
+    """The number of files and their bytes; None where there are none."""
+    try:
+        sizes = [file.stat().st_size for file in _files(path)]
+    except OSError:
+        return None  # reading says so
+    return (len(sizes), sum(sizes)) if sum(sizes) else None
+
+
+def _digest(path: str) -> bytes | None:
+    digest = hashlib.sha256()
+    try:
+        for file in _files(path):
+            with open(file, "rb") as opened:
+                digest.update(hashlib.file_digest(opened, "sha256").digest())
+    except OSError:
+        return None
+    return digest.digest()
+
+
+def same_video(items: Sequence[Item], say: Callable[[str], None] = print) -> dict[str, str]:
+    """Names the video that each path is of: copies have the same one.
+
+    Args:
+        items: any; those of tensorflow-datasets are not compared.
+        say: takes the number of copies, and those with different labels.
+
+    Returns:
+        For each path itself, or the first of its copies.
+    """
+    files = {item.path for item in items if not item.path.startswith("tfds:")}
+    copies = find_copies(files)
+    if extra := len(copies) - len(set(copies.values())):
+        path, other = next((path, other) for path, other in copies.items() if path != other)
+        say(f"warning: {extra} of {len(files)} videos are copies of others (the same bytes), like {path} of {other}.")
+    first, different = {}, []
+    for item in items:
+        part = copies.get(item.path, item.path), item.start, item.end
+        before = first.setdefault(part, item)
+        if set(before.labels) != set(item.labels) and "caption" not in item.columns:  # several captions are usual
+            different.append((before, item))
+    if different:
+        a, b = different[0]
+        say(
+            f"warning: {len(different)} videos are given twice with different labels, like {a.path} "
+            f"({_names(a)}) and {b.path} ({_names(b)}); correct or remove one, or separate "
+            "several labels of a video by |."
+        )
+    return {item.path: copies.get(item.path, item.path) for item in items}
+
+
+def _names(item: Item) -> str:
+    return "|".join(item.labels) or "no label"
+
+
+def warn_across_splits(items: Sequence[Item], videos: Mapping[str, str], say: Callable[[str], None] = print):
+    """Warns if one video is in several splits.
+
+    Args:
+        videos: of `same_video`.
+    """
+    by_video = defaultdict(dict)
+    for item in items:
+        by_video[videos[item.path]].setdefault(item.split, item)
+    shared = [splits for splits in by_video.values() if len(splits) > 1]
+    if shared:
+        example = ", ".join(f"{item.path} in {split}" for split, item in sorted(shared[0].items()))
+        say(
+            f"warning: {len(shared)} videos are in several splits, like {example}. Accuracy on them is not that on new "
+            "videos; correct the splits."
+        )

@@ -1,0 +1,43 @@
+"""The files of Kinetics' CSVs (label,youtube_id,time_start,time_end,split), under the names that downloaders give."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+from vidjax.data import folder_tree, frame_folder
+
+
+def list_files(folder: Path) -> dict[str, list[Path]]:
+    """All files below a folder that may be videos, by name without ending, in sorted order."""
+    files = defaultdict(list)
+    for directory, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if Path(name).suffix.lower() not in folder_tree.NOT_VIDEOS | frame_folder.IMAGES:
+                files[Path(name).stem].append(Path(directory, name))
+    return files
+
+
+def find_file(
+    files: dict[str, list[Path]], youtube_id: str, start: float, end: float | None, hints: set[str]
+) -> tuple[Path | None, bool]:
+    """Finds `ID_000010_000020.*` or `ID_10_20.*`, a trimmed clip, or `ID.*`, the whole video.
+
+    Args:
+        files: of `list_files`.
+        start, end: seconds.
+        hints: label and split: of several files, one in a folder of that name is taken.
+
+    Returns:
+        The file, None if there is none; and whether it is trimmed already.
+    """
+    stems = [youtube_id]
+    if end is not None:
+        stems = [f"{youtube_id}_{int(start):06d}_{int(end):06d}", f"{youtube_id}_{int(start)}_{int(end)}", youtube_id]
+    for stem in stems:
+        if found := files.get(stem):
+            wanted = {hint.casefold().replace(" ", "_") for hint in hints}
+            parts = [{part.casefold().replace(" ", "_") for part in path.parts[:-1]} for path in found]
+            best = max(range(len(found)), key=lambda i: len(wanted & parts[i]))
+            return found[best], stem != youtube_id
+    return None, True

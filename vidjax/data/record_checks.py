@@ -1,0 +1,106 @@
+"""What `make_records` checks before long work: its arguments, the output directory, the labels and the files."""
+
+import argparse
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidjax.data import flow_images, splits
+from vidjax.data.sources import Item
+
+LARGEST = 16384  # pixels: FFmpeg and JPEG go on to 65535, memory does not
+
+
+def check_arguments(args: argparse.Namespace, kind: str):
+    """Checks ranges, and which arguments go together.
+
+    Args:
+        args: of the command.
+        kind: of the source, see `datasets.kind_of`.
+
+    Raises:
+        ValueError: for the first argument that cannot work.
+    """
+    if args.concatenate < 1 or args.concatenate > 1 and (args.source != "motion" or args.fps):
+        raise ValueError("--concatenate is at least 1, for the source motion, and goes without --fps.")
+    ranges = {
+        "fps": (0, 1000, "frames per second; 0 keeps those of the source"),
+        "short_side": (0, LARGEST, "pixels; 0 keeps the size of the source"),
+        "quality": (1, 100, "of JPEG"),
+        "workers": (1, 4096, "processes"),
+        "max_bad": (0, 1, "the share of videos that may be unreadable"),
+        "num_shards": (1, 99999, "shards per split"),
+    }
+    for name, (low, high, meaning) in ranges.items():
+        value = getattr(args, name)
+        if value is not None and not (math.isfinite(value) and low <= value <= high):
+            raise ValueError(f"--{name} {value:g}: give {low} to {high} ({meaning}).")
+    splits.check_fractions(args.test_fraction, args.val_fraction)
+    if min(args.motion_videos) < 0 or not sum(args.motion_videos):
+        raise ValueError(
+            f"--motion_videos {' '.join(map(str, args.motion_videos))}: give numbers of videos, not all 0."
+        )
+    if args.flow:
+        flow_images.find_method(args.flow)
+    if args.frame_folders and kind != "folder":
+        raise ValueError(f"--frame_folders is for a folder of class folders; the source is {args.source}.")
+    for name in ("class_file", "multi_label", "group", "split_by"):
+        if getattr(args, name) and kind != "table":
+            raise ValueError(f"--{name} is for a CSV or list of videos; the source is {args.source}.")
+    if args.group and args.split_by:
+        raise ValueError("--group is for a random split, --split_by makes one split per value: give one of them.")
+    if args.source in ("motion", "coloured") and args.horizontal_flip:
+        raise ValueError(f"--horizontal_flip is known for {args.source}: leave it out.")
+
+
+def check_out(out: Path):
+    """Checks that a directory is, or can be made, on this machine, and can be written.
+
+    Raises:
+        ValueError: if not.
+    """
+    if re.match(r"\w+:/", str(out)):
+        raise ValueError(f"--out {out}: records are written to a directory; copy them to a bucket after.")
+    existing = Path(os.path.abspath(out))
+    while not existing.exists() and not existing.is_symlink():
+        existing = existing.parent
+    if not existing.is_dir():
+        raise ValueError(f"--out {out}: {existing} is not a directory; give another path.")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"--out {out}: {existing} cannot be written; give another directory, or change its permissions."
+        )
+
+
+def check_labels(labels: Sequence[str]):
+    """Checks that each label fits on a line of `labels.txt`, in UTF-8.
+
+    Raises:
+        ValueError: if not, or if there are none.
+    """
+    if not labels:
+        raise ValueError("No video has a label: give labels, separated by | if there are several.")
+    for label in labels:
+        if not label.strip() or len(f"{label}.".splitlines()) > 1:
+            raise ValueError(f"The class {label!r} is empty or has a line break: rename it.")
+        try:
+            label.encode()
+        except UnicodeEncodeError:
+            raise ValueError(f"The name of the class {label!r} is not valid UTF-8: rename its folder.") from None
+
+
+def check_files(items: Sequence[Item], max_bad: float):
+    """Checks that not too many files are missing.
+
+    Raises:
+        ValueError: if more than the share `max_bad` of the items has no file.
+    """
+    exists = {path: os.path.exists(path) for path in {item.path for item in items}}
+    missing = [item.path for item in items if not exists[item.path]]
+    if len(missing) > max_bad * len(items):
+        raise ValueError(
+            f"{len(missing)} of {len(items)} videos do not exist, more than --max_bad {max_bad:g} allows, like "
+            f"{missing[0]}. Correct the paths, relative to the folder of the list, or give a larger --max_bad."
+        )

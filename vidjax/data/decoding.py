@@ -19,7 +19,8 @@ SEEK_FROM = 2.0  # seconds: to a part that starts earlier, decoding everything i
 LONGEST_GAP = 600.0  # seconds between two frames: a longer one is a wrong timestamp
 CUT_SHORT = 0.5  # seconds that may be missing at the end: headers round
 
-av.logging.set_level(av.logging.PANIC)  # PyAV prints nothing, and counts what FFmpeg calls an error
+av.logging.set_level(av.logging.PANIC)  # PyAV prints nothing, and counts what FFmpeg calls an error,
+av.logging.set_skip_repeated(False)  # also one that it has reported before
 
 TimedFrame = tuple[av.VideoFrame, float, float]  # the frame, seconds from the first frame, 1 / frame rate
 
@@ -69,7 +70,7 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
     with decoder.container:
         seconds, count, is_spoilt, is_lost = 0.0, 0, False, False
         latest = 1.1 * decoder.length + 10 if decoder.length else math.inf
-        for frame, time in decoder.frames:
+        for frame, time, is_bad in decoder.frames:
             if frame is None:
                 is_spoilt = is_lost = True
                 continue
@@ -85,8 +86,8 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
                 if time is not None and not seconds - 2.5 / rate < time <= seconds:
                     damage.timestamps.append(seconds)
             # What is damaged shows until the next key frame; in AVI a lost frame shifts all that follow
-            is_spoilt = frame.is_corrupt or is_spoilt and not (frame.key_frame and decoder.recovers)
-            if is_spoilt and seconds >= start - 1.5 / rate:
+            is_spoilt = is_bad or is_spoilt and not (frame.key_frame and decoder.recovers)
+            if (is_spoilt or is_lost) and seconds >= start - 1.5 / rate:
                 damage.frames.append(seconds)
             count, is_lost = count + 1, False
             yield frame, seconds, 1 / rate
@@ -120,7 +121,8 @@ class _Decoder:
         read_to: seconds from the origin to the end of what has been read: of the video if the header says how long that
             is, else of all streams.
         recovers: whether a key frame ends what earlier damage does.
-        frames: iterator of (frame, its presentation time in seconds or None); (None, None) at an error of FFmpeg's.
+        frames: iterator of (frame, its presentation time in seconds or None, whether FFmpeg reported an error when it
+            came out); the frame is None at an error without a frame.
         notes: what is wrong with the beginning of the file, in words.
         reading_error: why reading stopped before the end of the file, or "".
         decoding_error: why the last packet without a frame could not be decoded, or "".
@@ -177,10 +179,10 @@ class _Decoder:
     def _restart(self):
         """Decodes up to the first frame from where the container stands; after a seek, what comes before it is cut."""
         frames, self._lost_first, self._first_time = self._decode(), False, None
-        for frame, time in frames:
-            if frame is not None:
-                self._first_time = time
-                frames = itertools.chain([(frame, time)], frames)
+        for first in frames:
+            if first[0] is not None:
+                self._first_time = first[1]
+                frames = itertools.chain([first], frames)
                 break
             self._lost_first = True
         self.frames = frames
@@ -201,7 +203,7 @@ class _Decoder:
             is_bad = _num_errors() > before
             if packet is None:
                 if is_bad:
-                    yield None, None
+                    yield None, None, True
                 return
             is_video = packet.stream.index == self.stream.index
             if packet.dts is not None and (is_video or not self.stream.duration):
@@ -209,7 +211,7 @@ class _Decoder:
                 self._read_to = max(self._read_to, float((end + (packet.duration or 0)) * packet.time_base))
             if not is_video or (not packet.size and packet.dts is not None):  # empty: a frame that AVI leaves out
                 if is_bad:
-                    yield None, None
+                    yield None, None, True
                 continue
             if is_avi and packet.dts is not None:
                 due.append(packet.dts)
@@ -224,9 +226,9 @@ class _Decoder:
             first_pts = packet.pts if first_pts is None else first_pts
             if packet.pts is None or packet.pts >= first_pts:  # else a B frame, whose reference is before the seek
                 is_bad |= _num_errors() > before
-            if is_bad:
-                yield None, None
+            if is_bad and not decoded:
+                yield None, None, True
             for frame in decoded:
                 if is_avi:  # the k-th frame that is shown has the k-th smallest timestamp
                     frame.pts = due.popleft() if due else None
-                yield frame, frame.time
+                yield frame, frame.time, is_bad or frame.is_corrupt

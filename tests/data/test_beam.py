@@ -4,7 +4,8 @@ import shutil
 import numpy as np
 import pytest
 
-from vidjax.data import beam, make_records, pipeline, records, shards, sources, video
+from vidjax.data import beam, make_records, pipeline, records, shards, video
+from vidjax.data.sources.items import Item
 
 pytest.importorskip("apache_beam", reason="Beam is not installed: pip install -e '.[beam]'")
 
@@ -71,7 +72,7 @@ def test_too_many_unreadable_videos_fail_as_locally(folder, tmp_path):
 def test_a_shard_that_is_asked_for_again_is_left_alone(folder, tmp_path):
     (tmp_path / "dataset.json").touch()
     encoding = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
-    items = [sources.Item(str(folder / "a/0.mp4"), ("a",), "train")]
+    items = [Item(str(folder / "a/0.mp4"), ("a",), "train")]
     (task,) = shards.plan(items, tmp_path, None, encoding, ["a"])
     beam.write_shard(task, encoding, ["a"])
     first = (tmp_path / "train-00000-of-00001.tfrecord").stat()

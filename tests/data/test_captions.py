@@ -1,7 +1,9 @@
 import numpy as np
 import pytest
 
-from vidjax.data import captions, make_records, pipeline, sources, splits, tables, video
+from vidjax.data import captions, make_records, pipeline, video
+from vidjax.data.sources import splits, tables
+from vidjax.data.sources.items import Item, words
 
 
 def test_what_is_held_out_has_parts_that_are_seen():
@@ -49,7 +51,7 @@ def test_the_background_says_nothing_of_the_phrase():
 
 
 def test_words():
-    assert sources.words("Red square grows, blue circle  moves left.") == (
+    assert words("Red square grows, blue circle  moves left.") == (
         *("red", "square", "grows", ",", "blue", "circle", "moves", "left"),
     )
 
@@ -83,6 +85,6 @@ def test_captions_that_cannot_be(tmp_path):
 
 
 def test_captions_are_split_whatever_they_begin_with():
-    items = [sources.Item(str(i), (f"word{i}", "b"), columns={"caption": "x"}) for i in range(10)]
+    items = [Item(str(i), (f"word{i}", "b"), columns={"caption": "x"}) for i in range(10)]
     split = splits.split_randomly(items, 0.2, 0.1, 0)
     assert [sum(item.split == name for item in split) for name in ("train", "val", "test")] == [7, 1, 2]

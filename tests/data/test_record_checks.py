@@ -3,7 +3,7 @@ import os
 import pytest
 
 from vidjax.data import make_records, record_checks
-from vidjax.data.sources import Item
+from vidjax.data.sources.items import Item
 
 
 @pytest.mark.parametrize(

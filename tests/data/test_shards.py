@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from vidjax.data import records, shards, sources, video
+from vidjax.data import records, shards, video
+from vidjax.data.sources.items import Item
 
 AS_THEY_ARE = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
 
@@ -14,7 +15,7 @@ def plan(items, out, num_shards=None, encoding=AS_THEY_ARE, labels=("a", "b")):
 
 
 def test_plan_is_contiguous_and_even_within_a_split(tmp_path):
-    items = [sources.Item(name, (), "train") for name in "abcde"] + [sources.Item("f", (), "val")]
+    items = [Item(name, (), "train") for name in "abcde"] + [Item("f", (), "val")]
     assert {task.path.name: "".join(item.path for item in task.items) for task in plan(items, tmp_path, 2)} == {
         "train-00000-of-00002.tfrecord": "ab",
         "train-00001-of-00002.tfrecord": "cde",
@@ -27,7 +28,7 @@ def items(tmp_path):
     """A video and a file that is not one, both of class b."""
     video.write_video(tmp_path / "good.mp4", np.full((3, 32, 48, 3), 50, np.uint8), 10)
     (tmp_path / "bad.mp4").write_text("not a video")
-    return [sources.Item(str(tmp_path / name), ("b",), "train") for name in ("bad.mp4", "good.mp4")]
+    return [Item(str(tmp_path / name), ("b",), "train") for name in ("bad.mp4", "good.mp4")]
 
 
 def write(task, labels=("a", "b")):
@@ -63,7 +64,7 @@ def test_a_changed_image_of_a_frame_folder_is_seen(tmp_path):
     (tmp_path / "v").mkdir()
     for name in ("1.png", "2.png"):
         cv2.imwrite(str(tmp_path / "v" / name), np.zeros((32, 32, 3), np.uint8))
-    items = [sources.Item(str(tmp_path / "v"), ("a",), "train")]
+    items = [Item(str(tmp_path / "v"), ("a",), "train")]
     (task,) = plan(items, tmp_path / "out")
     write(task)
     (offset,) = records.read_index(task.path)
@@ -76,14 +77,14 @@ def test_a_changed_image_of_a_frame_folder_is_seen(tmp_path):
 def test_rendered_videos_do_not_depend_on_times(tmp_path):
     path = tmp_path / "out/videos/a.mp4"
     path.parent.mkdir(parents=True)
-    items = [sources.Item(str(path), ("a",), "train")]
+    items = [Item(str(path), ("a",), "train")]
     (before,) = plan(items, tmp_path / "out")
     path.touch()
     assert plan(items, tmp_path / "out") == [before]
 
 
 def test_shards_of_an_earlier_build_are_removed(tmp_path):
-    items = [sources.Item(name, ("a",), "train") for name in "ab"]
+    items = [Item(name, ("a",), "train") for name in "ab"]
     for name in ("train-00000-of-00002", "train-00001-of-00002", "val-00000-of-00001"):
         records.write_shard(tmp_path / f"{name}.tfrecord", [])
     (tmp_path / "train-notes.txt").touch()
@@ -99,7 +100,7 @@ def test_shards_of_an_earlier_build_are_removed(tmp_path):
 
 def test_a_video_that_does_not_fit_in_a_record_costs_itself_only(items, tmp_path, monkeypatch):
     video.write_video(tmp_path / "long.mp4", np.full((30, 32, 48, 3), 50, np.uint8), 10)
-    (task,) = plan([sources.Item(str(tmp_path / "long.mp4"), ("a",), "train"), *items], tmp_path / "out")
+    (task,) = plan([Item(str(tmp_path / "long.mp4"), ("a",), "train"), *items], tmp_path / "out")
     monkeypatch.setattr(shards, "MOST_BYTES", 1000)
     assert write(task) == 3
     assert len(records.read_index(task.path)) == 1
@@ -111,6 +112,6 @@ def test_what_cannot_be_read_as_asked(tmp_path):
     video.write_video(tmp_path / "video.mp4", np.full((3, 32, 48, 3), 50, np.uint8), 10)
     path = str(tmp_path / "video.mp4")
     with pytest.raises(ValueError, match="no frame between 5 s and None s"):
-        shards.read_example(sources.Item(path, ("a",), start=5), AS_THEY_ARE, ["a"])
+        shards.read_example(Item(path, ("a",), start=5), AS_THEY_ARE, ["a"])
     with pytest.raises(ValueError, match="2 frame labels for 3 frames"):
-        shards.read_example(sources.Item(path, ("a",), frame_labels=("a", "a")), AS_THEY_ARE, ["a"])
+        shards.read_example(Item(path, ("a",), frame_labels=("a", "a")), AS_THEY_ARE, ["a"])

@@ -8,7 +8,8 @@ from configs import cifar10
 from tests.peers.formula import draw_tree, uniform
 from vidjax import config as configs
 from vidjax import train
-from vidjax.data import records, shards, sources
+from vidjax.data import records, shards
+from vidjax.data.sources import tfds
 from vidjax.models.cifar import SmallCNN
 
 
@@ -107,19 +108,19 @@ def test_bad_input_is_refused():
 @pytest.fixture
 def cifar_records(tmp_path, monkeypatch):
     """Records of a builder of the features of CIFAR-10, generated here: 20 images to train on, 10 to test."""
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets
 
-    class TinyCifar(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
+    class TinyCifar(tensorflow_datasets.core.GeneratorBasedBuilder):
+        VERSION = tensorflow_datasets.core.Version("1.0.0")
 
         def _info(self):
             names = [f"class {i}" for i in range(10)]
             features = {
-                "id": tfds.features.Text(),
-                "image": tfds.features.Image(shape=(32, 32, 3)),
-                "label": tfds.features.ClassLabel(names=names),
+                "id": tensorflow_datasets.features.Text(),
+                "image": tensorflow_datasets.features.Image(shape=(32, 32, 3)),
+                "label": tensorflow_datasets.features.ClassLabel(names=names),
             }
-            return self.dataset_info_from_configs(features=tfds.features.FeaturesDict(features))
+            return self.dataset_info_from_configs(features=tensorflow_datasets.features.FeaturesDict(features))
 
         def _split_generators(self, dl_manager):
             return {"train": self._generate_examples("train", 20), "test": self._generate_examples("test", 10)}
@@ -130,9 +131,9 @@ def cifar_records(tmp_path, monkeypatch):
                 cv2.imwrite(path, np.uint8(127 + 127 * uniform(path, (32, 32, 3))))
                 yield i, {"id": f"{split}_{i}", "image": path, "label": i % 10}
 
-    monkeypatch.setattr(tfds.core.utils.gcs_utils, "gcs_dataset_info_files", lambda *_: [])
-    monkeypatch.setattr(tfds.core.constants, "DATA_DIR", str(tmp_path / "tfds"))
-    items = sources.from_tfds("tiny_cifar")
+    monkeypatch.setattr(tensorflow_datasets.core.utils.gcs_utils, "gcs_dataset_info_files", lambda *_: [])
+    monkeypatch.setattr(tensorflow_datasets.core.constants, "DATA_DIR", str(tmp_path / "tfds"))
+    items = tfds.list_videos("tiny_cifar")
     labels = sorted({item.labels[0] for item in items})
     encoding = shards.Encoding(fps=0.0, short_side=0, format="png", quality=90)
     directory = tmp_path / "records"

@@ -15,8 +15,9 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, class_counts, datasets, flow_images, record_checks, records, shards
-from vidjax.data.datasets import say
+from vidjax.data import beam, flow_images, record_checks, records, shards
+from vidjax.data.sources import class_counts, datasets
+from vidjax.data.sources.datasets import say
 
 MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad")  # from one run to the next; not sources
 

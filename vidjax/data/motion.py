@@ -13,9 +13,9 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from tqdm import tqdm
 
 from vidjax.data import video
+from vidjax.progress_bar import progress_bar
 
 CLASSES = ("clockwise", "counter_clockwise", "down", "growing", "left", "right", "shrinking", "up")
 REVERSED = (1, 0, 7, 6, 5, 4, 3, 2)  # the class of a clip that is played backwards
@@ -171,7 +171,7 @@ def in_parallel(render_one, tasks: list[tuple], num_workers: int):
     if tasks:
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:
-            list(tqdm(pool.map(render_one, tasks, chunksize=16), "render", len(tasks), unit="video", disable=None))
+            list(progress_bar(pool.map(render_one, tasks, chunksize=16), "render", len(tasks), unit="video"))
 
 
 def _concatenate_one(task):

@@ -7,8 +7,9 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidjax.data import flow_images, splits
-from vidjax.data.sources import Item
+from vidjax.data import flow_images
+from vidjax.data.sources import splits
+from vidjax.data.sources.items import Item
 
 LARGEST = 16384  # pixels: FFmpeg and JPEG go on to 65535, memory does not
 

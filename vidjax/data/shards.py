@@ -15,7 +15,9 @@ import cv2
 import jax
 import numpy as np
 
-from vidjax.data import augment, flow_images, frame_folder, records, sources, video
+from vidjax.data import augment, flow_images, frame_folder, records, video
+from vidjax.data.sources import tfds
+from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
 
 VIDEOS_PER_SHARD = 100
@@ -34,7 +36,7 @@ class Task:
     """
 
     path: Path
-    items: list[sources.Item]
+    items: list[Item]
     digest: str
 
     def is_done(self) -> bool:
@@ -61,7 +63,7 @@ class Encoding:
         return data.tobytes()
 
 
-def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
+def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
     """Reads, resamples, resizes and compresses one video, a frame at a time.
 
     Returns:
@@ -72,7 +74,7 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
     """
     images, flow, before, warning, fps, shape, num_bytes = [], [], None, None, encoding.fps, (0, 0), 0
     if item.path.startswith("tfds:"):
-        frames = sources.read_tfds(item.path)
+        frames = tfds.read_video(item.path)
     else:
         fps = encoding.fps or video.frame_rate(item.path)
         span = {"start": item.start, "end": item.end}
@@ -118,9 +120,7 @@ def read_example(item: sources.Item, encoding: Encoding, labels: list[str]) -> t
     return example, warning
 
 
-def plan(
-    items: list[sources.Item], out: Path, num_shards: int | None, encoding: Encoding, labels: list[str]
-) -> list[Task]:
+def plan(items: list[Item], out: Path, num_shards: int | None, encoding: Encoding, labels: list[str]) -> list[Task]:
     """Distributes the videos of each split over shards: contiguous, equally many; `num_shards` for each split."""
     tasks = []
     for split in sorted({item.split for item in items}):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vidjax.data import frame_folder
-from vidjax.data.sources import Item
+from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
 
 

@@ -2,7 +2,8 @@ import shutil
 
 import pytest
 
-from vidjax.data import datasets, make_records
+from vidjax.data import make_records
+from vidjax.data.sources import datasets
 
 
 def find(*arguments):

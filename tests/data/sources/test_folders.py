@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from vidjax.data import folders
-from vidjax.data.sources import Item
+from vidjax.data.sources import folders
+from vidjax.data.sources.items import Item
 
 
 def touch(path):

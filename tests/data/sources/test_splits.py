@@ -3,8 +3,8 @@ from collections import Counter
 
 import pytest
 
-from vidjax.data import splits
-from vidjax.data.sources import Item
+from vidjax.data.sources import splits
+from vidjax.data.sources.items import Item
 
 
 def test_split_by_column():

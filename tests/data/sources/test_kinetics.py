@@ -1,4 +1,4 @@
-from vidjax.data import kinetics
+from vidjax.data.sources import kinetics
 
 
 def test_files_of_clips(tmp_path):

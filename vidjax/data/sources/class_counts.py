@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 
-from vidjax.data.sources import Item
+from vidjax.data.sources.items import Item
 
 MOST = 20  # rows of the table
 LONGEST = 40  # characters of a class name

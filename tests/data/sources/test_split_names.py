@@ -1,6 +1,6 @@
 import pytest
 
-from vidjax.data import split_names
+from vidjax.data.sources import split_names
 
 
 @pytest.mark.parametrize(

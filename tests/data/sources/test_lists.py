@@ -1,6 +1,6 @@
 import pytest
 
-from vidjax.data import lists
+from vidjax.data.sources import lists
 
 
 def parsed(tmp_path, text):

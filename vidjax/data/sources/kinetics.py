@@ -4,7 +4,8 @@ import os
 from collections import defaultdict
 from pathlib import Path
 
-from vidjax.data import folder_tree, frame_folder
+from vidjax.data import frame_folder
+from vidjax.data.sources import folder_tree
 
 
 def list_files(folder: Path) -> dict[str, list[Path]]:

@@ -1,8 +1,8 @@
 import cv2
 import numpy as np
 
-from vidjax.data import duplicates
-from vidjax.data.sources import Item
+from vidjax.data.sources import duplicates
+from vidjax.data.sources.items import Item
 
 
 def write(path, content):

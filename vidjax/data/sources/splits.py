@@ -7,8 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
-from vidjax.data import split_names
-from vidjax.data.sources import Item
+from vidjax.data.sources import split_names
+from vidjax.data.sources.items import Item
 
 TRIES = 50  # orders in which groups are assigned, until each split has each class
 

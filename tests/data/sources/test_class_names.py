@@ -1,7 +1,7 @@
 import pytest
 
-from vidjax.data import class_names
-from vidjax.data.class_names import Labelled
+from vidjax.data.sources import class_names
+from vidjax.data.sources.class_names import Labelled
 
 
 def write(tmp_path, text):

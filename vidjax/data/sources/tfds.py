@@ -1,43 +1,14 @@
-"""What a labelled video is before it is read, and those of tensorflow-datasets.
+"""The labelled videos of tensorflow-datasets."""
 
-`vidjax.data.folders` lists the videos in class folders, `vidjax.data.tables` those of CSVs and lists.
-"""
-
-import dataclasses
 import functools
 import re
 
 import numpy as np
 
-
-@dataclasses.dataclass(frozen=True)
-class Item:
-    """A labelled video that is yet to be read.
-
-    Attributes:
-        path: of the file, or of a folder of numbered images; or `tfds:NAME/SPLIT/INDEX`.
-        labels: class names: one, several, or none of a multi-label video; or the words of a caption, in order.
-        split: its name, "" where it is yet to be drawn.
-        start, end: the part to take, seconds; end None is the file's end.
-        columns: the columns of the CSV.
-        frame_labels: the class name of each frame of the file, or empty.
-    """
-
-    path: str
-    labels: tuple[str, ...]
-    split: str = ""
-    start: float = 0.0
-    end: float | None = None
-    columns: dict[str, str] = dataclasses.field(default_factory=dict)
-    frame_labels: tuple[str, ...] = ()
+from vidjax.data.sources.items import Item
 
 
-def words(caption: str) -> tuple[str, ...]:
-    """The words of a caption in lower case, and its commas: "Red square grows, ..." -> red, square, grows, ","."""
-    return tuple(re.findall(r"[\w'-]+|,", caption.lower()))
-
-
-def from_tfds(name: str) -> list[Item]:
+def list_videos(name: str) -> list[Item]:
     """Lists a dataset of tensorflow-datasets that has a class label and a video or an image; prepares it if need be.
 
     Raises:
@@ -82,8 +53,8 @@ def _tfds_split(name: str, split: str):
     return builder.as_data_source(split), _tfds_features(builder)[0]
 
 
-def read_tfds(path: str) -> np.ndarray:
-    """The frames of an item of `from_tfds`: uint8 (T, H, W, 3); T is 1 for an image."""
+def read_video(path: str) -> np.ndarray:
+    """The frames of an item of `list_videos`: uint8 (T, H, W, 3); T is 1 for an image."""
     name, split, index = re.fullmatch(r"tfds:(.+)/([^/]+)/(\d+)", path).groups()
     source, video = _tfds_split(name, split)
     frames = np.asarray(source[int(index)][video])

@@ -3,7 +3,8 @@ import os
 import numpy as np
 import pytest
 
-from vidjax.data import folder_tree, video
+from vidjax.data import video
+from vidjax.data.sources import folder_tree
 
 
 def touch(path):

@@ -2,7 +2,7 @@ import codecs
 
 import pytest
 
-from vidjax.data import text_files
+from vidjax.data.sources import text_files
 
 TEXT = "path,label\r\nüben.mp4,跑\n"
 

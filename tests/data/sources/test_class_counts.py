@@ -1,5 +1,5 @@
-from vidjax.data import class_counts
-from vidjax.data.sources import Item
+from vidjax.data.sources import class_counts
+from vidjax.data.sources.items import Item
 
 
 def test_table():

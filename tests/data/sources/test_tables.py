@@ -1,6 +1,6 @@
 import pytest
 
-from vidjax.data import tables
+from vidjax.data.sources import tables
 
 
 def write(tmp_path, text, name="videos.csv"):

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import NamedTuple
 
-from vidjax.data.text_files import read_text
+from vidjax.data.sources.text_files import read_text
 
 
 class Labelled(NamedTuple):

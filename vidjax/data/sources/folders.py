@@ -6,9 +6,10 @@ A folder of numbered images is a video too. Where the layout leaves a choice, th
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vidjax.data import frame_folder, split_names
-from vidjax.data.folder_tree import Folder, Ignored, read_tree
-from vidjax.data.sources import Item
+from vidjax.data import frame_folder
+from vidjax.data.sources import split_names
+from vidjax.data.sources.folder_tree import Folder, Ignored, read_tree
+from vidjax.data.sources.items import Item
 
 NOT_CLASSES = frozenset(
     "annotation annotations annots bbox boxes caption captions cover covers doc docs groundtruth gt keypoints label "

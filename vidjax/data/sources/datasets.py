@@ -5,18 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vidjax.data import (
-    captions,
-    class_counts,
-    coloured,
-    duplicates,
-    folders,
-    motion,
-    record_checks,
-    sources,
-    splits,
-    tables,
-)
+from vidjax.data import captions, coloured, motion, record_checks
+from vidjax.data.sources import class_counts, duplicates, folders, splits, tables, tfds
+from vidjax.data.sources.items import Item, words
 
 END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
 
@@ -24,7 +15,7 @@ END = "<end>"  # the first word of the vocabulary of captions: what a caption st
 class Dataset(NamedTuple):
     """Labelled videos, and what mirroring and reversing time do to their labels, see `records.DatasetInfo`."""
 
-    items: list[sources.Item]
+    items: list[Item]
     labels: list[str]
     horizontal_flip: str | list[int]
     time_reversal: list[int] | None = None
@@ -68,12 +59,11 @@ def from_motion(args: argparse.Namespace) -> Dataset:
     if args.concatenate > 1:
         files = motion.render_concatenations(args.out / "videos", args.concatenate, **rendered)
         items = [
-            sources.Item(str(path), tuple(sorted(set(names))), split, frame_labels=tuple(names))
-            for path, names, split in files
+            Item(str(path), tuple(sorted(set(names))), split, frame_labels=tuple(names)) for path, names, split in files
         ]
     else:
         files = motion.render(args.out / "videos", **rendered)
-        items = [sources.Item(str(path), (label,), split) for path, label, split in files]
+        items = [Item(str(path), (label,), split) for path, label, split in files]
     return Dataset(items, list(motion.CLASSES), "forbidden", list(motion.REVERSED))
 
 
@@ -82,25 +72,25 @@ def from_coloured(args: argparse.Namespace) -> Dataset:
     files = coloured.render(
         args.out / "videos", num_videos=_rendered_counts(args), seed=args.seed, num_workers=args.workers
     )
-    items = [sources.Item(str(path), (label,), split) for path, label, split in files]
+    items = [Item(str(path), (label,), split) for path, label, split in files]
     return Dataset(items, coloured.CLASSES, coloured.REVERSED, coloured.REVERSED)
 
 
 def from_captions(args: argparse.Namespace) -> Dataset:
     """Renders captioned videos; the split test_unseen has phrases that no training video has."""
-    words = sorted({word for phrase in captions.PHRASES for word in sources.words(phrase)} | {","})
-    parse_flip(args.horizontal_flip or "forbidden", words)  # before rendering
+    vocabulary = sorted({word for phrase in captions.PHRASES for word in words(phrase)} | {","})
+    parse_flip(args.horizontal_flip or "forbidden", vocabulary)  # before rendering
     counts = _rendered_counts(args)
     counts["test_unseen"] = counts["test"]
     files = captions.render(args.out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
-    return _captioned(args, [sources.Item(str(path), sources.words(text), split) for path, text, split in files])
+    return _captioned(args, [Item(str(path), words(text), split) for path, text, split in files])
 
 
 def from_files(args: argparse.Namespace) -> Dataset:
     """Lists videos that exist, and splits them."""
     kind = kind_of(args.sources)
     if kind == "tfds":
-        items = sources.from_tfds(args.source.removeprefix("tfds:"))
+        items = tfds.list_videos(args.source.removeprefix("tfds:"))
     elif kind == "table":
         paths = [Path(source) for source in args.sources]
         items = tables.from_tables(paths, class_file=args.class_file, multi_label=args.multi_label, say=say)
@@ -117,7 +107,7 @@ def from_files(args: argparse.Namespace) -> Dataset:
     return dataset._replace(items=split(args, items))
 
 
-def split(args: argparse.Namespace, items: list[sources.Item]) -> list[sources.Item]:
+def split(args: argparse.Namespace, items: list[Item]) -> list[Item]:
     """Gives each video a split: that of a column, that which it has, or a random one that keeps copies together."""
     if args.split_by:
         items = splits.split_by(items, args.split_by, say)
@@ -140,7 +130,7 @@ def _rendered_counts(args: argparse.Namespace) -> dict[str, int]:
     return dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
 
 
-def _captioned(args: argparse.Namespace, items: list[sources.Item]) -> Dataset:
+def _captioned(args: argparse.Namespace, items: list[Item]) -> Dataset:
     labels = [END, *sorted({word for item in items for word in item.labels})]
     flip = parse_flip(args.horizontal_flip or "forbidden", labels)
     return Dataset(items, labels, flip, caption_length=max(len(item.labels) for item in items) + 1)

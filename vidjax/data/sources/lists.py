@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from vidjax.data import folder_tree, frame_folder
+from vidjax.data import frame_folder
+from vidjax.data.sources import folder_tree
 
 KNOWN_ENDINGS = folder_tree.VIDEOS | frame_folder.IMAGES
 

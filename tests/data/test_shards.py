@@ -68,7 +68,10 @@ def test_a_changed_image_of_a_frame_folder_is_seen(tmp_path):
     (task,) = plan(items, tmp_path / "out")
     write(task)
     (offset,) = records.read_index(task.path)
-    assert len(records.decode(records.read_record(task.path, offset)).images) == 2
+    example = records.decode(records.read_record(task.path, offset))
+    assert (len(example.images), example.fps, example.end) == (2, 25, 0.08)
+    slow = dataclasses.replace(AS_THEY_ARE, folder_fps=5)
+    assert shards.read_example(items[0], slow, ["a"])[0].fps == 5
     assert not shards.missing_of(plan(items, tmp_path / "out"))
     cv2.imwrite(str(tmp_path / "v/2.png"), np.full((32, 32, 3), 9, np.uint8))
     assert shards.missing_of(plan(items, tmp_path / "out"))

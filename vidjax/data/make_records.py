@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, flow_images, record_checks, records, shards
+from vidjax.data import beam, flow_images, frame_folder, record_checks, records, shards
 from vidjax.data.sources import class_counts, datasets
 from vidjax.data.sources.datasets import say
 
@@ -44,7 +44,7 @@ def make_records(args: argparse.Namespace) -> str | None:
         inputs["caption_length"] = caption_length
     if args.flow:
         inputs["flow"] = args.flow
-    encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow)
+    encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow, args.folder_fps)
     tasks = shards.plan(items, out, args.num_shards, encoding, labels)
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
     arguments = json.loads(json.dumps(arguments, default=str))  # as dataset.json gives them back
@@ -152,6 +152,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         help="class names for the numbers in a list: one per line, or `1 NAME`",
     )
     add("--frame_folders", action="store_true", help="folders of numbered images are the videos; else recognised")
+    add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of folders of numbered images")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test, where no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val, where no split is given")
     add("--seed", type=int, default=0, help="of the random split, and of the videos that are rendered")

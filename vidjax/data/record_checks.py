@@ -31,6 +31,7 @@ def check_arguments(args: argparse.Namespace, kind: str):
         "short_side": (0, LARGEST, "pixels; 0 keeps the size of the source"),
         "quality": (1, 100, "of JPEG"),
         "workers": (1, 4096, "processes"),
+        "folder_fps": (0.001, 1000, "frames per second of folders of images"),
         "max_bad": (0, 1, "the share of videos that may be unreadable"),
         "num_shards": (1, 99999, "shards per split"),
     }

@@ -53,6 +53,7 @@ class Encoding:
     format: str  # "jpeg" or "png"
     quality: int  # of JPEG, 1..100
     flow: str = ""  # method of the optical flow that is stored too, "" for none
+    folder_fps: float = frame_folder.FPS  # of folders of numbered images
 
     def image(self, frame: np.ndarray) -> bytes:
         """Compresses a frame, uint8 (H, W, 3) RGB."""
@@ -76,9 +77,9 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
     if item.path.startswith("tfds:"):
         frames = tfds.read_video(item.path)
     else:
-        fps = encoding.fps or video.frame_rate(item.path)
-        span = {"start": item.start, "end": item.end}
-        frames = (frame for frame, _ in video.iterate_frames(item.path, fps=encoding.fps or None, **span))
+        fps = encoding.fps or video.frame_rate(item.path, folder_fps=encoding.folder_fps)
+        part = {"start": item.start, "end": item.end, "folder_fps": encoding.folder_fps}
+        frames = (frame for frame, _ in video.iterate_frames(item.path, fps=encoding.fps or None, **part))
     try:
         for frame in frames:
             shape = frame.shape[:2]

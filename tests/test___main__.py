@@ -1,0 +1,48 @@
+import importlib.util
+import subprocess
+import sys
+
+import pytest
+
+from vidjax import __main__ as command
+
+
+def run(*arguments):
+    return subprocess.run([sys.executable, "-m", "vidjax", *arguments], capture_output=True, text=True)
+
+
+def test_every_command_is_a_module_that_runs():
+    for module, _ in command.COMMANDS.values():
+        spec = importlib.util.find_spec(module)
+        if spec.submodule_search_locations:
+            spec = importlib.util.find_spec(f"{module}.__main__")
+        assert "__main__" in open(spec.origin).read()
+
+
+def test_help_lists_the_commands_and_imports_none():
+    code = "import sys, vidjax.__main__ as m; print(m.usage()); assert not {'jax', 'numpy'} & set(sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert all(name in found.stdout for name in command.COMMANDS)
+
+
+@pytest.mark.parametrize(("arguments", "status"), [(["--help"], 0), ([], 2), (["--version"], 0)])
+def test_without_a_command(arguments, status, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["vidjax", *arguments])
+    try:
+        command.main()
+        assert status == 0
+    except SystemExit as stopped:
+        assert stopped.code == status
+    assert capsys.readouterr().out
+
+
+def test_an_unknown_command_is_named():
+    found = run("trian")
+    assert found.returncode == 2 and "unknown command 'trian'; choose one of make-records, train" in found.stderr
+
+
+def test_a_command_gets_its_arguments_and_gives_its_status(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name in ("make-records", "make_records"):
+        found = run(name, str(tmp_path / "empty"), "--out", str(tmp_path / "out"))
+        assert found.returncode == 1 and "has no videos" in found.stderr and "Traceback" not in found.stderr

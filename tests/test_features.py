@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 import sys
 from types import SimpleNamespace
 
@@ -61,6 +62,19 @@ def test_segments_and_other_layers(run, tiny_run, arguments, tmp_path, monkeypat
     np.testing.assert_allclose(sequence, expected[None], rtol=1e-4, atol=1e-5)
     command(monkeypatch, *arguments[:-1], tmp_path / "maps", *sampling, "--layer", "layer2")
     assert pipeline.open_records(tmp_path / "maps", ["test"])[0].features["RGB"].shape == (4, 8)  # a mean over space
+
+
+def test_shards_of_videos_that_were_written_again_are_read_again(tiny_run, tmp_path, monkeypatch):
+    shutil.copytree(tiny_run.records, tmp_path / "records", ignore=shutil.ignore_patterns("videos"))
+    names = ["--workdir", tiny_run.workdir, "--records", tmp_path / "records", "--out", tmp_path / "out"]
+    command(monkeypatch, *names)
+    before = pipeline.open_records(tmp_path / "out", ["test"])[0]
+    (shard,) = (tmp_path / "records").glob("test*.tfrecord")
+    backwards = [records.read_record(shard, offset) for offset in records.read_index(shard)[::-1]]
+    records.write_shard(shard, backwards, digest="another")
+    command(monkeypatch, *names)
+    source = pipeline.open_records(tmp_path / "out", ["test"])
+    assert source[0].media_id != before.media_id == source[len(source) - 1].media_id
 
 
 def test_started_again_it_makes_what_is_missing(arguments, tmp_path, monkeypatch, capsys):

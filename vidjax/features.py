@@ -185,7 +185,7 @@ def extract(
     out.mkdir(parents=True, exist_ok=True)
     of_features = dataclasses.replace(info, inputs=inputs, horizontal_flip="forbidden")
     shards = [shard for split in splits for shard in records.find_shards(directory, split)]
-    missing = [shard for shard in shards if not (out / shard.name).exists()]
+    missing = [shard for shard in shards if records.read_details(out / shard.name).get("source") != version_of(shard)]
     if missing:
         check_space(out, missing, clip, steps, width)
         records.write_info(out, of_features, complete=False)
@@ -194,12 +194,18 @@ def extract(
         with progress_bar(description=f"{layer} of {run.name}", total=count, unit="video") as bar:
             stream = run_over(tasks_of(missing, clip), clip, features_fn, batch_size)
             for shard, of_shard in itertools.groupby(stream, key=lambda pair: pair[0].shard):
-                records.write_shard(out / shard.name, _encoded(of_shard, bar))
+                records.write_shard(out / shard.name, _encoded(of_shard, bar), source=version_of(shard))
         for shard in missing:
-            if not (out / shard.name).exists():
-                records.write_shard(out / shard.name, [])  # no video of it could be read
+            if not records.read_index(shard):  # no video of it could be read
+                records.write_shard(out / shard.name, [], source=version_of(shard))
+        records.remove_other_shards(out, [out / shard.name for shard in shards])
     records.write_info(out, of_features, complete=True)
     return pipeline.open_records(out, splits)
+
+
+def version_of(shard: Path) -> str | int:
+    """What changes when a shard of videos is written again: the digest of what it is made from, or its size."""
+    return records.read_details(shard).get("digest") or shard.stat().st_size
 
 
 def check_space(out: Path, shards: list[Path], clip: dict, steps: int, width: int):

@@ -179,6 +179,17 @@ def test_what_killed_writers_left_is_removed(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["train-00000-of-00001.tfrecord"]
 
 
+def test_shards_that_an_earlier_build_left_are_removed(tmp_path):
+    names = ["train-00000-of-00002", "train-00001-of-00002", "val-00000-of-00001"]
+    paths = [tmp_path / f"{name}.tfrecord" for name in names]
+    for path in paths:
+        records.write_shard(path, [])
+    (tmp_path / "train-notes.txt").touch()
+    records.remove_other_shards(tmp_path, paths[:2])
+    kept = [path for shard in paths[:2] for path in (shard, records.index_path(shard))]
+    assert sorted(tmp_path.iterdir()) == [*kept, tmp_path / "train-notes.txt"]
+
+
 def test_find_shards(shard, tmp_path):
     assert records.find_shards(tmp_path, "train") == [shard]
     with pytest.raises(ValueError, match=r"No split 'test'.*\['train'\]"):

@@ -86,21 +86,6 @@ def test_rendered_videos_do_not_depend_on_times(tmp_path):
     assert plan(items, tmp_path / "out") == [before]
 
 
-def test_shards_of_an_earlier_build_are_removed(tmp_path):
-    items = [Item(name, ("a",), "train") for name in "ab"]
-    for name in ("train-00000-of-00002", "train-00001-of-00002", "val-00000-of-00001"):
-        records.write_shard(tmp_path / f"{name}.tfrecord", [])
-    (tmp_path / "train-notes.txt").touch()
-    shards.remove_others(plan(items, tmp_path, 2))
-    assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "train-00000-of-00002.tfrecord",
-        "train-00000-of-00002.tfrecord.index.json",
-        "train-00001-of-00002.tfrecord",
-        "train-00001-of-00002.tfrecord.index.json",
-        "train-notes.txt",
-    ]
-
-
 def test_a_video_that_does_not_fit_in_a_record_costs_itself_only(items, tmp_path, monkeypatch):
     video.write_video(tmp_path / "long.mp4", np.full((30, 32, 48, 3), 50, np.uint8), 10)
     (task,) = plan([Item(str(tmp_path / "long.mp4"), ("a",), "train"), *items], tmp_path / "out")

@@ -77,7 +77,6 @@ def test_no_label_at_all():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels": ["a", " ", "c"]}, r"here/labels.txt: line 2 is blank"),
         (
             {"horizontal_flip": [1, 0]},
             "here/dataset.json: horizontal_flip has 2 indices for 3 classes; valid are 'unch",

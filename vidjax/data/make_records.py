@@ -63,7 +63,7 @@ def make_records(args: argparse.Namespace) -> str | None:
         shards.write_shards(tasks, encoding, labels, args.workers)
     records.remove_partial(out)
     if is_update:
-        shards.remove_others(tasks)
+        records.remove_other_shards(out, [task.path for task in tasks])
 
     written = {name: 0 for name in sorted({item.split for item in items})}
     problems = {"skipped": [], "damaged": []}

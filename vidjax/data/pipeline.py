@@ -78,12 +78,11 @@ def open_records(directory: str | Path, splits: Sequence[str]) -> Records:
     """Opens the records of `splits`, in the order named.
 
     Raises:
-        ValueError: where the dataset, a split or a shard is missing, a shard is damaged, or labels.txt or the
-            permutations in dataset.json are wrong.
+        ValueError: if the dataset, a split or a shard is missing, a shard is damaged, or labels.txt or the permutations
+            in dataset.json are wrong.
     """
     info = records.read_info(Path(directory))
     targets.check_info(info, directory)
-    info = dataclasses.replace(info, labels=[label.strip() for label in info.labels])
     shards = [shard for split in splits for shard in records.find_shards(Path(directory), split)]
     places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
     if not places:

@@ -216,6 +216,14 @@ def remove_partial(directory: Path):
         path.unlink(missing_ok=True)
 
 
+def remove_other_shards(directory: Path, kept: Iterable[Path]):
+    """Removes the shards of a directory, and their indices, that an earlier build has left behind."""
+    kept = {path for shard in kept for path in (shard, index_path(shard))}
+    for path in Path(directory).glob("*-of-?????.tfrecord*"):
+        if path not in kept:
+            path.unlink(missing_ok=True)
+
+
 def index_path(shard: Path) -> Path:
     return shard.with_name(shard.name + ".index.json")
 

@@ -152,15 +152,6 @@ def missing_of(tasks: list[Task]) -> list[Task]:
     return [task for task in tasks if task.path not in there or not task.is_done()]
 
 
-def remove_others(tasks: list[Task]):
-    """Removes shards that an earlier build of the same dataset has written and this one has not."""
-    kept = {path for task in tasks for path in (task.path, records.index_path(task.path))}
-    for directory in {task.path.parent for task in tasks}:
-        for path in directory.glob("*-of-?????.tfrecord*"):
-            if path not in kept:
-                path.unlink(missing_ok=True)
-
-
 def prepare_process():
     """What a process that writes shards sets first: one core for it, and no accelerator."""
     cv2.setNumThreads(1)

@@ -125,12 +125,7 @@ def check_indices(example: records.Example, info: records.DatasetInfo):
 
 
 def check_info(info: records.DatasetInfo, directory: object):
-    """Raises a ValueError for what is wrong in labels.txt, or with the permutations in dataset.json, of a dataset."""
-    if blank := [number for number, label in enumerate(info.labels, 1) if not label.strip()]:
-        raise ValueError(
-            f"{directory}/labels.txt: line {blank[0]} is blank, so that {len(info.labels)} lines do not name "
-            f"{len(info.labels)} classes. Remove blank lines; the class with index i has line i + 1."
-        )
+    """Raises a ValueError if a permutation of the classes in dataset.json is wrong; `directory` is named."""
     for key in ("horizontal_flip", "time_reversal"):
         value, num_classes = getattr(info, key), len(info.labels)
         if value is None or (key == "horizontal_flip" and value in ("unchanged", "forbidden")):

@@ -1,13 +1,14 @@
 """Opens a video file: which stream is the video, what its frame rate is, and what is not a video at all (PyAV)."""
 
+import itertools
 import statistics
-from collections.abc import Iterator
 from pathlib import Path
 
 import av
 
 FALLBACK_FPS = 25.0  # of a file that does not say
 FASTEST_FPS = 1000.0  # a higher rate in a header counts ticks, not frames
+FIRST = 100  # frames that tell the rate of an AVI file
 
 NOT_VIDEO = frozenset("ansi bintext xbin idf".split())  # codecs by which FFmpeg draws text files
 PLAYLISTS = frozenset("hls dash concat sdp rtsp imf".split())  # formats that name other files
@@ -82,22 +83,21 @@ def frame_rate(path: str | Path) -> float:
         ValueError: if the file is not a video.
     """
     with open_video(path) as container:
-        stream = video_stream(container)
-        if container.format.name == "avi":  # the header may count fields, or ticks of the codec
-            times = sorted(packet.dts for packet, _ in zip(_packets(container, stream), range(100), strict=False))
-            steps = [after - before for before, after in zip(times, times[1:], strict=False) if after > before]
-            if steps:
-                return float(1 / (statistics.median(steps) * stream.time_base))
-        for rate in (stream.average_rate, stream.guessed_rate):
-            if rate and 0 < rate < FASTEST_FPS:
-                return float(rate)
-        if stream.frames and stream.duration and stream.time_base:
-            return float(stream.frames / (stream.duration * stream.time_base))
-        return FALLBACK_FPS
+        return frame_rate_of(container)
 
 
-def _packets(container, stream) -> Iterator[av.Packet]:
-    """The packets of a stream that hold a frame and have a time; AVI stores a dropped frame as an empty packet."""
-    for packet in container.demux(stream):
-        if packet.size and packet.dts is not None:
-            yield packet
+def frame_rate_of(container) -> float:
+    """`frame_rate` of a file that is open; nothing is read."""
+    stream = video_stream(container)
+    if container.format.name == "avi":  # the header may count fields, or ticks of the codec
+        # An entry without bytes is a frame that is left out
+        times = sorted(entry.timestamp for entry in itertools.islice(stream.index_entries, FIRST) if entry.size)
+        steps = [after - before for before, after in itertools.pairwise(times) if after > before]
+        if steps:
+            return float(1 / (statistics.median(steps) * stream.time_base))
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < rate < FASTEST_FPS:
+            return float(rate)
+    if stream.frames and stream.duration and stream.time_base:
+        return float(stream.frames / (stream.duration * stream.time_base))
+    return FALLBACK_FPS

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import av
 
-from vidjax.data.containers import frame_rate, open_video, video_stream
+from vidjax.data.containers import frame_rate_of, open_video, video_stream
 
 SEEK_FROM = 2.0  # seconds: to a part that starts earlier, decoding everything is as fast
 LONGEST_GAP = 600.0  # seconds between two frames: a longer one is a wrong timestamp
@@ -65,8 +65,8 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
         ValueError: if the file is not a video, or no frame can be decoded.
         DamagedVideo: after the last frame, if some frames are damaged or missing.
     """
-    rate, damage = frame_rate(path), Damage()
-    decoder = _Decoder(path, start)
+    decoder, damage = _Decoder(path, start), Damage()
+    rate = frame_rate_of(decoder.container)
     with decoder.container:
         seconds, count, is_spoilt, is_lost = 0.0, 0, False, False
         latest = 1.1 * decoder.length + 10 if decoder.length else math.inf

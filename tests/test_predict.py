@@ -87,6 +87,12 @@ def predict_main(monkeypatch, *arguments):
     predict.main()
 
 
+def test_videos_may_follow_the_run(tiny_run, monkeypatch, capsys):
+    path = tiny_run.videos["test"][0]
+    assert command(monkeypatch, "--workdir", tiny_run.workdir, path) == 0
+    assert str(path) in capsys.readouterr().out
+
+
 def test_the_command_prints_json(tiny_run, monkeypatch, capsys):
     paths = tiny_run.videos["test"][:2]
     assert command(monkeypatch, *paths, "--workdir", tiny_run.workdir, "--json", "--top", 3) == 0

@@ -178,7 +178,7 @@ def extract(
     inputs = {"prefix": PREFIX, "width": width, "layer": layer, "source": run.name}
     inputs = json.loads(json.dumps(inputs | {"clip": clip, "videos": info.inputs}))
     if (out / "dataset.json").exists():
-        there = json.loads((out / "dataset.json").read_text()).get("inputs")
+        there = records.read_description(out).get("inputs")
         if there != inputs:
             raise ValueError(f"{out} holds others: {there} there, {inputs} now. Give another --out, or remove it.")
     beforehand.check_writable(out, "--out")

@@ -13,6 +13,7 @@ probabilities of the clips are averaged. Of a video of any length only the frame
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -88,6 +89,9 @@ def parse_args() -> argparse.Namespace:
     ensemble.add_arguments(parser, ensemble.AVERAGES)
     add("--json", action="store_true", help="a JSON object per line: for each video, window, or second of a stream")
     args = parser.parse_args()
+    if args.workdir and not (args.videos or args.stream):  # --workdir RUN VIDEO: argparse takes both for runs
+        runs = list(itertools.takewhile(lambda place: (place / "config.json").exists(), args.workdir))
+        args.workdir, args.videos = runs or args.workdir, [str(place) for place in args.workdir[len(runs) :] if runs]
     args.networks = args.workdir or [args.weights or args.exported]
     try:
         _check(args)

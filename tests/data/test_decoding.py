@@ -132,6 +132,42 @@ def test_timestamps_that_go_back(tmp_path):
     assert "wrong timestamps: " in warning and "the first at 2.0" in warning
 
 
+def test_a_part_of_joined_files_is_that_of_a_full_decode(tmp_path):
+    first = write(tmp_path / "1.ts", grey(range(20)), options={"bf": "0", "g": "5"}).read_bytes()
+    second = write(tmp_path / "2.ts", grey(range(20, 58)), options={"bf": "0", "g": "5"}).read_bytes()
+    (tmp_path / "joined.ts").write_bytes(first + second)
+    times = {number: k / FPS for k, number in enumerate(range(58))}
+    for start in (1.5, 2.5, 4.0):
+        frames, _, warning = video.read_video(tmp_path / "joined.ts", start=start, end=start + 0.5)
+        expected = [number for number, time in times.items() if start - 0.01 <= time < start + 0.49]
+        assert numbers_of(frames) == expected
+        assert start < 2 or "wrong timestamps" in warning
+
+
+def test_a_lost_packet_of_a_transport_stream_is_told(tmp_path):
+    path = write(tmp_path / "a.ts", grey(range(58), 64, 96), options={"bf": "0", "g": "5"})
+    data = path.read_bytes()
+    of_video = [i for i in range(0, len(data), 188) if (data[i + 1] & 31, data[i + 2]) == (1, 0)]  # stream 0x100
+    lost = of_video[len(of_video) // 2]
+    path.write_bytes(data[:lost] + data[lost + 188 :])
+    assert "damaged frames: " in video.read_video(path).warning
+
+
+def test_avi_cut_short_is_told_by_its_header(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 255, (58, 64, 96, 3), np.uint8)  # fills the file evenly
+    path = write(tmp_path / "a.avi", noise, "mpeg4", {"bf": "2"})
+    data = path.read_bytes()
+    path.write_bytes(data[: int(0.6 * len(data))])
+    frames, _, warning = video.read_video(path)
+    assert len(frames) < 50 and f"cut short after {len(frames)} frames" in warning and "of 5.8 s" in warning
+
+
+def test_a_stream_without_a_container_is_whole(tmp_path):
+    path = write(tmp_path / "a.h264", grey(range(20)), options={"bf": "0"}, format="h264")
+    frames, _, warning = video.read_video(path)
+    assert numbers_of(frames) == list(range(20)) and warning is None
+
+
 def test_a_timestamp_hours_away_does_not_fill_hours(tmp_path):
     def leap(i, packet):
         if i > 10:

@@ -30,6 +30,13 @@ def test_optical_flow_beside_the_frames_does_not_count(tmp_path):
     assert names_of(frame_folder.numbered_images(only_flow)) == ["flow_x_1.png", "flow_x_2.png"]
 
 
+@pytest.mark.parametrize("names", [["img_1.png", "img_1.jpg"], ["img_1.png", "img_001.png"]])
+def test_a_number_that_is_there_twice(names, tmp_path):
+    folder = write_frames(tmp_path / "v", [*names, "img_2.png"])
+    with pytest.raises(ValueError, match="v has frame 1 twice, img_.*: remove one sequence"):
+        frame_folder.numbered_images(folder)
+
+
 @pytest.mark.parametrize("names", [["a_1.png", "b_1.png"], ["a_1.png", "cover.png"], []])
 def test_other_folders_are_not_one_sequence(names, tmp_path):
     folder = write_frames(tmp_path / "v", names)

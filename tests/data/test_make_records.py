@@ -106,6 +106,17 @@ def test_other_arguments_need_another_directory(folder, tmp_path):
         make(folder, "--out", tmp_path / "out", "--fps", 3)
 
 
+def test_the_same_relative_source_elsewhere_is_another_source(folder, tmp_path, monkeypatch):
+    for name in "ab":
+        shutil.copytree(folder, tmp_path / name / "videos")
+    monkeypatch.chdir(tmp_path / "a")
+    assert make("videos", "--out", tmp_path / "out") is None
+    assert make(tmp_path / "a/videos", "--out", tmp_path / "out") is None
+    monkeypatch.chdir(tmp_path / "b")
+    with pytest.raises(ValueError, match=r"records of other arguments \(sources: "):
+        make("videos", "--out", tmp_path / "out")
+
+
 def test_unreadable_files_are_listed_skipped_and_counted(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "videos")
     (tmp_path / "videos/a/text.mp4").write_text("not a video")

@@ -229,6 +229,15 @@ def test_info_of_others_forbids_flips_and_asks_for_labels(tmp_path):
     (tmp_path / "labels.txt").write_text("a\n\nb\n")
     with pytest.raises(ValueError, match="labels.txt, line 2 is empty: write one class name per line"):
         records.read_info(tmp_path)
+    (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")
+    with pytest.raises(ValueError, match="labels.txt is not UTF-8 .*: save it as UTF-8"):
+        records.read_info(tmp_path)
+    (tmp_path / "labels.txt").write_text("a\nb\n")
+    for text, message in (("{not", "dataset.json cannot be read"), ("[]", "dataset.json is not a JSON object")):
+        (tmp_path / "dataset.json").write_text(text)
+        with pytest.raises(ValueError, match=f"{message}.*: remove it, and make the records again"):
+            records.read_info(tmp_path)
+    (tmp_path / "dataset.json").unlink()
     with pytest.raises(ValueError, match="make_records"):
         records.read_info(tmp_path / "nowhere")
 

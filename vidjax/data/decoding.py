@@ -6,6 +6,7 @@ cut short, and its first video stream may be a cover picture. `vidjax.data.video
 
 import collections
 import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ import av
 from vidjax.data.containers import frame_rate_of, open_video, video_stream
 
 SEEK_FROM = 2.0  # seconds: to a part that starts earlier, decoding everything is as fast
+GUESSED = 8  # frames: so late may the first frames after a seek be
+ONE_CLOCK = frozenset("mpegts mpeg flv".split())  # formats that people join as bytes: times begin again in the middle
 LONGEST_GAP = 600.0  # seconds between two frames: a longer one is a wrong timestamp
 CUT_SHORT = 0.5  # seconds that may be missing at the end: headers round
 
@@ -79,8 +82,8 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
                 seconds = time or 0.0
             elif time is not None and seconds < time < min(latest, seconds + LONGEST_GAP):
                 seconds = time
-            elif time is not None and max(seconds, time) < start:
-                seconds = time  # it may go back: in MPEG-PS the first times after a seek are guesses
+            elif time is not None and max(seconds, time) < start and time > seconds - GUESSED / rate:
+                seconds = time  # in MPEG-PS the first times after a seek are guesses
             else:
                 seconds += 1 / rate
                 if time is not None and not seconds - 2.5 / rate < time <= seconds:
@@ -101,7 +104,7 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
                 damage.frames.append(seconds)
             if decoder.reading_error:
                 damage.notes.append(f"cannot be read beyond {seconds:.1f} s: {decoder.reading_error}")
-            if decoder.read_to < decoder.length - max(CUT_SHORT, 3 / rate):
+            if -math.inf < decoder.read_to < decoder.length - max(CUT_SHORT, 3 / rate):
                 damage.notes.append(f"cut short after {count} frames, at {seconds:.1f} s of {decoder.length:.1f} s")
         damage.notes += decoder.notes
     damage.check(path)
@@ -109,6 +112,26 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
 
 def _num_errors() -> int:
     return av.logging.get_last_error()[0]
+
+
+@functools.lru_cache(maxsize=64)
+def has_one_clock(path: Path, size: int, changed: int) -> bool:
+    """Whether the times of a file only go on: no packet is decoded, but all are read.
+
+    Args:
+        path: of the file; size, changed: its bytes and time of change, so that another file is read again.
+    """
+    with open_video(path) as container:
+        before = -math.inf
+        try:
+            for packet in container.demux(video_stream(container)):
+                if packet.dts is not None:
+                    if packet.dts < before:
+                        return False
+                    before = packet.dts
+        except (av.error.FFmpegError, OSError, IndexError):
+            return False
+    return True
 
 
 class _Decoder:
@@ -131,9 +154,8 @@ class _Decoder:
     def __init__(self, path: str | Path, start: float):
         self.reading_error = self.decoding_error = ""
         self._open(path)
-        is_seekable = self.container.format.name != "avi"  # there, order alone tells the time of a frame
         margin = 1.0
-        while is_seekable and start > SEEK_FROM and margin < start:
+        while start > SEEK_FROM and margin < start and self._can_seek(Path(path)):
             if self._seek(start - margin, start):
                 return
             margin *= 4  # the frame before `start` may be a key frame far back
@@ -155,7 +177,10 @@ class _Decoder:
         self.origin = self._first_time or 0.0
         self.length, start = 0.0, self.stream.start_time or 0
         if self.stream.duration:
-            self.length = float((start + self.stream.duration) * self.stream.time_base) - self.origin
+            duration = self.stream.duration
+            if self.container.format.name == "avi":  # FFmpeg shortens it to what the size of the file allows
+                duration = max(duration, self.stream.frames)
+            self.length = float((start + duration) * self.stream.time_base) - self.origin
         elif self.container.duration:
             # Matroska's counts from 0, not from the first frame
             start = 0 if "matroska" in self.container.format.name else self.container.start_time or 0
@@ -164,6 +189,13 @@ class _Decoder:
     @property
     def read_to(self) -> float:
         return self._read_to - self.origin
+
+    def _can_seek(self, path: Path) -> bool:
+        name = self.container.format.name
+        if name in ONE_CLOCK:
+            status = path.stat()
+            return has_one_clock(path, status.st_size, status.st_mtime_ns)
+        return name != "avi"  # there, order alone tells the time of a frame
 
     def _seek(self, target: float, start: float) -> bool:
         """Seeks to before `target`; returns whether the first frame there is known to be at or before `start`."""
@@ -206,6 +238,7 @@ class _Decoder:
                     yield None, None, True
                 return
             is_video = packet.stream.index == self.stream.index
+            is_bad |= is_video and packet.is_corrupt
             if packet.dts is not None and (is_video or not self.stream.duration):
                 end = packet.dts if packet.pts is None else packet.pts
                 self._read_to = max(self._read_to, float((end + (packet.duration or 0)) * packet.time_base))

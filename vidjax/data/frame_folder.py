@@ -1,5 +1,6 @@
 """A folder of numbered images as a video: what `ffmpeg -i video.mp4 frame_%05d.jpg` writes, and others extract."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ def numbered_images(directory: Path) -> list[Path]:
 
     All names share one beginning before the number: img_00001.jpg, img_00002.jpg, ... Optical flow beside them
     (flow_x_00001.jpg, as TSN stores it) does not count.
+
+    Raises:
+        ValueError: if a number is there twice.
     """
     sequences = {}
     for path in Path(directory).iterdir():
@@ -30,8 +34,11 @@ def numbered_images(directory: Path) -> list[Path]:
     frames = {name: found for name, found in sequences.items() if not name.lower().startswith("flow")} or sequences
     if len(frames) != 1:
         return []
-    (found,) = frames.values()
-    return [path for _, _, path in sorted(found)]
+    found = sorted(next(iter(frames.values())))
+    for (number, name, _), (other, other_name, _) in itertools.pairwise(found):
+        if number == other:
+            raise ValueError(f"{directory} has frame {number} twice, {name} and {other_name}: remove one sequence.")
+    return [path for _, _, path in found]
 
 
 def read_image(path: Path) -> np.ndarray:

@@ -47,6 +47,8 @@ def make_records(args: argparse.Namespace) -> str | None:
     encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow, args.folder_fps)
     tasks = shards.plan(items, out, args.num_shards, encoding, labels)
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
+    if datasets.kind_of(args.sources) in ("table", "folder"):
+        arguments["sources"] = [str(Path(source).resolve()) for source in args.sources]
     arguments = json.loads(json.dumps(arguments, default=str))  # as dataset.json gives them back
     is_update = (out / "dataset.json").exists()
     _check_same_arguments(out, arguments)
@@ -94,7 +96,7 @@ def _check_same_arguments(out: Path, arguments: dict):
     path = out / "dataset.json"
     if not path.exists():
         return
-    before = json.loads(path.read_text()).get("arguments", {})
+    before = records.read_description(out).get("arguments", {})
     differing = sorted(name for name in {*before, *arguments} if before.get(name) != arguments.get(name))
     if differing:
         changes = "; ".join(f"{name}: {before.get(name)!r} there, {arguments.get(name)!r} now" for name in differing)

@@ -365,7 +365,7 @@ def write_info(directory: Path, info: DatasetInfo, **details):
         if label != label.strip() or not label or len(label.splitlines()) > 1:
             raise ValueError(f"The label {label!r} must be one line, neither empty nor with spaces around it.")
     text = "".join(f"{label}\n" for label in info.labels)
-    (Path(directory) / "labels.txt").write_text(text, "utf-8", errors="surrogateescape")
+    (Path(directory) / "labels.txt").write_text(text, "utf-8")
     content = {name: value for name, value in dataclasses.asdict(info).items() if name != "labels"} | details
     (Path(directory) / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
 
@@ -384,8 +384,7 @@ def read_info(directory: Path) -> DatasetInfo:
     if not (directory / "labels.txt").exists():
         raise ValueError(f"{directory} has no labels.txt: write one class name per line, in the order of indices.")
     labels = _read_labels(directory / "labels.txt")
-    path = directory / "dataset.json"
-    content = json.loads(path.read_text()) if path.exists() else {}
+    content = read_description(directory)
     if not content.get("complete", True):
         raise ValueError(f"{directory} is not finished: run the same make_records command again.")
     return DatasetInfo(
@@ -396,8 +395,23 @@ def read_info(directory: Path) -> DatasetInfo:
     )
 
 
+def read_description(directory: Path) -> dict:
+    """The content of `dataset.json`, {} if there is none. Raises a ValueError if it is not a JSON object."""
+    path = Path(directory) / "dataset.json"
+    try:
+        content = json.loads(path.read_text()) if path.exists() else {}
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read ({error}): remove it, and make the records again.") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} is not a JSON object: remove it, and make the records again.")
+    return content
+
+
 def _read_labels(path: Path) -> list[str]:
-    text = path.read_text("utf-8-sig", errors="surrogateescape").rstrip()
+    try:
+        text = path.read_text("utf-8-sig").rstrip()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8.") from None
     labels = [line.strip() for line in text.split("\n")] if text else []
     if "" in labels:
         where = f"{path}, line {labels.index('') + 1}"

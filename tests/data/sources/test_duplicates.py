@@ -43,3 +43,10 @@ def test_videos_in_several_splits():
     assert said[0].startswith("warning: 1 videos are in several splits, like b in test, a in train.")
     duplicates.warn_across_splits(items, {"a": "a", "b": "b", "c": "c"}, said.append)
     assert len(said) == 1
+
+
+def test_a_row_that_is_there_twice():
+    said = []
+    rows = [Item("a.mp4", ("x",), start=start) for start in (1.0, 1.0, 2.0)]
+    duplicates.same_video(rows, said.append)
+    assert said == ["warning: 1 videos are listed twice, like a.mp4; remove one of the rows."]

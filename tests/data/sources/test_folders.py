@@ -160,3 +160,28 @@ def test_images_and_mixed_datasets(tmp_path):
         listed(tmp_path / "b", "run/1.mp4", "cat/felix.jpg")
     with pytest.raises(ValueError, match="mixes frame folders, like .*v1; video files, like .*1.mp4"):
         listed(tmp_path / "c", *frames("run/v1"), "walk/1.mp4")
+
+
+def test_a_class_without_splits_beside_one_with_splits_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="y/1.mp4 has no split, but other videos have one"):
+        listed(tmp_path, "x/train/1.mp4", "x/test/2.mp4", "y/1.mp4")
+
+
+@pytest.mark.parametrize("ending", ["v0.mp4", "v0/img_1.jpg"])
+def test_folders_that_look_like_splits_are_not_classes(ending, tmp_path):
+    names = [f"{split}/{label}/{ending}" for split in ("ucf101_train", "ucf101_test") for label in ("x", "y")]
+    with pytest.raises(ValueError, match="look like splits .*: name them train, val and test"):
+        listed(tmp_path, *names, *(name.replace("img_1", "img_2") for name in names))
+
+
+def test_optical_flow_beside_frames_is_not_a_video(tmp_path):
+    names = [f"{label}/v0/{kind}/img_{i}.jpg" for label in "ab" for kind in ("rgb", "flow_x", "flow_y") for i in (1, 2)]
+    found, said = listed(tmp_path, *names)
+    assert found == {("", "a"): 1, ("", "b"): 1}
+    assert any("folders of optical flow beside frames" in line for line in said)
+
+
+def test_classes_below_other_folders_of_frame_folders_are_doubted(tmp_path):
+    names = [f"{person}/{label}/v0/img_{i}.jpg" for person in ("s01", "s02") for label in "xy" for i in (1, 2)]
+    _, said = listed(tmp_path, *names)
+    assert any("hold folders of the same names (x, y)" in line for line in said)

@@ -192,3 +192,19 @@ def test_encodings(tmp_path):
     (tmp_path / "videos.csv").write_bytes("path,label\na.mp4,Übung\n".encode("cp1252"))
     items, said = read(tmp_path / "videos.csv")
     assert items[0].labels == ("Übung",) and "read as Windows-1252" in said[0]
+
+
+def test_other_names_of_the_part_of_a_video(tmp_path):
+    for start, end in (("time_start", "time_end"), ("start_time", "end_time")):
+        path = write(tmp_path, f"path,label,{start},{end}\na.mp4,run,1,2\n", "videos.csv")
+        (item,) = tables.from_tables([path], say=lambda _: None)
+        assert (item.start, item.end) == (1.0, 2.0)
+    said = []
+    tables.from_tables([write(tmp_path, "path,label,start_frame\na.mp4,run,1\n", "videos.csv")], say=said.append)
+    assert any("start_frame not used; the part of a video is start and end, in seconds" in line for line in said)
+
+
+def test_a_negative_number_is_not_a_class(tmp_path):
+    path = write(tmp_path, "path,label\na.mp4,0\nb.mp4,-1\n", "videos.csv")
+    with pytest.raises(ValueError, match="line 3: the label -1 is negative; remove the row, or write names"):
+        tables.from_tables([path], say=lambda _: None)

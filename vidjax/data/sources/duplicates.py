@@ -69,12 +69,16 @@ def same_video(items: Sequence[Item], say: Callable[[str], None] = print) -> dic
     if extra := len(copies) - len(set(copies.values())):
         path, other = next((path, other) for path, other in copies.items() if path != other)
         say(f"warning: {extra} of {len(files)} videos are copies of others (the same bytes), like {path} of {other}.")
-    first, different = {}, []
+    first, different, repeated = {}, [], []
     for item in items:
         part = copies.get(item.path, item.path), item.start, item.end
         before = first.setdefault(part, item)
         if set(before.labels) != set(item.labels) and "caption" not in item.columns:  # several captions are usual
             different.append((before, item))
+        elif before is not item and before.path == item.path and before.labels == item.labels:
+            repeated.append(item)
+    if repeated:
+        say(f"warning: {len(repeated)} videos are listed twice, like {repeated[0].path}; remove one of the rows.")
     if different:
         a, b = different[0]
         say(

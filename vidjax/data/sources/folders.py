@@ -3,6 +3,7 @@
 A folder of numbered images is a video too. Where the layout leaves a choice, the guess is printed or refused.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ NOT_CLASSES = frozenset(
     "labels mask masks meta metadata poses poster posters preview previews scripts sample samples segmentation "
     "segmentations split splits thumb thumbnail thumbnails thumbs".split()
 )
+FLOW = re.compile(r"(.*[ _-])?flow([ _-].*)?|flow[xyuv]|[xyuv]")  # names of folders of optical flow
 REMEDY = "list the videos in a CSV (path,label,split)"
 
 Say = Callable[[str], None]
@@ -53,8 +55,12 @@ def from_folder(directory: Path, *, frame_folders: bool = False, say: Say = prin
         examples = "; ".join(f"{kind}, like {path}" for kind, path in sorted(kinds.items()))
         raise ValueError(f"{directory} mixes {examples}. Remove one kind, or {REMEDY}.")
     _say_kind(next(iter(kinds)), items, [folder for _, folder in classes], say)
-    if "frame folders" not in kinds:
-        _doubt_classes([folder for _, folder in classes], say)
+    _doubt_classes([folder for _, folder in classes], say)
+    if without := [item for item in items if not item.split and any(other.split for other in items)]:
+        raise ValueError(
+            f"{directory}: {without[0].path} has no split, but other videos have one: put each class into split "
+            f"folders, or none. Or {REMEDY}."
+        )
     _compare_classes(items, say)
     return items
 
@@ -84,6 +90,12 @@ def _classes(root: Folder, ignored: Ignored, say: Say) -> list[tuple[str, Folder
     folders = _with_media(root, ignored, say)
     splits = {folder: name for folder in folders if (name := split_names.usual_name(folder.path.name))}
     if not splits:
+        within = {folder.path.name: split_names.name_within(folder.path.name) for folder in folders}
+        if all(within.values()) and len(set(within.values())) > 1:
+            raise ValueError(
+                f"The folders of {root.path} look like splits ({_first(list(within))}): name them train, val and test, "
+                f"or {REMEDY}."
+            )
         return [("", folder) for folder in folders]
     if others := [folder.path.name for folder in folders if folder not in splits]:
         names = ", ".join(folder.path.name for folder in splits)
@@ -164,6 +176,10 @@ def _videos_of(folder: Folder, frame_folders: bool, ignored: Ignored) -> tuple[s
     videos = sorted(path for part in below for path in part.videos)
     with_images = [part for part in below if part.images]
     numbered = [part for part in with_images if part is not folder and frame_folder.numbered_images(part.path)]
+    for part in _flow_beside_frames(numbered):
+        with_images.remove(part)
+        numbered.remove(part)
+        ignored.add("folders of optical flow beside frames", part.path)
     if frame_folders:
         return "frame folders", _insisted(folder, videos, with_images, numbered, ignored)
     if videos:
@@ -180,6 +196,12 @@ def _videos_of(folder: Folder, frame_folders: bool, ignored: Ignored) -> tuple[s
             )
         return "frame folders", sorted(part.path for part in numbered)
     return "images", sorted(path for part in with_images for path in part.images)
+
+
+def _flow_beside_frames(numbered: list[Folder]) -> list[Folder]:
+    flow = [part for part in numbered if FLOW.fullmatch(part.path.name.casefold())]
+    frames = {part.path.parent for part in numbered if part not in flow}
+    return [part for part in flow if part.path.parent in frames]
 
 
 def _insisted(folder: Folder, videos, with_images, numbered, ignored: Ignored) -> list[Path]:
@@ -227,7 +249,10 @@ def _looks_like_frames(folder: Folder) -> bool:
 
 
 def _doubt_classes(classes: list[Folder], say: Say):
-    inner = {folder.path.name: {child.path.name for child in folder.folders_with_media()} for folder in classes}
+    inner = {
+        folder.path.name: {child.path.name for child in folder.folders_with_media() if not _is_frame_folder(child)}
+        for folder in classes
+    }
     shared = set.intersection(*inner.values())
     if len(inner) > 1 and len(shared) > 1 and not any(map(split_names.usual_name, shared)):
         say(

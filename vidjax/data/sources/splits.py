@@ -70,7 +70,9 @@ def split_randomly(
     for item in items:
         by_class[_class_of(item)].append(item)
     names = ", ".join(["train", *fractions])
-    if few := [f"{label} ({len(group)})" for label, group in by_class.items() if len(group) <= len(fractions)]:
+    if few := [
+        f"{label or 'no label'} ({len(group)})" for label, group in by_class.items() if len(group) <= len(fractions)
+    ]:
         raise ValueError(f"Too few videos to split into {names}: {', '.join(few)}. Add videos, or give a split column.")
     if groups is not None and len(set(groups)) < len(items):
         return _sorted(_split_groups(items, fractions, seed, groups))

@@ -16,6 +16,8 @@ from vidjax.data.sources.text_files import read_text
 ENDINGS = (".csv", ".tsv", ".txt", ".list", ".lst")
 KNOWN = ("path", "label", "caption", "split", "start", "end", "youtube_id", "time_start", "time_end")
 
+ALIASES = {"time_start": "start", "start_time": "start", "time_end": "end", "end_time": "end"}
+
 Say = Callable[[str], None]
 
 
@@ -97,6 +99,11 @@ def _labelled(rows: list[Row], multi_label: bool) -> list[class_names.Labelled]:
 def _order_numbers(rows: list[Row], say: Say):
     """Pads the numbers of lists with zeros: classes are sorted as text, and 10 comes before 2."""
     labels = {row.cells.get("label", "") for row in rows}
+    numbers = [row for row in rows if re.fullmatch(r"-?\d+", row.cells.get("label", ""))]
+    if len(numbers) == len(rows) and (negative := [row for row in numbers if row.cells["label"][0] == "-"]):
+        raise ValueError(
+            f"{negative[0].where}: the label {negative[0].cells['label']} is negative; remove the row, or write names."
+        )
     if not all(label.isdecimal() for label in labels) or len({len(label) for label in labels}) < 2:
         return
     if any(row.has_header for row in rows):
@@ -118,7 +125,8 @@ def _labels(row: Row, may_be_empty: bool) -> tuple[str, ...]:
     label = row.cells.get("label")
     if label is None:
         raise ValueError(
-            f"{row.where}: no label; give `path label`, or --class_file if folders in the paths are classes."
+            f"{row.where}: no label; give `path label`, or --class_file if folders in the paths are classes. More "
+            "columns need a header like path,label,split."
         )
     if not label and may_be_empty:
         return ()
@@ -198,6 +206,11 @@ def _cells(path: Path, text: str, separator: str, lines_before: int) -> list[tup
 
 def _read_table(path: Path, names: list[str], rows: list[tuple[str, list[str]]], say: Say) -> list[Row]:
     given = [name for name in names if name]
+    if "path" in names:
+        names = [name if ALIASES.get(name, name) in names else ALIASES.get(name, name) for name in names]
+        given = [name for name in names if name]
+        if unused := [name for name in given if re.search("start|begin|end|stop", name) and name not in KNOWN]:
+            say(f"warning: {path}: {', '.join(unused)} not used; the part of a video is start and end, in seconds.")
     if repeated := sorted({name for name in given if given.count(name) > 1}):
         raise ValueError(f"{path} has two columns {', '.join(map(repr, repeated))}: rename or remove one.")
     if "caption" in names and "label" in names:

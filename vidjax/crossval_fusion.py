@@ -40,7 +40,7 @@ def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
 
 
 def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Sequence[float] | None = None) -> dict:
-    """Fuses fold by fold; arguments and errors as of `fused_runs.fuse_runs`.
+    """Fuses fold by fold; see `fused_runs.fuse_runs` for arguments and errors.
 
     Returns:
         As of `crossval.summary`, and `runs`: the same of each directory alone.

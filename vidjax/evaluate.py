@@ -39,7 +39,7 @@ def evaluate(
 
 
 class Evaluated(NamedTuple):
-    """Figures as of `figures`, class names, what they are of in words, and the rows of predictions.csv."""
+    """The figures of `figures`, class names, a title, and the rows of predictions.csv."""
 
     result: dict
     labels: list[str]

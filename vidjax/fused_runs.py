@@ -49,8 +49,8 @@ def fuse_runs(
 
     Args:
         splits: the test splits of each run by default.
-        views: as of `views_of`.
-        fusion, weights: as of `ensemble.fuse`; "svm" is `ensemble.fit_svm` on the runs' training splits.
+        views: see `views_of`.
+        fusion, weights: see `ensemble.fuse`; "svm" is `ensemble.fit_svm` on the runs' training splits.
 
     Raises:
         ValueError: where the runs have other labels, losses, splits or videos, or are none of whole videos.

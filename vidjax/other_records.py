@@ -22,7 +22,7 @@ class Other(NamedTuple):
         source: those that can be evaluated, with the classes of the run.
         notes: what a reader of the figures has to know, in words.
         left_out: the videos of each class that the run does not know, by its name.
-        absent: classes of the run of which there is no video.
+        absent: classes of the run without a video.
     """
 
     source: pipeline.Records

@@ -61,7 +61,7 @@ def cut_windows(
         hop: from the start of a window to the start of the next, seconds.
 
     Raises:
-        ValueError: if the file is missing or is not a video, or as of `check` at the frame rate of the file. A damaged
+        ValueError: if the file is missing or is not a video, see also `check`. A damaged
             tail is a warning on stderr.
     """
     rate = video.frame_rate(path, folder_fps=folder_fps)

@@ -221,7 +221,8 @@ class _Decoder:
 
     def _decode(self):
         is_avi, due, first_pts = self.container.format.name == "avi", collections.deque(), None
-        packets = self.container.demux()
+        packets, ticks = self.container.demux(), collections.defaultdict(float)  # seconds, as float: fractions are slow
+        ticks |= {stream.index: float(stream.time_base or 0) for stream in self.container.streams}
         while True:
             before = _num_errors()
             try:
@@ -241,7 +242,7 @@ class _Decoder:
             is_bad |= is_video and packet.is_corrupt
             if packet.dts is not None and (is_video or not self.stream.duration):
                 end = packet.dts if packet.pts is None else packet.pts
-                self._read_to = max(self._read_to, float((end + (packet.duration or 0)) * packet.time_base))
+                self._read_to = max(self._read_to, (end + (packet.duration or 0)) * ticks[packet.stream.index])
             if not is_video or (not packet.size and packet.dts is not None):  # empty: a frame that AVI leaves out
                 if is_bad:
                     yield None, None, True

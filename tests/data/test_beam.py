@@ -82,7 +82,7 @@ def test_a_shard_that_is_asked_for_again_is_left_alone(folder, tmp_path):
 
 
 def test_a_worker_that_does_not_see_the_directory_says_so(tmp_path):
-    with pytest.raises(ValueError, match=r"does not see .*dataset.json: --out has to be a directory that all workers"):
+    with pytest.raises(ValueError, match=r"does not see .*dataset.json: --out must be a directory that all workers"):
         beam.write_shard(shards.Task(tmp_path / "train-00000-of-00001.tfrecord", [], ""), None, [])
     assert not list(tmp_path.iterdir())
 

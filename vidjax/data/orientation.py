@@ -14,9 +14,10 @@ class ToImage:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         """Returns uint8 (H, W, 3) RGB."""
-        if frame.rotation != self._rotation:  # not for each frame: PyAV keeps those alive whose side data is read
+        if frame.rotation != self._rotation:
             self._rotation = frame.rotation
-            matrix = frame.side_data.get(DISPLAY_MATRIX)
+            # Of a small copy: PyAV keeps a frame whose side data is read alive, and with it the decoder's buffers
+            matrix = frame.reformat(width=16, height=16).side_data.get(DISPLAY_MATRIX)
             self._matrix = None if matrix is None else np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
         image = frame.to_ndarray(format="rgb24")
         return image if self._matrix is None else upright(image, self._matrix)

@@ -1,6 +1,6 @@
 """A month's airline passengers from the twelve months before (Box and Jenkins, series G, 1949 to 1960).
 
-    python -m vidjax.data.series airline --log --out data/airline
+    python -m vidjax.data.synthetic.series airline --log --out data/airline
     python -m vidjax.train --config configs/forecast_airline.py:stacked --workdir runs/airline_stacked
     python -m vidjax.crossval --config configs/forecast_airline.py:tcn --folds airline:test --workdir runs/airline_tcn
 

@@ -1,7 +1,7 @@
 """A 2-D network on frames, whose logits are averaged: blind to the order of frames. 3-D networks are inflated from it.
 
-    python -m vidjax.train --config configs/frame_cnn.py:network=inception_v1 --workdir runs/frames
-    python -m vidjax.train --config configs/i3d.py --config.init_from=runs/frames --workdir runs/inflated
+python -m vidjax.train --config configs/frame_cnn.py:network=inception_v1 --workdir runs/frames
+python -m vidjax.train --config configs/i3d.py --config.init_from=runs/frames --workdir runs/inflated
 """
 
 from configs.common import data

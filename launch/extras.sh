@@ -8,10 +8,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 declare -A tests=(
-  [tf]="tests/test_weight_files.py tests/test_formats.py"
-  [torch]="tests/test_weight_files.py"
-  [keras]="tests/test_weight_files.py"
-  [onnx]="tests/test_onnx_graph.py tests/test_onnx_ops.py tests/test_onnx_windows.py"
+  [tf]="tests/weights/test_files.py tests/export/test_formats.py"
+  [torch]="tests/weights/test_files.py"
+  [keras]="tests/weights/test_files.py"
+  [onnx]="tests/export/onnx"
   [beam]="tests/data/test_beam.py"
 )
 declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime [beam]=apache_beam)

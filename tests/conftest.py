@@ -11,8 +11,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from configs.common import data
-from vidjax import export, train, trained
-from vidjax.data import make_records, motion, pipeline, records
+from vidjax import train
+from vidjax.data import make_records, pipeline, records
+from vidjax.data.synthetic import motion
+from vidjax.export import __main__ as export
+from vidjax.inference import restore
 
 
 def pytest_configure():
@@ -163,9 +166,9 @@ def tiny_run(tmp_path_factory) -> TinyRun:
 
 
 @pytest.fixture(scope="session")
-def tiny_trained(tiny_run) -> trained.Trained:
+def tiny_trained(tiny_run) -> restore.Trained:
     """The last checkpoint of `tiny_run`."""
-    return trained.from_run(tiny_run.workdir)
+    return restore.from_run(tiny_run.workdir)
 
 
 @pytest.fixture(scope="session", params=["stablehlo", "onnx"])

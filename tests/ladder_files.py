@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-CONFIG = '''
+CONFIG = """
 from configs.common import data
 from ml_collections import ConfigDict
 
@@ -21,7 +21,7 @@ def get_config(argument="narrow"):
     config.batch_size, config.num_epochs, config.eval.batch_size = 8, 3.0, 8
     config.log_every, config.eval_every, config.checkpoint_every, config.num_threads = 1, 12, 4, 1
     return config
-'''
+"""
 
 
 RUNGS = [

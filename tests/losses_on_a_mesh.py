@@ -10,7 +10,8 @@ import sys
 import jax
 import numpy as np
 
-from vidjax import distributed, losses, models, optimizer, sharding, step
+from vidjax import losses, models, optimizer, sharding, step
+from vidjax.training import distributed
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 MODELS = {

@@ -3,23 +3,24 @@
 import jax
 import numpy as np
 
-from vidjax import models, sharding, trained
+from vidjax import models, sharding
+from vidjax.inference import restore
 
 RESNET = {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}  # a backbone that compiles in seconds
 
 
-def network_of(name, num_frames=8, **arguments) -> trained.Trained:
+def network_of(name, num_frames=8, **arguments) -> restore.Trained:
     """With numbers around 0 for parameters; classes a, b and c; clips of 32x32."""
     model = models.make_model(name, 3, **arguments)
     spec = {"mean": [127.5] * 3, "std": [127.5] * 3}
     blank = {"video": np.zeros((1, num_frames, 32, 32, 3), np.uint8)}
-    shapes = trained.abstract_variables(model, blank, spec)
+    shapes = restore.abstract_variables(model, blank, spec)
     rng = np.random.default_rng(0)
     params, model_state = jax.tree.map(
         lambda x: np.float32(rng.normal(scale=0.1, size=x.shape) + (x.ndim == 1)), shapes
     )
     clip = {"num_frames": num_frames, "size": 32, "resize": 0}
-    return trained.Trained("drawn", model, params, model_state, sharding.make_mesh(), list("abc"), spec, clip, {})
+    return restore.Trained("drawn", model, params, model_state, sharding.make_mesh(), list("abc"), spec, clip, {})
 
 
 def clips(count=2, num_frames=8) -> np.ndarray:

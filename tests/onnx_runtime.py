@@ -9,11 +9,11 @@ def check_against_jax(function):
     """Asserts that ONNX Runtime computes a function of x, float32 (B, 5, 6, 4), as JAX does."""
     import onnxruntime
 
-    from vidjax import onnx_ops
+    from vidjax.export.onnx import ops
 
     shape = jax.ShapeDtypeStruct(jax.export.symbolic_shape("b, 5, 6, 4"), jnp.float32)
     closed = jax.make_jaxpr(lambda x: [function(x)])(shape)
-    model = onnx_ops.to_model(closed, ["x"], ["y"], {})
+    model = ops.to_model(closed, ["x"], ["y"], {})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     for batch in (1, 3):
         x = np.random.default_rng(batch).normal(size=(batch, 5, 6, 4)).astype(np.float32)

@@ -15,8 +15,9 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vidjax import sharding, step_memory, summary
-from vidjax.prepare import prepare
+from vidjax import sharding
+from vidjax.analysis import networks, step_memory
+from vidjax.training.setup import prepare
 
 
 def resident(name: str) -> int:
@@ -26,8 +27,8 @@ def resident(name: str) -> int:
 
 
 def main(model: str, size: str, batch_size: int):
-    config = summary.find_config(model)
-    inputs, num_classes, _ = summary.find_inputs(config, size, batch_size, None)
+    config = networks.find_config(model)
+    inputs, num_classes, _ = networks.find_inputs(config, size, batch_size, None)
     predicted = step_memory.step_memory(config, num_classes, inputs)
     shapes = step_memory.batch_shapes(inputs, config, num_classes)
     prepared = prepare(config, num_classes, inputs, 1)

@@ -6,7 +6,8 @@ import jax
 import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from vidjax import progress, trained
+from vidjax.inference import restore
+from vidjax.training import metrics_log
 
 TIMES = (  # what may depend on interruptions
     *("time", "clips_per_second", "waiting_for_data"),
@@ -16,7 +17,7 @@ TIMES = (  # what may depend on interruptions
 
 def lines_of(workdir: Path) -> list[dict]:
     """The whole lines of metrics.jsonl so far; [] where there is none yet."""
-    return progress.read_metrics(workdir / "metrics.jsonl")
+    return metrics_log.read_metrics(workdir / "metrics.jsonl")
 
 
 def scalars_of(workdir: Path) -> dict[str, list[tuple[int, float]]]:
@@ -42,5 +43,5 @@ def assert_same_run(workdir: Path, other: Path, num_steps: int):
     assert [line["step"] for line in figures[0]] == list(range(1, num_steps + 1))
     assert figures[0] == figures[1]
     assert_same_scalars(workdir)
-    runs = [trained.from_run(w) for w in (workdir, other)]
+    runs = [restore.from_run(w) for w in (workdir, other)]
     jax.tree.map(np.testing.assert_array_equal, *[(run.params, run.model_state, run.step) for run in runs])

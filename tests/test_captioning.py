@@ -3,8 +3,10 @@
 import pytest
 
 from configs import captions
-from vidjax import caption, summary, train, trained
+from vidjax import train
+from vidjax.analysis import layer_table, networks
 from vidjax.data import make_records, pipeline
+from vidjax.inference import caption, restore
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def test_captions_from_files_to_words(config, tmp_path):
     result = train.train(config, tmp_path)
     assert result["num_videos"] == 4 and 0 <= result["exact"] <= 1 and 0 <= result["top1"] <= 1
     assert "confusion" not in result
-    run = trained.from_run(tmp_path)
+    run = restore.from_run(tmp_path)
     assert run.labels[0] == "<end>" and {"red", "circle", "moves"} <= set(run.labels)
     clip = next(pipeline.eval_batches(pipeline.open_records(config.dataset, ["test_unseen"]), run.clip, batch_size=1))
     text, probability = caption.make_writer(run, beams=2)({"video": clip["video"][0]})
@@ -40,5 +42,5 @@ def test_captions_are_not_classified(config, tmp_path):
 
 
 def test_the_summary_of_a_captioner(config):
-    inputs, num_classes, _ = summary.find_inputs(config, None, 1, None)
-    assert "classifier" in summary.table(config, inputs, num_classes, 1)
+    inputs, num_classes, _ = networks.find_inputs(config, None, 1, None)
+    assert "classifier" in layer_table.table(config, inputs, num_classes, 1)

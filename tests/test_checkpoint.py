@@ -1,3 +1,4 @@
+import collections
 import os
 import shutil
 import time
@@ -9,7 +10,7 @@ import optax
 import pytest
 
 from vidjax import sharding
-from vidjax.checkpoint import Checkpoints
+from vidjax.checkpoint import Checkpoints, check_space
 from vidjax.step import TrainState
 
 
@@ -180,3 +181,26 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
     with pytest.raises(ValueError, match=f"Checkpoints cannot be written to .*: {tmp_path} is no directory you"):
         Checkpoints(tmp_path / "checkpoints")
+
+
+@pytest.mark.parametrize(
+    ("steps", "total", "free", "needed"),
+    [
+        ([], 100, 2, 3),
+        ([], 100, 3, 0),
+        ([10, 20], 100, 0.5, 1),
+        ([10, 20], 100, 1, 0),
+        ([], 15, 1, 2),
+        ([90, 100], 100, 0, 0),
+    ],
+)
+def test_space_for_checkpoints(steps, total, free, needed, tmp_path, monkeypatch):
+    """A checkpoint of 1 GiB every 10 steps; two are kept, and a third is there while it is written."""
+    usage = collections.namedtuple("usage", "free")(int(free * 2**30))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    state = {"params": jax.ShapeDtypeStruct((2**27,), np.float32), "ema": jax.ShapeDtypeStruct((2**28,), np.float16)}
+    if not needed:
+        check_space(tmp_path, state, steps, total, every=10)
+        return
+    with pytest.raises(ValueError, match=f"need {needed} x 1.00 GiB in .*, where {free:.2f} GiB are free"):
+        check_space(tmp_path, state, steps, total, every=10)

@@ -41,23 +41,6 @@ def test_the_config_of_a_fold(config):
     assert config.seed == 0 and config.test_splits == ("test",)
 
 
-def test_accuracies_of_all_folds_are_weighted_by_their_videos(config, tmp_path):
-    for number, (top1, count) in enumerate([(1.0, 1), (0.5, 4)]):
-        place = tmp_path / f"seed_0/fold_{number}"
-        place.mkdir(parents=True)
-        (place / "result.json").write_text(json.dumps({"top1": top1, "num_videos": count}))
-    result = crossval.run(config, [([], [])] * 2, tmp_path, num_seeds=1)
-    assert (result["top1"], result["mean"], result["deviation"], result["num_videos"]) == ([0.6], 0.6, 0.0, 5)
-
-
-def test_folds_are_in_the_order_of_their_numbers(tmp_path):
-    names = ["seed_0/fold_2", "seed_0/fold_10", "seed_2/fold_0", "seed_10/fold_0"]
-    for name in reversed(names):
-        (tmp_path / name).mkdir(parents=True)
-    assert crossval.fold_places(tmp_path) == [tmp_path / name for name in names]
-    assert crossval.fold_places(tmp_path / names[0]) == []
-
-
 def test_all_folds_are_checked_before_the_first_is_trained(config, tmp_path, monkeypatch):
     monkeypatch.setattr(crossval.train, "train", lambda *given: pytest.fail("it has begun"))
     folds = [(["train"], ["train"]), (["train"], ["fold_1"])]
@@ -68,3 +51,12 @@ def test_all_folds_are_checked_before_the_first_is_trained(config, tmp_path, mon
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="--workdir .*file cannot be written to"):
         crossval.run(config, folds[:1], tmp_path / "file", num_seeds=1)
+
+
+def test_accuracies_of_all_folds_are_weighted_by_their_videos(config, tmp_path):
+    for number, (top1, count) in enumerate([(1.0, 1), (0.5, 4)]):
+        place = tmp_path / f"seed_0/fold_{number}"
+        place.mkdir(parents=True)
+        (place / "result.json").write_text(json.dumps({"top1": top1, "num_videos": count}))
+    result = crossval.run(config, [([], [])] * 2, tmp_path, num_seeds=1)
+    assert (result["top1"], result["mean"], result["deviation"], result["num_videos"]) == ([0.6], 0.6, 0.0, 5)

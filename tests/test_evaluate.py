@@ -9,8 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidjax import beforehand, ensemble, evaluate, metrics, predictions, result_file, train, trained
-from vidjax.data import motion, pipeline, records
+from vidjax import evaluate, metrics, train
+from vidjax.data import pipeline, records
+from vidjax.data.synthetic import motion
+from vidjax.evaluation import predictions, result_file
+from vidjax.inference import ensemble, restore
+from vidjax.training import splits
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +28,7 @@ def run(tiny_config, workdir):
     tiny_config.num_epochs = 0.75
     if not (workdir / "result.json").exists():
         train.train(tiny_config, workdir)
-    return trained.from_run(workdir)
+    return restore.from_run(workdir)
 
 
 def logits_with(run):
@@ -103,7 +107,7 @@ def test_two_runs_are_fused_video_by_video(run, second, workdir, tmp_path, monke
     arguments = ["--workdir", workdir, second, "--out", tmp_path / "fused.json", "--fusion_weights"]
     printed = command(monkeypatch, capsys, *arguments, "1,3")
     fused = json.loads((tmp_path / "fused.json").read_text())
-    (one, target), (other, _) = logits_with(run), logits_with(trained.from_run(second))
+    (one, target), (other, _) = logits_with(run), logits_with(restore.from_run(second))
     scores = 0.25 * run.probabilities(one)[:, 0] + 0.75 * run.probabilities(other)[:, 0]
     assert fused["top1"] == np.mean(metrics.hit_at_k(scores, target, 1))
     confusion = result_file.read_confusion(tmp_path / "fused.json")
@@ -196,13 +200,13 @@ def refuse_writing_to(directory, monkeypatch):
             raise OSError(errno.EROFS, "Read-only file system")
         return make(dir=dir)
 
-    monkeypatch.setattr(beforehand.tempfile, "TemporaryFile", refusing)
+    monkeypatch.setattr(splits.tempfile, "TemporaryFile", refusing)
 
 
 def test_a_run_that_is_read_only_is_found_before_any_work(run, workdir, tmp_path, monkeypatch, capsys):
     refuse_writing_to(workdir, monkeypatch)
-    before, restored = files_of(workdir), trained.from_run
-    monkeypatch.setattr(trained, "from_run", lambda *given: pytest.fail("it has begun"))
+    before, restored = files_of(workdir), restore.from_run
+    monkeypatch.setattr(restore, "from_run", lambda *given: pytest.fail("it has begun"))
     said = complaint(monkeypatch, capsys, "--workdir", workdir)
     assert (
         f"--workdir {workdir} cannot be written to ({workdir}: Read-only file system)" in said and "--out FILE" in said
@@ -214,7 +218,7 @@ def test_a_run_that_is_read_only_is_found_before_any_work(run, workdir, tmp_path
     ]:
         assert message in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", out)
 
-    monkeypatch.setattr(trained, "from_run", restored)
+    monkeypatch.setattr(restore, "from_run", restored)
     printed = command(monkeypatch, capsys, "--workdir", workdir, "--out", tmp_path / "figures.json")
     assert "16 videos of ['test']" in printed and files_of(workdir) == before
     assert sorted(files_of(tmp_path)) == [

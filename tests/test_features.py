@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_numbered
-from vidjax import features, metrics, preprocess, trained
+from vidjax import features, metrics, preprocess
 from vidjax.data import augment, pipeline, records, video
+from vidjax.inference import restore
 
 
 @pytest.fixture(scope="module")
 def run(tiny_run):
-    return trained.from_run(tiny_run.workdir)
+    return restore.from_run(tiny_run.workdir)
 
 
 def command(monkeypatch, *arguments):

@@ -7,7 +7,7 @@ import pytest
 
 from configs import forecast_steps
 from vidjax import crossval, evaluate, train
-from vidjax.data import series
+from vidjax.data.synthetic import series
 
 
 @pytest.fixture(scope="module")

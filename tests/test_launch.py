@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vidjax import distributed, progress
+from vidjax.training import distributed, interrupts
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = {
@@ -172,9 +172,9 @@ def test_a_lost_connection_is_taken_up_again(cloud):
 
 
 def test_a_run_that_was_asked_to_stop_stops(cloud):
-    cloud.set("outcomes", str(progress.INTERRUPTED))
+    cloud.set("outcomes", str(interrupts.INTERRUPTED))
     done = cloud.tpu_vm(*TRAIN, check=False)
-    assert done.returncode == progress.INTERRUPTED and "saved and stopped" in done.stdout
+    assert done.returncode == interrupts.INTERRUPTED and "saved and stopped" in done.stdout
     assert cloud.verbs()[-1] == "follow"
 
 
@@ -304,7 +304,7 @@ def test_a_jobset_trains_restarts_and_keeps_what_it_writes(name):
     assert rule["action"] == "RestartJobSetAndIgnoreMaxRestarts" and rule["onJobFailureReasons"] == ["PodFailurePolicy"]
     of_pods, of_status = job["podFailurePolicy"]["rules"]
     assert of_pods["onPodConditions"][0]["type"] == "DisruptionTarget"
-    assert of_status["onExitCodes"]["values"] == [progress.INTERRUPTED]
+    assert of_status["onExitCodes"]["values"] == [interrupts.INTERRUPTED]
     assert of_status["onExitCodes"]["containerName"] == container["name"]
     # The work directory is on the volume
     module, config, path, workdir, directory = container["args"]

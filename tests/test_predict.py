@@ -9,8 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
-from vidjax import models, outputs, predict, sharding, step, trained, weights
+from vidjax import models, predict, sharding, step
 from vidjax.data import flow_images, pipeline, video
+from vidjax.evaluation import outputs
+from vidjax.inference import restore
+from vidjax.inference.views import MOST_VIEWS, read_views
+from vidjax.weights import load as weights
 
 GOLDEN = Path(__file__).parent / "peers/i3d_kinetics.json"
 CLIP = {"num_frames": 4, "frame_stride": 2, "size": 32, "resize": 0}
@@ -18,7 +22,7 @@ CLIP = {"num_frames": 4, "frame_stride": 2, "size": 32, "resize": 0}
 
 @pytest.fixture(scope="module")
 def run(tiny_run):
-    return trained.from_run(tiny_run.workdir)
+    return restore.from_run(tiny_run.workdir)
 
 
 @pytest.fixture(scope="module")
@@ -35,24 +39,24 @@ def numbers(views):
 
 
 def test_views_cover_the_video(numbered):
-    views = predict.read_views(numbered, CLIP, {})
+    views = read_views(numbered, CLIP, {})
     assert views["video"].shape == (5, 4, 32, 32, 3)  # 30 frames over a span of 7
     assert numbers(views)[0] == [0, 2, 4, 6]
     assert numbers(views)[-1] == [23, 25, 27, 29]
-    assert numbers(predict.read_views(numbered, CLIP, {}, num_views=1)) == [[11, 13, 15, 17]]
-    assert len(predict.read_views(numbered, {**CLIP, "num_frames": 1}, {})["video"]) == predict.MOST_VIEWS
+    assert numbers(read_views(numbered, CLIP, {}, num_views=1)) == [[11, 13, 15, 17]]
+    assert len(read_views(numbered, {**CLIP, "num_frames": 1}, {})["video"]) == MOST_VIEWS
 
 
 def test_videos_are_read_as_the_training_videos_were(numbered):
-    slow = predict.read_views(numbered, {**CLIP, "frame_stride": 1}, {"fps": 5.0, "short_side": 48})
+    slow = read_views(numbered, {**CLIP, "frame_stride": 1}, {"fps": 5.0, "short_side": 48})
     assert numbers(slow)[0] == [0, 2, 4, 6]
-    short = predict.read_views(numbered, {**CLIP, "num_frames": 32, "frame_stride": 1}, {})
+    short = read_views(numbered, {**CLIP, "num_frames": 32, "frame_stride": 1}, {})
     assert numbers(short) == [[*range(30), 0, 1]]  # a video shorter than a clip wraps around
 
 
 def test_flow_is_made_as_that_of_the_training_videos_was(numbered):
     clip, inputs = {**CLIP, "streams": ("flow",)}, {"flow": "opencv_farneback", "short_side": 16}
-    views = predict.read_views(numbered, {**clip, "size": 16}, inputs, num_views=1)["flow"]
+    views = read_views(numbered, {**clip, "size": 16}, inputs, num_views=1)["flow"]
     assert views.shape == (1, 4, 16, 16, 2)
     grey = [flow_images.to_grey(frame, 16) for frame, _ in video.iterate_frames(numbered)]
     expected = [flow_images.between(grey[i], grey[i + 1], "opencv_farneback") for i in (11, 13, 15, 17)]
@@ -60,7 +64,7 @@ def test_flow_is_made_as_that_of_the_training_videos_was(numbered):
     single = numbered.with_name("single.mp4")
     video.write_video(single, np.zeros((1, 32, 32, 3), np.uint8), 10.0)
     with pytest.raises(ValueError, match="one frame: optical flow needs two"):
-        predict.read_views(single, clip, inputs)
+        read_views(single, clip, inputs)
 
 
 def test_prediction_is_what_evaluation_computed(run, tiny_run):
@@ -111,12 +115,12 @@ def test_a_stream_prints_a_line_a_second(run, numbered, monkeypatch, capsys):
     batch = {"video": np.zeros((1, 1, 40, 40, 3), np.uint8)}
     params, state = step.init_variables(0, batch, model=model, spec=run.preprocess)
     changed = dataclasses.replace(run, model=model, params=params, model_state=state, inputs={})
-    monkeypatch.setattr(trained, "from_run", lambda *_: changed)
+    monkeypatch.setattr(restore, "from_run", lambda *_: changed)
     arguments = ("--stream", numbered, "--workdir", "w", "--top", 2)
     predict_main(monkeypatch, *arguments, "--json")
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     np.testing.assert_allclose([line["seconds"] for line in lines], [1.0, 2.0, 2.8], atol=1e-6)
-    video_so_far = predict.read_views(numbered, {**run.clip, "num_frames": 15}, {}, num_views=1)
+    video_so_far = read_views(numbered, {**run.clip, "num_frames": 15}, {}, num_views=1)
     logits = step.eval_step(params, state, video_so_far, model=model, spec=run.preprocess)
     np.testing.assert_allclose(lines[-1]["top"][0]["probability"], run.probabilities(logits).max(), rtol=1e-4)
     predict_main(monkeypatch, *arguments)
@@ -215,14 +219,14 @@ def test_a_run_on_features_cannot_see_videos(run):
 def i3d():
     if not weights.find("i3d_kinetics400_rgb").files[0].path.exists():
         pytest.skip("the weights are not in the cache: python -m vidjax.weights get i3d_kinetics400_rgb")
-    return trained.from_weights("i3d_kinetics400_rgb")
+    return restore.from_weights("i3d_kinetics400_rgb")
 
 
 @pytest.mark.slow
 def test_real_weights_say_of_real_clips_what_pytorch_i3d_says(i3d, shared_data):
     logits_fn = predict.make_logits_fn(i3d)
     for name, expected in json.loads(GOLDEN.read_text())["logits"].items():
-        views = predict.read_views(shared_data / name, i3d.clip, i3d.inputs, num_views=1)
+        views = read_views(shared_data / name, i3d.clip, i3d.inputs, num_views=1)
         logits = logits_fn(views)[0]
         error = np.abs(logits - expected).max() / np.abs(expected).max()
         print(f"{name}: largest difference {error:.1e} of the largest logit")

@@ -10,8 +10,10 @@ from ml_collections import ConfigDict
 
 from configs.common import data
 from vidjax import config as configs
-from vidjax import outputs, result_file, sharding, step, train, trained
+from vidjax import sharding, step, train
 from vidjax.data import clips, pipeline
+from vidjax.evaluation import outputs, result_file
+from vidjax.inference import restore
 from vidjax.predict import make_logits_fn
 
 STATEFUL = {"name": "frame_rnn", "hidden": 8, "stateful": True}
@@ -43,7 +45,7 @@ def test_a_stateful_run_with_one_label_a_frame(run):
     workdir, result = run
     assert (result["steps"], result["num_videos"], result["num_frames"]) == (18, 6, 45)
     assert 0 <= result["top1"] <= 1 and result_file.read_confusion(workdir / "result.json").sum() == 45
-    restored = trained.from_run(workdir)
+    restored = restore.from_run(workdir)
     assert {x.shape for x in jax.tree.leaves(restored.model_state["carry"])} == {(2, 8)}
     with pytest.raises(ValueError, match="classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate"):
         make_logits_fn(restored)
@@ -55,7 +57,7 @@ def test_a_run_that_skips_frames_says_how_many(frame_labels, tmp_path):
     result = train.train(config, tmp_path)
     assert 0 < result["frames_used"] <= 1 and np.shape(result["frames_used_per_class"])[1] == 6
     assert (tmp_path / "frames_used.png").stat().st_size > 0
-    restored = trained.from_run(tmp_path)
+    restored = restore.from_run(tmp_path)
     batch = next(pipeline.eval_batches(pipeline.open_records(frame_labels, ["test"]), config.clip, batch_size=4))
     batch = {name: array[:, 0] for name, array in batch.items() if name in ("features", "frame_mask")}
     arguments = {"model": restored.model, "spec": restored.preprocess}
@@ -71,13 +73,13 @@ def test_it_resumes_within_a_video_to_the_same_bits(run, frame_labels, tmp_path)
             shutil.rmtree(path)
     again = train.train(settings(frame_labels), tmp_path / "run")
     assert again["loss"] == result["loss"] and again["per_class"] == result["per_class"]
-    for a, b in zip(*(jax.tree.leaves(trained.from_run(w).params) for w in (workdir, tmp_path / "run")), strict=True):
+    for a, b in zip(*(jax.tree.leaves(restore.from_run(w).params) for w in (workdir, tmp_path / "run")), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
 def test_evaluation_in_chunks_is_that_of_the_whole(run, frame_labels):
     """The carry goes from view to view: three chunks of 4 steps give what one clip of 12 gives."""
-    restored = trained.from_run(run[0])
+    restored = restore.from_run(run[0])
     source = pipeline.open_records(frame_labels, ["test"])
     shardings = sharding.shardings_of((restored.params, restored.model_state))
     for target in ("frame", "clip"):

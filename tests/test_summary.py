@@ -1,9 +1,7 @@
-import math
-
 import pytest
 
-from vidjax import step_memory, summary
-from vidjax.receptive_rules import Field
+from vidjax import summary
+from vidjax.analysis import step_memory
 
 
 def run(capsys, *arguments) -> str:
@@ -97,13 +95,3 @@ def test_numbers_must_be_positive(flag, capsys):
     with pytest.raises(SystemExit):
         summary.main(["r3d_18", "--input", "16x112x112", flag, "0"])
     assert f"{flag} must be 1 or more" in capsys.readouterr().err
-
-
-def test_words_for_fields():
-    assert summary.field_size(Field(8, -54, 54), 16) == "109"
-    assert summary.field_size(Field(0, -3, 20), 16) == "all"
-    assert summary.field_size(Field(0, 0, 9), 16) == "10"
-    assert summary.field_size(Field(1, -math.inf, 0), 16) == "past"
-    assert summary.field_size(Field(0, -math.inf, 15), 16) == "all"
-    assert summary.field_size(Field(0, 0, 0), 1) == "1"
-    assert summary.field_size(None, 16) == "none"

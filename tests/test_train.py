@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from tests.runs import assert_same_run, assert_same_scalars, lines_of
-from vidjax import evaluate, sharding, train, trained
+from vidjax import evaluate, sharding, train
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import pipeline, records
+from vidjax.inference import restore as trained
 
 
 @pytest.fixture(scope="module")

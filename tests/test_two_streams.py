@@ -9,8 +9,11 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
-from vidjax import ensemble, evaluate, features, predict, summary, train, trained
+from vidjax import evaluate, features, predict, train
+from vidjax.analysis import layer_table, networks
 from vidjax.data import make_records, pipeline, records
+from vidjax.inference import ensemble, restore
+from vidjax.inference.views import views_of
 
 NETWORK = {"network": "small_cnn", "network_arguments": {"width": 1 / 4}, "num_fields": 2}
 
@@ -68,7 +71,7 @@ def apart(config, place):
 
 
 def test_one_model_of_both_streams(joint, with_flow):
-    run = trained.from_run(joint)
+    run = restore.from_run(joint)
     assert run.clip["streams"] == ("video", "flow") and run.preprocess["flow"] == ""
     kernels = {name: run.params[name]["backbone"]["conv1"]["kernel"].shape for name in ("spatial", "temporal")}
     assert kernels == {"spatial": (3, 3, 3, 8), "temporal": (3, 3, 4, 8)}
@@ -87,8 +90,8 @@ def test_stored_and_computed_flow_give_the_same(joint, place, with_flow):
     (computed / "config.json").write_text(json.dumps(content))
     path = pipeline.open_records(with_flow, ["test"])[0].media_id
     logits = []
-    for run in map(trained.from_run, (joint, computed)):
-        views = predict.views_of(run, path, num_views=1)
+    for run in map(restore.from_run, (joint, computed)):
+        views = views_of(run, path, num_views=1)
         if run.preprocess["flow"]:
             assert views["video"].shape == (1, 5, 48, 48, 3) and "flow" not in views
         else:
@@ -99,9 +102,9 @@ def test_stored_and_computed_flow_give_the_same(joint, place, with_flow):
 
 def test_two_runs_name_the_classes_of_a_plain_video(apart, with_flow, monkeypatch, capsys):
     path = pipeline.open_records(with_flow, ["test"])[3].media_id
-    runs = [trained.from_run(workdir) for workdir in apart]
+    runs = [restore.from_run(workdir) for workdir in apart]
     logits_fns = [predict.make_logits_fn(run) for run in runs]
-    logits = [of(predict.views_of(run, path, 2))[None] for run, of in zip(runs, logits_fns, strict=True)]
+    logits = [of(views_of(run, path, 2))[None] for run, of in zip(runs, logits_fns, strict=True)]
     expected = ensemble.fuse(logits, [1, 3], "logits")[0]
     found = predict.predict_fused(runs, logits_fns, path, 2, weights=[1, 3], fusion="logits")
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -120,11 +123,11 @@ def test_two_runs_name_the_classes_of_a_plain_video(apart, with_flow, monkeypatc
 
 
 def test_runs_on_frames_and_on_flow_are_fused(apart, with_flow):
-    alone = [trained.from_run(workdir) for workdir in apart]
+    alone = [restore.from_run(workdir) for workdir in apart]
     source = pipeline.open_records(with_flow, ["test"])
     fused = evaluate.fuse_runs(apart, weights=[1, 3])
     assert fused.scores.shape == (8, 8) and [run["num_videos"] for run in fused.results] == [8, 8]
-    logits = [predict.make_logits_fn(run)(predict.views_of(run, source[0].media_id, 1))[None] for run in alone]
+    logits = [predict.make_logits_fn(run)(views_of(run, source[0].media_id, 1))[None] for run in alone]
     np.testing.assert_allclose(fused.scores[0], ensemble.fuse(logits, [1, 3])[0], rtol=1e-3)
     with_svm = evaluate.fuse_runs(apart, fusion="svm")
     assert with_svm.scores.shape == with_svm.backwards.shape == (8, 8)
@@ -149,25 +152,25 @@ def test_other_splits_are_not_fused(apart, tmp_path):
 
 def test_flow_is_computed_while_training(config, place):
     config.flow, config.clip.num_frames = "farneback", 5
-    run = trained.from_run(trained_at(place, config, "computed_in_training"))
+    run = restore.from_run(trained_at(place, config, "computed_in_training"))
     assert run.preprocess["flow"] == "farneback" and "streams" not in run.clip
 
 
 def test_a_model_of_both_starts_from_another_one(config, joint, place, tmp_path):
     config.init_from = str(joint)
     config.schedule.learning_rate, config.optimizer.weight_decay = 0.0, 0.0
-    started = trained.from_run(trained_at(place, config, "continued"))
-    for one, other in zip(np_leaves(started.params), np_leaves(trained.from_run(joint).params), strict=True):
+    started = restore.from_run(trained_at(place, config, "continued"))
+    for one, other in zip(np_leaves(started.params), np_leaves(restore.from_run(joint).params), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_both_streams_start_from_runs_that_were_trained_apart(config, apart, place):
     config.init_from = ",".join(map(str, apart))
     config.schedule.learning_rate, config.optimizer.weight_decay = 0.0, 0.0
-    started = trained.from_run(trained_at(place, config, "started"))
+    started = restore.from_run(trained_at(place, config, "started"))
     for stream, workdir in zip(("spatial", "temporal"), apart, strict=True):
         for of_run, expected in zip(
-            np_leaves(started.params[stream]), np_leaves(trained.from_run(workdir).params), strict=True
+            np_leaves(started.params[stream]), np_leaves(restore.from_run(workdir).params), strict=True
         ):
             np.testing.assert_array_equal(of_run, expected)
 
@@ -182,16 +185,16 @@ def flatten(tree, path=()):
 
 
 def test_the_summary_knows_both_inputs(config):
-    for of, size, shape in ((config, None, 48), (config, "4x64x64", 64), (summary.find_config("two_stream"), None, 0)):
+    for of, size, shape in ((config, None, 48), (config, "4x64x64", 64), (networks.find_config("two_stream"), None, 0)):
         if not shape:
             of.model, size, shape = config.model, "4x64x64", 64
-        inputs, num_classes, _ = summary.find_inputs(of, size, 1, 8)
+        inputs, num_classes, _ = networks.find_inputs(of, size, 1, 8)
         shapes = {name: x.shape for name, x in inputs.items()}
         assert shapes == {"video": (1, 4, shape, shape, 3), "flow": (1, 4, shape, shape, 2)}
-        table = summary.table(of, inputs, num_classes, 2)
+        table = layer_table.table(of, inputs, num_classes, 2)
         assert "spatial" in table and "temporal" in table and "(frames x height x width)" in table
-    alone = summary.find_config("stacked_flow")
-    assert {name: x.shape for name, x in summary.find_inputs(alone, "10x64x64", 1, 8)[0].items()} == {
+    alone = networks.find_config("stacked_flow")
+    assert {name: x.shape for name, x in networks.find_inputs(alone, "10x64x64", 1, 8)[0].items()} == {
         "flow": (1, 10, 64, 64, 2)
     }
 
@@ -211,7 +214,7 @@ def test_what_cannot_work_is_told(config, joint, apart, tiny_motion, tmp_path, m
     refused("names 3 networks for 2 streams", init_from="a,b,c")
     refused("structure:", init_from=",".join(map(str, apart[::-1])))  # flow for frames, frames for flow
     with pytest.raises(ValueError, match="store the features of each stream by itself"):
-        run = trained.from_run(joint)
+        run = restore.from_run(joint)
         features.extract(run, config.dataset, "features", tmp_path / "out", run.clip, 8, ["test"])
 
 

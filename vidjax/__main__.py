@@ -1,7 +1,7 @@
 """The command `vidjax`: each of its commands is a module, imported when it is called.
 
-    vidjax train --config configs/quickstart.py --workdir runs/quickstart
-    python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart      # the same
+vidjax train --config configs/quickstart.py --workdir runs/quickstart
+python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart      # the same
 """
 
 import runpy
@@ -15,16 +15,17 @@ COMMANDS = {
     "evaluate": ("vidjax.evaluate", "evaluates a run exactly, or fuses several"),
     "predict": ("vidjax.predict", "names the classes of videos, of windows of them, or of a stream"),
     "features": ("vidjax.features", "stores a layer of a frozen network as records"),
-    "classify": ("vidjax.classify", "a classifier of stored features"),
+    "classify": ("vidjax.evaluation.classify", "a classifier of stored features"),
     "crossval": ("vidjax.crossval", "trains a config on every fold, with several seeds"),
+    "crossval-fusion": ("vidjax.evaluation.crossval_fusion", "fuses cross-validations fold by fold"),
     "export": ("vidjax.export", "writes StableHLO, SavedModel, ONNX or safetensors"),
-    "results": ("vidjax.results", "the results of runs as one table"),
+    "results": ("vidjax.ladder.results", "the results of runs as one table"),
     "ladder": ("vidjax.ladder", "trains and compares many architectures"),
     "report": ("vidjax.report", "a ladder or runs as one page"),
     "summary": ("vidjax.summary", "parameters, multiply-adds and receptive fields, layer by layer"),
     "weights": ("vidjax.weights", "the table of published weights"),
     "flow": ("vidjax.flow", "optical flow of a video, to look at"),
-    "series": ("vidjax.data.series", "records of windows of a time series"),
+    "series": ("vidjax.data.synthetic.series", "records of windows of a time series"),
     "bench": ("vidjax.bench", "measures speed and memory on this machine"),
 }
 

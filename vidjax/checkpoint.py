@@ -6,7 +6,10 @@ Beside its position it keeps the checksum of each array, which is looked at when
 """
 
 import contextlib
+import math
 import os
+import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -17,6 +20,7 @@ from vidjax import trees
 from vidjax.checksums import checksums_of
 from vidjax.step import TrainState
 
+KEPT = 2  # checkpoints; a third one is written before the oldest is removed
 TREES = ("params", "model_state", "ema", "opt_state")
 
 
@@ -35,7 +39,7 @@ class Checkpoints:
         ValueError: for a directory that cannot be written to, or where there is nothing to read.
     """
 
-    def __init__(self, directory: str | Path, keep: int = 2, read_only: bool = False):
+    def __init__(self, directory: str | Path, keep: int = KEPT, read_only: bool = False):
         self.directory = Path(directory).absolute()
         if read_only and not self.directory.is_dir():
             raise ValueError(f"No checkpoint in {self.directory}.")
@@ -187,3 +191,21 @@ def _check_writable(directory: Path):
 
 def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {error}".splitlines()[0][:600]
+
+
+def check_space(workdir: Path, state: TrainState, steps: Sequence[int], total_steps: int, every: int):
+    """Raises a ValueError where the checkpoints still to come take more space than the disk has.
+
+    Args:
+        state: shapes and dtypes, the abstract state.
+        steps: of the checkpoints that are there.
+        total_steps, every: the length of the run, and steps between checkpoints.
+    """
+    size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
+    to_come = math.ceil((total_steps - max(steps, default=0)) / every)
+    count, free = min(to_come, KEPT + 1 - len(steps)), shutil.disk_usage(workdir).free
+    if count * size > free:
+        raise ValueError(
+            f"The checkpoints need {count} x {size / 2**30:.2f} GiB in {workdir}, where {free / 2**30:.2f} GiB are "
+            "free: free some space, or name a --workdir on another disk."
+        )

@@ -137,6 +137,12 @@ def clip_of(config: ConfigDict) -> dict:
     return config.clip.to_dict() | ({"streams": streams_of(config)} if config.get("flow") == "stored" else {})
 
 
+def view_arguments_of(config, num_views: int, num_crops: int) -> dict:
+    """The arguments of `pipeline.eval_batches` that cut the views of a run's config."""
+    kinds = {"multi_label": config.loss.name == "sigmoid", "per_frame": config.get("target") == "frame"}
+    return {**clip_of(config), "num_views": num_views, "num_crops": num_crops, **kinds}
+
+
 def spec_of(config: ConfigDict) -> dict:
     """How `preprocess` makes a model's inputs: `config.preprocess`, that of optical flow, or the first for both."""
     if not config.get("flow"):

@@ -22,8 +22,10 @@ from absl import logging as absl_logging
 from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
-from vidjax import beforehand, distributed, metrics, progress, status, train
 from vidjax import config as configs
+from vidjax import output_paths, train
+from vidjax.evaluation import fold_results
+from vidjax.training import distributed, interrupts, splits, status
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -73,49 +75,20 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
         if "frames_used" in results[0]:
             used.append(sum(result["frames_used"] * result["num_videos"] for result in results) / num_videos)
         print(f"{workdir}, seed {seed}: {name} {values[-1]:.3f} of {num_videos} videos", flush=True)
-    return summary(name, values, num_videos) | ({"frames_used": statistics.mean(used)} if used else {})
+    return fold_results.summary(name, values, num_videos) | ({"frames_used": statistics.mean(used)} if used else {})
 
 
 def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int):
     """Raises a ValueError for a fold still to be trained that cannot be, for its splits or labels; names the fold."""
-    beforehand.check_writable(workdir, "--workdir")
+    output_paths.check_writable(workdir, "--workdir")
     for number, fold in enumerate(folds):
         places = [workdir / f"seed_{seed}" / f"fold_{number}" / "result.json" for seed in range(num_seeds)]
         if all(place.exists() for place in places):
             continue
         try:
-            beforehand.open_splits(of_fold(config, fold, 0))
+            splits.open_splits(of_fold(config, fold, 0))
         except ValueError as error:
             raise ValueError(f"Fold {number}, trained on {fold[0]} and tested on {fold[1]}: {error}") from None
-
-
-def fold_places(workdir: Path) -> list[Path]:
-    """The runs of a cross-validation, in the order of seeds and folds; [] where there are none."""
-
-    def numbers(place: Path) -> list[tuple[int, str]]:  # fold_2 before fold_10
-        return [(len(name), name) for name in place.parts[-2:]]
-
-    return sorted(workdir.glob("seed_*/fold_*"), key=numbers)
-
-
-def summary(name: str, values: list[float], num_videos: int) -> dict:
-    """The figure `name` of each seed over `num_videos`, their mean, deviation and interval, as `run` returns them."""
-    mean = statistics.mean(values)
-    result = {name: values, "mean": mean, "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}
-    if name == "top1":
-        result["interval"] = metrics.wilson_interval(mean * num_videos, num_videos)
-    return {**result, "num_videos": num_videos}
-
-
-def described(result: dict) -> str:
-    """What `run` returns in words."""
-    mean, deviation, videos = result["mean"], result["deviation"], f"{result['num_videos']} videos"
-    if "top1" not in result:
-        return f"rmse {mean:.2f} +- {deviation:.2f} over {len(result['rmse'])} seeds for {videos}"
-    low, high = (100 * x for x in result["interval"])
-    used = f", {100 * result['frames_used']:.1f} % of the frames used" if "frames_used" in result else ""
-    seeds = f"over {len(result['top1'])} seeds, [{low:.1f}, {high:.1f}]{used}"
-    return f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} {seeds} for {videos}"
 
 
 @contextlib.contextmanager
@@ -145,9 +118,9 @@ def main(argv):
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"vidjax.crossval: {error}")
     if result is None:
-        sys.exit(progress.INTERRUPTED)
+        sys.exit(interrupts.INTERRUPTED)
     (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
-    print(f"{described(result)}; wrote {workdir / 'result.json'}")
+    print(f"{fold_results.described(result)}; wrote {workdir / 'result.json'}")
 
 
 if __name__ == "__main__":

@@ -18,21 +18,24 @@ from typing import NamedTuple
 import jax
 from absl import logging as absl_logging
 
-from vidjax import beforehand, distributed, ensemble, figures, other_records, predictions, result_file, trained
 from vidjax import config as configs
+from vidjax import output_paths
 from vidjax.data import pipeline
-from vidjax.fused_runs import fuse_runs
-from vidjax.outputs import Outputs, outputs_on
-from vidjax.run_outputs import VIEWS, make_evaluator, open_run, views_of
+from vidjax.evaluation import other_records, predictions, result_file, split_metrics
+from vidjax.evaluation.fused_runs import fuse_runs
+from vidjax.evaluation.outputs import Outputs, outputs_on
+from vidjax.evaluation.run_outputs import VIEWS, make_evaluator, open_run, views_of
+from vidjax.inference import ensemble, restore
+from vidjax.training import distributed
 
 
 def evaluate(
     params, model_state, eval_fn, mesh, source: pipeline.Records, config, *, num_views, num_crops
 ) -> tuple[dict, Outputs]:
-    """`figures.figures_of` the records of `source`, and the outputs. For the arguments see `outputs.outputs_on`."""
+    """Returns the metrics and the outputs of the records of `source`. Arguments: see `outputs.outputs_on`."""
     views = {"num_views": num_views, "num_crops": num_crops}
     outputs = outputs_on(source, params, model_state, eval_fn, mesh, config, **views)
-    return figures.figures_of(outputs, config, source.info), outputs
+    return split_metrics.figures_of(outputs, config, source.info), outputs
 
 
 # ------------------------------------------------------------------------------------------------------- the command
@@ -49,7 +52,7 @@ class Evaluated(NamedTuple):
 
 def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     """Evaluates one run, on its own records or those of `--dataset`."""
-    run = trained.from_run(args.workdir[0], args.step)
+    run = restore.from_run(args.workdir[0], args.step)
     splits, views = list(args.splits or run.config.test_splits), views_of(run, views)
     more = {}
     if args.dataset:
@@ -60,7 +63,7 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     else:
         source = open_run(run, splits)
     outputs = make_evaluator(run, views)(source)
-    result = figures.figures_of(outputs, run.config, source.info)
+    result = split_metrics.figures_of(outputs, run.config, source.info)
     result |= {"checkpoint": run.step, "splits": splits, **views, **more}
     title = f"{splits}, {{num_views}} x {{num_crops}} views, checkpoint of step {run.step}".format(**views)
     return Evaluated(result, run.labels, title, predictions.predictions_of(outputs, source, run.config))
@@ -71,7 +74,7 @@ def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
     weights, fusion = ensemble.weights_of(args, len(args.workdir)), args.fusion or "scores"
     fused = fuse_runs(args.workdir, splits=args.splits, views=views, fusion=fusion, weights=weights)
     kind = {"multi_label": fused.multi_label, "pairs": fused.pairs}
-    result = figures.fused_figures(fused.scores, fused.backwards, fused.target, **kind)
+    result = split_metrics.fused_figures(fused.scores, fused.backwards, fused.target, **kind)
     result |= {"splits": fused.results[0]["splits"], "fusion": fusion, "weights": weights}
     result |= {"runs": fused.results, "labels": fused.labels}
     title = f"{result['splits']}, {fusion} of the runs" + (f" weighted {weights}" if weights else "")
@@ -133,15 +136,15 @@ def place_of(args: argparse.Namespace) -> Path | None:
         ValueError: where it cannot be written.
     """
     if args.out:
-        beforehand.check_out(args.out)
+        output_paths.check_out(args.out)
         return args.out
     if len(args.workdir) > 1:
         return None
     name = f"result_{args.dataset.resolve().name}.json" if args.dataset else "result.json"
     out, remedy = args.workdir[0] / name, "name a file for the figures that can, --out FILE"
-    beforehand.check_writable(args.workdir[0], "--workdir", remedy)
+    output_paths.check_writable(args.workdir[0], "--workdir", remedy)
     names = ("confusion.csv", "confusion.png", "predictions.csv")
-    beforehand.check_replaceable([out, *(result_file.beside(out, name) for name in names)], remedy)
+    output_paths.check_replaceable([out, *(result_file.beside(out, name) for name in names)], remedy)
     if out.exists():
         configs.read_json(out)
     return out

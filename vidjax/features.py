@@ -29,8 +29,10 @@ import jax.numpy as jnp
 import numpy as np
 from absl import logging as absl_logging
 
-from vidjax import beforehand, classify, compile_options, sharding, step, trained
+from vidjax import compile_options, output_paths, sharding, step
 from vidjax.data import augment, clips, pipeline, records, sampling
+from vidjax.evaluation import classify
+from vidjax.inference import restore
 from vidjax.models.frame_pool import POOLS
 from vidjax.models.layers import pool_space
 from vidjax.progress_bar import progress_bar
@@ -51,7 +53,7 @@ class Task(NamedTuple):
 # ---------------------------------------------------------------------------------------------------------- the network
 
 
-def layer_shape(run: trained.Trained, clip: dict, layer: str) -> tuple[int, int]:
+def layer_shape(run: restore.Trained, clip: dict, layer: str) -> tuple[int, int]:
     """How many steps in time a layer has for a clip, and how many channels.
 
     Raises:
@@ -67,7 +69,7 @@ def layer_shape(run: trained.Trained, clip: dict, layer: str) -> tuple[int, int]
     return shape[1] if len(shape) > 2 else 1, shape[-1]
 
 
-def make_features_fn(run: trained.Trained, layer: str) -> Callable[[np.ndarray], jax.Array]:
+def make_features_fn(run: restore.Trained, layer: str) -> Callable[[np.ndarray], jax.Array]:
     """Returns the compiled function from clips, uint8 (B, T, H, W, C), to a layer, float32 (B, T', D).
 
     Maps (B, T', H, W, D) are averaged over space; layers without time, (B, D), get T' = 1.
@@ -153,7 +155,7 @@ def run_over(
 
 
 def extract(
-    run: trained.Trained, directory: Path, layer: str, out: Path, clip: dict, batch_size: int, splits: list[str]
+    run: restore.Trained, directory: Path, layer: str, out: Path, clip: dict, batch_size: int, splits: list[str]
 ) -> pipeline.Records:
     """Writes the features of all records of a dataset to `out`, in shards of the same names, and opens them.
 
@@ -181,7 +183,7 @@ def extract(
         there = records.read_description(out).get("inputs")
         if there != inputs:
             raise ValueError(f"{out} holds others: {there} there, {inputs} now. Give another --out, or remove it.")
-    beforehand.check_writable(out, "--out")
+    output_paths.check_writable(out, "--out")
     out.mkdir(parents=True, exist_ok=True)
     of_features = dataclasses.replace(info, inputs=inputs, horizontal_flip="forbidden")
     shards = [shard for split in splits for shard in records.find_shards(directory, split)]
@@ -289,7 +291,7 @@ def main():
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
     started = time.perf_counter()
     try:
-        beforehand.check_writable(args.out, "--out")
+        output_paths.check_writable(args.out, "--out")
         records.read_info(args.records)
         splits = records.find_splits(args.records)
         folds = classify.folds_of(args) if args.classifier else []
@@ -297,7 +299,7 @@ def main():
             classify.check_folds(args.records, folds)
         if args.pool:
             classify.labels_of(args.records, splits)
-        run = trained.from_run(args.workdir) if args.workdir else trained.from_weights(args.weights)
+        run = restore.from_run(args.workdir) if args.workdir else restore.from_weights(args.weights)
         chosen = {name: getattr(args, name) for name in ("num_frames", "frame_stride", "size")}
         clip = {**run.clip, **{name: value for name, value in chosen.items() if value}, "sampling": args.sampling}
         if args.resize:

@@ -8,8 +8,8 @@
 
 A video is read like the network's training videos, cut into evenly spaced clips as an evaluation does, and the
 probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory. With
---windows each window of a video gets a line, see `vidjax.windows`. Several runs, two streams say, are fused as
-`vidjax.evaluate` does. A stream goes through a causal network frame by frame, with a line a second.
+--windows each window of a video gets a line, see `vidjax.inference.windows`. Several runs, such as two streams, are
+fused like in `vidjax.evaluate`. A stream goes through a causal network frame by frame, with a line a second.
 """
 
 import argparse
@@ -23,19 +23,24 @@ import jax
 import numpy as np
 from absl import logging as absl_logging
 
-from vidjax import caption, ensemble, exported, stream, trained, windows
-from vidjax.clip_logits import make_exported_logits_fn, make_logits_fn
 from vidjax.data import frame_folder, video_paths
-from vidjax.views import MOST_VIEWS, read_views, views_of  # noqa: F401  # other modules find them here
+from vidjax.export import exported
+from vidjax.inference import caption, ensemble, restore, stream, windows
+from vidjax.inference.clip_logits import make_logits_fn
+from vidjax.inference.views import (
+    MOST_VIEWS,  # noqa: F401  # other modules find them here
+    read_views,  # noqa: F401  # other modules find them here
+    views_of,  # noqa: F401  # other modules find them here
+)
 
 
-def predict(run: trained.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
+def predict(run: restore.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
     """The probability of each class, float32 (K,): the mean over the video's clips. Errors: see `read_views`."""
     return predict_fused([run], [logits_fn], path, num_views)
 
 
 def predict_fused(
-    runs: Sequence[trained.Trained],
+    runs: Sequence[restore.Trained],
     logits_fns: Sequence[Callable],
     path: str | Path,
     num_views: int | None = None,
@@ -58,7 +63,7 @@ def predict_fused(
     return ensemble.fuse(logits, weights or [1.0] * len(runs), fusion, multi_label=runs[0].multi_label)[0]
 
 
-def top_classes(run: trained.Trained, probabilities: np.ndarray, count: int) -> list[dict]:
+def top_classes(run: restore.Trained, probabilities: np.ndarray, count: int) -> list[dict]:
     """The names and probabilities of the most probable classes, from (K,)."""
     best = probabilities.argsort()[::-1][:count]
     return [{"label": run.labels[i], "probability": float(probabilities[i])} for i in best]
@@ -131,7 +136,7 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
     if args.exported:
         runs = [exported.load(args.exported)]
     else:
-        runs = [trained.from_run(x, args.step) if args.workdir else trained.from_weights(x) for x in args.networks]
+        runs = [restore.from_run(x, args.step) if args.workdir else restore.from_weights(x) for x in args.networks]
     ensemble.check_same("labels", [r.name for r in runs], [r.labels for r in runs])
     ensemble.check_same("loss", [r.name for r in runs], ["sigmoid" if r.multi_label else "softmax" for r in runs])
     if args.windows:
@@ -140,7 +145,7 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
     if args.stream:
         return runs, []
     if args.exported:
-        return runs, [make_exported_logits_fn(runs[0])]
+        return runs, [exported.make_logits_fn(runs[0])]
     if "caption_length" in runs[0].inputs:
         if len(runs) > 1:
             raise ValueError("Captions of several runs cannot be fused.")

@@ -4,7 +4,7 @@
 
 Started again on the same work directory, it goes on where it stopped and ends with the same numbers as a run that was
 never interrupted. Ctrl-C (or SIGTERM, or SIGUSR1) saves, then stops. Several processes train as one: see
-`vidjax.distributed` and launch/slurm.sbatch.
+`vidjax.training.distributed` and launch/slurm.sbatch.
 """
 
 import functools
@@ -22,27 +22,16 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 import vidjax
-from vidjax import (
-    beforehand,
-    distributed,
-    evaluate,
-    peak_flops,
-    plots,
-    predictions,
-    profiling,
-    progress,
-    result_file,
-    sharding,
-    status,
-    summary,
-    trained,
-    watch,
-)
+from vidjax import checkpoint, evaluate, output_paths, plots, sharding, summary
 from vidjax import config as configs
+from vidjax.analysis import peak_flops
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import clips, pipeline
-from vidjax.outputs import make_eval_fn
-from vidjax.prepare import prepare
+from vidjax.evaluation import predictions, result_file
+from vidjax.evaluation.outputs import make_eval_fn
+from vidjax.inference import start_from
+from vidjax.training import distributed, interrupts, metrics_log, profiling, splits, status, timing
+from vidjax.training.setup import prepare
 
 WATCHED = ("loss", "top1", "top5", "mAP", "rmse", "exact")  # of the validation splits
 
@@ -58,18 +47,18 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
         FloatingPointError: where loss or gradient is not finite; names step, learning rate and last checkpoint.
         OSError: where a checkpoint cannot be written; says what there is to go on from.
     """
-    clock = watch.Watch()
-    with progress.Interrupt() as interrupt, status.answering(clock.status):
+    clock = timing.Watch()
+    with interrupts.Interrupt() as interrupt, status.answering(clock.status):
         return _train(config, workdir, profile_steps, interrupt, clock)
 
 
-def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: watch.Watch) -> dict | None:
+def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: timing.Watch) -> dict | None:
     started = time.perf_counter()
     is_main = jax.process_index() == 0
 
     # ---------------------------------------------------------------------------------------------- data
-    beforehand.check_writable(workdir, "--workdir")
-    source, val_source, test_source, clip_arguments = beforehand.open_splits(config)
+    output_paths.check_writable(workdir, "--workdir")
+    source, val_source, test_source, clip_arguments = splits.open_splits(config)
     labels = source.info.labels
     clips_per_epoch = len(source) * pipeline.chunking(config.clip)[1]
     total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
@@ -87,7 +76,7 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
     versions = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
     configs.write(workdir, config, labels, source.info.inputs, **versions)
     checkpoints = Checkpoints(workdir / "checkpoints")
-    beforehand.check_space(workdir, abstract, checkpoints.steps(), total_steps, config.checkpoint_every)
+    checkpoint.check_space(workdir, abstract, checkpoints.steps(), total_steps, config.checkpoint_every)
     if checkpoints.partial and is_main:
         print(f"Not whole, and passed over: {', '.join(checkpoints.partial)}.", flush=True)
     if checkpoints.steps():
@@ -101,10 +90,10 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
         state = jax.jit(make_state, out_shardings=shardings, compiler_options=quickly)()
         if config.init_from:
             of_model = {"model": model, "batch": blank, "spec": configs.spec_of(config), "labels": labels}
-            state = trained.start_from(config.init_from, state, inflation=config.inflation, **of_model)
+            state = start_from.start_from(config.init_from, state, inflation=config.inflation, **of_model)
         position = {"step": 0, "seconds": 0.0}
     start_step = position["step"]
-    log = progress.MetricsLog(workdir / "metrics.jsonl", start_step)
+    log = metrics_log.MetricsLog(workdir / "metrics.jsonl", start_step)
 
     # ---------------------------------------------------------------------------------------------- evaluation
     eval_fn = make_eval_fn(model, configs.spec_of(config), mesh, (shardings.params, shardings.model_state))
@@ -126,7 +115,7 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
         num_threads=config.num_threads,
     )
     batches = sharding.prefetch(batches, mesh)
-    bar = progress.progress_bar(total_steps, start_step, config.model.name)
+    bar = metrics_log.progress_bar(total_steps, start_step, config.model.name)
     at_peak = peak_flops.seconds_at_peak(config, blank, len(labels))
     clock.start(config.batch_size, clips_per_epoch, start_step, total_steps, at_peak)
     last_saved, unchecked = start_step, None
@@ -140,14 +129,14 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
         last = at_step == total_steps
         logging = at_step % config.log_every == 0 or last
         validating = bool(val_source) and (at_step % config.eval_every == 0 or last)
-        with clock.during(watch.COMPUTING):
+        with clock.during(timing.COMPUTING):
             stopping = interrupt.asked(mesh)
             saving = at_step % config.checkpoint_every == 0 or last or stopping
             try:
                 if unchecked:
-                    progress.check_finite(at_step - 1, unchecked, schedule, last_saved)
+                    metrics_log.check_finite(at_step - 1, unchecked, schedule, last_saved)
                 if logging or validating or saving:
-                    progress.check_finite(at_step, measured, schedule, last_saved)
+                    metrics_log.check_finite(at_step, measured, schedule, last_saved)
             except FloatingPointError:  # all processes find it
                 checkpoints.close()
                 raise
@@ -157,7 +146,7 @@ def _train(config: ConfigDict, workdir: Path, profile_steps, interrupt, clock: w
             line = {"step": at_step, "epoch": at_step * config.batch_size / clips_per_epoch}
             line |= {name: float(value) for name, value in measured.items()}
             line |= {"learning_rate": float(schedule(at_step - 1)), **clock.figures()}
-            progress.show(bar, line)
+            metrics_log.show(bar, line)
             if validating:
                 with clock.during("evaluating"):
                     figures, _ = evaluated_on(state, val_source)
@@ -231,7 +220,7 @@ def main(argv):
         profile_steps = profiling.parse_steps(flags.FLAGS.profile_steps) if flags.FLAGS.profile_steps else None
         result = train(flags.FLAGS.config, Path(flags.FLAGS.workdir), profile_steps)
     if result is None:
-        sys.exit(progress.INTERRUPTED)
+        sys.exit(interrupts.INTERRUPTED)
     if jax.process_index() > 0:
         return
     shown = evaluate.shown(result, decimals=1)

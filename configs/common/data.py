@@ -82,9 +82,9 @@ DATASETS = {
     },
     "activitynet_c3d": {"small": {"num_frames": 20}},  # features of C3D, one of 16 frames
     "50salads": {"small": {"num_frames": 256}},  # features of frames, one label a frame
-    # Windows of series: python -m vidjax.data.series steps --window 3 --period 3 --out data/steps
+    # Windows of series: python -m vidjax.data.synthetic.series steps --window 3 --period 3 --out data/steps
     "steps": {"small": {"num_frames": 3}},
-    # python -m vidjax.data.series airline --log --out data/airline
+    # python -m vidjax.data.synthetic.series airline --log --out data/airline
     "airline": {"small": {"num_frames": 12}},
 }
 

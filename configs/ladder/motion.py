@@ -40,7 +40,7 @@ def fused(group, name, title, fuses, fusion="scores", seeds=1):
 
 
 def get_ladder():
-    """Records, and rungs from the bottom to the top: see `vidjax.rungs`."""
+    """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
     rungs = [
         rung(FRAMES, "single_frame", "one frame", "fusion", 2.0, "fusion=single", order=False),
         rung(FRAMES, "resnet18", "ResNet-18, logits averaged", "frame_cnn", 2.0, "network=resnet18", order=False),

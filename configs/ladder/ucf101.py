@@ -35,7 +35,7 @@ def features(out, weights, num_frames):
 
 
 def get_ladder():
-    """Records, and rungs from the bottom to the top: see `vidjax.rungs`."""
+    """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
     small, from_nothing = "ucf101,small", {"num_epochs": 45.0, "augment.flip": True}
     rungs = [
         *(

@@ -60,7 +60,7 @@ PUBLISHED = [
 
 
 def get_ladder():
-    """Records, and rungs from the bottom to the top: see `vidjax.rungs`."""
+    """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
     rungs = [
         svm(BASELINE, "size", "width, height and length of the clip alone", I3D, "size", "nearest"),
         *(

@@ -78,7 +78,7 @@ def test_what_there_is_not(arguments, message, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["flow", "--methods", "raft"], "There is no optical flow .*raft"),
+        (["flow", "--methods", "raft"], "Unknown optical flow .*raft"),
         (["models", "--networks", "x3d"], "There is no network x3d here; choose among i3d, "),
     ],
 )

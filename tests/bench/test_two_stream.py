@@ -1,5 +1,5 @@
 from vidjax.bench import two_stream
-from vidjax.data import motion
+from vidjax.data.synthetic import motion
 
 
 def test_stored_flow_is_compared_with_computed_flow(monkeypatch):

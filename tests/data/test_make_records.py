@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from vidjax import flow
-from vidjax.data import clips, make_records, motion, pipeline, records, video
+from vidjax.data import clips, make_records, pipeline, records, video
+from vidjax.data.synthetic import motion
 
 
 @pytest.fixture(scope="module")

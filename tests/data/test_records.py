@@ -54,9 +54,12 @@ def test_flow_comes_back_with_its_saturation():
     assert proto.context.feature["FORWARD_FLOW/image/saturation"].float_list.value == [32.0]
     timestamps = proto.feature_lists.feature_list["FORWARD_FLOW/image/timestamp"].feature
     assert [step.int64_list.value[0] for step in timestamps] == [0]
-    assert "FORWARD_FLOW/image/encoded" not in tf_example.SequenceExample.FromString(
-        records.encode(records.Example(images=[b"1"], labels=[0]))
-    ).feature_lists.feature_list
+    assert (
+        "FORWARD_FLOW/image/encoded"
+        not in tf_example.SequenceExample.FromString(
+            records.encode(records.Example(images=[b"1"], labels=[0]))
+        ).feature_lists.feature_list
+    )
 
 
 def test_keys_are_those_of_dmvr_and_mediasequence():

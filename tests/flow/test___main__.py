@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from vidjax import flow
-from vidjax.data import flow_images, flowviz, motion, video
+from vidjax.data import flow_images, video
+from vidjax.data.synthetic import motion
 from vidjax.flow import __main__ as command
+from vidjax.flow import flowviz
 
 NUM_FRAMES, SIZE = 12, 32  # more frames than are computed at once
 
@@ -34,7 +36,7 @@ def test_flow_of_file(clip):
     for method in ("lucas_kanade", "opencv_farneback"):
         found, fps = command.flow_of_file(clip, method)
         assert (found.shape, found.dtype, fps) == ((NUM_FRAMES - 1, SIZE, SIZE, 2), np.float32, 8.0)
-        of_pairs = flow_images.METHODS[method]
+        of_pairs = flow_images.find_method(method)
         np.testing.assert_array_equal(found[:8], of_pairs(grey[:8], grey[1:9]))
         np.testing.assert_array_equal(found[-8:], of_pairs(grey[-9:-1], grey[-8:]))
     found, fps = command.flow_of_file(clip, "opencv_dis", fps=4.0, short_side=48)
@@ -59,7 +61,7 @@ def test_a_directory_of_flo_files(clip, run, tmp_path):
 
 
 def test_errors(clip, run, tmp_path):
-    with pytest.raises(SystemExit, match="vidjax.flow: There is no optical flow 'raft'; choose one of farneback, horn"):
+    with pytest.raises(SystemExit, match="vidjax.flow: Unknown optical flow 'raft'; choose one of farneback, horn"):
         run(clip, "--method", "raft")
     with pytest.raises(SystemExit, match="out.gif: a name that ends in .mp4, or a directory, is needed"):
         run(clip, "--method", "opencv_dis", "--out", tmp_path / "out.gif")

@@ -5,7 +5,7 @@ import pytest
 
 from tests.peers.flow_accuracy import MARGIN, moved_pair
 from tests.peers.formula import uniform
-from vidjax.data import flow_opencv
+from vidjax.flow import opencv
 from vidjax.flow.farneback import expand, farneback
 
 
@@ -21,12 +21,12 @@ def test_equals_opencv():
     picture = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     turn_and_grow = np.array([[0.03, -0.04], [0.04, 0.03]])
     first, second, truth = moved_pair(picture, turn_and_grow, np.array([1.5, -1]))
-    theirs = flow_opencv.farneback(first, second)
+    theirs = opencv.farneback(first, second)
     np.testing.assert_allclose(farneback(first, second), theirs, atol=1e-3)
     assert np.linalg.norm(theirs - truth, axis=-1)[16:-16, 16:-16].mean() < 0.2  # so that the equality says something
     shared = {"num_levels": 1, "window": 9, "num_iterations": 3, "poly_n": 7, "poly_sigma": 1.5}
     ours = farneback(first, second, scale_step=0.7, **shared)
-    np.testing.assert_allclose(ours, flow_opencv.farneback(first, second, pyramid_scale=0.7, **shared), atol=1e-3)
+    np.testing.assert_allclose(ours, opencv.farneback(first, second, pyramid_scale=0.7, **shared), atol=1e-3)
 
 
 def test_expansion_of_a_parabola():

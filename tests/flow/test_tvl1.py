@@ -3,7 +3,7 @@ import numpy as np
 
 from tests.peers.flow_accuracy import MARGIN, moved_pair
 from tests.peers.formula import uniform
-from vidjax.data import flow_opencv
+from vidjax.flow import opencv
 from vidjax.flow.tvl1 import _ascend, _divergence, tvl1
 
 
@@ -12,7 +12,7 @@ def test_is_near_opencvs():
     picture = cv2.normalize(noise, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     turn_and_grow = np.array([[0.02, -0.03], [0.03, 0.02]])
     first, second, truth = moved_pair(picture, turn_and_grow, np.array([0.7, -0.5]))
-    theirs = flow_opencv.tvl1(first, second, num_scales=3)
+    theirs = opencv.tvl1(first, second, num_scales=3)
     ours = np.asarray(tvl1(first.astype(np.float32), second.astype(np.float32), num_scales=3))
     assert np.linalg.norm(ours - theirs, axis=-1).mean() < 0.05
     errors = [np.linalg.norm(flow - truth, axis=-1).mean() for flow in (ours, theirs)]

@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from vidjax import models, step, stream
+from vidjax import models, step
+from vidjax.inference import stream
 from vidjax.models.skip_rnn import SkipRecurrent, SkipRNN, binarize
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}

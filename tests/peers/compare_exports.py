@@ -20,7 +20,9 @@ import torchvision
 from compare_imports import from_source
 from safetensors.torch import load_file
 
-from vidjax import predict, step, trained
+from vidjax import step
+from vidjax.inference import restore
+from vidjax.inference.views import views_of
 from vidjax.preprocess import preprocess
 
 
@@ -49,12 +51,12 @@ def main():
     parser.add_argument("--videos", nargs="+", required=True)
     parser.add_argument("--pytorch_i3d")
     args = parser.parse_args()
-    run = trained.from_run(args.workdir) if args.workdir else trained.from_weights(args.weights)
+    run = restore.from_run(args.workdir) if args.workdir else restore.from_weights(args.weights)
     theirs = network_of(args.export, len(run.labels), args.pytorch_i3d)
     forward = jax.jit(lambda *arguments: step.eval_step(*arguments, model=run.model, spec=run.preprocess))
     difference = largest = 0.0
     for path in args.videos:
-        views = predict.views_of(run, path, num_views=1)
+        views = views_of(run, path, num_views=1)
         ours = np.asarray(forward(run.params, run.model_state, views))
         (x,) = preprocess(views, run.preprocess).values()  # (1, T, H, W, C)
         with torch.no_grad():

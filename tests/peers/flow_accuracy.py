@@ -23,13 +23,14 @@ import cv2
 import numpy as np
 
 from vidjax import flow
-from vidjax.data import flow_opencv, video
+from vidjax.data import video
+from vidjax.flow import opencv
 
 SIZE = 256  # pixels, of the frames whose motion is known
 MARGIN = 28  # pixels: the longest displacement is 24, Lanczos sees 4 further
 BORDER = 16  # pixels, left out in the second column
 CROP = 224  # pixels, of the frames whose motion is not known
-METHODS = {**flow.METHODS, **flow_opencv.METHODS}
+METHODS = {**flow.METHODS, **opencv.METHODS}
 TWINS = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1", "lucas_kanade at points": "opencv_pyrlk at points"}
 FRAMES = {
     "clips/v_CricketShot_g04_c01_rgb.gif": 40,

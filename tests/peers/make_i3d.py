@@ -15,7 +15,7 @@ import torch
 from formula import uniform
 from from_torch import load
 
-from vidjax import importers
+from vidjax.weights import importers
 
 
 def flax_name(name: str) -> str | None:

@@ -15,7 +15,8 @@ import torch
 from flax import traverse_util
 from make_i3d import flax_name, published_model
 
-from vidjax import predict, weights
+from vidjax.inference.views import read_views
+from vidjax.weights import load as weights
 
 CLIPS = [
     "clips/v_CricketShot_g04_c01_rgb.gif",
@@ -45,7 +46,7 @@ def main():
     golden = {"torch": torch.__version__, "logits": {}}
     for name in CLIPS:
         path = Path(os.environ["VIDJAX_TEST_DATA"]) / name
-        views = predict.read_views(path, entry.clip, entry.inputs, num_views=1)["video"]
+        views = read_views(path, entry.clip, entry.inputs, num_views=1)["video"]
         x = (torch.from_numpy(views).float() - 127.5) / 127.5
         with torch.no_grad():
             logits = model(x.permute(0, 4, 1, 2, 3)).mean(2)[0].numpy()

@@ -1,4 +1,4 @@
-"""Writes names.json: the names and shapes in the files of the networks that `vidjax.importers` knows.
+"""Writes names.json: the names and shapes in the files of the networks that `vidjax.weights.importers` knows.
 
     python tests/peers/make_names.py --source .../pytorch_i3d.py         needs vidjax, torch, torchvision, keras, h5py
 
@@ -15,7 +15,7 @@ import torch
 import torchvision
 from make_i3d import published_model
 
-from vidjax import weight_files
+from vidjax.weights import files
 
 
 def main():
@@ -41,7 +41,7 @@ def main():
         model = keras.applications.VGG16(weights=None)
         for name, save in (("vgg16.weights.h5", model.save_weights), ("vgg16.h5", model.save)):
             save(Path(directory) / name)
-            arrays = weight_files.read(Path(directory) / name)
+            arrays = files.read(Path(directory) / name)
             names[f"keras {name}"] = {key: list(value.shape) for key, value in arrays.items()}
     path = Path(__file__).with_name("names.json")
     lines = [f'"{network}": {json.dumps(shapes, separators=(",", ":"))}' for network, shapes in names.items()]

@@ -13,7 +13,7 @@ import torchvision
 from formula import uniform
 from from_torch import load, versions
 
-from vidjax import importers
+from vidjax.weights import importers
 
 
 def main():

@@ -8,7 +8,7 @@ import os
 import jax
 from tqdm import tqdm
 
-from vidjax import step_memory, summary
+from vidjax.analysis import step_memory
 
 NUM_DEVICES = 8
 CLIPS = 32  # of the global batch
@@ -34,10 +34,10 @@ def bench_memory(networks: dict[str, str] = NETWORKS, num_clips: int = CLIPS) ->
     result = {}
     for name, size in networks.items():
         for way, settings in tqdm(WAYS.items(), name):
-            config = summary.find_config(name)
+            config = networks.find_config(name)
             for key, value in settings.items():
                 config.update({key: value})
-            inputs, num_classes, _ = summary.find_inputs(config, size, num_clips, None)
+            inputs, num_classes, _ = networks.find_inputs(config, size, num_clips, None)
             memory = step_memory.step_memory(config, num_classes, inputs)
             sent = {kind: [traffic.count, traffic.bytes / 2**20] for kind, traffic in memory.collectives.items()}
             figures = {"state": memory.state, "temporaries": memory.temporaries, "step": memory.total}

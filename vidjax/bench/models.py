@@ -16,7 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from vidjax import compile_options, costs, losses, optimizer, step
+from vidjax import compile_options, losses, optimizer, step
+from vidjax.analysis import costs
 from vidjax.bench import alternate, compare, summary
 from vidjax.models import make_model
 

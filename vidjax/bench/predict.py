@@ -5,8 +5,11 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax import exported, predict, trained
+from vidjax import predict
 from vidjax.bench import alternate, compare, summary
+from vidjax.export import exported
+from vidjax.inference import restore
+from vidjax.inference.views import views_of
 
 CLIPS = 10  # in a row, so that what one runtime's threads still do does not fall on the next
 
@@ -20,10 +23,10 @@ def bench_predict(video: str, workdir: Path, exports: list[Path], rounds: int) -
         checkpoint, and `FORMAT MiB`, the size of the directory.
 
     Raises:
-        ValueError: as of `trained.from_run`, `exported.load` and `predict.read_views`; for two exports of one format.
+        ValueError: as of `restore.from_run`, `exported.load` and `predict.read_views`; for two exports of one format.
     """
-    run = trained.from_run(workdir)
-    views = predict.views_of(run, video, num_views=1)
+    run = restore.from_run(workdir)
+    views = views_of(run, video, num_views=1)
     sources = {"checkpoint": ["--workdir", str(workdir)]}
     forward = {"checkpoint": predict.make_logits_fn(run)}
     sizes = {}

@@ -9,10 +9,12 @@ import jax
 import numpy as np
 
 from vidjax import config as configs
-from vidjax import outputs, sharding, step_memory
+from vidjax import sharding
+from vidjax.analysis import step_memory
 from vidjax.bench import summary
 from vidjax.data import clips
-from vidjax.prepare import prepare
+from vidjax.evaluation import outputs
+from vidjax.training.setup import prepare
 
 SECONDS = 3.0  # that each of the two is measured for, at least
 ROUNDS = 5  # at least, and at most ten times as many

@@ -8,8 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from vidjax import step, stream
+from vidjax import step
 from vidjax.bench import alternate, compare, summary
+from vidjax.inference import stream
 from vidjax.models import make_model
 from vidjax.models.skip_rnn import next_sum
 

@@ -7,7 +7,8 @@ import numpy as np
 
 from vidjax import flow, losses, optimizer, step
 from vidjax.bench import alternate, compare, summary
-from vidjax.data import flow_images, motion
+from vidjax.data import flow_images
+from vidjax.data.synthetic import motion
 from vidjax.models import make_model
 
 BATCH, NUM_FIELDS = 16, 10

@@ -5,10 +5,12 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from vidjax import flow
-from vidjax.data import augment, flow_opencv
+from vidjax.data import augment
 
-METHODS = {**flow.METHODS, **flow_opencv.METHODS}
+METHODS = (
+    *("farneback", "horn_schunck", "lucas_kanade", "tvl1"),  # of `vidjax.flow`, on the accelerator
+    *("opencv_farneback", "opencv_tvl1", "opencv_dis", "opencv_deepflow"),  # of `vidjax.flow.opencv`
+)
 
 
 def find_method(name: str) -> Callable:
@@ -18,8 +20,11 @@ def find_method(name: str) -> Callable:
         ValueError: for an unknown name; lists the methods.
     """
     if name not in METHODS:
-        raise ValueError(f"There is no optical flow {name!r}; choose one of {', '.join(METHODS)}.")
-    return METHODS[name]
+        raise ValueError(f"Unknown optical flow {name!r}; choose one of {', '.join(METHODS)}.")
+    from vidjax import flow  # only here: records without flow need neither JAX nor these methods
+    from vidjax.flow import opencv
+
+    return {**flow.METHODS, **opencv.METHODS}[name]
 
 
 def to_grey(frame: np.ndarray, short_side: int = 0) -> np.ndarray:
@@ -33,6 +38,8 @@ def to_grey(frame: np.ndarray, short_side: int = 0) -> np.ndarray:
 
 def between(first: np.ndarray, second: np.ndarray, method: str) -> np.ndarray:
     """The flow from a grey frame (H, W) to another in 8 bits, uint8 (H, W, 2), see `flow.to_levels`."""
+    from vidjax import flow
+
     return np.rint(flow.to_levels(np.asarray(find_method(method)(first, second)))).astype(np.uint8)
 
 

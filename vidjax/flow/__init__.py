@@ -4,7 +4,7 @@
     flow = of_video(video, "farneback")      # uint8 (B, T, H, W, 3) -> (B, T - 1, H, W, 2)
 
 flow[..., 0] is u, to the right, flow[..., 1] is v, down: where a point of the first frame is in the second. One file a
-method. `vidjax.data.flow_opencv` has OpenCV's, called alike. As a command, `python -m vidjax.flow --help`.
+method. `vidjax.flow.opencv` has OpenCV's, called alike. As a command, `python -m vidjax.flow --help`.
 """
 
 import jax
@@ -34,7 +34,7 @@ def of_video(video: jax.Array, method: str = "tvl1", **settings) -> jax.Array:
         ValueError: for an unknown method, a video of one frame, or one that is not RGB.
     """
     if method not in METHODS:
-        raise ValueError(f"There is no optical flow {method!r}; choose one of {', '.join(METHODS)}.")
+        raise ValueError(f"Unknown optical flow {method!r}; choose one of {', '.join(METHODS)}.")
     if video.ndim < 4 or video.shape[-1] != 3:
         raise ValueError(f"A video (..., T, H, W, 3) is needed, not {video.shape}.")
     if video.shape[-4] < 2:

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from vidjax import flow
-from vidjax.data import flow_images, flowviz, video
+from vidjax.data import flow_images, video
+from vidjax.flow import flowviz
 from vidjax.progress_bar import progress_bar
 
 AT_ONCE = 8  # pairs of frames
@@ -20,7 +21,7 @@ def flow_of_file(path: str, method: str, *, fps: float | None = None, short_side
     """The flow of a video file: float32 (T - 1, H, W, 2), pixels a frame, and the frames a second.
 
     Args:
-        method: a name in `flow.METHODS` or `flow_opencv.METHODS`.
+        method: a name in `flow.METHODS` or `opencv.METHODS`.
         fps, short_side: as of `video.read_video`.
 
     Raises:

@@ -12,10 +12,10 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models.backend import convolution
 from vidjax.models.carry import check_start, starting_carry
 from vidjax.models.frame_pool import BACKBONES
 from vidjax.models.layers import check_arguments, check_video, conv, maps_at, max_pool, no_padding, pool_space, tf_same
-from vidjax.models.platforms import convolution
 from vidjax.models.recurrent import Carry, forget_open
 
 
@@ -168,9 +168,9 @@ class ConvLSTM(nn.Module):
         projected = projected + bias.astype(self.dtype)  # (B, T, H, W, 4 F)
         zeros = (jnp.zeros((x.shape[0], *x.shape[2:4], self.features), projected.dtype),) * 2
         carry, kept = starting_carry(self, zeros, sequence_start) if self.stateful else (zeros, None)
-        steps = nn.scan(
-            ConvLSTMStep, variable_broadcast="params", split_rngs={"params": False}, unroll=self.unroll
-        )(self.kernel_size, self.peepholes, self.dtype, name="step")
+        steps = nn.scan(ConvLSTMStep, variable_broadcast="params", split_rngs={"params": False}, unroll=self.unroll)(
+            self.kernel_size, self.peepholes, self.dtype, name="step"
+        )
         inputs = projected.swapaxes(0, 1), mask.T[..., None, None, None]
         carry, hidden = scan_steps(steps, carry, inputs, unroll=self.unroll, remat=self.remat)
         if kept is not None:

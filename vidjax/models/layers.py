@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models.backend import convolution, max_pooling
 from vidjax.models.carry import Past
-from vidjax.models.platforms import convolution, max_pooling
 
 Triple = tuple[int, int, int]
 
@@ -90,7 +90,7 @@ def conv(
         x: (B, T, H, W, C).
         kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
-        dims: 2 (each frame by itself) or 3. The platform says how: see `platforms.convolution`.
+        dims: 2 (each frame by itself) or 3. The platform says how: see `backend.convolution`.
         stateful: of a causal 3-D convolution: the past that it sees is carried from one piece of a video to the next.
 
     Returns:

@@ -101,9 +101,9 @@ class SkipRecurrent(nn.Module):
         one = jnp.ones((x.shape[1], 1), precise)
         initial = (*(zeros,) * num_entries, one, 0 * one)  # the first frame is used
         carry, kept = starting_carry(self, initial, sequence_start) if self.stateful else (initial, None)
-        steps = nn.scan(
-            SkipStep, variable_broadcast="params", split_rngs={"params": False}, in_axes=(0, nn.broadcast)
-        )(self.cell, self.dtype, name="step")
+        steps = nn.scan(SkipStep, variable_broadcast="params", split_rngs={"params": False}, in_axes=(0, nn.broadcast))(
+            self.cell, self.dtype, name="step"
+        )
         carry, (hidden, updates) = steps(carry, (projected, mask.astype(precise)[..., None]), bias)
         if kept is not None:
             kept.value = carry

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vidjax.data import captions, coloured, motion, record_checks
+from vidjax.data import record_checks
 from vidjax.data.sources import class_counts, duplicates, folders, splits, tables, tfds
 from vidjax.data.sources.items import Item, words
+from vidjax.data.synthetic import captions, coloured, motion
 
 END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
 

@@ -1,0 +1,28 @@
+import numpy as np
+
+from vidjax.evaluation import split_metrics
+
+LOGITS = np.log(np.array([[[0.7, 0.2, 0.1]], [[0.1, 0.3, 0.6]], [[0.6, 0.3, 0.1]]], np.float32))  # (3, 1, 3)
+TARGET = np.array([0, 1, 0])
+PAIRS = [2, 1, 0]
+
+
+def test_measure_is_the_loss_and_the_metrics():
+    loss = lambda outputs, labels: np.full(labels.shape, 3.0)  # noqa: E731
+    found = split_metrics.measure(LOGITS, TARGET, loss, multi_label=False, pairs=PAIRS)
+    assert (found["loss"], found["top1"], found["num_videos"]) == (3, np.float32(2 / 3), 3)
+    assert "mAP" in split_metrics.measure(LOGITS, np.eye(3)[TARGET], lambda o, t: o.sum(-1), multi_label=True)
+
+
+def test_played_backwards_the_partner_is_right():
+    scores = np.array([[0.1, 0.2, 0.7], [0.6, 0.3, 0.1], [0.4, 0.5, 0.1]])  # takes them for 2, 0 and 1
+    assert np.isclose(split_metrics.top1_reversed(scores, TARGET, PAIRS), 1 / 3)
+
+
+def test_figures_of_fused_scores_have_neither_loss_nor_clips():
+    scores = np.exp(LOGITS[:, 0])
+    found = split_metrics.fused_figures(scores, scores, TARGET, pairs=PAIRS)
+    assert np.isclose(found["top1"], 2 / 3) and found["top1_reversed"] == 0
+    assert "loss" not in found and "top1_clip" not in found
+    assert "top1_reversed" not in split_metrics.fused_figures(scores, None, TARGET)
+    assert "mAP" in split_metrics.fused_figures(scores, None, np.eye(3)[TARGET], multi_label=True)

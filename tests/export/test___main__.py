@@ -1,0 +1,106 @@
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from vidjax import predict, step
+from vidjax.export import __main__ as export
+from vidjax.export import exported, formats
+from vidjax.export.__main__ import main
+
+# --------------------------------------------------------------------------------------------------- what is written
+
+
+def test_the_logits_are_those_of_the_checkpoint(exported_run, tiny_trained):
+    network = exported.load(exported_run)
+    (batch, *_) = export.record_clips(tiny_trained, 4)
+    logits = network({"video": batch["video"]})["logits"]
+    run = tiny_trained
+    expected = step.eval_step(run.params, run.model_state, batch, model=run.model, spec=run.preprocess)
+    np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
+    said = json.loads((exported_run / "model.json").read_text())
+    assert said["verified"]["clips"] == 8
+    assert said["verified"]["largest_difference"] <= 1e-5 * said["verified"]["largest_logit"]
+
+
+def test_predict_says_the_same(exported_run, tiny_run, monkeypatch, capsys):
+    answers = []
+    for source in (["--workdir", str(tiny_run.workdir)], ["--exported", str(exported_run)]):
+        monkeypatch.setattr(sys, "argv", ["predict", str(tiny_run.videos["test"][0]), "--json", *source])
+        with pytest.raises(SystemExit) as end:
+            predict.main()
+        assert end.value.code == 0
+        answers.append(json.loads(capsys.readouterr().out)["top"])
+    assert [x["label"] for x in answers[0]] == [x["label"] for x in answers[1]]
+    np.testing.assert_allclose(*([x["probability"] for x in answer] for answer in answers), atol=1e-5)
+
+
+def test_weights_by_our_names(tiny_trained, tmp_path):
+    said = export.export(tiny_trained, "safetensors", tmp_path / "out", [])
+    assert said["verified"]["names"] == "vidjax"
+    assert (tmp_path / "out/model.safetensors").exists()
+    with pytest.raises(ValueError, match="holds weights alone"):
+        exported.load(tmp_path / "out")
+
+
+# --------------------------------------------------------------------------------------------------- what goes wrong
+
+
+def test_a_directory_that_holds_something_else_is_left_alone(tiny_trained, tmp_path):
+    (tmp_path / "thesis.txt").write_text("")
+    with pytest.raises(ValueError, match="holds something else"):
+        export.export(tiny_trained, "stablehlo", tmp_path, [])
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="holds something else"):
+        export.export(tiny_trained, "stablehlo", tmp_path, [])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "thesis.txt"]
+
+
+def test_nothing_is_left_where_the_logits_differ(tiny_trained, tmp_path, monkeypatch):
+    write = formats.write_stablehlo
+
+    def other(writes, directory):
+        variables = {path: x + 0.1 for path, x in writes.variables.items()}
+        write(writes._replace(variables=variables), directory)
+
+    monkeypatch.setitem(formats.WRITERS, "stablehlo", other)
+    with pytest.raises(ValueError, match="differs from its source by .* nothing was written"):
+        export.export(tiny_trained, "stablehlo", tmp_path / "out", export.record_clips(tiny_trained, 4))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_where_there_is_nothing_to_compare_on(tiny_trained, tmp_path):
+    with pytest.raises(ValueError, match="no clip to compare on"):
+        export.export(tiny_trained, "stablehlo", tmp_path / "out", [])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--format", "onnx", "--names", "torchvision"], "--names is for --format safetensors"),
+        (["--format", "safetensors", "--stream"], "--stream is for the formats that hold a program"),
+        (["--format", "stablehlo", "--num_clips", "0"], "--num_clips is 1 or more"),
+        (["--format", "stablehlo", "--stream"], "sees a clip at once"),
+        (["--format", "safetensors", "--names", "torchvision"], "torchvision has no network of the parameters"),
+    ],
+)
+def test_the_command_says_what_is_wrong(arguments, message, tiny_run, tmp_path, monkeypatch):
+    command = ["export", "--workdir", str(tiny_run.workdir), "--out", str(tmp_path / "out"), *arguments]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(SystemExit, match=message):
+        main()
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["export", "--workdir", str(tiny_run.workdir), "--format", "stablehlo", "--out", str(tmp_path / "out")]
+        + ["--clips", *map(str, tiny_run.videos["test"][:2])],
+    )
+    main()
+    assert "on 2 clips the logits differ" in capsys.readouterr().out
+    main()  # an earlier export is replaced

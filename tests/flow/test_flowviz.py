@@ -1,0 +1,126 @@
+import struct
+
+import cv2
+import numpy as np
+import pytest
+
+from vidjax.flow import flowviz
+
+
+def colour_of(u, v, largest=1.0):
+    return flowviz.to_colours(np.array([[[u, v]]], np.float32), largest)[0, 0].tolist()
+
+
+def test_wheel_is_the_published_one():
+    wheel = flowviz.colour_wheel()
+    assert wheel.shape == (55, 3)
+    assert wheel.dtype == np.uint8
+    corners = {0: "red", 15: "yellow", 21: "green", 25: "cyan", 36: "blue", 49: "magenta"}
+    assert [wheel[place].tolist() for place in corners] == [
+        [255, 0, 0],
+        [255, 255, 0],
+        [0, 255, 0],
+        [0, 255, 255],
+        [0, 0, 255],
+        [255, 0, 255],
+    ]
+    assert wheel[1].tolist() == [255, 17, 0]  # 255 * 1 // 15
+    assert wheel[16].tolist() == [213, 255, 0]  # 255 - 255 * 1 // 6
+    assert wheel[22].tolist() == [0, 255, 63]  # 255 * 1 // 4
+    assert wheel[35].tolist() == [0, 24, 255]  # 255 - 255 * 10 // 11
+    assert wheel[48].tolist() == [235, 0, 255]  # 255 * 12 // 13
+    assert wheel[54].tolist() == [255, 0, 43]  # 255 - 255 * 5 // 6
+
+
+def test_directions():
+    assert colour_of(1, 0) == colour_of(1, -0.0) == [255, 0, 0]  # right: hue 0
+    assert colour_of(0, 1) == [255, 229, 0]  # down: a quarter of 54 is hue 13.5, between (255,221,0) and (255,238,0)
+    assert colour_of(-1, 0) == [0, 209, 255]  # left: hue 27, 255 - 255 * 2 // 11
+    assert colour_of(0, -1) == [88, 0, 255]  # up: hue 40.5, between (78,0,255) and (98,0,255)
+
+
+def test_lengths():
+    assert colour_of(0, 0) == [255, 255, 255]
+    assert colour_of(0.5, 0) == [255, 127, 127]
+    assert colour_of(1, 0) == [255, 0, 0]
+    assert colour_of(1.01, 0) == [191, 0, 0]  # beyond the largest: 0.75 of the hue
+    assert colour_of(5, 0, largest=10) == [255, 127, 127]
+
+
+@pytest.mark.parametrize("unknown", [np.nan, np.inf, -np.inf, 2e9, -1e10])
+def test_unknown_flow_is_black_and_does_not_count_as_the_largest(unknown):
+    flow = np.array([[[unknown, 0], [0, unknown], [2, 0], [0, 0]]])
+    assert flowviz.to_colours(flow)[0].tolist() == [[0, 0, 0], [0, 0, 0], [255, 0, 0], [255, 255, 255]]
+
+
+def test_largest_is_by_default_that_of_the_whole_array():
+    flow = np.random.default_rng(0).normal(size=(2, 3, 5, 7, 2)).astype(np.float32)
+    colours = flowviz.to_colours(flow)
+    assert colours.shape == (2, 3, 5, 7, 3)
+    assert colours.dtype == np.uint8
+    largest = np.linalg.norm(flow.astype(np.float64), axis=-1).max()
+    np.testing.assert_array_equal(colours[1, 2], flowviz.to_colours(flow[1, 2], largest * (1 + 1e-12)))
+    assert (flowviz.to_colours(np.zeros((4, 4, 2))) == 255).all()
+    assert flowviz.to_colours(np.zeros((0, 4, 4, 2))).shape == (0, 4, 4, 3)
+
+
+def test_to_colours_errors():
+    with pytest.raises(ValueError, match=r"\(\.\.\., height, width, 2\), not \(4, 4, 3\)"):
+        flowviz.to_colours(np.zeros((4, 4, 3)))
+    with pytest.raises(ValueError, match="largest is 0: it has to be a length above 0 pixels"):
+        flowviz.to_colours(np.zeros((4, 4, 2)), largest=0)
+
+
+def test_flo_of_one_pixel_byte_by_byte(tmp_path):
+    flowviz.write_flo(tmp_path / "one.flo", [[[1.0, -2.0]]])
+    expected = "50494548 01000000 01000000 0000803f 000000c0"  # PIEH, width 1, height 1, 1.0, -2.0
+    assert (tmp_path / "one.flo").read_bytes() == bytes.fromhex(expected)
+    assert struct.unpack("<f", b"PIEH") == (202021.25,)
+
+
+def test_flo_round_trip_and_opencv(tmp_path):
+    flow = np.random.default_rng(0).normal(size=(3, 5, 2)).astype(np.float32)
+    flow[0, 0] = np.nan, 1e10
+    flowviz.write_flo(tmp_path / "new" / "ours.flo", flow)
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["ours.flo"]
+    back = flowviz.read_flo(tmp_path / "new" / "ours.flo")
+    assert back.dtype == np.float32
+    np.testing.assert_array_equal(back, flow)
+    np.testing.assert_array_equal(cv2.readOpticalFlow(str(tmp_path / "new" / "ours.flo")), flow)
+    assert cv2.writeOpticalFlow(str(tmp_path / "theirs.flo"), flow)
+    np.testing.assert_array_equal(flowviz.read_flo(tmp_path / "theirs.flo"), flow)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "is cut short: 0 bytes are there, the header alone has 12"),
+        (b"PIEH\1\0\0", "is cut short: 7 bytes are there, the header alone has 12"),
+        (b"RIFF" + bytes(16), "is not a .flo file: it begins with b'RIFF', not b'PIEH'"),
+        (b"PIEH" + struct.pack("<ii", 2, 1) + bytes(15), "is cut short: 27 bytes are there, 28 expected for 2x1"),
+        (b"PIEH" + struct.pack("<ii", 2, 1) + bytes(17), "is too long: 29 bytes are there, 28 expected for 2x1"),
+        (b"PIEH" + struct.pack("<ii", 0, 1), "a flow 0 wide and 1 high makes no sense: 1 to 99999 does"),
+        (b"PIEH" + struct.pack("<ii", 1, -1) + bytes(8), "a flow 1 wide and -1 high makes no sense"),
+        (b"PIEH" + struct.pack("<ii", 100000, 1) + bytes(8), "a flow 100000 wide and 1 high makes no sense"),
+        # 80 GB by its header: refused by its size, before anything is allocated
+        (b"PIEH" + struct.pack("<ii", 99999, 99999), "is cut short: 12 bytes are there, 79998400020 expected"),
+    ],
+)
+def test_files_that_are_no_flo(tmp_path, content, message):
+    (tmp_path / "bad.flo").write_bytes(content)
+    with pytest.raises(ValueError, match=message):
+        flowviz.read_flo(tmp_path / "bad.flo")
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(ValueError, match="nowhere.flo does not exist"):
+        flowviz.read_flo(tmp_path / "nowhere.flo")
+
+
+def test_flows_that_cannot_be_written(tmp_path):
+    for shape in [(4, 4), (4, 4, 3), (1, 4, 4, 2)]:
+        with pytest.raises(ValueError, match=r"holds one flow, \(height, width, 2\), not "):
+            flowviz.write_flo(tmp_path / "bad.flo", np.zeros(shape))
+    with pytest.raises(ValueError, match="A flow 0 wide and 4 high makes no sense"):
+        flowviz.write_flo(tmp_path / "bad.flo", np.zeros((4, 0, 2)))
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,36 @@
+import json
+import time
+
+import pytest
+
+from vidjax.training import metrics_log
+
+
+def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps({"step": i}) + "\n" for i in range(1, 6)) + '{"step": 6, "lo')
+    log = metrics_log.MetricsLog(path, start_step=3)
+    assert [line["step"] for line in log.lines()] == [1, 2, 3]
+    before = time.time()
+    log.write({"step": 4})
+    assert [line["step"] for line in log.lines()] == [1, 2, 3, 4]
+    assert before - 0.001 <= log.lines()[-1]["time"] <= time.time() + 0.001
+
+
+def test_numbers_that_are_not_finite():
+    def schedule(step):
+        return {6: 0.1}[step]  # is asked only where it is needed
+
+    metrics_log.check_finite(1, {"loss": 1.0, "grad_norm": 1.0}, schedule, 0)
+    for measured in ({"loss": float("nan"), "grad_norm": 1.0}, {"loss": 1.0, "grad_norm": float("inf")}):
+        with pytest.raises(FloatingPointError, match=r"Step 7: .* learning rate 0.1. .* checkpoint is of step 5"):
+            metrics_log.check_finite(7, measured, schedule, 5)
+        with pytest.raises(FloatingPointError, match="none: no step was saved yet"):
+            metrics_log.check_finite(7, measured, schedule, 0)
+
+
+def test_the_bar_shows_what_there_is(capsys):
+    bar = metrics_log.progress_bar(10, 2, "i3d")
+    metrics_log.show(bar, {"loss": 0.5, "clips_per_second": 12.3, "waiting_for_data": 0.25})
+    bar.close()
+    assert bar.postfix == "loss 0.500, 12 clips/s, 25% waiting for data"

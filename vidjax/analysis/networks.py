@@ -1,0 +1,120 @@
+"""What is analysed: a network by its name or by a config, and the shapes of its inputs."""
+
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from vidjax import config as configs
+from vidjax.data import clips, records
+from vidjax.models import MODELS, inputs_of, needs_flow
+
+NUM_CLASSES, BATCH_SIZE = 400, 8  # of a model by its name: as many classes as Kinetics-400 has
+
+
+NUM_WORDS = 16  # of a caption
+
+
+OPTIMIZER = {"name": "adamw", "weight_decay": 0.01}
+
+
+Inputs = dict[str, jax.ShapeDtypeStruct]
+
+
+def find_config(name: str) -> ConfigDict:
+    """A file of configs, `configs/frame_rnn.py` or with its argument `configs/frame_rnn.py:motion,small`; or a model.
+
+    A model by its name gets float32, AdamW and softmax.
+
+    Raises:
+        ValueError: for neither; lists the valid names.
+    """
+    if name in MODELS:
+        return ConfigDict({
+            "model": {"name": name},
+            "preprocess": {"mean": [127.5] * 3, "std": [127.5] * 3},
+            "flow": "stored" if needs_flow(name) else "",
+            "target": "clip",
+            "loss": {"name": "softmax"},
+            "optimizer": OPTIMIZER,
+            "schedule": {"name": "constant", "learning_rate": 1e-3},
+            "freeze": (),
+            "accumulate": 1,
+            "ema_decay": 0.0,
+            "dtype": "float32",
+            "batch_size": BATCH_SIZE,
+            "mesh": {"fsdp": 1},
+            "seed": 0,
+        })  # fmt: skip
+    path, colon, argument = name.partition(":")
+    if not path.endswith(".py") or not Path(path).exists():
+        files = ", ".join(map(str, sorted(Path("configs").glob("*.py")))) or "none in this directory"
+        raise ValueError(f"{name!r} is neither a model ({', '.join(MODELS)}) nor the file of a config ({files}).")
+    sys.path.append(".")  # configs/ belongs to the repository and is not installed
+    spec = importlib.util.spec_from_file_location("config", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not hasattr(module, "get_config"):
+        raise ValueError(f"{path} is no config: it has no get_config().")
+    config = module.get_config(*([argument] if colon else []))
+    configs.check(config)
+    return config
+
+
+def find_inputs(config: ConfigDict, size: str | None, batch_size: int, num_classes: int | None):
+    """The inputs of a batch as shapes, the number of classes, and where that is from.
+
+    Args:
+        size: "16x112x112" (frames, height, width), "224x224" (an image), "32x1024" (features: steps, width); None: the
+            config's.
+
+    Raises:
+        ValueError: for another form, an input that the model does not take, or no size where one is needed.
+    """
+    described, info = "--num_classes", None
+    if "dataset" in config:
+        try:
+            info = records.read_info(Path(config.dataset))
+        except ValueError:
+            pass  # a summary needs no records
+    if num_classes is None:
+        num_classes, described = (len(info.labels), config.dataset) if info else (NUM_CLASSES, "by default")
+    if size is None:
+        if "clip" not in config:
+            raise ValueError(f"Say what {config.model.name} is to see: --input 16x112x112 (frames, height, width).")
+        if "size" not in config.clip and not info:
+            raise ValueError(f"No records at {config.dataset}: say how wide the features are, --input STEPSxWIDTH.")
+        blank = clips.blank_batch(info.inputs if info else {}, configs.clip_of(config), 1)
+        inputs = {name: (x.shape[1:], x.dtype) for name, x in blank.items()}
+    else:
+        inputs = parse_size(size, config)
+    shapes = {name: jax.ShapeDtypeStruct((batch_size, *shape), dtype) for name, (shape, dtype) in inputs.items()}
+    return shapes, num_classes, described
+
+
+def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
+    """Shape and dtype of each input of one clip; arguments and errors as of `find_inputs`."""
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){1,2}", size):
+        raise ValueError(
+            f"--input {size} is none of: 16x112x112 (frames, height, width), 224x224 (height and width of an image), "
+            "32x1024 (steps and width of features)."
+        )
+    numbers = tuple(map(int, size.split("x")))
+    taken = inputs_of(config.model.name) or ["video"]  # an unknown name is told of where the model is made
+    if len(numbers) == 2 and "features" in taken:
+        return {"features": (numbers, np.float32), "frame_mask": (numbers[:1], np.float32)}
+    if "video" not in taken:
+        raise ValueError(f"{config.model.name} takes features: give --input STEPSxWIDTH, as in 32x1024.")
+    numbers = numbers if len(numbers) == 3 else (1, *numbers)
+    channels = {"video": len(config.preprocess.mean), "flow": clips.CHANNELS["flow"]}
+    streams = {name: ((*numbers, channels[name]), np.uint8) for name in configs.streams_of(config)}
+    return streams | ({"tokens": ((NUM_WORDS,), np.int32)} if "tokens" in taken else {})
+
+
+def described(config: ConfigDict, inputs: Inputs, num_classes: int, known_from: str) -> str:
+    shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))} {x.dtype}" for name, x in inputs.items())
+    return f"{config.model.name}: {shown}; {num_classes} classes ({known_from})"

@@ -1,0 +1,97 @@
+"""Fuses the runs of several cross-validations fold by fold: the streams of a two-stream network, say.
+
+    vidjax crossval-fusion runs/ut_rgb runs/ut_flow [--fusion logits --fusion_weights 1,1.5] [--out F.json]
+
+Each directory is one that `vidjax.crossval` has written, of the same folds and seeds. The runs of a fold are fused as
+`vidjax.evaluate --workdir` does; the accuracy of a seed is that over the videos of all folds.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import logging as absl_logging
+
+from vidjax import crossval, output_paths
+from vidjax.evaluation import split_metrics
+from vidjax.evaluation.fold_results import described, fold_places, summary
+from vidjax.evaluation.fused_runs import fuse_runs
+from vidjax.inference import ensemble
+from vidjax.progress_bar import progress_bar
+
+
+def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
+    """The folds of each seed, as seed_0 -> fold_0, fold_1, ...
+
+    Raises:
+        ValueError: where a directory has none, is not finished, or has others.
+    """
+    found = []
+    for workdir in workdirs:
+        folds = fold_places(workdir)
+        if not folds:
+            raise ValueError(f"{workdir} has no seed_0/fold_0: it is no directory of vidjax.crossval.")
+        if not (workdir / "result.json").exists():
+            raise ValueError(f"{workdir} is not finished: run vidjax.crossval again.")
+        found.append([(fold.parent.name, fold.name) for fold in folds])
+    ensemble.check_same("number of folds", [str(workdir) for workdir in workdirs], [len(folds) for folds in found])
+    ensemble.check_same("seeds and folds", [str(workdir) for workdir in workdirs], found)
+    return {seed: [fold for other, fold in found[0] if other == seed] for seed, _ in found[0]}
+
+
+def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Sequence[float] | None = None) -> dict:
+    """Fuses fold by fold; see `fused_runs.fuse_runs` for arguments and errors.
+
+    Returns:
+        As of `fold_results.summary`, and `runs`: the same of each directory alone.
+    """
+    runs = find_runs(workdirs)
+    fused_top1, alone_top1, num_videos = [], [], 0
+    with progress_bar(None, "folds", sum(map(len, runs.values()))) as bar:
+        for seed, folds in runs.items():
+            of_seed = []
+            for fold in folds:
+                of_seed.append(fuse_runs([w / seed / fold for w in workdirs], fusion=fusion, weights=weights))
+                bar.update()
+            if of_seed[0].multi_label:
+                raise ValueError("These runs have several labels a video: there is no accuracy over all folds.")
+            scores, target = (np.concatenate([getattr(f, name) for f in of_seed]) for name in ("scores", "target"))
+            fused_top1.append(split_metrics.fused_figures(scores, None, target)["top1"])
+            counts, num_videos = [len(f.target) for f in of_seed], len(target)
+            top1 = [[f.results[i]["top1"] for f in of_seed] for i in range(len(workdirs))]
+            alone_top1.append([float(np.average(of_run, weights=counts)) for of_run in top1])
+    alone = [summary("top1", list(values), num_videos) for values in zip(*alone_top1, strict=True)]
+    named = [{"run": str(workdir), **of_run} for workdir, of_run in zip(workdirs, alone, strict=True)]
+    return {**summary("top1", fused_top1, num_videos), "fusion": fusion, "weights": weights, "runs": named}
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Fuses the runs of several cross-validations fold by fold.")
+    parser.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="of vidjax.crossval, two or more")
+    ensemble.add_arguments(parser, ensemble.FUSIONS)
+    parser.add_argument("--out", type=Path, help="JSON file to write the figures to")
+    args = parser.parse_args()
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    with crossval.compiled_once():
+        try:
+            if len(args.workdirs) < 2:
+                raise ValueError("Name two directories or more.")
+            if args.out:
+                output_paths.check_out(args.out)
+            weights = ensemble.weights_of(args, len(args.workdirs))
+            result = fuse_folds(args.workdirs, fusion=args.fusion or "scores", weights=weights)
+        except ValueError as error:
+            parser.error(str(error))
+    if jax.process_index() > 0:
+        return
+    if args.out:
+        args.out.write_text(json.dumps(result, indent=2) + "\n")
+    for of_run in [*result["runs"], {**result, "run": f"fused, {result['fusion']}"}]:
+        print(f"{of_run['run']}: {described(of_run)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""One exact pass over a split: what a model says of every video, on any number of devices and processes."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidjax import compile_options, sharding, step
+from vidjax import config as configs
+from vidjax.data import clips, pipeline
+from vidjax.progress_bar import progress_bar
+
+
+class Outputs(NamedTuple):
+    """What a model says of the N videos of a split.
+
+    Attributes:
+        logits: float32 (N, V, K), of V clips a video; with one label a frame (N, V, T, K), so too of the words of a
+            caption.
+        target: (N, ...); with one label a frame (N, V, T).
+        backwards: as `logits`, of the clips played backwards; None where that makes no known class.
+        weight: with one label a frame (N, V, T), 0 where a video is too short; else None.
+        updates: of a network that skips frames (N, V, T): 1 where a frame was used, 0 where it was skipped, not a
+            number where features are too short for a clip; else None.
+    """
+
+    logits: np.ndarray
+    target: np.ndarray
+    backwards: np.ndarray | None = None
+    weight: np.ndarray | None = None
+    updates: np.ndarray | None = None
+
+
+def make_eval_fn(model, spec, mesh, shardings) -> Callable:
+    """Returns the compiled (params, model_state, carry, batch) -> (logits, target, weight, updates, carry).
+
+    All but the carry are whole on every process; that is what `step.carried_step` says. `updates` (B, T) is as of
+    `Outputs`.
+    """
+
+    def evaluate_batch(params, model_state, carry, batch):
+        logits, ends, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=spec)
+        updates = ends.get("updates")
+        if updates is not None and "frame_mask" in batch:
+            updates = jnp.where(batch["frame_mask"] > 0, updates, jnp.nan)
+        return logits, batch["target"], batch["weight"], updates, carry
+
+    by_row, whole = sharding.batch_sharding(mesh), sharding.replicated(mesh)
+    return jax.jit(
+        evaluate_batch,
+        in_shardings=(*shardings, by_row, by_row),
+        out_shardings=(whole, whole, whole, whole, by_row),
+        compiler_options=compile_options.of_inference(model),
+    )
+
+
+def clip_logits(
+    eval_fn: Callable,
+    params,
+    model_state,
+    batches: Iterator[pipeline.Batch],
+    mesh,
+    *,
+    reverse: bool = False,
+    per_frame: bool = False,
+    is_chunked: bool = False,
+) -> Outputs:
+    """Runs a model over all clips of a split.
+
+    Args:
+        eval_fn: from `make_eval_fn`.
+        batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
+        reverse: plays every clip backwards. Stored flow beside frames is then a frame late: the field that leads to a
+            clip's last frame on would be the first, and is not in the clip.
+        per_frame: target and weight are (B, V, T) and also of one view.
+        is_chunked: a stateful model hands its carry from one view of a video to the next; with one label a video,
+            only the last view counts then, which has seen the whole video.
+
+    Returns:
+        The outputs, padding removed, in the order of the records, on every process; `backwards` is None.
+    """
+    all_logits, all_targets, all_weights, all_updates = [], [], [], []
+    for batch in batches:
+        labels = () if per_frame else ("target", "weight")
+        inputs = {name: array for name, array in batch.items() if name not in labels}
+        view_logits, view_targets, view_weights, view_updates, carry = [], [], [], [], {}
+        for view in range(next(iter(inputs.values())).shape[1]):  # one view at a time bounds the memory
+            of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
+            if reverse:
+                of_view = {name: array[:, ::-1] for name, array in of_view.items()}
+                if "flow" in of_view:  # what went there comes back
+                    of_view["flow"] = clips.negate_flow(of_view["flow"])
+            device_batch = sharding.put_batch({**batch, **of_view}, mesh)
+            logits, target, weight, updates, after = eval_fn(params, model_state, carry, device_batch)
+            carry = after if is_chunked else {}
+            view_logits.append(logits)
+            view_targets.append(target)
+            view_weights.append(weight)
+            view_updates.append(updates)
+        if carry and not per_frame:
+            view_logits = view_logits[-1:]
+        weight = np.stack(view_weights, axis=1)  # (B, V), or (B, V, T)
+        counted = weight.reshape(len(weight), -1).any(axis=1)
+        all_logits.append(np.stack(view_logits, axis=1)[counted])  # (B, V, K), or (B, V, T, K)
+        all_targets.append((np.stack(view_targets, axis=1) if per_frame else np.asarray(target))[counted])
+        all_weights.append(weight[counted])
+        if updates is not None:
+            all_updates.append(np.stack(view_updates, axis=1)[counted])
+    weights = np.concatenate(all_weights) if per_frame else None
+    updates = np.concatenate(all_updates) if all_updates else None
+    return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights, updates=updates)
+
+
+def outputs_on(
+    source: pipeline.Records,
+    params,
+    model_state,
+    eval_fn: Callable,
+    mesh,
+    config,
+    *,
+    num_views: int,
+    num_crops: int,
+    reverse: bool = True,
+) -> Outputs:
+    """Runs a model over the records of `source`; with `reverse` backwards too, if the classes of that are known."""
+    multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
+    clip_arguments = configs.view_arguments_of(config, num_views, num_crops)
+    is_chunked, _ = pipeline.chunking(clip_arguments)
+
+    def logits_of(reverse: bool):
+        batches = pipeline.eval_batches(
+            source,
+            clip_arguments,
+            batch_size=config.eval.batch_size,
+            process=(jax.process_index(), jax.process_count()),
+            num_threads=config.num_threads,
+        )
+        num_batches = -(-len(source) // config.eval.batch_size)
+        bar = progress_bar(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0)
+        kinds = {"per_frame": per_frame, "is_chunked": is_chunked}
+        return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse, **kinds)
+
+    outputs = logits_of(reverse=False)
+    if not reverse or multi_label or per_frame or is_chunked or source.info.time_reversal is None:
+        return outputs
+    return outputs._replace(backwards=logits_of(reverse=True).logits)

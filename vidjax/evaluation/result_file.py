@@ -1,0 +1,86 @@
+"""result.json: figures of a run or a fusion, and beside it the confusion matrix as CSV and the pictures."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vidjax import config as configs
+from vidjax import plots
+
+CONFUSION = ("true", "predicted", "count", "true_label", "predicted_label")  # columns of confusion.csv
+
+
+def beside(path: Path, name: str) -> Path:
+    """The file of that name that belongs to a result: `name` beside result.json, `X_name` beside X.json."""
+    return path.with_name(name if path.stem == "result" else f"{path.stem}_{name}")
+
+
+def write(path: Path, result: dict, labels: Sequence[str], *, merge: bool = False) -> dict:
+    """Writes figures as JSON, and draws what they hold: confusion.png, frames_used.png, forecast.png.
+
+    Args:
+        result: see `split_metrics.figures_of`. A confusion matrix, K x K counts, goes to confusion.csv, with a line for
+            each pair of classes that occurs; the JSON file holds the name of that file.
+        merge: keeps the figures that are there and not in `result`.
+
+    Returns:
+        The content of the JSON file.
+
+    Raises:
+        ValueError: with `merge`, for a file that cannot be read.
+    """
+    before = configs.read_json(path) if merge and path.exists() else {}
+    before.pop("confusion", None)
+    result = dict(result)
+    if "confusion" in result:
+        counts = np.asarray(result["confusion"])
+        result["confusion"] = beside(path, "confusion.csv").name
+        write_confusion(beside(path, "confusion.csv"), counts, labels)
+        plots.confusion(counts, list(labels), beside(path, "confusion.png"))
+    if "frames_used_per_class" in result:
+        share = np.asarray(result["frames_used_per_class"], float)  # None becomes not a number
+        plots.frames_used(share, list(labels), beside(path, "frames_used.png"))
+    if "forecast" in result:
+        plots.forecast(np.asarray(result["truth"]), np.asarray(result["forecast"]), beside(path, "forecast.png"))
+    content = {**before, **result}
+    path.write_text(json.dumps(content, indent=2) + "\n")
+    return content
+
+
+def write_confusion(path: Path, counts: np.ndarray, labels: Sequence[str]):
+    """Writes the pairs of classes that occur, with their counts: int (K, K), rows are true classes."""
+    with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.writer(file)
+        writer.writerow(CONFUSION)
+        for true, predicted in np.argwhere(counts).tolist():
+            writer.writerow([true, predicted, counts[true, predicted], labels[true], labels[predicted]])
+
+
+def read_confusion(path: Path) -> np.ndarray | None:
+    """The confusion matrix of a result, int (K, K); None where it has none. Results of earlier versions hold it.
+
+    Raises:
+        ValueError: where the result or its confusion.csv cannot be read.
+    """
+    result = configs.read_json(path)
+    found = result.get("confusion")
+    if not isinstance(found, str):
+        return None if found is None else np.asarray(found)
+    try:
+        num_classes = len(result["per_class"])
+        counts = np.zeros((num_classes, num_classes), int)
+        with open(path.with_name(Path(found).name), newline="", encoding="utf-8", errors="surrogateescape") as file:
+            for row in csv.DictReader(file):
+                true, predicted = int(row["true"]), int(row["predicted"])
+                if min(true, predicted) < 0:
+                    raise IndexError(f"class {min(true, predicted)}")
+                counts[true, predicted] += int(row["count"])
+    except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
+        raise ValueError(
+            f"{path.with_name(Path(found).name)}, the confusion matrix of {path}, cannot be read ({error}): evaluate "
+            "the run again with vidjax.evaluate."
+        ) from None
+    return counts

@@ -1,0 +1,53 @@
+"""What a trained run says of splits of its records: how they are opened, and the program that evaluates them."""
+
+from collections.abc import Callable, Sequence
+
+from vidjax import sharding
+from vidjax.data import label_scan, pipeline
+from vidjax.evaluation.outputs import Outputs, make_eval_fn, outputs_on
+from vidjax.inference import restore
+
+VIEWS = ("num_views", "num_crops")
+
+
+def make_evaluator(run: restore.Trained, views: dict) -> Callable[..., Outputs]:
+    """Returns `outputs_on` for a run, a function of records; it compiles once. `views` are those of `views_of`."""
+    variables = (run.params, run.model_state)
+    eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, sharding.shardings_of(variables))
+    return lambda source, **more: outputs_on(source, *variables, eval_fn, run.mesh, run.config, **views, **more)
+
+
+def views_of(run: restore.Trained, asked: dict) -> dict:
+    """`num_views` and `num_crops` as they are asked for, None for those of the run."""
+    return {name: asked.get(name) or run.config.eval[name] for name in VIEWS}
+
+
+def open_run(run: restore.Trained, splits: Sequence[str]) -> pipeline.Records:
+    """The splits of the records that a run was trained on.
+
+    Raises:
+        ValueError: for an unknown split, labels that do not go with the loss, or where there are other records by now.
+    """
+    source = pipeline.open_records(run.config.dataset, list(splits))
+    check_inputs(run, source.info.inputs)
+    if source.info.labels != [label.strip() for label in run.labels]:
+        raise ValueError(
+            f"{run.name} was trained with the classes {_listed(run.labels)}, and {run.config.dataset} now has "
+            f"{_listed(source.info.labels)}. Evaluate it as other records: vidjax.evaluate --dataset "
+            f"{run.config.dataset}."
+        )
+    label_scan.check(source, multi_label=run.multi_label, per_frame=run.config.get("target") == "frame")
+    return source
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return f"{', '.join(labels[:10])}{', ...' if len(labels) > 10 else ''} ({len(labels)})"
+
+
+def check_inputs(run: restore.Trained, inputs: dict):
+    """Raises a ValueError where records hold other inputs than those that a run was trained on and sees."""
+    names = ["prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length"]
+    names += ["flow"] if run.config.get("flow") == "stored" else []
+    there, trained_on = ([of.get(name) for name in names] for of in (inputs, run.inputs))
+    if there != trained_on:
+        raise ValueError(f"{run.name} was trained on records of {run.inputs}; these hold {inputs}.")

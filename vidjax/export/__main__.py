@@ -1,0 +1,252 @@
+"""A checkpoint -> files that other software runs, checked against the checkpoint.
+
+    python -m vidjax.export --workdir W --format stablehlo|savedmodel|onnx --out DIR [--stream]
+    python -m vidjax.export --workdir W --format safetensors [--names torchvision|pytorch_i3d] --out DIR
+    python -m vidjax.predict VIDEO... --exported DIR
+
+Uint8 clips go in, in any number, logits come out; preprocessing is inside, optical flow too where it was computed in
+training. What was written is loaded again and run in its own runtime on clips of the run's test videos, or of the
+files that --clips names, and nothing is left where its logits are not those of the checkpoint. DIR also gets
+`labels.txt`, `model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import shlex
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import jax
+import numpy as np
+from absl import logging as absl_logging
+
+import vidjax
+from vidjax import config as configs
+from vidjax import output_paths, step
+from vidjax.data import pipeline
+from vidjax.evaluation.run_outputs import open_run
+from vidjax.export import exported, formats, model_card, program, torch_names
+from vidjax.inference import restore, stream, views
+from vidjax.progress_bar import progress_bar
+
+FORMATS = (*formats.WRITERS, "safetensors")
+CLIPS_A_CALL = 4
+TOLERANCE = {"float32": 1e-5, "bfloat16": 5e-2}  # of the largest logit, by the dtype that the checkpoint computes in
+
+
+def export(
+    run: restore.Trained,
+    format: str,
+    out: Path,
+    batches: Iterator[dict],
+    *,
+    of_stream: bool = False,
+    names: str = "vidjax",
+    command: str = "",
+) -> dict:
+    """Writes a network into a directory, and compares it with its source.
+
+    Args:
+        format: one of `FORMATS`.
+        out: the directory; is made, or replaced where it holds an earlier export.
+        batches: clips to compare on, of `record_clips` or `video_clips`.
+        of_stream: the step over a stream, in place of the network on whole clips.
+        names: of the arrays of a safetensors file: "vidjax", or a library of `torch_names.NAMES`.
+        command: for the model card.
+
+    Returns:
+        What model.json says.
+
+    Raises:
+        ValueError: where the directory holds something else, the format cannot hold the network, a library is missing,
+            or the outputs differ by more than `TOLERANCE`.
+    """
+    check_place(out)
+    writes = program.of_stream(run) if of_stream else program.of_clips(run)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
+    partial.chmod(0o755)
+    try:
+        said = manifest(run, writes, format)
+        if format == "safetensors":
+            said["verified"] = torch_names.write(run, writes.variables, names, partial / "model.safetensors")
+        else:
+            formats.WRITERS[format](writes, partial)
+            if writes.state:
+                np.savez(partial / "state.npz", **writes.state)
+        (partial / "labels.txt").write_text("".join(f"{label}\n" for label in run.labels))
+        (partial / exported.MANIFEST).write_text(json.dumps(said, indent=2) + "\n")
+        if format != "safetensors":
+            said["verified"] = verify(run, partial, batches)
+            (partial / exported.MANIFEST).write_text(json.dumps(said, indent=2) + "\n")
+        (partial / "README.md").write_text(model_card.card(run, said, command))
+    except BaseException:
+        shutil.rmtree(partial)
+        raise
+    shutil.rmtree(out, ignore_errors=True)
+    os.replace(partial, out)
+    return said
+
+
+def check_place(out: Path):
+    """Raises a ValueError where an export would overwrite what is none."""
+    if out.is_dir() and any(out.iterdir()) or out.exists() and not out.is_dir():
+        try:
+            exported.read_manifest(out)
+        except ValueError:
+            raise ValueError(f"{out} holds something else than an exported network: name a new directory.") from None
+
+
+def manifest(run: restore.Trained, writes: program.Program, format: str) -> dict:
+    """The content of model.json, but for what the comparison showed."""
+    length = writes.length if format != "onnx" else None
+    multiple, least = length or (1, 1)
+    free = ["batch", "time"] if length else ["batch"]
+    return {
+        "vidjax_export": exported.VERSION,
+        "format": format,
+        "source": run.name,
+        "model": type(run.model).__name__,
+        "labels": run.labels,
+        "multi_label": run.multi_label,
+        "arrays": {
+            name: {"shape": [*free, *x.shape[len(free) :]], "dtype": str(x.dtype)} for name, x in writes.inputs.items()
+        },
+        "time": {"multiple_of": multiple, "at_least": least} if length else {},
+        "state": list(writes.state),
+        "clip": run.clip,
+        "inputs": run.inputs,
+        "preprocess": run.preprocess,
+        "num_params": sum(x.size for path, x in writes.variables.items() if path.startswith("params/")),
+        "versions": {"vidjax": vidjax.__version__, "jax": jax.__version__},
+    }
+
+
+# ---------------------------------------------------------------------------------------------------------- comparing
+
+
+def verify(run: restore.Trained, directory: Path, batches: Iterator[dict]) -> dict:
+    """Runs an export and its source on the same clips.
+
+    Returns:
+        `clips`, `largest_logit` and `largest_difference`.
+
+    Raises:
+        ValueError: where they differ by more than `TOLERANCE` of the largest logit, or there is nothing to compare on.
+    """
+    network = exported.load(directory)
+    compare = _over_streams if network.state else _over_clips
+    clips, largest, difference = 0, 0.0, 0.0
+    for theirs, ours in compare(run, network, directory, batches):
+        clips += len(ours)
+        largest = max(largest, float(np.abs(ours).max()))
+        difference = max(difference, float(np.abs(theirs - ours).max()))
+    if not clips:
+        raise ValueError("There was no clip to compare on that is long enough; nothing was written.")
+    tolerance = TOLERANCE[np.dtype(run.model.dtype).name]
+    if not difference <= tolerance * largest:  # so that NaN does not pass
+        raise ValueError(
+            f"The exported network differs from its source by {difference:.3g} where the largest logit is "
+            f"{largest:.3g}, which is more than {tolerance:g} of it; nothing was written."
+        )
+    return {"clips": clips, "largest_logit": largest, "largest_difference": difference}
+
+
+def _over_clips(run, network: exported.Exported, directory: Path, batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    source = jax.jit(lambda *arguments: step.eval_step(*arguments, model=run.model, spec=run.preprocess))
+    for batch in batches:
+        inputs = {name: batch[name] for name in network.arrays}
+        yield network(inputs)["logits"], np.asarray(source(run.params, run.model_state, inputs))
+
+
+def _over_streams(run, network: exported.Exported, directory: Path, batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The logits after each piece of each clip."""
+    size = network.arrays["video"]["shape"][1]
+    for batch in batches:
+        video = batch["video"]
+        theirs = network.first_state(directory, len(video))
+        ours, advance = stream.init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
+        for start in range(0, video.shape[1] - size + 1, size):
+            piece = video[:, start : start + size]
+            outputs = network({**theirs, "video": piece})
+            theirs = network.next_state(outputs)
+            ours, logits = advance(ours, piece)
+            yield outputs["logits"], np.asarray(logits)
+
+
+def record_clips(run: restore.Trained, count: int) -> Iterator[dict]:
+    """The first clips of the first test videos of a run, some at a time: model inputs by name.
+
+    Raises:
+        ValueError: where its records are not there, see `run_outputs.open_run`.
+    """
+    source = open_run(run, run.config.test_splits)
+    arguments = {**run.clip, "num_views": 1, "num_crops": 1, "multi_label": run.multi_label}
+    arguments["per_frame"] = run.config.get("target") == "frame"
+    size = min(CLIPS_A_CALL, len(source))
+    batches = pipeline.eval_batches(source, arguments, batch_size=size, num_threads=run.config.num_threads)
+    for batch in itertools.islice(batches, max(1, count // size)):
+        yield {name: x[:, 0] for name, x in batch.items() if name in ("video", "flow", "features", "frame_mask")}
+
+
+def video_clips(run: restore.Trained, paths: list[str]) -> Iterator[dict]:
+    """The middle clip of each of some video files. Errors as of `predict.read_views`."""
+    for path in paths:
+        yield views.views_of(run, path, num_views=1)
+
+
+# ---------------------------------------------------------------------------------------------------------- the command
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Writes a trained network for other software, and compares the two.")
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--workdir", type=Path, help="of a trained run")
+    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
+    parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
+    parser.add_argument("--format", required=True, choices=FORMATS, help="see README, 'Export'")
+    parser.add_argument("--out", type=Path, required=True, help="a directory, new or of an earlier export")
+    parser.add_argument("--stream", action="store_true", help="the step over a stream of frames, with its state")
+    parser.add_argument("--names", choices=("vidjax", *torch_names.NAMES), default="vidjax", help="of safetensors")
+    parser.add_argument("--clips", nargs="+", metavar="VIDEO", help="to compare on; by default of the run's test split")
+    parser.add_argument("--num_clips", type=int, default=20, help="of the test split, to compare on (default 20)")
+    args = parser.parse_args()
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+    try:
+        if args.names != "vidjax" and args.format != "safetensors":
+            raise ValueError("--names is for --format safetensors.")
+        if args.stream and args.format == "safetensors":
+            raise ValueError("--stream is for the formats that hold a program; the weights are the same.")
+        if args.num_clips < 1:
+            raise ValueError("--num_clips is 1 or more.")
+        check_place(args.out)
+        output_paths.check_writable(args.out.parent, "--out: the directory")
+        if args.workdir and not args.clips and args.format != "safetensors":
+            configs.check_dataset(args.workdir)
+        run = restore.from_run(args.workdir, args.step) if args.workdir else restore.from_weights(args.weights)
+        if args.format == "safetensors":
+            batches = iter(())  # what is read back is compared, without any clip
+        elif args.clips:
+            batches = video_clips(run, args.clips)
+        elif args.workdir:
+            batches = record_clips(run, args.num_clips)
+        else:
+            raise ValueError("Published weights have no test videos here: name some to compare on, --clips VIDEO ...")
+        command = "python -m vidjax.export " + shlex.join(sys.argv[1:])
+        bar = progress_bar(batches, f"comparing {args.format}", leave=False, unit="call")
+        said = export(run, args.format, args.out, bar, of_stream=args.stream, names=args.names, command=command)
+    except (ValueError, OSError) as error:
+        sys.exit(f"vidjax.export: {error}")
+    except KeyboardInterrupt:
+        return
+    size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
+    print(f"{args.out}: {args.format}, {size / 2**20:.1f} MiB; {model_card.agreement(said)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""A trained network as a function of plain arrays: what is exported.
+
+    program.function(variables, {"video": uint8 clips}) -> {"logits": float32}
+
+Preprocessing is inside. The parameters are an argument, so that a file of the function is small and that of its numbers
+can be read by itself. The batch may be of any size; so may the length of the clips where the model allows.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from flax import traverse_util
+from jax import export
+
+from vidjax import step
+from vidjax.data import clips
+from vidjax.inference import restore, stream
+from vidjax.models.backend import traced_for
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+LENGTHS = ((1, 1), (1, 16), (8, 16))  # free lengths that are tried: multiples of the first, the second or more
+
+Arrays = dict[str, np.ndarray]
+
+
+class Program(NamedTuple):
+    """A function of named arrays.
+
+    Attributes:
+        function: (variables, inputs) -> outputs, each a dict of arrays by name; pure, to be traced by JAX.
+        variables: parameters and statistics, float32, by path: "params/conv1/kernel".
+        inputs: shape and dtype of each, with a batch of 1.
+        length: of clips, their second axis, (8, 16) for multiples of 8 from 16 on; None where it is that of `inputs`.
+        state: of a step over a stream the inputs that hold its state, before the first frame, with a batch of 1; the
+            outputs "next_" and their names hold that after the frames.
+    """
+
+    function: Callable[[Arrays, Arrays], Arrays]
+    variables: Arrays
+    inputs: dict[str, jax.ShapeDtypeStruct]
+    length: tuple[int, int] | None = None
+    state: Arrays = {}
+
+    def polynomials(self) -> dict[str, str]:
+        """The shapes of the inputs as JAX takes free sizes: "batch, 8*n + 8, 224, 224, 3", where n is 1 or more."""
+        multiple, least = self.length or (1, 1)
+        length = [f"{multiple}*n + {least - multiple}"] if self.length else []
+        return {
+            name: ", ".join(map(str, ["batch", *length, *shape.shape[1 + len(length) :]]))
+            for name, shape in self.inputs.items()
+        }
+
+    def shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
+        """Of the inputs, with symbols for the free sizes: what the function is traced on."""
+        scope = export.SymbolicScope()
+        return {
+            name: jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope), self.inputs[name].dtype)
+            for name, shape in self.polynomials().items()
+        }
+
+
+def of_clips(run: restore.Trained) -> Program:
+    """The network on whole clips: `video`, `flow`, or `features` with their `frame_mask` -> `logits`, float32.
+
+    Raises:
+        ValueError: for a network that writes captions, word by word.
+    """
+    if "caption_length" in run.inputs:
+        raise ValueError(f"{run.name} writes captions word by word, which is no function of a video alone.")
+    model = run.model.clone(dtype=np.float32)
+
+    def function(variables: Arrays, inputs: Arrays) -> Arrays:
+        params, model_state = _nested(variables)
+        return {"logits": step.eval_step(params, model_state, inputs, model=model, spec=run.preprocess)}
+
+    return _with_free_length(Program(function, _flat(run), _shapes(clips.blank_batch(run.inputs, run.clip, 1))))
+
+
+def of_stream(run: restore.Trained) -> Program:
+    """The step of a network over a stream: some frames and a state -> the logits so far, and the next state.
+
+    Raises:
+        ValueError: as of `stream.init_stream`, and for a network over records of features.
+    """
+    if "prefix" in run.inputs:
+        raise ValueError(f"{run.name} sees features; on a stream run networks that see frames.")
+    model = stream.causal_model(run.model.clone(dtype=np.float32), run.preprocess)
+    clip = {**run.clip, "num_frames": stream.frames_a_step(model)}
+    blank = clips.blank_batch(run.inputs, clip, 1)
+    begin = jax.jit(functools.partial(step.init_variables, model=model, spec=run.preprocess))
+    leaves, tree = jax.tree.flatten(begin(0, blank)[1]["carry"])
+    state = {f"state_{i}": np.asarray(leaf) for i, leaf in enumerate(leaves)}
+
+    def function(variables: Arrays, inputs: Arrays) -> Arrays:
+        params, model_state = _nested(variables)
+        carry = {"carry": jax.tree.unflatten(tree, [inputs[name] for name in state])}
+        batch = {name: x for name, x in inputs.items() if name not in state}
+        outputs, _, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=run.preprocess)
+        logits = outputs[:, -1] if getattr(model, "per_frame", False) else outputs
+        names = [f"next_{name}" for name in state]  # an array of ONNX has one name, so that it is another one
+        return {"logits": logits, **dict(zip(names, jax.tree.leaves(carry), strict=True))}
+
+    return Program(function, _flat(run), _shapes(blank | state), state=state)
+
+
+def _flat(run: restore.Trained) -> Arrays:
+    variables = {"params": run.params, **step.without_carry(run.model_state)}
+    return {path: np.asarray(x) for path, x in traverse_util.flatten_dict(variables, sep="/").items()}
+
+
+def _nested(variables: Arrays) -> tuple[dict, dict]:
+    """Parameters and model state."""
+    nested = traverse_util.unflatten_dict(variables, sep="/")
+    return nested.pop("params"), nested
+
+
+def _shapes(arrays: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
+    return {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in arrays.items()}
+
+
+def _with_free_length(program: Program) -> Program:
+    """With the first of `LENGTHS` on which the network can be traced, and which its own clips have, if there is one."""
+    first = next(iter(program.inputs.values())).shape[1]
+    for length in LENGTHS:
+        if first % length[0] or first < length[1]:
+            continue
+        candidate = program._replace(length=length)
+        try:
+            with traced_for(*PLATFORMS):
+                jax.eval_shape(candidate.function, candidate.variables, candidate.shapes())
+        except Exception:  # what a size that is not known cannot decide is told by errors of many kinds
+            continue
+        return candidate
+    return program

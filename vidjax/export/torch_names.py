@@ -1,0 +1,206 @@
+"""Our variables -> the arrays of torchvision and pytorch-i3d: the way back of `vidjax.weights.importers`."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import einops
+import numpy as np
+import safetensors.numpy
+from flax import linen as nn
+
+from vidjax import models, trees
+from vidjax.inference import restore
+from vidjax.weights import importers
+from vidjax.weights import load as weights
+from vidjax.weights.files import Arrays
+
+NOT_IN_INFERENCE = ("dropout", "dtype", "batch_norm_momentum", "remat", "use_scale", "parent", "name")
+KINDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
+
+
+# --------------------------------------------------------------------------------------------- our paths -> their names
+#
+# Each function takes one of our paths, without the collection, and returns the name that the function of the same name
+# in `vidjax.weights.importers` makes it of.
+
+
+def resnet(path: str) -> str:
+    """layer1_0/conv1/kernel -> layer1.0.conv1.weight."""
+    path = re.sub(r"^(layer\d)_", r"\1.", path)
+    path = path.replace("downsample_conv", "downsample.0").replace("downsample_bn", "downsample.1")
+    return _dotted(path)
+
+
+def video_resnet(path: str) -> str:
+    """layer1_0/bn1/scale -> layer1.0.conv1.1.weight."""
+    path = re.sub(r"(^|/)(conv|bn)(\d)/", lambda m: f"{m[1]}conv{m[3]}/{int(m[2] == 'bn')}/", path)
+    return resnet(re.sub(r"^conv1/", "stem/", path))
+
+
+def r2plus1d(path: str) -> str:
+    """layer1_0/conv1/temporal/kernel -> layer1.0.conv1.0.3.weight."""
+    if path.startswith(("conv1/", "bn1/")):  # the stem: a convolution over space, its norm, one over time, its norm
+        number = {"conv1/spatial": 0, "conv1/norm": 1, "conv1/temporal": 3}.get(path.rpartition("/")[0], 4)
+        return f"stem.{number}.{KINDS[path.rpartition('/')[2]]}"
+    path = video_resnet(path)
+    for number, part in ((0, "spatial"), (1, "norm"), (3, "temporal")):
+        path = path.replace(f".0.{part}.", f".0.{number}.")
+    return path
+
+
+UNITS = {unit: branch for branch, unit in importers.INCEPTION_UNITS.items()}
+
+
+def googlenet(path: str) -> str:
+    """Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/kernel -> inception3a.branch2.1.conv.weight."""
+    *module, layer, kind = _named(path).split("/")
+    stems = {"Conv3d_1a_7x7": "conv1", "Conv3d_2b_1x1": "conv2", "Conv3d_2c_3x3": "conv3"}
+    layer = {"conv_3d": "conv", "batch_norm": "bn"}[layer]
+    if module[0] == "Logits":
+        return f"fc.{KINDS[kind]}"
+    if len(module) == 1:
+        return f"{stems[module[0]]}.{layer}.{KINDS[kind]}"
+    block = f"inception{module[0][6]}{chr(ord(module[0][7]) - 1)}"
+    branch, number = UNITS["/".join(module[1:])].split("/")
+    place = f"branch{int(branch) + 1}" + (f".{number}" if branch != "0" else "")
+    return f"{block}.{place}.{layer}.{KINDS[kind]}"
+
+
+S3D_STEMS = {"Conv3d_1a_7x7": "0", "Conv3d_2b_1x1": "2", "Conv3d_2c_3x3": "3"}
+S3D_BLOCKS = {block: number for number, block in importers.S3D_BLOCKS.items()}
+
+
+def s3d(path: str) -> str:
+    """Mixed_3b/Branch_1/Conv3d_0b_3x3/spatial/conv_3d/kernel -> features.5.branch1.1.0.0.weight."""
+    *module, layer, kind = _named(path).split("/")
+    if module[0] == "Logits":
+        return f"classifier.1.{KINDS[kind]}"
+    half = module.pop() if module[-1] in ("spatial", "temporal") else None
+    if len(module) == 1:
+        place = S3D_STEMS[module[0]]
+    else:
+        branch, number = UNITS["/".join(module[1:])].split("/")
+        block = S3D_BLOCKS[module[0].removeprefix("Mixed_")]
+        place = f"{block}.branch{branch}" + (f".{number}" if branch != "0" else "")
+    if half:
+        place += {"spatial": ".0", "temporal": ".1"}[half]
+    return f"features.{place}.{int(layer == 'batch_norm')}.{KINDS[kind]}"
+
+
+PYTORCH_I3D_UNITS = {unit: name for name, unit in importers.PYTORCH_I3D_UNITS.items()}
+
+
+def pytorch_i3d(path: str) -> str:
+    """Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/kernel -> Mixed_3b.b0.conv3d.weight."""
+    *module, layer, kind = _named(path).split("/")
+    if module[0] == "Logits":
+        place = "logits"
+    else:
+        place = ".".join([module[0], *filter(None, [PYTORCH_I3D_UNITS.get("/".join(module[1:]))])])
+    return f"{place}.{ {'conv_3d': 'conv3d', 'batch_norm': 'bn'}[layer] }.{KINDS[kind]}"
+
+
+def _named(path: str) -> str:
+    """With the name that the one unit has elsewhere, see `importers.misnamed`."""
+    return path.replace("Mixed_5b/Branch_2/Conv3d_0a_3x3", "Mixed_5b/Branch_2/Conv3d_0b_3x3")
+
+
+def _dotted(path: str) -> str:
+    *module, kind = path.split("/")
+    return ".".join([*module, KINDS[kind]])
+
+
+def numbered(modules: dict[str, str]) -> Callable[[str], str]:
+    """conv2/kernel -> features.3.weight, of the modules by their numbers in `vidjax.weights.importers`."""
+    numbers = {module: number for number, module in modules.items()}
+    return lambda path: f"{numbers[path.rpartition('/')[0]]}.{KINDS[path.rpartition('/')[2]]}"
+
+
+NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
+    "torchvision": [
+        (importers.RESNET, resnet),
+        (importers.VIDEO_RESNET, video_resnet),
+        (importers.R2PLUS1D, r2plus1d),
+        (importers.S3D, s3d),
+        (importers.GOOGLENET, googlenet),
+        (importers.VGG16, numbered(importers.VGG16_MODULES)),
+        (importers.ALEXNET, numbered(importers.ALEXNET_MODULES)),
+    ],
+    "pytorch_i3d": [(importers.PYTORCH_I3D, pytorch_i3d)],
+}
+
+
+# ------------------------------------------------------------------------------------------------ our arrays -> theirs
+
+
+def to_torch(variables: Arrays, layout: importers.Layout, name_of: Callable[[str], str]) -> Arrays:
+    """Arrays by our paths -> arrays by the names of a library: what `importers.translate` undoes."""
+    theirs = {}
+    for path, x in variables.items():
+        name = name_of(path.partition("/")[2])
+        if layout.grid and path == "params/fc1/kernel":
+            x = einops.rearrange(x, "(h w c) f -> (c h w) f", h=layout.grid, w=layout.grid)
+        if path.endswith("/kernel"):
+            x = np.moveaxis(x, (-1, -2), (0, 1))
+        if name == "fc.weight":  # GoogLeNet's, which is a convolution here
+            x = x.reshape(x.shape[:2])
+        theirs[name] = np.ascontiguousarray(x)
+    return theirs
+
+
+def write(run: restore.Trained, variables: Arrays, names: str, path: Path) -> dict:
+    """Writes a safetensors file, reads it again and compares.
+
+    Args:
+        names: "vidjax" for our paths, or a key of `NAMES` for the arrays of that library's network of the same shape,
+            for `load_state_dict`.
+
+    Returns:
+        `arrays`, their number, and `network`, the one of the library that they are for.
+
+    Raises:
+        ValueError: where the library has no such network; says which it has.
+    """
+    if names == "vidjax":
+        path.write_bytes(safetensors.numpy.save(variables))
+        network, back = type(run.model).__name__, safetensors.numpy.load_file(path)
+    else:
+        network, layout, name_of, variables = find(run, variables, names)
+        path.write_bytes(safetensors.numpy.save(to_torch(variables, layout, name_of)))
+        back, _ = importers.translate(safetensors.numpy.load_file(path), layout)
+        back = {path: x.reshape(variables[path].shape) for path, x in back.items()}
+    if set(back) != set(variables) or any(not np.array_equal(back[p], variables[p]) for p in variables):
+        raise ValueError(f"{path} does not read back as it was written.")
+    return {"arrays": len(back), "network": network, "names": names}
+
+
+def find(run: restore.Trained, variables: Arrays, library: str) -> tuple[str, importers.Layout, Callable, Arrays]:
+    """The network of a library that has these variables: its name, layout and names, and the variables as it has them.
+
+    I3D's norms have no scale, those of pytorch-i3d do: there it is one.
+
+    Raises:
+        ValueError: where there is none.
+    """
+    known = []
+    for layout, name_of in NAMES[library]:
+        for entry in weights.WEIGHTS.values():
+            if entry.layout is not layout:
+                continue
+            shapes = weights.shapes_of(entry, len(run.labels))
+            ones = {p: np.ones(s, np.float32) for p, s in shapes.items() if p.endswith("/scale") and p not in variables}
+            theirs = models.make_model(num_classes=len(run.labels), **entry.model)
+            if trees.shapes(variables | ones) == shapes and same_network(run.model, theirs):
+                return entry.model["name"], layout, name_of, variables | ones
+            known.append(entry.model["name"])
+    raise ValueError(
+        f"{library} has no network of the parameters of {run.name} ({type(run.model).__name__}); what it has are "
+        f"{', '.join(dict.fromkeys(known))}, in their published widths."
+    )
+
+
+def same_network(ours: nn.Module, theirs: nn.Module) -> bool:
+    """Whether two modules compute the same of the same parameters: a causal ResNet, say, has those of any other."""
+    names = [field for field in type(ours).__dataclass_fields__ if field not in NOT_IN_INFERENCE]
+    return type(ours) is type(theirs) and all(getattr(ours, name) == getattr(theirs, name) for name in names)

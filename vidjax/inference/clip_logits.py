@@ -1,0 +1,54 @@
+"""The compiled function from the clips of a video to the logits of its classes, from a checkpoint."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from vidjax import compile_options, sharding, step
+from vidjax.data import clips
+from vidjax.inference import restore
+from vidjax.progress_bar import progress_bar
+
+
+def check_names_videos(run):
+    """Raises a ValueError if a network, restored or exported, does not classify whole videos."""
+    if run.clip.get("sampling") == "chunks" or run.config and run.config.get("target") == "frame":
+        raise ValueError(f"{run.name} classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate.")
+    if "target" in run.inputs:
+        raise ValueError(f"{run.name} forecasts a series: evaluate it with vidjax.evaluate.")
+    if "prefix" in run.inputs:
+        source = f"layer {run.inputs['layer']!r} of {run.inputs['source']}"
+        raise ValueError(f"{run.name} was trained on features ({source}), not on videos: evaluate it on such records.")
+    if not run.labels:
+        raise ValueError(f"{run.name} has no classes to name: it is for vidjax.features, and for init_from.")
+
+
+def make_logits_fn(run: restore.Trained, clips_a_device: int = 1) -> Callable[[clips.Clip], np.ndarray]:
+    """Returns the compiled function from clips, see `read_views`, to logits, float32 (V, K).
+
+    Args:
+        clips_a_device: number of clips that each device computes at a time.
+
+    Raises:
+        ValueError: see `check_names_videos`.
+    """
+    check_names_videos(run)
+    forward = jax.jit(
+        functools.partial(step.eval_step, model=run.model, spec=run.preprocess),
+        out_shardings=sharding.replicated(run.mesh),
+        compiler_options=compile_options.of_inference(run.model),
+    )
+    per_call = clips_a_device * run.mesh.size  # one shape to compile, whatever the number of views
+
+    def logits_of(views: clips.Clip) -> np.ndarray:
+        outputs, count = [], len(next(iter(views.values())))
+        for i in progress_bar(range(0, count, per_call), "clips", leave=False):
+            group = np.minimum(np.arange(i, i + per_call), count - 1)  # filled up with the last one
+            batch = {name: x[group] for name, x in views.items()}
+            batch = jax.device_put(batch, sharding.batch_sharding(run.mesh))
+            outputs.append(np.asarray(forward(run.params, run.model_state, batch)))
+        return np.concatenate(outputs)[:count]
+
+    return logits_of

@@ -1,0 +1,143 @@
+"""A trained network with all that its use needs: from a work directory, or from the table of published weights."""
+
+import dataclasses
+import functools
+from pathlib import Path
+
+import jax
+import numpy as np
+from flax import linen as nn
+from flax import traverse_util
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vidjax import config as configs
+from vidjax import models, sharding, step
+from vidjax.checkpoint import Checkpoints
+from vidjax.data import clips
+from vidjax.preprocess import Spec
+from vidjax.weights import load as weights
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network, its parameters on a mesh, and how its inputs have to look.
+
+    Attributes:
+        name: of the weights, or the work directory with the step.
+        model: the network; params, model_state: its variables.
+        mesh: where they are.
+        labels: class names, in the order of the logits.
+        preprocess: the spec for `preprocess`.
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`.
+        inputs: what the records that it was trained on hold, see `records.DatasetInfo`.
+        multi_label: whether the classes are independent of each other (sigmoid) or exclusive (softmax).
+        config: of the run; None for published weights.
+        step: of the checkpoint; None for published weights.
+    """
+
+    name: str
+    model: nn.Module
+    params: dict
+    model_state: dict
+    mesh: Mesh
+    labels: list[str]
+    preprocess: Spec
+    clip: dict
+    inputs: dict
+    multi_label: bool = False
+    config: ConfigDict | None = None
+    step: int | None = None
+
+    def classifier_paths(self) -> set[str]:
+        """The variables of its classifier, none where it has none; see the function of that name."""
+        if not self.labels:
+            return set()
+        if self.config:
+            batch = clips.blank_batch(self.inputs, self.clip, 1)
+        else:
+            batch = {"video": np.zeros((1, 16, 64, 64, len(self.preprocess["mean"])), np.uint8)}
+        return classifier_paths(self.model, batch, self.preprocess)
+
+    def probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """(..., K) -> (..., K): softmax, or sigmoid where classes are independent."""
+        return np.asarray(jax.nn.sigmoid(logits) if self.multi_label else jax.nn.softmax(logits))
+
+
+def from_run(workdir: Path, at_step: int | None = None) -> Trained:
+    """Restores a run's last checkpoint, or that of a step; averaged parameters where the run kept some.
+
+    Raises:
+        ValueError: where there is no run, no such checkpoint, or it does not fit the config.
+    """
+    config, labels, inputs = configs.read(workdir)
+    mesh = sharding.make_mesh(**config.mesh)
+    model = configs.model_from(config, len(labels))
+    clip, spec = configs.clip_of(config), configs.spec_of(config)
+    batch = clips.blank_batch(inputs, clip, config.batch_size)  # of which a stateful model carries the state
+    abstract = abstract_variables(model, batch, spec)
+    shardings = sharding.state_shardings(mesh, abstract)
+    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    params, model_state, at_step = checkpoints.restore_model(*sharding.with_shardings(abstract, shardings), at_step)
+    checkpoints.close()
+    return Trained(
+        name=f"{workdir}, step {at_step}",
+        model=model,
+        params=params,
+        model_state=model_state,
+        mesh=mesh,
+        labels=labels,
+        preprocess=spec,
+        clip=clip,
+        inputs=inputs,
+        multi_label=config.loss.name == "sigmoid",
+        config=config,
+        step=at_step,
+    )
+
+
+def from_weights(source: str) -> Trained:
+    """Loads published weights by their name, fetched if need be, or a file of such. Errors as of `weights.load`."""
+    entry, variables = weights.load(source)
+    model = models.make_model(num_classes=len(entry.labels), **entry.model)
+    mesh = sharding.make_mesh()
+    variables = jax.device_put(variables, sharding.replicated(mesh))
+    params = variables.pop("params")
+    return Trained(
+        name=source,
+        model=model,
+        params=params,
+        model_state=variables,
+        mesh=mesh,
+        labels=list(entry.labels),
+        preprocess=entry.preprocess,
+        clip=entry.clip,
+        inputs=entry.inputs,
+        multi_label=entry.multi_label,
+    )
+
+
+def load(source: str) -> Trained:
+    """`from_run` where `source` is a directory, else `from_weights`."""
+    if Path(source).is_dir():
+        return from_run(Path(source))
+    return from_weights(source)
+
+
+def abstract_variables(model: nn.Module, batch: dict, spec: Spec) -> tuple[dict, dict]:
+    """Shapes and dtypes of the parameters and the model state; `batch` gives the shapes of the inputs."""
+    return jax.eval_shape(functools.partial(step.init_variables, model=model, spec=spec), 0, batch)
+
+
+# ------------------------------------------------------------------------------------------- starting from another's
+
+
+def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:
+    """The variables whose shape depends on the number of classes, as `params/Logits/Conv3d_0c_1x1/conv_3d/kernel`."""
+
+    def shapes(network):
+        params, model_state = abstract_variables(network, batch, spec)
+        return traverse_util.flatten_dict({"params": params, **model_state}, sep="/")
+
+    one, other = shapes(model), shapes(model.clone(num_classes=model.num_classes + 1))
+    return {path for path, x in one.items() if x.shape != other[path].shape}

@@ -1,0 +1,236 @@
+"""The rungs of a ladder: what a file of configs/ladder/ says of them.
+
+A ladder file has a function `get_ladder()` that returns a dict of
+
+    title      what the table is of
+    rungs      a list of dicts, from the bottom to the top: the attributes of `Rung`
+    records    optional: directory -> the command that makes these records, as after `python -m`
+    folds      optional: names of folds in configs/common/data.py; each rung is then cross-validated on each of them
+    choose_on  optional: the folds by which the best rung is chosen, which is then reported on the others
+    published  optional: figures of others, a list of dicts of `method`, `source` and a number for each of the folds
+"""
+
+import dataclasses
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from ml_collections import ConfigDict
+
+from vidjax import config as configs
+from vidjax.analysis import networks
+from vidjax.evaluation import classify
+from vidjax.inference import ensemble
+from vidjax.models.frame_pool import POOLS
+
+LIST = (list, tuple)
+KEYS = {"title": str, "rungs": LIST, "records": Mapping, "folds": LIST, "choose_on": str, "published": LIST}
+OF_RUN = ("seed", "train_splits", "val_splits", "test_splits")  # settings that seeds and folds make
+
+
+@dataclasses.dataclass(frozen=True)
+class Rung:
+    """One row of the table. It is trained (`config`), or several others fused (`fuses`), or a classifier (`features`).
+
+    Attributes:
+        name: for `--only` and directories; title: for people; group: of rungs that belong together.
+        sees_order: whether it could tell a clip from its reverse.
+        seeds: how many runs; 1 of classifiers.
+        config: FILE:ARGUMENT of a config; overrides: settings by key, where "{NAME}" stands for the run of another rung
+            with the same seed.
+        fuses: names of rungs; fusion: "scores", "logits" or "svm".
+        features: a rung whose frame features are computed, or a directory of records of features, with a slash in it;
+            pool: over time, or `classify.SIZE`; classifier: one of `classify.CLASSIFIERS`.
+        folds: those of the ladder that it is run on; all by default.
+    """
+
+    name: str
+    title: str
+    group: str = ""
+    sees_order: bool = True
+    seeds: int = 1
+    config: str = ""
+    overrides: Mapping = dataclasses.field(default_factory=dict)
+    fuses: Sequence[str] = ()
+    fusion: str = "scores"
+    features: str = ""
+    pool: str = "mean"
+    classifier: str = "svm"
+    folds: Sequence[str] | None = None
+
+
+# of attributes that are no text
+KINDS = {"sees_order": bool, "seeds": int, "overrides": Mapping, "fuses": LIST, "folds": (*LIST, type(None))}
+
+
+class Ladder(NamedTuple):
+    """What a ladder file says; `rungs` by name."""
+
+    title: str
+    rungs: dict[str, Rung]
+    records: dict[str, str]
+    folds: Sequence[str]
+    choose_on: str
+    published: Sequence[dict]
+
+
+# --------------------------------------------------------------------------------------------------- a file -> a ladder
+
+
+def read(path: Path, seeds: int | None = None) -> Ladder:
+    """Reads and checks a ladder file.
+
+    Args:
+        seeds: of each rung that is trained, in place of those of the file.
+
+    Raises:
+        ValueError: for what is no ladder, an unknown key, config, rung, or setting; says of which rung.
+    """
+    content = run_file(path)
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{path}: get_ladder() gives {type(content).__name__}, and not a dict of {', '.join(KEYS)}.")
+    check_kinds(content, KEYS, f"{path}: a ladder")
+    if missing := [key for key in ("title", "rungs") if not content.get(key)]:
+        raise ValueError(f"{path}: the ladder lacks {', '.join(missing)}.")
+    rungs, kinds = {}, {field.name: KINDS.get(field.name, str) for field in dataclasses.fields(Rung)}
+    for fields in content["rungs"]:
+        name = fields.get("name", "") if isinstance(fields, Mapping) else ""
+        if not re.fullmatch(r"[\w-]+", name) or "title" not in fields:
+            raise ValueError(f"{path}: a rung needs a name of letters, digits, _ and -, and a title; got {fields}.")
+        check_kinds(fields, kinds, f"{path}, {name}: a rung")
+        if name in rungs:
+            raise ValueError(f"{path}: there are two rungs {name}.")
+        rungs[name] = Rung(**fields)
+        if seeds and not rungs[name].features:
+            rungs[name] = dataclasses.replace(rungs[name], seeds=seeds)
+    optional = {"records": {}, "folds": (), "choose_on": "", "published": ()}
+    ladder = Ladder(**{**optional, **content, "rungs": rungs})
+    if ladder.choose_on and ladder.choose_on not in ladder.folds:
+        there = ", ".join(ladder.folds) or "of which it has none"
+        raise ValueError(f"{path}: choose_on = {ladder.choose_on!r} is none of its folds, {there}.")
+    for row in ladder.published:
+        if not isinstance(row, Mapping) or not {"method", "source"} <= set(row) <= {"method", "source", *ladder.folds}:
+            raise ValueError(f"{path}: a row of published has method, source and names of folds; got {row}.")
+        if set(row) != set(ladder.published[0]):
+            raise ValueError(f"{path}: all rows of published have the same keys; {row} has others than the first.")
+    for rung in rungs.values():
+        try:
+            check(rung, ladder)
+        except ValueError as error:
+            raise ValueError(f"{path}, {rung.name}: {error}") from None
+    return ladder
+
+
+def run_file(path: Path):
+    """What get_ladder() of a file gives; raises a ValueError where there is none, with the line where it fails."""
+    if path.suffix != ".py" or not path.is_file():
+        there = ", ".join(map(str, sorted(Path("configs/ladder").glob("[!_]*.py")))) or "none in this directory"
+        raise ValueError(f"{path} is no file of a ladder; there are {there}.")
+    if "." not in sys.path:
+        sys.path.append(".")  # configs/ belongs to the repository and is not installed
+    spec = importlib.util.spec_from_file_location("ladder", path)
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+        get_ladder = getattr(module, "get_ladder", None)
+        content = get_ladder() if get_ladder else None
+    except Exception as error:  # whatever the file does
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        where = "" if isinstance(error, SyntaxError) else f" (line {line})"
+        raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}{where}") from error
+    if get_ladder is None:
+        raise ValueError(f"{path} is no ladder: it has no get_ladder().")
+    return content
+
+
+def check_kinds(fields: Mapping, kinds: Mapping, what: str):
+    """Raises a ValueError for keys that are not in `kinds`, and for values of another type than it says."""
+    if unknown := sorted(set(fields) - set(kinds)):
+        raise ValueError(f"{what} has no {', '.join(unknown)}; it has {', '.join(kinds)}.")
+    for key, value in fields.items():
+        if not isinstance(value, kinds[key]):
+            allowed = kinds[key] if isinstance(kinds[key], tuple) else [kinds[key]]
+            names = " or ".join(kind.__name__.lower() for kind in allowed)
+            raise ValueError(f"{what}'s {key} is a {names}; got {value!r}.")
+
+
+def check(rung: Rung, ladder: Ladder):
+    """Raises a ValueError for a rung that cannot be run."""
+    kinds = [name for name in ("config", "fuses", "features") if getattr(rung, name)]
+    if len(kinds) != 1:
+        raise ValueError("a rung has either a config, or others that it fuses, or features.")
+    if rung.seeds < 1:
+        raise ValueError(f"seeds = {rung.seeds} must be 1 or more.")
+    if of_run := sorted(set(rung.overrides) & set(OF_RUN)):
+        raise ValueError(f"{', '.join(of_run)} cannot be overridden: each run of the ladder has its own.")
+    if unknown := sorted(set(rung.folds or ()) - set(ladder.folds)):
+        raise ValueError(f"the ladder has no folds {', '.join(unknown)}; it has {', '.join(ladder.folds) or 'none'}.")
+    if rung.folds is not None and not rung.folds:
+        raise ValueError("folds = () leaves nothing to run.")
+    check_members(rung, ladder)
+    if rung.config:
+        config_of(rung)
+    if rung.fusion not in ensemble.FUSIONS:
+        raise ValueError(f"Unknown fusion {rung.fusion!r}; choose one of {', '.join(ensemble.FUSIONS)}.")
+    if rung.classifier not in classify.CLASSIFIERS:
+        raise ValueError(f"Unknown classifier {rung.classifier!r}; choose one of {', '.join(classify.CLASSIFIERS)}.")
+    if rung.pool not in (*POOLS, classify.SIZE):
+        raise ValueError(f"Unknown pool {rung.pool!r}; choose one of {', '.join((*POOLS, classify.SIZE))}.")
+
+
+def check_members(rung: Rung, ladder: Ladder):
+    """Raises a ValueError where a rung is not made of earlier ones that are trained, on its seeds and folds."""
+    if rung.fuses and len(set(rung.fuses)) < max(2, len(rung.fuses)):
+        raise ValueError(f"it fuses {', '.join(rung.fuses)}: name two rungs or more, each once.")
+    started_from = [*referred_to(rung), *([] if "/" in rung.features else filter(None, [rung.features]))]
+    if ladder.folds and started_from:
+        raise ValueError(f"it starts from {', '.join(started_from)}, which is a run for each fold here.")
+    earlier = list(ladder.rungs)[: list(ladder.rungs).index(rung.name)]
+    trained = [name for name in earlier if ladder.rungs[name].config]
+    for name in (*rung.fuses, *started_from):
+        if name not in trained:
+            there = ", ".join(trained) or "none"
+            raise ValueError(f"{name!r} is no rung before it that is trained; there are {there}.")
+        if ladder.rungs[name].seeds < rung.seeds:
+            raise ValueError(f"it has {rung.seeds} seeds, and {name} only {ladder.rungs[name].seeds}.")
+        if without := sorted(set(folds_of(ladder, rung)) - set(folds_of(ladder, ladder.rungs[name]))):
+            raise ValueError(f"it is run on {', '.join(without)}, and {name} is not.")
+
+
+def referred_to(rung: Rung) -> list[str]:
+    """The rungs that its overrides name: "{resnet18}" is the run of `resnet18`."""
+    return [found[1] for value in rung.overrides.values() if (found := reference(value))]
+
+
+def reference(value) -> re.Match | None:
+    """What is a "{NAME}", with the name as its group 1."""
+    return re.fullmatch(r"\{([\w-]+)\}", value) if isinstance(value, str) else None
+
+
+def folds_of(ladder: Ladder, rung: Rung) -> Sequence[str]:
+    """The folds that a rung is run on."""
+    return ladder.folds if rung.folds is None else rung.folds
+
+
+def config_of(rung: Rung, seed: int = 0) -> ConfigDict:
+    """The config of a rung that is trained, overrides included.
+
+    Raises:
+        ValueError: as of `networks.find_config` and `config.check`, and for whatever the file of the config does.
+    """
+    try:
+        config = networks.find_config(rung.config)
+    except ValueError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{rung.config} cannot be run: {type(error).__name__}: {error}") from error
+    try:
+        config.update_from_flattened_dict({"seed": seed, **rung.overrides})
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"overrides do not fit the config: {error}") from None
+    configs.check(config)
+    return config

@@ -1,0 +1,234 @@
+"""What differs between CPUs and accelerators: convolution and max-pooling.
+
+XLA has fast code for CPUs only for the convolutions of frames. What is computed here, gradients included, equals
+`jax.lax.conv_general_dilated` and `nn.max_pool`. How fast whole networks are: `python -m vidjax.bench models`.
+"""
+
+import contextlib
+import math
+from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from functools import partial, reduce
+
+import einops
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+MANY_PLACES = 1000  # of a map, from which on products of matrices make the gradient of a kernel faster
+
+_platforms: ContextVar[tuple[str, ...]] = ContextVar("platforms", default=())
+
+
+@contextlib.contextmanager
+def traced_for(*platforms: str):
+    """Within it models are traced for programs of these platforms ("cpu", "cuda", ...), not of the default backend."""
+    token = _platforms.set(platforms)
+    try:
+        yield
+    finally:
+        _platforms.reset(token)
+
+
+def convolution() -> Callable:
+    """The convolution of the programs being traced, called as `jax.lax.conv_general_dilated` of NHWC or NDHWC."""
+    platforms = _traced_for()
+    if platforms == {"cpu"}:
+        return conv
+    return _convolution_by_platform if "cpu" in platforms else jax.lax.conv_general_dilated
+
+
+def max_pooling() -> Callable:
+    """The max-pooling of the programs being traced, called as `nn.max_pool`."""
+    return max_pool if _traced_for() == {"cpu"} else nn.max_pool
+
+
+def _traced_for() -> set[str]:
+    return set(_platforms.get() or (jax.default_backend(),))
+
+
+def _convolution_by_platform(x, kernel, strides, padding, **settings):
+    """The CPU's own convolution and the plain one in one program, where they differ in a forward pass."""
+    plain = partial(jax.lax.conv_general_dilated, window_strides=strides, padding=padding, **settings)
+    if kernel.ndim == 4 and not has_small_maps(x, kernel, strides, padding):
+        return plain(x, kernel)
+    return jax.lax.platform_dependent(x, kernel, cpu=partial(conv, strides=strides, padding=padding), default=plain)
+
+
+# ---------------------------------------------------------------------------------------------------------- convolution
+
+
+def conv(x, kernel, strides, padding, dimension_numbers=None, **unused):
+    """A 2-D or 3-D convolution; stands in for `jax.lax.conv_general_dilated` in `nn.Conv`, without groups and dilation.
+
+    Args:
+        x: (B, T, H, W, C), or (B, H, W, C).
+        kernel: (t, h, w, C, features), or (h, w, C, features).
+        strides: a number an axis; padding: (before, after) of each axis.
+
+    Returns:
+        (B, T', H', W', features), or (B, H', W', features).
+    """
+    if kernel.ndim == 4:
+        return conv(x[:, None], kernel[None], (1, *strides), ((0, 0), *padding))[:, 0]
+    return _conv(x, kernel, tuple(strides), tuple(map(tuple, padding)))
+
+
+def _outputs_of_conv(x, kernel, strides, padding):
+    (t, h, w), (batch, frames, height, width, channels) = kernel.shape[:3], x.shape
+    if (t, h, w) == (1, 1, 1):
+        x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+        return x[:, :: strides[0], :: strides[1], :: strides[2]] @ kernel[0, 0, 0]
+    if (h, w, *strides[1:], *padding[1:]) == (1, 1, 1, 1, (0, 0), (0, 0)):  # over time alone: all places in a row
+        x = x.reshape(batch, frames, height * width, channels)
+        x = conv_of_frames(x, kernel[:, :, 0], (strides[0], 1), (padding[0], (0, 0)))
+        return x.reshape(batch, x.shape[1], height, width, x.shape[-1])
+    x = _windows_in_time(x, t, strides[0], padding[0])  # (B, T', H, W, t C)
+    steps = x.shape[1]
+    kernel = einops.rearrange(kernel, "t h w c f -> h w (t c) f")
+    x = conv_of_frames(x.reshape(batch * steps, *x.shape[2:]), kernel, strides[1:], padding[1:])
+    return x.reshape(batch, steps, *x.shape[1:])
+
+
+def _conv_forward(x, kernel, strides, padding):
+    return _outputs_of_conv(x, kernel, strides, padding), (x, kernel)
+
+
+def _conv_backward(strides, padding, kept, gradient):
+    x, kernel = kept
+    (of_x,) = jax.linear_transpose(lambda x: _outputs_of_conv(x, kernel, strides, padding), x)(gradient)
+    if math.prod(gradient.shape[2:4]) >= MANY_PLACES or kernel.shape[1:3] == (1, 1):
+        return of_x, _kernel_gradient(x, gradient, kernel.shape, strides, padding)
+    (of_kernel,) = jax.linear_transpose(lambda kernel: _outputs_of_conv(x, kernel, strides, padding), kernel)(gradient)
+    return of_x, of_kernel
+
+
+_conv = jax.custom_vjp(_outputs_of_conv, nondiff_argnums=(2, 3))
+_conv.defvjp(_conv_forward, _conv_backward)
+
+
+def _kernel_gradient(x, gradient, shape, strides, padding):
+    """Of a kernel of this shape: for each of its places in space a product of what it has seen and the gradient."""
+    (_, h, w, _, features), (height, width) = shape, gradient.shape[2:4]
+    x = jnp.pad(x, ((0, 0), (0, 0), *padding[1:], (0, 0)))
+    x = _windows_in_time(x, shape[0], strides[0], padding[0])  # (B, T', H, W, t C)
+    seen = [
+        _every(_every(x, 2, i, height, strides[1]), 3, j, width, strides[2]).reshape(-1, x.shape[-1])
+        for i in range(h)
+        for j in range(w)
+    ]  # each (B T' H' W', t C)
+    products = jnp.stack([places.T @ gradient.reshape(-1, features) for places in seen])  # (h w, t C, features)
+    return einops.rearrange(products, "(h w) (t c) f -> t h w c f", h=h, t=shape[0])
+
+
+def _windows_in_time(x, size, stride, padding):
+    """The frames of each window in time as channels: (B, T, H, W, C) -> (B, T', H, W, size C)."""
+    x = jnp.pad(x, ((0, 0), padding, (0, 0), (0, 0), (0, 0)))
+    steps = max((x.shape[1] - size) // stride + 1, 0)
+    return jnp.concatenate([_every(x, 1, i, steps, stride) for i in range(size)], -1)
+
+
+def _every(x, axis, start, number, stride):
+    """`number` entries along an axis, from `start` on."""
+    return jax.lax.slice_in_dim(x, start, start + (number - 1) * stride + 1 if number else start, stride, axis)
+
+
+def conv_of_frames(x, kernel, strides, padding, dimension_numbers=None, **unused):
+    """A 2-D convolution, of small maps as a product of matrices; stands in for `jax.lax.conv_general_dilated`.
+
+    XLA's convolution is at 1 to 3 % of a core's peak where a map or its outputs have fewer places than the kernel, as
+    the last maps of small frames do. There the product takes a fortieth of the time.
+
+    Args:
+        x: (B, H, W, C).
+        kernel: (h, w, C, features).
+        strides: 2 numbers; padding: (before, after) of both axes.
+
+    Returns:
+        (B, H', W', features).
+    """
+    if not has_small_maps(x, kernel, strides, padding):
+        return jax.lax.conv_general_dilated(x, kernel, strides, padding, dimension_numbers=("NHWC", "HWIO", "NHWC"))
+    height, width = _outputs(x, kernel, strides, padding)
+    x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
+    windows = [
+        _every(_every(x, 1, i, height, strides[0]), 2, j, width, strides[1])
+        for i in range(kernel.shape[0])
+        for j in range(kernel.shape[1])
+    ]  # each (B, H', W', C)
+    return jnp.concatenate(windows, -1) @ einops.rearrange(kernel, "h w c f -> (h w c) f")
+
+
+def has_small_maps(x, kernel, strides, padding) -> bool:
+    """Whether the maps that a 2-D convolution sees or makes have fewer places than its kernel."""
+    places = min(math.prod(x.shape[1:3]), math.prod(_outputs(x, kernel, strides, padding)))
+    return 0 < places < math.prod(kernel.shape[:2])
+
+
+def _outputs(x, kernel, strides, padding) -> tuple[int, ...]:
+    """(H', W')."""
+    sizes = zip(x.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
+    return tuple(max((size + sum(pads) - k) // stride + 1, 0) for size, k, stride, pads in sizes)
+
+
+# ---------------------------------------------------------------------------------------------------------- max-pooling
+
+
+def max_pool(x, window: Sequence[int], strides: Sequence[int], padding: Sequence[tuple[int, int]]):
+    """Max-pooling of (B, T, H, W, C), one axis after the other; arguments as of `nn.max_pool`.
+
+    The gradient goes to the first of equal maxima, as XLA's does, and takes a fourth to a fifteenth of its time.
+    """
+    return _max_pool(x, tuple(window), tuple(strides), tuple(map(tuple, padding)))
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
+def _max_pool(x, window, strides, padding):
+    if strides not in (window, (1, 1, 1)):  # windows that overlap but in part: XLA is as fast
+        return nn.max_pool(x, window, strides, padding)
+    return _maxima(x, window, strides, padding)[-1]
+
+
+def _max_pool_forward(x, window, strides, padding):
+    return _max_pool(x, window, strides, padding), x
+
+
+def _max_pool_backward(window, strides, padding, x, gradient):
+    maxima = _maxima(x, window, strides, padding)
+    for axis, before, after in zip((1, 2, 3), maxima[2::-1], maxima[:0:-1], strict=True):
+        of_axis = window[axis - 1], strides[axis - 1], padding[axis - 1]
+        gradient = _to_first_maximum(gradient, before, after, axis, *of_axis)
+    return (gradient,)
+
+
+_max_pool.defvjp(_max_pool_forward, _max_pool_backward)
+
+
+def _maxima(x, window, strides, padding) -> list:
+    """x, its maxima over windows of width, of width and height, and of width, height and time."""
+    found = [x]
+    for axis in (3, 2, 1):
+        of_axis = window[axis - 1], strides[axis - 1], padding[axis - 1]
+        found.append(reduce(jnp.maximum, _window(found[-1], axis, *of_axis)))
+    return found
+
+
+def _window(x, axis, size, stride, padding) -> list:
+    """The first of each window along an axis, the second, ...; what is padded is never the maximum."""
+    number = (x.shape[axis] + sum(padding) - size) // stride + 1
+    pads = [(0, 0)] * axis + [tuple(padding)] + [(0, 0)] * (x.ndim - axis - 1)
+    x = jnp.pad(x, pads, constant_values=-jnp.inf)
+    return [_every(x, axis, i, number, stride) for i in range(size)]
+
+
+def _to_first_maximum(gradient, x, maxima, axis, size, stride, padding):
+    """The gradient of `x` from that of its maxima over windows along an axis."""
+    result = jnp.zeros_like(x)
+    for i, candidate in enumerate(_window(x, axis, size, stride, padding)):
+        is_first = candidate == maxima
+        start = i - padding[0]  # of these candidates in x; padding is cut off
+        end = start + (maxima.shape[axis] - 1) * stride + 1
+        places = [(0, 0, 0)] * axis + [(start, x.shape[axis] - end, stride - 1)] + [(0, 0, 0)] * (x.ndim - axis - 1)
+        result += jax.lax.pad(jnp.where(is_first, gradient, 0), jnp.zeros((), x.dtype), places)
+        gradient = jnp.where(is_first, 0, gradient)
+    return result

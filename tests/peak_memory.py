@@ -17,7 +17,7 @@ import numpy as np
 
 from vidjax import sharding
 from vidjax.analysis import networks, step_memory
-from vidjax.training.setup import prepare
+from vidjax.analysis.training_step import training_step
 
 
 def resident(name: str) -> int:
@@ -31,8 +31,8 @@ def main(model: str, size: str, batch_size: int):
     inputs, num_classes, _ = networks.find_inputs(config, size, batch_size, None)
     predicted = step_memory.step_memory(config, num_classes, inputs)
     shapes = step_memory.batch_shapes(inputs, config, num_classes)
-    prepared = prepare(config, num_classes, inputs, 1)
-    run_step = prepared.train_step.lower(prepared.abstract, shapes).compile()
+    prepared = training_step(config, num_classes, inputs)
+    run_step = prepared.update.lower(prepared.abstract, shapes).compile()
     one = {name: np.zeros((1, *x.shape[1:]), x.dtype) for name, x in inputs.items()}
     make_state = jax.jit(functools.partial(prepared.init, 0, one), out_shardings=prepared.shardings).lower().compile()
 

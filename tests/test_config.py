@@ -104,11 +104,11 @@ def test_a_missing_key_is_explained(tiny_config):
 
 
 def test_a_config_survives_writing(tiny_config, tmp_path):
-    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0}, vidjax="0")
+    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})
     config, labels, inputs = configs.read(tmp_path)
     assert labels == ["a", "b"]
     assert config.to_json() == tiny_config.to_json()
-    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0}, vidjax="1")  # the same again
+    configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})  # the same again
     tiny_config.log_every = 77  # may change
     configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})
     tiny_config.seed = 1

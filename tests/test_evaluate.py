@@ -13,8 +13,8 @@ from vidjax import evaluate, metrics, train
 from vidjax.data import pipeline, records
 from vidjax.data.synthetic import motion
 from vidjax.evaluation import predictions, result_file
+from vidjax.evaluation.run_outputs import make_evaluator
 from vidjax.inference import ensemble, restore
-from vidjax.training import splits
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def run(tiny_config, workdir):
 
 def logits_with(run):
     source = pipeline.open_records(run.config.dataset, ["test"])
-    return evaluate.make_evaluator(run, evaluate.views_of(run, {}))(source)[:2]
+    return make_evaluator(run).outputs(run.params, run.model_state, source)[:2]
 
 
 def test_the_command_prints_and_writes(run, workdir, monkeypatch, capsys):
@@ -200,7 +200,7 @@ def refuse_writing_to(directory, monkeypatch):
             raise OSError(errno.EROFS, "Read-only file system")
         return make(dir=dir)
 
-    monkeypatch.setattr(splits.tempfile, "TemporaryFile", refusing)
+    monkeypatch.setattr(tempfile, "TemporaryFile", refusing)
 
 
 def test_a_run_that_is_read_only_is_found_before_any_work(run, workdir, tmp_path, monkeypatch, capsys):

@@ -70,7 +70,7 @@ def test_twenty_kills_at_random_moments_change_nothing(undisturbed, tiny_motion,
     assert start(workdir, tiny_motion).wait() == 0
     assert_same_run(workdir, undisturbed, num_steps=48)
     for log in tmp_path.glob("*/log.txt"):
-        named += log.read_text().count("Not whole, and passed over: ")
+        named += log.read_text().count("Skipping incomplete checkpoints: ")
     assert partial >= 5 and named >= 5
 
 
@@ -88,7 +88,7 @@ def test_ctrl_c_and_sigterm_save_and_exit_with_their_own_status(undisturbed, tin
         wait_for_lines(process, tmp_path, lines)
         process.send_signal(number)
         assert process.wait() == 75
-        assert "The same command goes on from there" in (tmp_path / "log.txt").read_text()
+        assert "Run the same command again" in (tmp_path / "log.txt").read_text()
     assert start(tmp_path, tiny_motion).wait() == 0
     assert_same_run(tmp_path, undisturbed, num_steps=48)
 
@@ -156,7 +156,7 @@ def test_two_processes_stop_after_the_same_step_when_one_is_asked(tiny_motion, t
         finally:
             for process in processes:
                 process.kill()
-    assert (tmp_path / "log.txt").read_text().count("The same command goes on from there") == 2
+    assert (tmp_path / "log.txt").read_text().count("Run the same command again") == 2
     for rank in "01":
         said = rf"\nvidjax: process {rank} of 2 on \S+: step \d+ of 48, epoch \S+, .*last step \S+ s ago, "
         assert len(re.findall(said, (tmp_path / "log.txt").read_text())) == 2

@@ -12,7 +12,8 @@ from configs.common import data
 from vidjax import config as configs
 from vidjax import sharding, step, train
 from vidjax.data import clips, pipeline
-from vidjax.evaluation import outputs, result_file
+from vidjax.evaluation import result_file
+from vidjax.evaluation.evaluator import Evaluator
 from vidjax.inference import restore
 from vidjax.predict import make_logits_fn
 
@@ -87,9 +88,8 @@ def test_evaluation_in_chunks_is_that_of_the_whole(run, frame_labels):
         for num_frames, num_chunks in ((4, 3), (12, 1)):
             config = settings(frame_labels, num_frames=num_frames, num_chunks=num_chunks, target=target)
             model = configs.model_from(config, 2)
-            eval_fn = outputs.make_eval_fn(model, restored.preprocess, restored.mesh, shardings)
-            variables = restored.params, restored.model_state, eval_fn, restored.mesh
-            found.append(outputs.outputs_on(source, *variables, config, num_views=1, num_crops=1))
+            evaluator = Evaluator(model, config, restored.mesh, shardings)
+            found.append(evaluator.outputs(restored.params, restored.model_state, source))
         in_chunks, whole = found
         np.testing.assert_array_equal(in_chunks.target.reshape(6, -1)[:, 0], whole.target.reshape(6, -1)[:, 0])
         if target == "frame":

@@ -56,14 +56,14 @@ def test_a_batch_in_parts_is_the_same_on_any_number_of_devices():
 STATE_ON_A_DEVICE = """
 import math
 import jax
-from vidjax import summary
+from vidjax.analysis import networks
+from vidjax.analysis.training_step import training_step
 from vidjax.bench import memory
-from vidjax.prepare import prepare
 memory.simulate_devices()
 for name, size in memory.NETWORKS.items():
-    config = summary.find_config(name)
+    config = networks.find_config(name)
     config.mesh.fsdp = 8
-    prepared = prepare(config, 400, summary.find_inputs(config, size, 8, None)[0], 2)
+    prepared = training_step(config, 400, networks.find_inputs(config, size, 8, None)[0])
     whole = sum(x.size for x in jax.tree.leaves(prepared.abstract))
     shards = jax.tree.map(lambda x, s: math.prod(s.shard_shape(x.shape)), prepared.abstract, prepared.shardings)
     print(sum(jax.tree.leaves(shards)) / whole)

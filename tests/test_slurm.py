@@ -115,7 +115,7 @@ def test_a_preempted_run_queues_again_and_ends_as_if_nothing_had_happened(place,
     assert len(lines_of(workdir)) < 160
     wait_until(lambda: state_of(job) in ("COMPLETED", "FAILED", "CANCELLED"))
     assert state_of(job) == "COMPLETED" and "Restarts=1" in ask("scontrol", "show", "job", job)
-    assert "Going on from the checkpoint of step" in log_of(place, job)
+    assert "Continuing from the checkpoint of step" in log_of(place, job)
     assert_same_run(workdir, undisturbed, num_steps=160)
 
 

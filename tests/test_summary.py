@@ -95,3 +95,28 @@ def test_numbers_must_be_positive(flag, capsys):
     with pytest.raises(SystemExit):
         summary.main(["r3d_18", "--input", "16x112x112", flag, "0"])
     assert f"{flag} must be 1 or more" in capsys.readouterr().err
+
+
+def test_a_plan_compiles_the_step_alone_without_records(capsys):
+    plan = ["configs/frame_pool.py:motion,small", "--plan", "--config.dataset=nowhere"]
+    assert summary.main([*plan, "--config.batch_size=4"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("frame_pool: video 4x") and "400 classes (by default)" in text and "layer" not in text
+    assert "the state takes" in text and "= a step" in text and "It does not fit" not in text
+    assert summary.main([*plan, f"--config.batch_size={10**9}"]) == 1  # more than any machine has
+    text = capsys.readouterr().out
+    assert "It does not fit" in text and "accumulate = 2 sees the batch in that many parts" in text
+
+
+@pytest.mark.parametrize(
+    "argument, message",
+    [
+        ("--config.batch=4", "batch"),
+        ("--config.batch_size=four", "batch_size"),
+        ("--batch=4", "Unknown command line flag 'batch'"),
+        ("more", "Unknown arguments more"),
+    ],
+)
+def test_settings_that_are_wrong(argument, message):
+    with pytest.raises(SystemExit, match=f"vidjax.summary: .*{message}"):
+        summary.main(["configs/frame_pool.py:motion,small", argument])

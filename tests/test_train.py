@@ -18,7 +18,9 @@ from tests.runs import assert_same_run, assert_same_scalars, lines_of
 from vidjax import evaluate, sharding, train
 from vidjax.checkpoint import Checkpoints
 from vidjax.data import pipeline, records
-from vidjax.inference import restore as trained
+from vidjax.evaluation.evaluator import Evaluator
+from vidjax.inference import restore
+from vidjax.training import interrupts, metrics_log
 
 
 @pytest.fixture(scope="module")
@@ -85,16 +87,16 @@ def test_ctrl_c_saves_and_stops_and_the_run_goes_on(
     finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch, capsys
 ):
     workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
-    write = train.progress.MetricsLog.write
+    write = metrics_log.MetricsLog.write
 
     def interrupted(log, line):
         write(log, line)
         if line["step"] == 6:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(train.progress.MetricsLog, "write", interrupted)
+    monkeypatch.setattr(metrics_log.MetricsLog, "write", interrupted)
     assert train.train(tiny_config, tmp_path) is None
-    assert "saved step 7 of 12" in capsys.readouterr().out
+    assert "Interrupted at step 7 of 12" in capsys.readouterr().out
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
     assert_same_run(tmp_path, workdir, num_steps=12)
@@ -104,7 +106,7 @@ def test_a_signal_while_a_run_that_goes_on_is_starting_stops_it_after_a_step(
     finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch, capsys
 ):
     workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
-    write, restore = train.progress.MetricsLog.write, Checkpoints.restore
+    write, restore = metrics_log.MetricsLog.write, Checkpoints.restore
 
     def interrupted(log, line):
         write(log, line)
@@ -115,12 +117,12 @@ def test_a_signal_while_a_run_that_goes_on_is_starting_stops_it_after_a_step(
         os.kill(os.getpid(), signal.SIGTERM)
         return restore(self, *arguments)
 
-    monkeypatch.setattr(train.progress.MetricsLog, "write", interrupted)
+    monkeypatch.setattr(metrics_log.MetricsLog, "write", interrupted)
     assert train.train(tiny_config, tmp_path) is None
     monkeypatch.setattr(Checkpoints, "restore", restored)
     assert train.train(tiny_config, tmp_path) is None
     said = capsys.readouterr().out
-    assert "saved step 4 of 12" in said and "saved step 5 of 12" in said
+    assert "Interrupted at step 4 of 12" in said and "Interrupted at step 5 of 12" in said
     monkeypatch.undo()
     train.train(tiny_config, tmp_path)
     assert_same_run(tmp_path, workdir, num_steps=12)
@@ -130,18 +132,18 @@ def test_a_signal_in_the_final_evaluation_ends_at_once_and_the_same_command_eval
     finished, tiny_config, tmp_path_factory, tmp_path, monkeypatch
 ):
     workdir, result = run_once(finished, tiny_config, tmp_path_factory)
-    handler, evaluated = signal.getsignal(signal.SIGTERM), evaluate.evaluate
+    handler, evaluated = signal.getsignal(signal.SIGTERM), Evaluator.__call__
 
-    def terminated(params, model_state, eval_fn, mesh, records, config, **views):
+    def terminated(evaluator, params, model_state, records, **views):
         if len(records) == 16:  # the test videos
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(1)
-        return evaluated(params, model_state, eval_fn, mesh, records, config, **views)
+        return evaluated(evaluator, params, model_state, records, **views)
 
-    monkeypatch.setattr(evaluate, "evaluate", terminated)
+    monkeypatch.setattr(Evaluator, "__call__", terminated)
     with pytest.raises(SystemExit) as raised:
         train.train(tiny_config, tmp_path)
-    assert raised.value.code == train.progress.INTERRUPTED and not (tmp_path / "result.json").exists()
+    assert raised.value.code == interrupts.INTERRUPTED and not (tmp_path / "result.json").exists()
     assert signal.getsignal(signal.SIGTERM) is handler
     monkeypatch.undo()
     assert train.train(tiny_config, tmp_path)["top1"] == result["top1"]
@@ -149,17 +151,16 @@ def test_a_signal_in_the_final_evaluation_ends_at_once_and_the_same_command_eval
 
 
 def test_signals_go_back_when_a_config_is_refused(tiny_config, tmp_path):
-    before = [signal.getsignal(number) for number in train.progress.SIGNALS]
+    before = [signal.getsignal(number) for number in interrupts.SIGNALS]
     tiny_config.dataset = "nowhere"
     with pytest.raises(ValueError, match="No dataset at nowhere"):
         train.train(tiny_config, tmp_path)
-    assert [signal.getsignal(number) for number in train.progress.SIGNALS] == before
+    assert [signal.getsignal(number) for number in interrupts.SIGNALS] == before
 
 
 def test_a_batch_of_the_evaluation_that_does_not_divide(tiny_config, tmp_path, monkeypatch):
     two = type("Mesh", (), {"size": 2})
-    prepared = train.prepare
-    monkeypatch.setattr(train, "prepare", lambda *arguments: prepared(*arguments)._replace(mesh=two))
+    monkeypatch.setattr(sharding, "make_mesh", lambda **_: two)
     tiny_config.eval.batch_size = 7
     with pytest.raises(ValueError, match="eval.batch_size = 7 does not divide over 2 devices"):
         train.train(tiny_config, tmp_path)
@@ -184,14 +185,14 @@ def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_whe
     workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
     shard = records.shard_path(tiny_motion, "train", 0, 1)
     hidden = shard.with_suffix(".hidden")
-    write = train.progress.MetricsLog.write
+    write = metrics_log.MetricsLog.write
 
     def deleting(log, line):
         write(log, line)
         if line["step"] == 5:
             shard.rename(hidden)
 
-    monkeypatch.setattr(train.progress.MetricsLog, "write", deleting)
+    monkeypatch.setattr(metrics_log.MetricsLog, "write", deleting)
     try:
         with pytest.raises(ValueError, match=f"{shard.name}: the record at byte .* cannot be read: No such file"):
             train.train(tiny_config, tmp_path)
@@ -206,14 +207,14 @@ def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_fac
     workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
     before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    write = train.progress.MetricsLog.write
+    write = metrics_log.MetricsLog.write
 
     def filling(log, line):
         write(log, line)
         if line["step"] == 7:
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
 
-    monkeypatch.setattr(train.progress.MetricsLog, "write", filling)
+    monkeypatch.setattr(metrics_log.MetricsLog, "write", filling)
     try:
         with pytest.raises(OSError, match="could not be written to (.*\n)*.*step 4 is whole. When that is mended"):
             train.train(tiny_config, tmp_path)
@@ -253,7 +254,7 @@ def test_freezing_averaging_and_class_weights_work_together(tiny_config, tmp_pat
     tiny_config.loss = {"name": "softmax", "label_smoothing": 0.1, "class_weights": (1.0,) * 7 + (2.0,)}
     result = train.train(tiny_config, tmp_path)
     assert result["steps"] == 3
-    assert trained.from_run(tmp_path).step == 3
+    assert restore.from_run(tmp_path).step == 3
 
 
 @pytest.mark.parametrize(
@@ -277,7 +278,7 @@ def test_settings_on_the_command_line(argument, message, tmp_path):
 
 
 def give_flags(monkeypatch, **given):
-    values = {"workdir": None, "plan": False, "profile_steps": None, **given}
+    values = {"workdir": None, "profile_steps": None, **given}
     monkeypatch.setattr(train, "flags", type("Flags", (), {"FLAGS": type("Values", (), values)}))
 
 
@@ -293,25 +294,9 @@ def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):
     assert sharding.make_mesh().size == 1 and sys.argv
 
 
-def test_a_plan_compiles_and_needs_neither_records_nor_a_work_directory(tiny_config, monkeypatch, capsys):
-    def planned():
-        give_flags(monkeypatch, config=tiny_config, plan=True)
-        with pytest.raises(SystemExit) as raised:
-            train.main(["train"])
-        return raised.value.code, capsys.readouterr().out
-
-    code, out = planned()
-    assert code == 0 and out.startswith(f"frame_pool: video 8x4x32x32x3 uint8; 8 classes ({tiny_config.dataset})")
-    assert "the state takes" in out and "= a step" in out and "It does not fit" not in out
-    tiny_config.dataset, tiny_config.batch_size = "nowhere", 10**9  # more than any machine has
-    code, out = planned()
-    assert code == 1 and "400 classes (by default)" in out
-    assert "It does not fit" in out and "accumulate = 2 sees the batch in that many parts" in out
-
-
 @pytest.mark.parametrize(
     ("workdir", "message"),
-    [(None, "say where the run is to write, --workdir"), ("gs://bucket/run", "gs://bucket/run is no directory")],
+    [(None, "--workdir is missing"), ("gs://bucket/run", "gs://bucket/run is not a local directory")],
 )
 def test_no_work_directory(tiny_config, monkeypatch, workdir, message):
     give_flags(monkeypatch, config=tiny_config, workdir=workdir)
@@ -365,7 +350,7 @@ def test_starting_from_a_trained_run(tiny_run, tiny_config, tmp_path):
     tiny_config.num_epochs = 0.75
     tiny_config.freeze = ("backbone/.*",)
     train.train(tiny_config, tmp_path)
-    before, after = trained.from_run(tiny_run.workdir), trained.from_run(tmp_path)
+    before, after = restore.from_run(tiny_run.workdir), restore.from_run(tmp_path)
     assert before.labels == after.labels
     jax.tree.map(np.testing.assert_array_equal, before.params["backbone"], after.params["backbone"])
     kernels = [run.params["classifier"]["kernel"] for run in (before, after)]

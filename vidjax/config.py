@@ -8,9 +8,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import flax
 import jax
 from ml_collections import ConfigDict
 
+import vidjax
 from vidjax import flow, losses, models, optimizer, sharding
 from vidjax.data import clips
 
@@ -172,7 +174,7 @@ def find_folds(name: str) -> list[tuple[list[str], list[str]]]:
     return data.folds(dataset, folds)
 
 
-def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **versions):
+def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
     """Writes `config.json`, or checks that the one there says the same.
 
     Of several processes all check, so that all end where it does not, and the first one writes.
@@ -184,7 +186,8 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict, **
         ValueError: where the directory holds a run of another config; lists the keys that differ.
     """
     path = workdir / "config.json"
-    content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs, "versions": versions}
+    content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs}
+    content["versions"] = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
     content["started_in"] = str(Path.cwd())  # what config.dataset is relative to
     if path.exists():
         before = read_json(path, ("config", "labels", "inputs"))

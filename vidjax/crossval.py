@@ -25,7 +25,7 @@ from ml_collections import ConfigDict, config_flags
 from vidjax import config as configs
 from vidjax import output_paths, train
 from vidjax.evaluation import fold_results
-from vidjax.training import distributed, interrupts, splits, status
+from vidjax.training import command_line, distributed, interrupts, splits, status
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -129,4 +129,4 @@ if __name__ == "__main__":
     flags.DEFINE_string("workdir", None, "where the runs are written; started again, it goes on from there")
     flags.DEFINE_integer("seeds", 1, "how many", lower_bound=1)
     flags.mark_flags_as_required(["config", "folds", "workdir"])
-    app.run(main, flags_parser=train.parse_flags)
+    app.run(main, flags_parser=command_line.parse_flags)

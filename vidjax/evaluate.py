@@ -20,25 +20,11 @@ from absl import logging as absl_logging
 
 from vidjax import config as configs
 from vidjax import output_paths
-from vidjax.data import pipeline
 from vidjax.evaluation import other_records, predictions, result_file, split_metrics
 from vidjax.evaluation.fused_runs import fuse_runs
-from vidjax.evaluation.outputs import Outputs, outputs_on
 from vidjax.evaluation.run_outputs import VIEWS, make_evaluator, open_run, views_of
 from vidjax.inference import ensemble, restore
 from vidjax.training import distributed
-
-
-def evaluate(
-    params, model_state, eval_fn, mesh, source: pipeline.Records, config, *, num_views, num_crops
-) -> tuple[dict, Outputs]:
-    """Returns the metrics and the outputs of the records of `source`. Arguments: see `outputs.outputs_on`."""
-    views = {"num_views": num_views, "num_crops": num_crops}
-    outputs = outputs_on(source, params, model_state, eval_fn, mesh, config, **views)
-    return split_metrics.figures_of(outputs, config, source.info), outputs
-
-
-# ------------------------------------------------------------------------------------------------------- the command
 
 
 class Evaluated(NamedTuple):
@@ -62,8 +48,7 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
             print("".join(f"{note}\n" for note in other.notes), end="", flush=True)
     else:
         source = open_run(run, splits)
-    outputs = make_evaluator(run, views)(source)
-    result = split_metrics.figures_of(outputs, run.config, source.info)
+    result, outputs = make_evaluator(run)(run.params, run.model_state, source, **views)
     result |= {"checkpoint": run.step, "splits": splits, **views, **more}
     title = f"{splits}, {{num_views}} x {{num_crops}} views, checkpoint of step {run.step}".format(**views)
     return Evaluated(result, run.labels, title, predictions.predictions_of(outputs, source, run.config))
@@ -154,27 +139,13 @@ def show(evaluated: Evaluated):
     """Prints the figures."""
     result = evaluated.result
     for of_run in result.get("runs", ()):
-        print(f"{of_run['run']}: {'  '.join(f'{name} {text}' for name, text in first_figure(of_run).items())}")
-    for name, text in shown(result, decimals=2).items():
+        figure = "  ".join(f"{name} {text}" for name, text in result_file.first_figure(of_run).items())
+        print(f"{of_run['run']}: {figure}")
+    for name, text in result_file.shown(result, decimals=2).items():
         print(f"{name:18} {text:>8}")
     print(f"{result['num_videos']} videos of {evaluated.title}")
     for label, value in zip(evaluated.labels, result.get("per_class", ()), strict="per_class" in result):
         print(f"  {label:20} {'no video' if value is None else f'{100 * value:6.2f} %'}")
-
-
-def shown(result: dict, decimals: int) -> dict[str, str]:
-    """The figures that people ask for first, as text: shares in %, errors in the unit of the series."""
-    shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
-    shares += ("frames_used", "exact")
-    texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
-    errors = {name: result[name] for name in ("rmse", "mae") if name in result}
-    errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}
-    return texts | {name: f"{error:.2f}" for name, error in errors.items()}
-
-
-def first_figure(result: dict) -> dict[str, str]:
-    """The first of `shown`: top1, or mAP where videos have several labels."""
-    return dict(list(shown(result, decimals=2).items())[:1])
 
 
 if __name__ == "__main__":

@@ -70,9 +70,9 @@ def test_a_compiler_that_runs_out_of_memory(monkeypatch):
         def compile(self):
             raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.\nMore")
 
-    prepared = step_memory.prepare
+    prepared = step_memory.training_step
     step = type("Step", (), {"lower": lambda *_: Lowered()})()
-    monkeypatch.setattr(step_memory, "prepare", lambda *a: prepared(*a)._replace(train_step=step))
+    monkeypatch.setattr(step_memory, "training_step", lambda *a: prepared(*a)._replace(update=step))
     with pytest.raises(MemoryError, match="^RESOURCE_EXHAUSTED: Out of memory while trying to allocate 1 byte.$"):
         of_lstm()
 

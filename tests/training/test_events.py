@@ -54,7 +54,8 @@ def test_a_disk_that_is_full_is_told_of(tmp_path):
 
 def test_pytorch_is_not_imported(tmp_path):
     (tmp_path / "torch.py").write_text("print('imported')")
-    code = f"import sys; from vidjax.training import events; events.EventFile(__import__('pathlib').Path({str(tmp_path)!r}), [])"
+    code = "import pathlib, sys; from vidjax.training import events\n"
+    code += f"events.EventFile(pathlib.Path({str(tmp_path)!r}), [])"
     code += "; import torch"  # afterwards who wants it may
     environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)

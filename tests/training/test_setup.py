@@ -1,58 +1,21 @@
-import jax
-import jax.numpy as jnp
-import numpy as np
+import types
+
 import pytest
-from flax import traverse_util
 
-from vidjax.training.setup import prepare
-
-
-@pytest.fixture
-def blank(tiny_config):
-    return {"video": jax.ShapeDtypeStruct((8, 4, 32, 32, 3), np.uint8)}
-
-
-def test_what_a_config_says_is_what_is_computed(tiny_config, blank):
-    tiny_config.ema_decay = 0.5
-    prepared = prepare(tiny_config, 8, blank, total_steps=12)
-    assert prepared.mesh.size == 1 and prepared.model.num_classes == 8
-    assert float(prepared.schedule(2)) == pytest.approx(1e-3)  # the warm-up's end
-    assert jax.tree.structure(prepared.abstract) == jax.tree.structure(prepared.shardings)
-    assert isinstance(jax.tree.leaves(prepared.abstract)[0], jax.ShapeDtypeStruct)  # nothing is allocated
-    shapes = [jax.tree.map(jnp.shape, tree) for tree in (prepared.abstract.params, prepared.abstract.ema)]
-    assert shapes[0] == shapes[1]
-
-
-def test_the_step_trains_what_is_not_frozen_and_reuses_the_state(tiny_config, blank):
-    tiny_config.freeze, tiny_config.accumulate = ("backbone",), 2
-    prepared = prepare(tiny_config, 8, blank, total_steps=12)
-    video = np.random.default_rng(0).integers(0, 256, (8, 4, 32, 32, 3), np.uint8)
-    batch = {"video": video, "target": np.arange(8), "weight": np.ones(8, np.float32)}
-    state = prepared.init(0, blank | {"video": video})
-    before = jax.tree.map(np.asarray, state.params)
-    state, _ = prepared.train_step(state, batch)
-    kept = state.params
-    after, measured = prepared.train_step(state, batch)  # the warm-up begins with a rate of 0
-    assert set(measured) == {"loss", "grad_norm", "top1"} and np.isfinite(measured["loss"])
-    assert all(x.is_deleted() for x in jax.tree.leaves(kept))
-    after, before = (traverse_util.flatten_dict(tree, sep="/") for tree in (after.params, before))
-    changed = {path for path in before if (np.asarray(after[path]) != before[path]).any()}
-    assert changed and not any(path.startswith("backbone") for path in changed)
+from vidjax.training.setup import check_batch_sizes
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"accumulate": 3}, "batch_size = 8 does not divide over 1 devices in accumulate = 3 parts"),
-        ({"mesh.fsdp": 3}, "mesh.fsdp = 3 must divide"),
-        ({"model.name": "i4d"}, "Unknown model 'i4d'"),
-        ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'"),
-        ({"schedule.warmup_steps": 99}, "warmup_steps = 99 must be below the 12 steps"),
+        ({"batch_size": 9}, "batch_size = 9 does not divide over 2 devices[.]"),
+        ({"accumulate": 3}, "batch_size = 8 does not divide over 2 devices in accumulate = 3 parts"),
+        ({"eval.batch_size": 7}, "eval.batch_size = 7 does not divide over 2 devices"),
     ],
 )
-def test_what_cannot_be(change, message, tiny_config, blank):
-    for key, value in change.items():
-        part, _, name = key.rpartition(".")
-        (tiny_config[part] if part else tiny_config)[name] = value
+def test_batches_that_do_not_divide(change, message, tiny_config):
+    two = types.SimpleNamespace(size=2)
+    check_batch_sizes(tiny_config, two)
+    tiny_config.update_from_flattened_dict(change)
     with pytest.raises(ValueError, match=message):
-        prepare(tiny_config, 8, blank, total_steps=12)
+        check_batch_sizes(tiny_config, two)

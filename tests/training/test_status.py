@@ -64,9 +64,9 @@ COMPUTING = """
 import os, sys, jax, jax.numpy as jnp
 from jax.experimental import multihost_utils
 from vidjax import distributed, status
-from vidjax.watch import Watch
+from vidjax.training.timing import Clock
 distributed.start()
-shown = Watch()
+shown = Clock()
 with status.answering(shown.status):
     x = jnp.ones((1000, 1000)) / 1000
     compute = jax.jit(lambda x: jax.lax.fori_loop(0, 10**9, lambda i, x: x @ x, x)).lower(x).compile()

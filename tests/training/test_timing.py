@@ -3,7 +3,7 @@ import pytest
 from vidjax.training import timing
 
 
-class Clock:
+class FakeTime:
     """Shows what it is set to."""
 
     def __init__(self, monkeypatch):
@@ -19,12 +19,12 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    return Clock(monkeypatch)
+    return FakeTime(monkeypatch)
 
 
-def started(seconds_at_peak=None):
-    shown = timing.Watch()
-    shown.start(8, 32, 0, 10, seconds_at_peak)
+def started():
+    shown = timing.Clock()
+    shown.start(8, 32, 0, 10)
     return shown
 
 
@@ -34,7 +34,7 @@ def test_the_first_step_evaluations_and_saving_are_no_part_of_a_step(clock):
     shown.next_batch(batches)
     clock.now = 100  # it compiles
     shown.step_done({})
-    assert shown.figures() == {} and shown.clips_per_second() is None
+    assert shown.metrics() == {} and shown.clips_per_second() is None
     shown.next_batch(batches)  # to 103
     clock.now += 1
     shown.step_done({})
@@ -47,7 +47,7 @@ def test_the_first_step_evaluations_and_saving_are_no_part_of_a_step(clock):
     shown.next_batch(batches)  # to 167
     shown.step_done({})
     clock.now += 3  # to 170: of 70 seconds 50 are the evaluation's
-    assert shown.figures() == {
+    assert shown.metrics() == {
         "clips_per_second": 2 * 8 / 20,
         "waiting_for_data": 4 / 20,
         "step_ms": 9000,
@@ -58,26 +58,25 @@ def test_the_first_step_evaluations_and_saving_are_no_part_of_a_step(clock):
 
 
 def test_parts_are_those_of_the_steps_since_the_line_before(clock):
-    shown = started(seconds_at_peak=0.5)
+    shown = started()
     batches = clock.batches(1, 1, 3, 3)
     for _ in range(2):
         shown.next_batch(batches)
         shown.step_done({})
-    assert shown.figures()["data_wait_ms"] == 1000
-    assert shown.figures() == {}  # no step since
+    assert shown.metrics()["data_wait_ms"] == 1000
+    assert shown.metrics() == {}  # no step since
     for _ in range(2):
         shown.next_batch(batches)
         shown.step_done({})
     with shown.during("computing"):
         clock.now += 4
-    figures = shown.figures()
+    figures = shown.metrics()
     assert (figures["data_wait_ms"], figures["device_wait_ms"], figures["host_ms"]) == (3000, 2000, 0)
-    assert figures["share_of_peak_flops"] == 0.5 / 5
     assert figures["waiting_for_data"] == 7 / 11
 
 
 def test_the_status_says_what_there_is_to_say(clock):
-    shown = timing.Watch()
+    shown = timing.Clock()
     clock.now = 2
     assert shown.status() == "starting for 2.0 s"
     shown.start(8, 32, 4, 10, None)
@@ -99,7 +98,7 @@ def test_the_status_says_what_there_is_to_say(clock):
 
 
 def test_what_was_done_before_is_done_again_after_an_error():
-    shown = timing.Watch()
+    shown = timing.Clock()
     with pytest.raises(KeyError), shown.during("saving"):
         raise KeyError
     assert shown.doing == "starting"

@@ -15,8 +15,8 @@ from ml_collections import ConfigDict
 
 from vidjax import optimizer
 from vidjax.analysis import collectives
+from vidjax.analysis.training_step import TrainingStep, training_step
 from vidjax.step import Batch
-from vidjax.training.setup import Prepared, prepare
 
 
 class StepMemory(NamedTuple):
@@ -72,10 +72,10 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
         ValueError: for a config that cannot be, or a batch that does not divide over the devices.
         MemoryError: where the compiler finds, or itself runs into, too little memory.
     """
-    prepared = prepare(config, num_classes, inputs, config.schedule.get("warmup_steps", 0) + 1)
+    prepared = training_step(config, num_classes, inputs)
     batch = batch_shapes(inputs, config, num_classes)
     try:
-        compiled = prepared.train_step.lower(prepared.abstract, batch).compile()
+        compiled = prepared.update.lower(prepared.abstract, batch).compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) and "out of memory" not in str(error).lower():
             raise
@@ -83,7 +83,7 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
     return memory_of(compiled, prepared, config)
 
 
-def memory_of(compiled: jax.stages.Compiled, prepared: Prepared, config: ConfigDict) -> StepMemory:
+def memory_of(compiled: jax.stages.Compiled, prepared: TrainingStep, config: ConfigDict) -> StepMemory:
     """What a compiled training step takes; raises a ValueError where the compiler does not tell."""
     analysis = compiled.memory_analysis()
     if analysis is None:

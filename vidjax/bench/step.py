@@ -11,10 +11,10 @@ import numpy as np
 from vidjax import config as configs
 from vidjax import sharding
 from vidjax.analysis import step_memory
+from vidjax.analysis.training_step import training_step
 from vidjax.bench import summary
 from vidjax.data import clips
 from vidjax.evaluation import outputs
-from vidjax.training.setup import prepare
 
 SECONDS = 3.0  # that each of the two is measured for, at least
 ROUNDS = 5  # at least, and at most ten times as many
@@ -32,14 +32,14 @@ def bench_step(workdir: Path) -> dict:
     """
     config, labels, inputs = configs.read(workdir)
     blank = clips.blank_batch(inputs, configs.clip_of(config), config.batch_size)
-    prepared = prepare(config, len(labels), blank, config.schedule.get("warmup_steps", 0) + 1)
+    prepared = training_step(config, len(labels), blank)
     shapes = step_memory.batch_shapes(blank, config, len(labels))
     batch = {name: np.zeros(x.shape, x.dtype) for name, x in shapes.items()} | blank
     batch["weight"] += 1
     batch = sharding.put_batch(batch, prepared.mesh)
 
     state = jax.jit(functools.partial(prepared.init, 0, blank), out_shardings=prepared.shardings)()
-    compiled = prepared.train_step.lower(state, batch).compile()
+    compiled = prepared.update.lower(state, batch).compile()
     memory = step_memory.memory_of(compiled, prepared, config)
     shardings = prepared.shardings.params, prepared.shardings.model_state
     forward = outputs.make_eval_fn(prepared.model, configs.spec_of(config), prepared.mesh, shardings)

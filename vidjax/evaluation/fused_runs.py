@@ -10,6 +10,7 @@ import numpy as np
 from vidjax import config as configs
 from vidjax.data import pipeline
 from vidjax.evaluation import split_metrics
+from vidjax.evaluation.outputs import Outputs
 from vidjax.evaluation.run_outputs import make_evaluator, open_run, views_of
 from vidjax.inference import ensemble, restore
 
@@ -83,11 +84,18 @@ def fuse_runs(
             raise ValueError(f"--fusion svm is trained on {', '.join(sorted(common))}: it cannot be tested there too.")
         of_training = open_same(runs, trained_on)
 
-    evaluators = [make_evaluator(run, views_of(run, views)) for run in runs]
-    outputs = [evaluator(source) for evaluator, source in zip(evaluators, sources, strict=True)]
+    evaluators = [make_evaluator(run) for run in runs]
+
+    def outputs_on(sources: Sequence[pipeline.Records], backwards: bool) -> list[Outputs]:
+        return [
+            evaluator.outputs(run.params, run.model_state, source, **views_of(run, views), backwards=backwards)
+            for evaluator, run, source in zip(evaluators, runs, sources, strict=True)
+        ]
+
+    outputs = outputs_on(sources, backwards=True)
     ensemble.check_same_targets(names, [o.target for o in outputs])
     if fusion == "svm":
-        seen = [evaluator(source, reverse=False) for evaluator, source in zip(evaluators, of_training, strict=True)]
+        seen = outputs_on(of_training, backwards=False)
         ensemble.check_same_targets(names, [o.target for o in seen])
         fuse = ensemble.fit_svm([o.logits for o in seen], seen[0].target)
     else:

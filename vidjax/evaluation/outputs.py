@@ -8,9 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from vidjax import compile_options, sharding, step
-from vidjax import config as configs
 from vidjax.data import clips, pipeline
-from vidjax.progress_bar import progress_bar
 
 
 class Outputs(NamedTuple):
@@ -111,39 +109,3 @@ def clip_logits(
     weights = np.concatenate(all_weights) if per_frame else None
     updates = np.concatenate(all_updates) if all_updates else None
     return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights, updates=updates)
-
-
-def outputs_on(
-    source: pipeline.Records,
-    params,
-    model_state,
-    eval_fn: Callable,
-    mesh,
-    config,
-    *,
-    num_views: int,
-    num_crops: int,
-    reverse: bool = True,
-) -> Outputs:
-    """Runs a model over the records of `source`; with `reverse` backwards too, if the classes of that are known."""
-    multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
-    clip_arguments = configs.view_arguments_of(config, num_views, num_crops)
-    is_chunked, _ = pipeline.chunking(clip_arguments)
-
-    def logits_of(reverse: bool):
-        batches = pipeline.eval_batches(
-            source,
-            clip_arguments,
-            batch_size=config.eval.batch_size,
-            process=(jax.process_index(), jax.process_count()),
-            num_threads=config.num_threads,
-        )
-        num_batches = -(-len(source) // config.eval.batch_size)
-        bar = progress_bar(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0)
-        kinds = {"per_frame": per_frame, "is_chunked": is_chunked}
-        return clip_logits(eval_fn, params, model_state, bar, mesh, reverse=reverse, **kinds)
-
-    outputs = logits_of(reverse=False)
-    if not reverse or multi_label or per_frame or is_chunked or source.info.time_reversal is None:
-        return outputs
-    return outputs._replace(backwards=logits_of(reverse=True).logits)

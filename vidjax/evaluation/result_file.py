@@ -84,3 +84,18 @@ def read_confusion(path: Path) -> np.ndarray | None:
             "the run again with vidjax.evaluate."
         ) from None
     return counts
+
+
+def shown(result: dict, decimals: int) -> dict[str, str]:
+    """The figures that people ask for first, as text: shares in %, errors in the unit of the series."""
+    shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
+    shares += ("frames_used", "exact")
+    texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
+    errors = {name: result[name] for name in ("rmse", "mae") if name in result}
+    errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}
+    return texts | {name: f"{error:.2f}" for name, error in errors.items()}
+
+
+def first_figure(result: dict) -> dict[str, str]:
+    """The first of `shown`: top1, or mAP where videos have several labels."""
+    return dict(list(shown(result, decimals=2).items())[:1])

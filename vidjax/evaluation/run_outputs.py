@@ -1,20 +1,18 @@
 """What a trained run says of splits of its records: how they are opened, and the program that evaluates them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from vidjax import sharding
 from vidjax.data import label_scan, pipeline
-from vidjax.evaluation.outputs import Outputs, make_eval_fn, outputs_on
+from vidjax.evaluation.evaluator import Evaluator
 from vidjax.inference import restore
 
 VIEWS = ("num_views", "num_crops")
 
 
-def make_evaluator(run: restore.Trained, views: dict) -> Callable[..., Outputs]:
-    """Returns `outputs_on` for a run, a function of records; it compiles once. `views` are those of `views_of`."""
-    variables = (run.params, run.model_state)
-    eval_fn = make_eval_fn(run.model, run.preprocess, run.mesh, sharding.shardings_of(variables))
-    return lambda source, **more: outputs_on(source, *variables, eval_fn, run.mesh, run.config, **views, **more)
+def make_evaluator(run: restore.Trained) -> Evaluator:
+    """Returns the evaluator of a run. Call it with `run.params` and `run.model_state`."""
+    return Evaluator(run.model, run.config, run.mesh, sharding.shardings_of((run.params, run.model_state)))
 
 
 def views_of(run: restore.Trained, asked: dict) -> dict:

@@ -1,4 +1,4 @@
-"""What the training loop reports and heeds: metrics.jsonl, numbers that are not finite, and interrupts."""
+"""What the training loop reports: metrics.jsonl, the progress bar, and numbers that are not finite."""
 
 import json
 import os
@@ -62,17 +62,14 @@ def show(bar: tqdm, line: dict):
     bar.set_postfix_str(", ".join(shown), refresh=False)
 
 
-def check_finite(step: int, measured: dict, schedule: optax.Schedule, last_saved: int):
-    """Raises a FloatingPointError where loss or gradient is not finite; it says where the run can go on from.
-
-    The schedule is only asked then: devices compute it too, after the step that they have just begun.
-    """
-    loss, grad_norm = float(measured["loss"]), float(measured["grad_norm"])
-    if not np.isfinite(loss + grad_norm):
-        learning_rate = float(schedule(step - 1))
-        saved = f"of step {last_saved}" if last_saved else "none: no step was saved yet"
-        raise FloatingPointError(
-            f"Step {step}: the loss is {loss}, the gradient's norm {grad_norm}, at learning rate {learning_rate:.3g}. "
-            f"The last good checkpoint is {saved}. Try a lower schedule.learning_rate, more schedule.warmup_steps, or "
-            "optimizer.clip_norm."
-        )
+def not_finite(step: int, metrics: dict[str, float], schedule: optax.Schedule, last_saved: int) -> str | None:
+    """Returns what is wrong if the loss or the gradient is not finite, and which checkpoint is good; else None."""
+    loss, grad_norm = metrics["loss"], metrics["grad_norm"]
+    if np.isfinite(loss + grad_norm):
+        return None
+    saved = f"of step {last_saved}" if last_saved else "none: no step was saved yet"
+    return (
+        f"Step {step}: the loss is {loss}, the gradient norm {grad_norm}, at learning rate "
+        f"{float(schedule(step - 1)):.3g}. The last good checkpoint is {saved}. Try a lower schedule.learning_rate, "
+        "more schedule.warmup_steps, or optimizer.clip_norm."
+    )

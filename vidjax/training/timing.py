@@ -11,13 +11,12 @@ WAITING, COMPUTING, ON_HOST = "waiting for data", "computing", "between steps"
 PARTS = {WAITING: "data_wait_ms", COMPUTING: "device_wait_ms", ON_HOST: "host_ms"}  # of a step
 
 
-class Watch:
+class Clock:
     """What this process is doing now, and the time that went into what it did.
 
     At any time it is doing one thing. Within steps that is waiting for data, computing (the host waits for the
     devices), or what the host does between steps: Python, starting the computation, writing logs. A host that is ahead
-    of its devices, as it should be, waits for them most of the time. No device is waited for on account of these
-    figures: what the loop waits for anyway is what is measured.
+    of its devices, as it should be, waits for them most of the time.
 
     Attributes:
         doing: the present activity, in words; since: when it began, by `time.perf_counter`.
@@ -27,26 +26,18 @@ class Watch:
     def __init__(self):
         self.doing, self.since, self.steps, self.total_steps, self.line = "starting", time.perf_counter(), -1, None, {}
         self._spent = collections.Counter()  # seconds by activity, since the end of the first step
+        self._metrics = None  # of the step before
         self._noted_steps, self._noted = 0, {}  # `steps` and `_spent` of the line before
 
-    def start(
-        self,
-        batch_size: int,
-        clips_per_epoch: int,
-        start_step: int,
-        total_steps: int,
-        seconds_at_peak: float | None,
-    ):
-        """To be called before the first step.
+    def start(self, batch_size: int, clips_per_epoch: int, start_step: int, total_steps: int):
+        """Call it before the first step.
 
         Args:
             batch_size: clips in a global batch.
-            start_step: which the run goes on from, or 0.
-            seconds_at_peak: that a step would take, see `vidjax.analysis.peak_flops`; None where it is not known.
+            start_step: the step that the run continues from, or 0.
         """
         self.batch_size, self.clips_per_epoch = batch_size, clips_per_epoch
         self.start_step, self.total_steps = start_step, total_steps
-        self.seconds_at_peak = seconds_at_peak
         self._begun = self._last_step = time.perf_counter()
 
     @contextlib.contextmanager
@@ -72,13 +63,21 @@ class Watch:
             self._turn_to("compiling")
         return batch
 
-    def step_done(self, measured):
-        """Counts a step. Of the first one the result is waited for."""
-        if self.steps < 0:
-            jax.block_until_ready(measured)
+    def step_done(self, metrics):
+        """Counts a step, and waits for the step before, so that the host is one step ahead of the devices.
+
+        Args:
+            metrics: of the step, arrays that may not be computed yet.
+        """
+        if self.steps < 0:  # the first step compiles: it is waited for, and does not count
+            jax.block_until_ready(metrics)
             self._turn_to(ON_HOST)
             self._spent.clear()
             self._begun = self.since
+        else:
+            with self.during(COMPUTING):
+                jax.block_until_ready(self._metrics)
+        self._metrics = metrics
         self.steps += 1
         self._last_step = time.perf_counter()
 
@@ -91,14 +90,13 @@ class Watch:
         """Since the end of the first step, less the evaluations; None before the second step."""
         return self.steps * self.batch_size / self._elapsed() if self.steps > 0 else None
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """What a line of metrics.jsonl says of the time. Nothing where no step was done since the line before.
 
         Returns:
             Since the end of the first step: `clips_per_second`, and `waiting_for_data` as a share of the time. Of the
             steps since the line before, in milliseconds a step: `data_wait_ms`, `device_wait_ms` and `host_ms`, and
-            `step_ms`, their sum, in which evaluating and saving are left out. `share_of_peak_flops` in that time, where
-            the peak is known.
+            `step_ms`, their sum, in which evaluating and saving are left out.
         """
         num_steps = self.steps - self._noted_steps
         if num_steps < 1:
@@ -109,15 +107,12 @@ class Watch:
         parts = {name: 1e3 * x / num_steps for name, x in seconds.items()}
         step_ms = sum(parts.values())
         elapsed = self._elapsed()
-        figures = {
+        return {
             "clips_per_second": self.steps * self.batch_size / elapsed,
             "waiting_for_data": self._spent[WAITING] / elapsed,
             "step_ms": step_ms,
             **parts,
         }
-        if self.seconds_at_peak is not None:
-            figures["share_of_peak_flops"] = 1e3 * self.seconds_at_peak / step_ms
-        return figures
 
     def logged(self, line: dict):
         """Notes a line of metrics.jsonl, for `status`."""

@@ -1,0 +1,75 @@
+"""Evaluates a model on whole splits, every video once, on any number of devices and processes."""
+
+import jax
+from flax import linen as nn
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from vidjax import config as configs
+from vidjax.data import pipeline
+from vidjax.evaluation import outputs, split_metrics
+from vidjax.evaluation.outputs import Outputs
+from vidjax.progress_bar import progress_bar
+
+
+class Evaluator:
+    """The evaluation of one model, compiled once.
+
+    Args:
+        config: of the run: how clips are cut, what the target is, `eval.batch_size`.
+        shardings: of the parameters and of the model state.
+    """
+
+    def __init__(self, model: nn.Module, config: ConfigDict, mesh: Mesh, shardings: tuple):
+        self._config, self._mesh = config, mesh
+        self._eval_fn = outputs.make_eval_fn(model, configs.spec_of(config), mesh, shardings)
+
+    def __call__(
+        self, params, model_state, records: pipeline.Records, *, num_views: int = 1, num_crops: int = 1
+    ) -> tuple[dict, Outputs]:
+        """Returns the metrics of a split, see `split_metrics.figures_of`, and the outputs that they are computed from.
+
+        Args:
+            records: of the split.
+            num_views, num_crops: clips in time and crops in space that are averaged for each video.
+        """
+        found = self.outputs(params, model_state, records, num_views=num_views, num_crops=num_crops)
+        return split_metrics.figures_of(found, self._config, records.info), found
+
+    def outputs(
+        self,
+        params,
+        model_state,
+        records: pipeline.Records,
+        *,
+        num_views: int = 1,
+        num_crops: int = 1,
+        backwards: bool = True,
+    ) -> Outputs:
+        """Returns the outputs for each clip of a split.
+
+        Args:
+            backwards: also plays each clip backwards, if the dataset says which class that makes.
+        """
+        config = self._config
+        multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
+        clip_arguments = configs.view_arguments_of(config, num_views, num_crops)
+        is_chunked, _ = pipeline.chunking(clip_arguments)
+
+        def of_clips(reverse: bool) -> Outputs:
+            batches = pipeline.eval_batches(
+                records,
+                clip_arguments,
+                batch_size=config.eval.batch_size,
+                process=(jax.process_index(), jax.process_count()),
+                num_threads=config.num_threads,
+            )
+            num_batches = -(-len(records) // config.eval.batch_size)
+            bar = progress_bar(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0)
+            kinds = {"per_frame": per_frame, "is_chunked": is_chunked}
+            return outputs.clip_logits(self._eval_fn, params, model_state, bar, self._mesh, reverse=reverse, **kinds)
+
+        forwards = of_clips(reverse=False)
+        if not backwards or multi_label or per_frame or is_chunked or records.info.time_reversal is None:
+            return forwards
+        return forwards._replace(backwards=of_clips(reverse=True).logits)

@@ -89,7 +89,7 @@ def test_a_peer_that_never_comes_is_told_of(process):
 
 FAILING = """
 import sys, time, jax
-from vidjax import distributed
+from vidjax.training import distributed
 with distributed.started("vidjax.train"):
     if jax.process_index() == 1:
         raise {error}("no such split")

@@ -63,7 +63,7 @@ def test_before_there_is_a_status_nobody_ends():
 COMPUTING = """
 import os, sys, jax, jax.numpy as jnp
 from jax.experimental import multihost_utils
-from vidjax import distributed, status
+from vidjax.training import distributed, status
 from vidjax.training.timing import Clock
 distributed.start()
 shown = Clock()

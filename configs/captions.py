@@ -19,7 +19,7 @@ def get_config(argument="captions,small"):
     config = data.from_argument(argument)
     config.target = "words"
     config.clip.size, config.clip.resize = 64, 64
-    config.model = {"name": "captioner", "network": "r3d_18", "network_arguments": {"width": 0.125}}
+    config.model = {"name": "captioner", "network": {"name": "r3d_18", "width": 0.125}}
     config.model.update({"layer": "layer4", "grid": (1, 2), "embedding": 32, "hidden": 128, "dropout": 0.2})
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}

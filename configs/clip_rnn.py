@@ -18,7 +18,8 @@ def get_config(argument=""):
         return paper()
     argument, chosen = data.split_argument(argument, {"cell": "lstm", "network": "r3d_18"})
     config = data.from_argument(argument)
-    config.model = {"name": "clip_rnn", "network_arguments": {"width": 0.125}, "hidden": 128, "dropout": 0.0, **chosen}
+    network = {"name": chosen["network"], "width": 0.125}
+    config.model = {"name": "clip_rnn", "network": network, "cell": chosen["cell"], "hidden": 128, "dropout": 0.0}
     config.model.clip_frames = 4 if argument.startswith("motion") else 16
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}

@@ -21,8 +21,7 @@ def get_config(argument=""):
     config = data.from_argument(argument)
     config.model = {"name": "conv_lstm", "channels": (16, 32), "kernel_size": 3, "dropout": 0.0}
     if chosen["backbone"]:
-        arguments = {"width": 0.125}
-        config.model.update({"backbone": chosen["backbone"], "backbone_arguments": arguments, "layer": "layer2"})
+        config.model.update({"backbone": {"name": chosen["backbone"], "width": 0.125}, "layer": "layer2"})
         config.model.channels = (32,)
     else:
         config.model.patch_size = 4
@@ -38,7 +37,7 @@ def paper():
     config.augment.flip = True
     config.preprocess, config.init_from = data.IMAGENET, "vgg16_imagenet"
     config.model = {"name": "conv_lstm", "channels": (512,), "kernel_size": 3, "dropout": 0.5}
-    config.model.update({"backbone": "vgg16", "backbone_arguments": {"hidden": 0}, "layer": "pool5"})
+    config.model.update({"backbone": {"name": "vgg16", "hidden": 0}, "layer": "pool5"})
     config.freeze = ("backbone/.*",)
     config.optimizer = {"name": "adamw"}
     config.schedule = {"name": "constant", "learning_rate": 1e-3}

@@ -15,7 +15,7 @@ Accuracy of the 5,760 frames of 120 test videos, one seed, on one core of an AMD
 
 from configs.common import data
 
-OVER_FRAMES = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}, "per_frame": True}
+OVER_FRAMES = {"backbone": {"name": "resnet18", "width": 0.125}, "per_frame": True}
 MODELS = {
     "bidirectional": {"name": "frame_rnn", "cell": "lstm", "hidden": 128, "bidirectional": True},
     "encoder_decoder": {

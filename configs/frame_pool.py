@@ -25,7 +25,7 @@ def get_config(argument=""):
     config.model = {"name": "frame_pool", "pool": chosen["pool"], "dropout": 0.0}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     if argument.startswith("motion"):
-        config.model.update({"backbone": chosen["network"], "backbone_arguments": {"width": 0.125}})
+        config.model.update({"backbone": {"name": chosen["network"], "width": 0.125}})
         config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
         config.batch_size, config.num_epochs = 16, 6.0
     else:
@@ -40,7 +40,7 @@ def paper():
     config = data.from_argument("ucf101,1x224,split1,0")
     config.augment.flip = True
     config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
-    config.model = {"name": "frame_pool", "backbone": "alexnet", "backbone_arguments": {"hidden": 0}, "dropout": 0.5}
+    config.model = {"name": "frame_pool", "backbone": {"name": "alexnet", "hidden": 0}, "dropout": 0.5}
     config.optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-3}
     config.schedule = {"name": "steps", "learning_rate": 1e-3, "boundaries": (0.6,)}
     config.batch_size, config.num_epochs = 128, 67.0  # 5,000 steps of 9,537 videos

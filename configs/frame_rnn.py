@@ -43,7 +43,7 @@ def get_config(argument=""):
     config.model = {"name": "frame_rnn", "hidden": 128, "dropout": 0.0, **chosen}
     config.model.bidirectional = bool(chosen["bidirectional"])
     if argument.startswith("motion"):
-        config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
+        config.model.update({"backbone": {"name": "resnet18", "width": 0.125}})
         config.num_epochs = 5.0 if argument.startswith("motion_large") else 6.0
     else:
         config.model.dropout, config.num_epochs = 0.5, 40.0
@@ -59,7 +59,7 @@ def paper():
     config.augment.flip = True
     config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
     config.model = {"name": "frame_rnn", "cell": "lstm", "hidden": 256, "dropout": 0.9}
-    config.model.update({"backbone": "alexnet", "backbone_arguments": {"hidden": 0}})
+    config.model.update({"backbone": {"name": "alexnet", "hidden": 0}})
     config.optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-3, "clip_norm": 5.0}
     config.schedule = {"name": "steps", "learning_rate": 1e-3, "boundaries": (1 / 3, 2 / 3)}
     config.batch_size, config.num_epochs = 24, 75.0  # 30,000 steps of 9,537 videos

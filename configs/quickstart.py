@@ -17,7 +17,7 @@ def get_config(model="i3d"):
     if model == "i3d":
         config.model = {"name": "i3d", "width": 0.125}
     elif model == "frame_pool":
-        config.model = {"name": "frame_pool", "backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
+        config.model = {"name": "frame_pool", "backbone": {"name": "resnet18", "width": 0.125}}
     else:
         raise ValueError(f"Unknown model {model!r} of the quickstart; choose i3d or frame_pool.")
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}

@@ -29,7 +29,7 @@ def get_config(argument=""):
     config.model = {"name": "skip_rnn", "update_cost": chosen["cost"], "cell": chosen["cell"], "hidden": 128}
     config.model.dropout = 0.0
     if argument.startswith("motion"):
-        config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
+        config.model.update({"backbone": {"name": "resnet18", "width": 0.125}})
         config.batch_size, config.num_epochs = 16, 6.0
     else:
         config.model.dropout = 0.5

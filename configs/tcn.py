@@ -34,7 +34,7 @@ def get_config(argument=""):
     config.model.causal = chosen["kind"] == "dilated"
     config.batch_size = 16
     if argument.startswith("motion"):
-        config.model.update({"backbone": "resnet18", "backbone_arguments": {"width": 0.125}})
+        config.model.update({"backbone": {"name": "resnet18", "width": 0.125}})
         config.model.min_receptive_field = config.clip.num_frames
         config.num_epochs = 5.0 if argument.startswith("motion_large") else 6.0
     else:

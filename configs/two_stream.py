@@ -23,8 +23,8 @@ The features of UT-Interaction by AlexNet, and by AlexNet across modality on flo
         --out data/ut_interaction_alexnet_flow
 
 One frame, and ten fields of stored flow; the scores of five clips of a video are averaged (25 in the paper). A
-ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.model.backbone = "cnn_m_2048"`, with
-`{"num_norms": 1}` for the temporal stream, on frames of 224x224.
+ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.model.backbone = {"name":
+"cnn_m_2048"}`, with `"num_norms": 1` for the temporal stream, on frames of 224x224.
 
 `paper` is the temporal stream from nothing on UCF101, split 1: 81.0 % (table 1b); the spatial stream, from ImageNet,
 72.7 % (table 1a, of which only the classifier is trained). Fused by SVM 87.0 % (table 3), and 88.0 % over three splits
@@ -41,15 +41,17 @@ def get_config(argument=""):
         return paper()
     argument, chosen = data.split_argument(argument, {"stream": "temporal"})
     stream, config = chosen["stream"], data.from_argument(argument)
-    network = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
+    backbone = {"name": "resnet18", "width": 0.125}
+    spatial = {"name": "frame_pool", "backbone": backbone, "dropout": 0.0}
+    temporal = {"name": "stacked_flow", "backbone": backbone, "num_fields": 10, "dropout": 0.0}
     config.flow = "" if stream == "spatial" else "stored"
     config.clip.num_frames, config.clip.frame_stride = (1 if stream == "spatial" else 10), 1
     if stream == "spatial":
-        config.model = {"name": "frame_pool", "dropout": 0.0, **network}
+        config.model = spatial
     elif stream == "temporal":
-        config.model = {"name": "stacked_flow", "dropout": 0.0, **network}
+        config.model = temporal
     elif stream == "joint":
-        config.model = {"name": "two_stream", "network": "resnet18", "network_arguments": {"width": 0.125}}
+        config.model = {"name": "two_stream", "spatial": spatial, "temporal": temporal}
     else:
         raise ValueError(f"Unknown stream {stream!r}; choose spatial, temporal or joint.")
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
@@ -63,11 +65,9 @@ def get_config(argument=""):
 
 def from_imagenet(config):
     """Few videos: the convolutions of ImageNet's AlexNet, on flow by the mean of their kernels over RGB."""
-    network, arguments = "alexnet", {"hidden": 0, "dropout": 0.0}
-    if config.model.name == "two_stream":
-        config.model.network, config.model.network_arguments, config.model.dropout = network, arguments, 0.5
-    else:
-        config.model.backbone, config.model.backbone_arguments, config.model.dropout = network, arguments, 0.5
+    is_joint = config.model.name == "two_stream"
+    for stream in (config.model.spatial, config.model.temporal) if is_joint else (config.model,):
+        stream.backbone, stream.dropout = {"name": "alexnet", "hidden": 0, "dropout": 0.0}, 0.5
     config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
     config.schedule.learning_rate = 3e-4
     config.num_epochs, config.eval.num_views = 40.0, 10
@@ -77,7 +77,7 @@ def paper():
     """Simonyan and Zisserman, section 5: 80,000 steps of 256 clips; 25 clips of a video; of ten crops of each, one."""
     config = data.from_argument("ucf101,10x224,split1,0")
     config.augment.flip, config.flow = True, "stored"
-    config.model = {"name": "stacked_flow", "backbone": "cnn_m_2048", "backbone_arguments": {"num_norms": 1}}
+    config.model = {"name": "stacked_flow", "backbone": {"name": "cnn_m_2048", "num_norms": 1}}
     config.model.dropout = 0.9
     config.optimizer = {"name": "sgd", "momentum": 0.9}
     config.schedule = {"name": "steps", "learning_rate": 1e-2, "boundaries": (50 / 80, 70 / 80)}

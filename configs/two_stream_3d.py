@@ -24,10 +24,9 @@ def get_config(argument=""):
     config.clip.num_frames, config.clip.frame_stride, config.flow = 20, 1, "stored"
     config.model = {
         "name": "two_stream_3d",
-        "network": "resnet18",
-        "network_arguments": {"width": 0.125},
+        "spatial": {"name": "frame_pool", "backbone": {"name": "resnet18", "width": 0.125}},
+        "temporal": {"name": "stacked_flow", "backbone": {"name": "resnet18", "width": 0.125}, "num_fields": 5},
         "layer": "layer4",
-        "num_fields": 5,
         "dropout": 0.0,
     }
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
@@ -40,8 +39,13 @@ def paper():
     """Feichtenhofer et al., the authors' script: five frames, batches of 96, the streams frozen below the fusion."""
     config = data.from_argument("ucf101,50x224,split1,0")
     config.augment.flip, config.flow = True, "stored"
-    config.model = {"name": "two_stream_3d", "network": "vgg16", "network_arguments": {"hidden": 0}, "layer": "pool5"}
-    config.model.update({"num_fields": 10, "dropout": 0.85})
+    config.model = {
+        "name": "two_stream_3d",
+        "spatial": {"name": "frame_pool", "backbone": {"name": "vgg16", "hidden": 0}},
+        "temporal": {"name": "stacked_flow", "backbone": {"name": "vgg16", "hidden": 0}, "num_fields": 10},
+        "layer": "pool5",
+        "dropout": 0.85,
+    }
     config.optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
     config.schedule = {"name": "steps", "learning_rate": 1e-3, "boundaries": (0.4, 0.6, 0.8)}
     config.batch_size, config.num_epochs = 96, 10.0

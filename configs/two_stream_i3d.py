@@ -28,10 +28,11 @@ def get_config(argument=""):
         raise ValueError(f"Unknown stream {stream!r}; choose rgb, flow or joint.")
     config.clip.num_frames, config.clip.frame_stride = 20, 1
     config.flow = "" if stream == "rgb" else "stored"
+    i3d = {"name": "i3d", "width": 0.125}
     if stream == "joint":
-        config.model = {"name": "two_stream", "network": "i3d", "network_arguments": {"width": 0.125}}
+        config.model = {"name": "two_stream", "spatial": i3d, "temporal": i3d}
     else:
-        config.model = {"name": "i3d", "width": 0.125}
+        config.model = i3d
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
     config.batch_size, config.num_epochs = 16, 6.0

@@ -21,9 +21,8 @@ def get_config(argument=""):
     config.clip.num_frames, config.clip.frame_stride, config.flow = 20, 1, "stored"
     config.model = {
         "name": "two_stream_rnn",
-        "network": "resnet18",
-        "network_arguments": {"width": 0.125},
-        "num_fields": 5,
+        "spatial": {"name": "frame_pool", "backbone": {"name": "resnet18", "width": 0.125}},
+        "temporal": {"name": "stacked_flow", "backbone": {"name": "resnet18", "width": 0.125}, "num_fields": 5},
         "cell": "lstm",
         "hidden": 128,
         "dropout": 0.0,
@@ -38,8 +37,14 @@ def paper():
     """Ng et al., section 3: gradients from every frame's softmax in the paper, from the last one here."""
     config = data.from_argument("ucf101,30x224,split1,0")
     config.augment.flip, config.flow = True, "stored"
-    config.model = {"name": "two_stream_rnn", "network": "googlenet", "num_fields": 1, "cell": "lstm", "hidden": 512}
-    config.model.dropout = 0.5
+    config.model = {
+        "name": "two_stream_rnn",
+        "spatial": {"name": "frame_pool", "backbone": {"name": "googlenet"}},
+        "temporal": {"name": "stacked_flow", "backbone": {"name": "googlenet"}, "num_fields": 1},
+        "cell": "lstm",
+        "hidden": 512,
+        "dropout": 0.5,
+    }
     config.optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
     config.schedule = {"name": "cosine", "learning_rate": 1e-3}
     config.batch_size, config.num_epochs = 32, 60.0

@@ -129,9 +129,7 @@ def tiny_settings(dataset: Path) -> ConfigDict:
     config = data.get_config("motion", "small")
     config.dataset = str(dataset)
     config.clip = ConfigDict({"num_frames": 4, "frame_stride": 2, "size": 32, "resize": 0, "sampling": "clip"})
-    config.model = ConfigDict(
-        {"name": "frame_pool", "backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}, "dropout": 0.1}
-    )
+    config.model = ConfigDict({"name": "frame_pool", "backbone": {"name": "resnet18", "width": 1 / 16}, "dropout": 0.1})
     config.optimizer = ConfigDict({"name": "adamw", "weight_decay": 0.01})
     config.schedule = ConfigDict({"name": "cosine", "learning_rate": 1e-3, "warmup_steps": 2})
     config.batch_size = 8

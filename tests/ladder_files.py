@@ -15,7 +15,7 @@ def get_config(argument="narrow"):
     width = dict(narrow=1 / 16, wide=1 / 8)[argument]
     if argument == "wide":
         config.clip.frame_stride = 1
-    config.model = dict(name="frame_pool", backbone="resnet18", backbone_arguments=dict(width=width), dropout=0.0)
+    config.model = dict(name="frame_pool", backbone=dict(name="resnet18", width=width), dropout=0.0)
     config.optimizer = dict(name="adamw")
     config.schedule = dict(name="cosine", learning_rate=1e-3, warmup_steps=2)
     config.batch_size, config.num_epochs, config.eval.batch_size = 8, 3.0, 8

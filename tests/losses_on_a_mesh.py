@@ -15,7 +15,7 @@ from vidjax.training import distributed
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 MODELS = {
-    "frame_pool": {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}, "dropout": 0.2},
+    "frame_pool": {"backbone": {"name": "resnet18", "width": 1 / 16}, "dropout": 0.2},
     "i3d": {"width": 0.125, "dropout": 0.2},
 }
 

@@ -6,7 +6,13 @@ import numpy as np
 from vidjax import models, sharding
 from vidjax.inference import restore
 
-RESNET = {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}  # a backbone that compiles in seconds
+RESNET = {"backbone": {"name": "resnet18", "width": 1 / 16}}  # a backbone that compiles in seconds
+
+
+def two_streams(backbone: dict, num_fields: int = 2) -> dict:
+    """Arguments of the two-stream models: the same backbone on frames and on stacks of flow."""
+    temporal = {"name": "stacked_flow", "backbone": backbone, "num_fields": num_fields}
+    return {"spatial": {"name": "frame_pool", "backbone": backbone}, "temporal": temporal}
 
 
 def network_of(name, num_frames=8, **arguments) -> restore.Trained:

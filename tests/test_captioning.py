@@ -17,7 +17,7 @@ def config(tmp_path_factory):
     config = captions.get_config()
     config.dataset = str(directory)
     config.clip.update({"num_frames": 4, "size": 32, "resize": 32})
-    config.model.network_arguments.width = 1 / 16
+    config.model.network.width = 1 / 16
     config.schedule = {"name": "constant", "learning_rate": 0.01}
     config.batch_size, config.num_epochs, config.num_threads, config.eval.batch_size = 4, 2.0, 2, 3
     return config

@@ -160,7 +160,7 @@ def test_signals_go_back_when_a_config_is_refused(tiny_config, tmp_path):
 
 def test_a_batch_of_the_evaluation_that_does_not_divide(tiny_config, tmp_path, monkeypatch):
     two = type("Mesh", (), {"size": 2})
-    monkeypatch.setattr(sharding, "make_mesh", lambda **_: two)
+    monkeypatch.setattr(sharding, "make_mesh", lambda fsdp: two)
     tiny_config.eval.batch_size = 7
     with pytest.raises(ValueError, match="eval.batch_size = 7 does not divide over 2 devices"):
         train.train(tiny_config, tmp_path)
@@ -241,7 +241,7 @@ def test_a_flip_on_a_dataset_that_forbids_it(tiny_config, tmp_path):
 
 def test_a_checkpoint_of_another_model_is_refused(finished, tiny_config, tmp_path_factory, tmp_path):
     workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
-    tiny_config.model.backbone_arguments.width = 1 / 8
+    tiny_config.model.backbone.width = 1 / 8
     (tmp_path / "checkpoints").symlink_to(workdir / "checkpoints")
     with pytest.raises(ValueError, match="params is of another model:\n"):
         train.train(tiny_config, tmp_path)
@@ -286,7 +286,7 @@ def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):
     bad = copy.deepcopy(tiny_config)
     bad.model.name = "i4d"
     give_flags(monkeypatch, config=bad, workdir=str(tmp_path))
-    with pytest.raises(SystemExit, match="Unknown model 'i4d'; choose one of alexnet, c3d, .*i3d"):
+    with pytest.raises(SystemExit, match="model: unknown network 'i4d'; choose one of alexnet, c3d, .*i3d"):
         train.main(["train"])
     give_flags(monkeypatch, config=tiny_config, workdir=str(tmp_path), profile_steps="3:2")
     with pytest.raises(SystemExit, match="vidjax.train: --profile_steps 3:2: the first step comes after the last"):

@@ -9,13 +9,14 @@ import pytest
 from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
+from tests.networks import two_streams
 from vidjax import evaluate, features, predict, train
 from vidjax.analysis import layer_table, networks
 from vidjax.data import make_records, pipeline, records
 from vidjax.inference import ensemble, restore
 from vidjax.inference.views import views_of
 
-NETWORK = {"network": "small_cnn", "network_arguments": {"width": 1 / 4}, "num_fields": 2}
+NETWORK = two_streams({"name": "small_cnn", "width": 1 / 4})
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +41,7 @@ def config(with_flow):
 def settings_of(config, stream):
     """One of the streams by itself."""
     config = ConfigDict(config.to_dict())
-    network = {"backbone": "small_cnn", "backbone_arguments": {"width": 1 / 4}}
+    network = {"backbone": {"name": "small_cnn", "width": 1 / 4}}
     if stream == "spatial":
         config.model, config.flow, config.clip.num_frames = ConfigDict({"name": "frame_pool", **network}), "", 1
     else:

@@ -44,7 +44,7 @@ def test_the_step_trains_what_is_not_frozen_and_reuses_the_state(tiny_config, bl
     [
         ({"accumulate": 3}, "batch_size = 8 does not divide over 1 devices in accumulate = 3 parts"),
         ({"mesh.fsdp": 3}, "mesh.fsdp = 3 must divide"),
-        ({"model.name": "i4d"}, "Unknown model 'i4d'"),
+        ({"model.name": "i4d"}, "unknown network 'i4d'"),
         ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'"),
     ],
 )

@@ -5,7 +5,7 @@ from vidjax.data.synthetic import motion
 def test_stored_flow_is_compared_with_computed_flow(monkeypatch):
     monkeypatch.setattr(two_stream, "STORED", {"farneback": "opencv_farneback"})
     monkeypatch.setattr(two_stream, "BATCH", 2)
-    monkeypatch.setattr(two_stream, "NETWORK", {"backbone": "small_cnn", "backbone_arguments": {"width": 1 / 8}})
+    monkeypatch.setattr(two_stream, "NETWORK", {"backbone": {"name": "small_cnn", "width": 1 / 8}})
     result = two_stream.bench_two_stream(1, size=32)
     ours, theirs = "computed, farneback", "stored, opencv_farneback"
     assert set(result) == {ours, theirs, f"{theirs} / {ours}", "logits apart, farneback, %"}

@@ -51,9 +51,7 @@ def test_one_beam_is_greedy():
 @pytest.fixture(scope="module")
 def run():
     """A captioner with drawn parameters, of a vocabulary of six words."""
-    model = models.make_model(
-        "captioner", 6, network="r3d_18", network_arguments={"width": 0.0625}, hidden=16, grid=(1, 2)
-    )
+    model = models.make_model("captioner", 6, network={"name": "r3d_18", "width": 0.0625}, hidden=16, grid=(1, 2))
     batch = {"video": np.zeros((1, 4, 32, 32, 3), np.uint8), "tokens": np.zeros((1, 5), np.int32)}
     params, state = jax.jit(lambda: step.init_variables(0, batch, model=model, spec=SPEC))()
     params["classifier"]["kernel"] = 8 * params["classifier"]["kernel"]

@@ -2,6 +2,7 @@ import jax
 import numpy as np
 import pytest
 
+from tests import networks
 from vidjax import models, step
 from vidjax.inference import gradcam
 
@@ -26,7 +27,7 @@ def layers_of(model, batch):
 
 def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
     """Selvaraju et al., section 3.1: there, Grad-CAM is CAM, the maps weighted by the classifier's kernel."""
-    arguments = {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}
+    arguments = {"backbone": {"name": "resnet18", "width": 1 / 16}}
     model, params, state, batch = network("frame_pool", size=128, **arguments)  # layer4 is 4x4
     _, ends = step.apply_model(params, state, batch, model=model, spec=SPEC)
     grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
@@ -48,8 +49,8 @@ def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
         ("inception_v1", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; what follows has 2x2 and 1x1
         ("r2plus1d_18", {"width": 1 / 16}, "layer3_1"),
         ("conv_lstm", {"channels": (4, 6), "patch_size": 2}, "conv_lstm_1"),  # not the gates in it
-        ("clip_rnn", {"network_arguments": {"width": 1 / 16}, "clip_frames": 2}, "network/conv4_2"),
-        ("frame_rnn", {"backbone": "resnet18", "backbone_arguments": {"width": 1 / 16}}, "backbone/layer2_1"),
+        ("clip_rnn", {"network": {"name": "c3d", "width": 1 / 16}, "clip_frames": 2}, "network/conv4_2"),
+        ("frame_rnn", {"backbone": {"name": "resnet18", "width": 1 / 16}}, "backbone/layer2_1"),
     ],
 )
 def test_the_last_layer_with_room(name, arguments, layer):
@@ -62,7 +63,7 @@ def test_the_last_layer_with_room(name, arguments, layer):
     ("name", "arguments"),
     [
         ("conv_lstm", {"channels": (4, 6), "patch_size": 2}),
-        ("clip_rnn", {"network_arguments": {"width": 1 / 16}, "clip_frames": 2}),
+        ("clip_rnn", {"network": {"name": "c3d", "width": 1 / 16}, "clip_frames": 2}),
     ],
 )
 def test_heat_is_of_the_size_of_the_clip(name, arguments):
@@ -83,8 +84,8 @@ def test_frames_that_are_not_used_get_no_heat():
 
 def two_streams(name, size=64, num_fields=2, **arguments):
     """A model of 3 classes, and a clip of 4 frames in 2 stacks of 2 fields."""
-    arguments = {"network": "resnet18", "network_arguments": {"width": 1 / 16}, "num_fields": num_fields, **arguments}
-    model = models.make_model(name, 3, **arguments)
+    streams = networks.two_streams({"name": "resnet18", "width": 1 / 16}, num_fields)
+    model = models.make_model(name, 3, **streams, **arguments)
     draw = np.random.default_rng(0).integers
     batch = {x: draw(0, 256, (1, 4, size, size, c), np.uint8) for x, c in (("video", 3), ("flow", 2))}
     return model, batch

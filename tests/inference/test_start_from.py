@@ -11,6 +11,7 @@ import safetensors.numpy
 from flax import traverse_util
 
 from configs.common import data
+from tests.networks import two_streams
 from tests.peers.formula import draw_as_torch
 from vidjax import models, optimizer, sharding, step
 from vidjax.data import clips
@@ -63,7 +64,7 @@ def test_other_classes_get_a_fresh_classifier(run, tiny_run, labels):
 
 
 def test_anything_else_that_differs_is_listed(run, tiny_run):
-    wider = run.model.clone(backbone_arguments={"width": 1 / 8})
+    wider = run.model.clone(backbone=models.make_model("resnet18", width=1 / 8))
     with pytest.raises(ValueError, match=r"structure:\n  .*conv1/kernel: the model has \(7, 7, 3, 8\), the other"):
         start(tiny_run, wider, run.labels)
     with pytest.raises(ValueError, match="'nowhere' is neither the name of weights nor a file .* The names are i3d"):
@@ -76,7 +77,7 @@ def test_a_backbone_starts_from_the_network_alone(tmp_path, capsys):
     arrays = draw_as_torch({**names, "fc.weight": (5, 512), "fc.bias": (5,)}, importers.resnet)
     safetensors.numpy.save_file(arrays, tmp_path / "resnet18.safetensors")
     drawn, _ = importers.translate(arrays, importers.RESNET)
-    model = models.make_model("frame_pool", 3)
+    model = models.make_model("frame_pool", 3, backbone={"name": "resnet18"})
     state = fresh(model)
     arguments = {"model": model, "batch": BLANK, "labels": ["a", "b", "c"]}
     with pytest.raises(ValueError, match=r"wants config.preprocess = {'mean': \[123.675, .*this config has .*127.5"):
@@ -103,8 +104,8 @@ def test_a_network_on_clips_starts_from_the_network_alone(run, monkeypatch):
     pretrained = dataclasses.replace(
         run, model=alone, params=loaded.params, model_state=loaded.model_state, labels=list("abcde"), preprocess=SPEC
     )
-    monkeypatch.setattr(restore, "load", lambda source: pretrained)
-    model = models.make_model("clip_rnn", 3, network="r3d_18", network_arguments=arguments, clip_frames=2, hidden=4)
+    monkeypatch.setattr(start_from, "load", lambda source: pretrained)
+    model = models.make_model("clip_rnn", 3, network={"name": "r3d_18", **arguments}, clip_frames=2, hidden=4)
     state = fresh(model)
     started = start_from.start_from("r3d", state, model=model, batch=BLANK, spec=SPEC, labels=list("abc"))
     alone, before = flat(loaded), flat(state)
@@ -120,8 +121,8 @@ def test_both_streams_start_from_one_network(run, monkeypatch, capsys):
     pretrained = dataclasses.replace(
         run, model=alone, params=loaded.params, model_state=loaded.model_state, labels=list("abcde"), preprocess=SPEC
     )
-    monkeypatch.setattr(restore, "load", lambda source: pretrained)
-    model = models.make_model("two_stream", 3, network="small_cnn", network_arguments={"width": 1 / 4}, num_fields=2)
+    monkeypatch.setattr(start_from, "load", lambda source: pretrained)
+    model = models.make_model("two_stream", 3, **two_streams({"name": "small_cnn", "width": 1 / 4}))
     batch = clips.blank_batch({}, {"num_frames": 2, "size": 32, "streams": ("video", "flow")}, 1)
     state = fresh(model, batch=batch)
     started = flat(start_from.start_from("net", state, model=model, batch=batch, spec=SPEC, labels=list("abc")))
@@ -145,7 +146,7 @@ def test_a_network_that_splits_space_from_time_has_no_two_streams(run, monkeypat
     model = models.make_model("r2plus1d_18", 3, width=1 / 16)
     loaded = fresh(model)
     changes = {"params": loaded.params, "model_state": loaded.model_state, "labels": list("abc"), "preprocess": SPEC}
-    monkeypatch.setattr(restore, "load", lambda source: dataclasses.replace(run, model=model, **changes))
+    monkeypatch.setattr(start_from, "load", lambda source: dataclasses.replace(run, model=model, **changes))
     zeros = loaded.replace(params=jax.tree.map(jnp.zeros_like, loaded.params))
     started = start_from.start_from("run", zeros, model=model, batch=BLANK, spec=SPEC, labels=list("abc"))
     jax.tree.map(np.testing.assert_array_equal, started.params, loaded.params)

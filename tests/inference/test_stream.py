@@ -8,7 +8,7 @@ from vidjax.data import video
 from vidjax.inference import stream
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
-CNN = {"backbone": "small_cnn", "backbone_arguments": {"width": 0.125}}
+CNN = {"backbone": {"name": "small_cnn", "width": 0.125}}
 NETWORKS = {
     "lstm": ("frame_rnn", {**CNN, "hidden": 6, "num_layers": 2}),
     "gru": ("frame_rnn", {**CNN, "hidden": 6, "cell": "gru"}),
@@ -71,7 +71,7 @@ def test_pieces_of_any_length_give_the_same(clip):
 def test_frames_a_step():
     make = lambda name: models.make_model(NETWORKS[name][0], 3, **NETWORKS[name][1])  # noqa: E731
     assert [stream.frames_a_step(make(name)) for name in ("lstm", "r2plus1d_18", "mc3_18", "resnet18")] == [1, 8, 1, 1]
-    assert stream.frames_a_step(models.make_model("clip_rnn", 3, network="r3d_18", clip_frames=4)) == 4
+    assert stream.frames_a_step(models.make_model("clip_rnn", 3, network={"name": "r3d_18"}, clip_frames=4)) == 4
 
 
 def test_errors(clip):

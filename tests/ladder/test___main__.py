@@ -190,7 +190,7 @@ def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_mo
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1
     narrow, wide = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
     assert not commands and narrow["figures"] == {} and "batch_size: 4 there, 8 now" in narrow["note"]
-    assert "Unknown model 'i4d'" in wide["note"]
+    assert "unknown network 'i4d'" in wide["note"]
 
 
 def test_what_is_made_from_a_run_that_does_not_count_does_not_count(three, commands, tmp_path):

@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
+from vidjax.models import make_model
 from vidjax.models.conv_lstm import ConvLSTM, ConvLSTMStep, FrameConvLSTM, convolve
 
 VIDEO = uniform("video", (2, 4, 5, 6, 3))
 MASK = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers" / "recurrent.json").read_text())
+
+RESNET = {"name": "resnet18", "width": 1 / 16}
 
 
 def layer(**arguments):
@@ -128,7 +131,7 @@ def test_on_pixels_and_on_maps(per_frame, outputs):
     assert set(variables["params"]) == {"conv_lstm", "conv_lstm_1", "classifier"}
     logits, ends = jax.eval_shape(model.apply, variables, video)
     assert logits.shape == outputs and ends["maps"].shape == (2, 4, 4, 4, 6) and ends["features"].shape == (2, 4, 6)
-    model = FrameConvLSTM(3, "resnet18", {"width": 1 / 16}, channels=(4,), per_frame=per_frame, dtype=jnp.bfloat16)
+    model = make_model("conv_lstm", 3, backbone=RESNET, channels=(4,), per_frame=per_frame, dtype="bfloat16")
     variables = jax.eval_shape(model.init, jax.random.key(0), video)
     logits, ends = jax.eval_shape(model.apply, variables, video)
     assert (logits.shape, logits.dtype) == (outputs, jnp.bfloat16) and ends["maps"].shape == (2, 4, 4, 4, 4)
@@ -136,9 +139,7 @@ def test_on_pixels_and_on_maps(per_frame, outputs):
 
 def test_errors():
     video = jnp.zeros((1, 2, 34, 32, 3))
-    with pytest.raises(ValueError, match="resnet18 has no maps 'features'; it has stem, layer1"):
-        jax.eval_shape(FrameConvLSTM(3, "resnet18", layer="features").init, jax.random.key(0), video)
+    with pytest.raises(ValueError, match="no maps 'features'; choose model.layer from stem, layer1"):
+        jax.eval_shape(make_model("conv_lstm", 3, backbone=RESNET, layer="features").init, jax.random.key(0), video)
     with pytest.raises(ValueError, match="Frames of 34x32 are not cut into patches of 4x4"):
         FrameConvLSTM(3, patch_size=4).init(jax.random.key(0), video)
-    with pytest.raises(ValueError, match="Unknown backbone on single frames 'i3d'"):
-        FrameConvLSTM(3, "i3d")

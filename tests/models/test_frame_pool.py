@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
-from vidjax.models.frame_pool import BACKBONES, POOLS, FramePool, pool_over_time
+from vidjax.models import FRAME_NETWORKS, make_model
+from vidjax.models.frame_pool import POOLS, FramePool, pool_over_time
 
 FEATURES = uniform("features", (2, 6, 4))
 MASK = np.array([[1, 1, 1, 1, 1, 1], [0, 1, 0, 1, 1, 0]])
 
 
-def make(pool="mean", **arguments):
-    return FramePool(num_classes=5, backbone_arguments={"width": 0.0625}, pool=pool, **arguments)
+def make(pool="mean", backbone="resnet18", **arguments):
+    return make_model("frame_pool", 5, backbone={"name": backbone, "width": 0.0625}, pool=pool, **arguments)
 
 
 def drawn(model):
@@ -78,7 +79,7 @@ def test_max_min_doubles_the_classifiers_inputs():
     assert logits.shape == (2, 5) and ends["pooled"].shape == (2, 64)
 
 
-@pytest.mark.parametrize("backbone", BACKBONES)
+@pytest.mark.parametrize("backbone", FRAME_NETWORKS)
 def test_every_backbone_runs(backbone):
     model = make(backbone=backbone)
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2, 64, 64, 3)))
@@ -88,23 +89,20 @@ def test_every_backbone_runs(backbone):
 
 
 def test_without_classes_the_outputs_are_the_pooled_features():
-    model = FramePool(num_classes=0, backbone_arguments={"width": 0.0625}, pool="max_min")
+    model = make_model("frame_pool", 0, backbone={"name": "resnet18", "width": 0.0625}, pool="max_min")
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2, 32, 32, 3)))
     assert set(shapes["params"]) == {"backbone"}
     outputs, _ = jax.eval_shape(model.apply, shapes, jnp.zeros((2, 4, 32, 32, 3)))
     assert outputs.shape == (2, 64)
 
 
-@pytest.mark.parametrize(
-    "arguments, message",
-    [
-        ({"backbone": "i3d"}, "'i3d'; choose one of alexnet, .*inception_v1, resnet18"),
-        ({"pool": "median"}, "'median'; choose one of mean, max, min, max_min"),
-        ({"backbone_arguments": {"depth": 3}}, "resnet18 has no argument depth; valid ones are .*width"),
-    ],
-)
-def test_unknown_choices_are_listed(arguments, message):
-    with pytest.raises(ValueError, match=message):
-        FramePool(num_classes=5, **arguments)
+def test_unknown_pools_are_refused():
+    with pytest.raises(ValueError, match="'median'; choose one of mean, max, min, max_min"):
+        FramePool(num_classes=5, pool="median")
     with pytest.raises(ValueError, match="median"):
         pool_over_time(FEATURES, "median")
+
+
+def test_a_video_needs_a_backbone():
+    with pytest.raises(ValueError, match="no backbone for videos: set model.backbone, such as {'name': 'resnet18'}"):
+        FramePool(num_classes=5).init(jax.random.key(0), jnp.zeros((1, 2, 32, 32, 3)))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
+from vidjax.models import make_model
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 
 SEQUENCE = uniform("sequence", (3, 7, 5))
@@ -14,7 +15,8 @@ def test_on_features():
     model = FrameRNN(num_classes=3, hidden=4)
     variables = jax.jit(model.init)(jax.random.key(0), features=SEQUENCE)
     apply = jax.jit(model.apply)
-    assert set(variables["params"]) == {"lstm", "classifier"}  # no backbone where there are no frames
+    assert set(variables["params"]) == {"head"}  # no backbone without frames
+    assert set(variables["params"]["head"]) == {"lstm", "classifier"}
     logits, ends = apply(variables, features=SEQUENCE, frame_mask=MASK)
     assert logits.shape == (3, 3)
     assert {name: x.shape for name, x in ends.items()} == {"features": (3, 7, 5), "hidden": (3, 7, 4), "last": (3, 4)}
@@ -28,16 +30,16 @@ def test_on_features():
 def test_one_label_a_frame(cell):
     model = FrameRNN(num_classes=3, hidden=4, cell=cell, num_layers=2, bidirectional=True, per_frame=True)
     variables = jax.eval_shape(model.init, jax.random.key(0), features=SEQUENCE)
-    assert set(variables["params"]) == {cell, f"{cell}_reverse", f"{cell}_1", f"{cell}_1_reverse", "classifier"}
+    assert set(variables["params"]["head"]) == {cell, f"{cell}_reverse", f"{cell}_1", f"{cell}_1_reverse", "classifier"}
     logits, ends = jax.eval_shape(model.apply, variables, features=SEQUENCE)
     assert logits.shape == (3, 7, 3) and ends["hidden"].shape == (3, 7, 8) and ends["last"].shape == (3, 8)
 
 
 def test_on_frames():
-    model = FrameRNN(num_classes=None, hidden=4, backbone_arguments={"width": 1 / 16}, dtype=jnp.bfloat16)
+    model = make_model("frame_rnn", None, hidden=4, backbone={"name": "resnet18", "width": 1 / 16}, dtype="bfloat16")
     video = uniform("video", (2, 3, 32, 32, 3))
     variables = jax.eval_shape(model.init, jax.random.key(0), video)
-    assert set(variables["params"]) == {"backbone", "lstm"}
+    assert set(variables["params"]) == {"backbone", "head"}
     assert {x.dtype for x in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
     last, ends = jax.eval_shape(model.apply, variables, video)
     assert (last.shape, last.dtype) == ((2, 4), jnp.bfloat16)
@@ -45,23 +47,21 @@ def test_on_frames():
 
 
 def test_over_clips():
-    network = {"network": "c3d", "network_arguments": {"width": 1 / 16, "hidden": 0}, "clip_frames": 4, "hidden": 4}
+    network = {"network": {"name": "c3d", "width": 1 / 16, "hidden": 0}, "clip_frames": 4, "hidden": 4}
     video = uniform("video", (2, 12, 32, 32, 3))
     mask = np.array([[1] * 12, [1] * 6 + [0] * 6])
-    model = ClipRNN(num_classes=3, **network)
+    model = make_model("clip_rnn", 3, **network)
     variables = {"params": draw_tree(jax.eval_shape(model.init, jax.random.key(0), video)["params"])}
     logits, ends = jax.jit(model.apply)(variables, video, frame_mask=mask)
     assert {name: x.shape for name, x in ends.items()} == {"features": (2, 3, 32), "hidden": (2, 3, 4), "last": (2, 4)}
     np.testing.assert_allclose(ends["last"][1], ends["hidden"][1, 1], atol=1e-6)  # the third clip does not count
     alone = jax.jit(model.apply)(variables, video[1:, :8], frame_mask=mask[1:, :8])[0]
     np.testing.assert_allclose(logits[1:], alone, atol=1e-5)
-    per_frame = jax.eval_shape(ClipRNN(num_classes=3, per_frame=True, **network).apply, variables, video)[0]
+    per_frame = jax.eval_shape(make_model("clip_rnn", 3, per_frame=True, **network).apply, variables, video)[0]
     assert per_frame.shape == (2, 12, 3)
 
 
 def test_errors():
-    with pytest.raises(ValueError, match="Unknown backbone on single frames 'i3d'; choose one of .*inception_v1"):
-        FrameRNN(num_classes=3, backbone="i3d")
     with pytest.raises(ValueError, match="Unknown cell 'mlp'"):
         FrameRNN(num_classes=3, cell="mlp")
     with pytest.raises(ValueError, match="A bidirectional network cannot be stateful"):
@@ -73,7 +73,5 @@ def test_errors():
     variables = jax.eval_shape(model.init, jax.random.key(0), features=SEQUENCE)
     with pytest.raises(ValueError, match="parameters are for features of width 5; got 4"):
         jax.eval_shape(model.apply, variables, features=SEQUENCE[..., :4])
-    with pytest.raises(ValueError, match="Unknown network on clips 'resnet18'; choose one of c3d, .*vgg16_3d"):
-        ClipRNN(num_classes=3, network="resnet18")
     with pytest.raises(ValueError, match="A video of 10 frames is not cut into clips of 16"):
         ClipRNN(num_classes=3).init(jax.random.key(0), jnp.zeros((1, 10, 16, 16, 3)))

@@ -13,7 +13,6 @@ from vidjax.models.layers import (
     ConvUnit,
     adaptive_average,
     causal,
-    check_arguments,
     check_video,
     conv,
     local_response_norm,
@@ -177,16 +176,6 @@ def test_scaled():
 def test_check_video_says_what_is_wrong(shape, dtype, message):
     with pytest.raises(ValueError, match=message):
         check_video(jnp.zeros(shape, dtype), min_size=32)
-
-
-def test_check_arguments_lists_the_valid_ones():
-    networks = {"one": partial(OneConv, dims=2), "two": OneConv}
-    check_arguments("model", "one", networks, ["kernel"])
-    check_arguments("model", "two", networks, ["kernel", "dims"])
-    with pytest.raises(ValueError, match="Unknown model 'three'; choose one of one, two"):
-        check_arguments("model", "three", networks, [])
-    with pytest.raises(ValueError, match="no argument dims; valid ones are kernel, strides, padding"):
-        check_arguments("model", "one", networks, ["dims"])
 
 
 def test_ceil_mode_is_torchs():

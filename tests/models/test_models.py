@@ -2,14 +2,17 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from tests.networks import two_streams
 from vidjax.models import MODELS, inputs_of, make_model, needs_flow, sees_both
 
 # Of these the width is that of a network within them
-ARGUMENTS = {name: {} for name in ("frame_pool", "frame_rnn", "skip_rnn", "conv_lstm", "tcn")}
-ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": "r3d_18"}
-ARGUMENTS["stacked_flow"] = {"backbone": "resnet18", "num_fields": 4}
-ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = {"network": "resnet18", "num_fields": 4}
-ARGUMENTS["two_stream_3d"] = {"network": "resnet18", "layer": "layer4", "num_fields": 4}
+NARROW = {"name": "resnet18", "width": 1 / 16}
+ARGUMENTS = {name: {"backbone": NARROW} for name in ("frame_pool", "frame_rnn", "skip_rnn", "tcn")}
+ARGUMENTS["conv_lstm"] = {}
+ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
+ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
+ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)
+ARGUMENTS["two_stream_3d"] = {"layer": "layer4", **two_streams(NARROW, 4)}
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"forecaster", "captioner"}))  # those see other inputs
@@ -50,9 +53,40 @@ def test_what_a_model_takes_is_in_its_signature():
 
 
 def test_unknown_names_and_arguments_are_listed():
-    with pytest.raises(ValueError, match="Unknown model 'i4d'; choose one of alexnet, .*resnet18"):
+    with pytest.raises(ValueError, match="model: unknown network 'i4d'; choose one of alexnet, .*resnet18"):
         make_model("i4d", 7)
-    with pytest.raises(ValueError, match="The model i3d has no argument wide; valid ones are .*width, dropout"):
+    with pytest.raises(ValueError, match="model: i3d has no argument wide; choose from .*width, dropout"):
         make_model("i3d", 7, wide=2)
-    with pytest.raises(ValueError, match="The model resnet18 has no argument block"):
+    with pytest.raises(ValueError, match="model: resnet18 has no argument block"):
         make_model("resnet18", 7, block=None)
+
+
+@pytest.mark.parametrize("name", ["frame_pool", "frame_rnn", "skip_rnn", "conv_lstm", "tcn", "stacked_flow"])
+@pytest.mark.parametrize(
+    "backbone, message",
+    [
+        (
+            {"name": "resnet19"},
+            "model.backbone: the network 'resnet19' is unknown; choose one of inception_v1",
+        ),
+        ({"name": "i3d"}, "model.backbone: the network 'i3d' does not fit here; choose one of inception_v1, "),
+        ({"name": "resnet18", "depth": 3}, "model.backbone: resnet18 has no argument depth; choose from .*width"),
+        ({"width": 1}, "model.backbone: the network None is unknown"),
+        ("resnet18", "model.backbone must be a dict with the name of a network; choose one of inception_v1"),
+    ],
+)
+def test_wrong_parts_are_named_with_their_place(name, backbone, message):
+    with pytest.raises(ValueError, match=message):
+        make_model(name, 3, backbone=backbone)
+
+
+def test_parts_within_parts_and_parts_that_are_missing():
+    streams = two_streams({"name": "resnet18", "width": 1, "depth": 3})
+    with pytest.raises(ValueError, match="model.spatial.backbone: resnet18 has no argument depth"):
+        make_model("two_stream", 3, **streams)
+    with pytest.raises(ValueError, match="model.spatial: the network 'raft' is unknown; choose one of frame_pool, "):
+        make_model("two_stream", 3, **{**streams, "spatial": {"name": "raft"}})
+    with pytest.raises(ValueError, match="model.network must be a dict with the name of a network; choose one of c3d"):
+        make_model("clip_rnn", 3)
+    with pytest.raises(ValueError, match="model.spatial: the network 'i3d' does not fit here"):
+        make_model("two_stream_rnn", 3, **{**streams, "spatial": {"name": "i3d"}})

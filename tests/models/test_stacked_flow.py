@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
+from vidjax.models import make_model
 from vidjax.models.stacked_flow import StackedFlow, stack_fields
 
 
@@ -25,7 +26,7 @@ def test_what_a_moving_camera_adds_is_taken_out():
 
 def test_the_temporal_stream_is_the_papers():
     """Layers of figure 1 and channels of section 3.1; the count is by hand, see test_alexnet."""
-    model = StackedFlow(num_classes=101, backbone="cnn_m_2048", backbone_arguments={"num_norms": 1})
+    model = make_model("stacked_flow", 101, backbone={"name": "cnn_m_2048", "num_norms": 1})
     video = jnp.zeros((1, 10, 224, 224, 2))
     variables = jax.eval_shape(model.init, jax.random.key(0), video)
     kernels = {name: layer["kernel"].shape for name, layer in variables["params"]["backbone"].items()}
@@ -53,7 +54,7 @@ def test_the_temporal_stream_is_the_papers():
 
 
 def test_logits_are_averaged_over_the_stacks_that_count():
-    model = StackedFlow(num_classes=5, backbone="small_cnn", backbone_arguments={"width": 1 / 8}, num_fields=2)
+    model = make_model("stacked_flow", 5, backbone={"name": "small_cnn", "width": 1 / 8}, num_fields=2)
     flow = jnp.asarray(uniform("flow", (1, 6, 32, 32, 2)))
     variables = draw_tree(jax.eval_shape(model.init, jax.random.key(0), flow))
     alone = [model.apply(variables, flow[:, i : i + 2])[0] for i in (0, 2, 4)]
@@ -68,5 +69,3 @@ def test_what_cannot_work_is_told():
         stack_fields(flow)
     with pytest.raises(ValueError, match=r"sees optical flow, \(B, T, H, W, 2\), not \(1, 9, 32, 32, 3\)"):
         StackedFlow(num_classes=2).init(jax.random.key(0), jnp.zeros((1, 9, 32, 32, 3)))
-    with pytest.raises(ValueError, match="Unknown backbone on stacks of flow 'i3d'"):
-        StackedFlow(num_classes=2, backbone="i3d")

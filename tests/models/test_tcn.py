@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import draw_tree, uniform
+from vidjax.models import make_model
 from vidjax.models.carry import last_that_counts
 from vidjax.models.tcn import TCN, EncoderDecoderTCN, FrameTCN
 
@@ -138,7 +139,7 @@ def test_classifies_sequences_and_frames(kind, causal):
         alone, _ = apply(variables, features=SEQUENCE[1:, :13])
         np.testing.assert_allclose(logits[1:], alone, atol=1e-5)
     video = jnp.zeros((1, 4, 32, 32, 3))
-    model = FrameTCN(3, backbone_arguments={"width": 1 / 16}, dtype=jnp.bfloat16, **arguments)
+    model = make_model("tcn", 3, backbone={"name": "resnet18", "width": 1 / 16}, dtype="bfloat16", **arguments)
     logits, _ = jax.eval_shape(model.apply, jax.eval_shape(model.init, jax.random.key(0), video), video)
     assert (logits.shape, logits.dtype) == ((1, 3), jnp.bfloat16)
 
@@ -162,8 +163,6 @@ def test_errors():
         FrameTCN(3, "causal")
     with pytest.raises(ValueError, match="a block and a kernel of 2 at least"):
         FrameTCN(3, channels=())
-    with pytest.raises(ValueError, match="Unknown backbone on single frames 'i3d'"):
-        FrameTCN(3, backbone="i3d")
     for kind in ("dilated", "encoder_decoder"):
         model = FrameTCN(3, kind, channels=(4,))
         variables = parameters(model)

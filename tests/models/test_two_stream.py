@@ -3,20 +3,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests.networks import two_streams
 from tests.peers.formula import draw_tree, uniform
 from vidjax.models import make_model
-from vidjax.models.frame_pool import FramePool
 from vidjax.models.inception import I3D
-from vidjax.models.two_stream import (
-    StackedFlow,
-    TwoStream,
-    TwoStream3D,
-    TwoStreamRNN,
-    middle_frames,
-    sum_of_streams,
-)
+from vidjax.models.two_stream import middle_frames, sum_of_streams
 
-NARROW = {"network": "small_cnn", "network_arguments": {"width": 1 / 8}, "num_fields": 2}
+SMALL = {"name": "small_cnn", "width": 1 / 8}
+NARROW = two_streams(SMALL)
 
 
 def shapes_of(model, **inputs):
@@ -47,14 +41,13 @@ def test_frames_are_those_in_the_middle_of_the_stacks():
 
 def test_the_joint_logits_are_the_sum_of_those_of_the_two_runs():
     """The parameters of each stream are those of the network that is trained by itself."""
-    model, inputs = TwoStream(num_classes=5, **NARROW), streams(4, 4)
+    model, inputs = make_model("two_stream", 5, **NARROW), streams(4, 4)
     variables = drawn(model, **inputs)
     joint, ends = model.apply(variables, **inputs)
     spatial, temporal = ({name: tree[stream] for name, tree in variables.items()} for stream in ("spatial", "temporal"))
-    network = {"backbone": "small_cnn", "backbone_arguments": {"width": 1 / 8}}
     frames = inputs["video"][:, jnp.array([1, 3])]
-    one, of_frames = FramePool(num_classes=5, **network).apply(spatial, frames)
-    other, of_flow = StackedFlow(num_classes=5, **network, num_fields=2).apply(temporal, inputs["flow"])
+    one, of_frames = make_model("frame_pool", 5, backbone=SMALL).apply(spatial, frames)
+    other, of_flow = make_model("stacked_flow", 5, backbone=SMALL, num_fields=2).apply(temporal, inputs["flow"])
     np.testing.assert_allclose(joint, one + other, atol=1e-5)
     np.testing.assert_allclose(ends["spatial/logits"], one, atol=1e-6)
     both = jnp.concatenate([of_frames["features"], of_flow["features"]], -1)  # (1, 2, 2 D)
@@ -63,7 +56,7 @@ def test_the_joint_logits_are_the_sum_of_those_of_the_two_runs():
 
 def test_two_stream_i3d_is_two_i3d():
     """Of frames and of flow, each with the tree of I3D. Computed flow has a field fewer than there are frames."""
-    model = TwoStream(num_classes=400, network="i3d")
+    model = make_model("two_stream", 400, spatial={"name": "i3d"}, temporal={"name": "i3d"})
     inputs = {"video": jnp.zeros((1, 16, 224, 224, 3)), "flow": jnp.zeros((1, 15, 224, 224, 2))}
     variables = shapes_of(model, **inputs)
     for stream, x in zip(("spatial", "temporal"), inputs.values(), strict=True):
@@ -93,7 +86,7 @@ def test_published_joint_logits_are_the_sum_of_the_two_streams(shared_data):
 def test_the_joining_convolution_starts_as_the_sum_of_the_streams():
     kernel = sum_of_streams(None, (3, 3, 3, 6, 3))
     assert kernel.sum() == 6 and kernel[1, 1, 1].tolist() == [*np.eye(3).tolist(), *np.eye(3).tolist()]
-    model, inputs = TwoStream3D(num_classes=5, **NARROW, layer="pool2"), streams(8, 8)
+    model, inputs = make_model("two_stream_3d", 5, **NARROW, layer="pool2"), streams(8, 8)
     variables = drawn(model, **inputs)
     fusion = variables["params"]["fusion"]
     fusion["kernel"], fusion["bias"] = sum_of_streams(None, fusion["kernel"].shape), jnp.zeros(4)
@@ -103,10 +96,9 @@ def test_the_joining_convolution_starts_as_the_sum_of_the_streams():
     assert logits.shape == (1, 5) and ends["fused"].shape[1] == 4 and ends["features"].shape[:2] == (1, 2)
 
 
-@pytest.mark.parametrize("make", [TwoStream3D, TwoStreamRNN])
-def test_order_matters_and_padding_does_not(make):
-    extra = {"layer": "pool2"} if make is TwoStream3D else {"hidden": 8}
-    model, inputs = make(num_classes=5, **NARROW, **extra), streams(10, 10)
+@pytest.mark.parametrize("name, extra", [("two_stream_3d", {"layer": "pool2"}), ("two_stream_rnn", {"hidden": 8})])
+def test_order_matters_and_padding_does_not(name, extra):
+    model, inputs = make_model(name, 5, **NARROW, **extra), streams(10, 10)
     variables = drawn(model, **inputs)
     logits, _ = model.apply(variables, **inputs)
     turned = {name: x.reshape(1, 5, 2, *x.shape[2:])[:, ::-1].reshape(x.shape) for name, x in inputs.items()}
@@ -132,24 +124,15 @@ def test_without_a_classifier_there_are_features():
 # --- What cannot work ------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_work_is_told():
+def test_inputs_that_cannot_work():
     flow = jnp.zeros((1, 9, 32, 32, 2))
     with pytest.raises(ValueError, match=r"sees optical flow, \(B, T, H, W, 2\), not \(1, 9, 32, 32, 3\)"):
-        frames = jnp.zeros((1, 9, 32, 32, 3))
-        TwoStream(num_classes=2, network="r3d_18").init(jax.random.key(0), frames, frames)
-    with pytest.raises(ValueError, match="i3d has a dropout of its own: set it in network_arguments"):
-        TwoStream(num_classes=2, network="i3d", dropout=0.5)
+        frames, r3d = jnp.zeros((1, 9, 32, 32, 3)), {"name": "r3d_18"}
+        make_model("two_stream", 2, spatial=r3d, temporal=r3d).init(jax.random.key(0), frames, frames)
     with pytest.raises(ValueError, match="A stack is of 10 fields"):
-        TwoStream(num_classes=2, network="resnet18").init(jax.random.key(0), jnp.zeros((1, 10, 32, 32, 3)), flow)
-    with pytest.raises(ValueError, match="Unknown network of the two streams 'raft'; choose one of alexnet, .*i3d"):
-        TwoStream(num_classes=2, network="raft")
-    for make in (TwoStream3D, TwoStreamRNN):
-        with pytest.raises(ValueError, match="Unknown network of the two streams 'i3d'"):
-            make(num_classes=2, network="i3d")
-    with pytest.raises(ValueError, match="two streams resnet18 has no argument num_norms"):
-        TwoStream(num_classes=2, network="resnet18", temporal_arguments={"num_norms": 1})
-    with pytest.raises(ValueError, match="small_cnn has no maps 'pool5'; it has pool1"):
-        inputs = streams(4, 4)
-        TwoStream3D(num_classes=2, **NARROW).init(jax.random.key(0), **inputs)
+        model = make_model("two_stream", 2, **two_streams(SMALL, num_fields=10))
+        model.init(jax.random.key(0), jnp.zeros((1, 10, 32, 32, 3)), flow)
+    with pytest.raises(ValueError, match="no maps 'pool5'; choose model.layer from pool1"):
+        make_model("two_stream_3d", 2, **NARROW).init(jax.random.key(0), **streams(4, 4))
     with pytest.raises(ValueError, match="Unknown cell 'gated'"):
-        TwoStreamRNN(num_classes=2, cell="gated")
+        make_model("two_stream_rnn", 2, **NARROW, cell="gated")

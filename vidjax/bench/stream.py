@@ -14,13 +14,13 @@ from vidjax.inference import stream
 from vidjax.models import make_model
 from vidjax.models.skip_rnn import next_sum
 
-SMALL = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}}
+SMALL = {"backbone": {"name": "resnet18", "width": 0.125}}
 STREAMED = {
     "lstm": ("frame_rnn", SMALL),
     "causal tcn": ("tcn", SMALL),
     "r2plus1d_18": ("r2plus1d_18", {"width": 0.125, "causal": True}),
 }
-SKIPPING = {"backbone": "resnet18"}  # of the Skip LSTM
+SKIPPING = {"backbone": {"name": "resnet18"}}  # of the Skip LSTM
 
 
 def bench_stream(num_frames: int, size: int = 48) -> dict:

@@ -13,7 +13,7 @@ from vidjax.models import make_model
 
 BATCH, NUM_FIELDS = 16, 10
 STORED = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # what `make_records --flow` would have used
-NETWORK = {"backbone": "resnet18", "backbone_arguments": {"width": 0.125}}  # that of configs/two_stream.py
+NETWORK = {"backbone": {"name": "resnet18", "width": 0.125}}  # that of configs/two_stream.py
 
 
 def drawn_batches(size: int) -> dict[str, dict]:

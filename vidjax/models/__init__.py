@@ -14,7 +14,6 @@ from vidjax.models.frame_pool import FramePool
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
-from vidjax.models.layers import check_arguments
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.skip_rnn import SkipRNN
 from vidjax.models.stacked_flow import StackedFlow
@@ -22,7 +21,7 @@ from vidjax.models.tcn import FrameTCN
 from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
-MODELS = {
+FRAME_NETWORKS = {  # each frame by itself
     "inception_v1": InceptionV1,
     "googlenet": GoogLeNet,
     "resnet18": ResNet18,
@@ -32,7 +31,8 @@ MODELS = {
     "alexnet": AlexNet,
     "cnn_m_2048": CNNM2048,
     "small_cnn": SmallCNN,
-    "fusion": Fusion,
+}
+CLIP_NETWORKS = {  # 3-D
     "c3d": C3D,
     "vgg16_3d": VGG16_3D,
     "i3d": I3D,
@@ -42,6 +42,11 @@ MODELS = {
     "mc3_18": MC318,
     "r2plus1d_18": R2Plus1D18,
     "r2plus1d_34": R2Plus1D34,
+}
+MODELS = {
+    **FRAME_NETWORKS,
+    **CLIP_NETWORKS,
+    "fusion": Fusion,
     "frame_pool": FramePool,
     "frame_rnn": FrameRNN,
     "clip_rnn": ClipRNN,
@@ -55,22 +60,66 @@ MODELS = {
     "forecaster": Forecaster,
     "captioner": Captioner,
 }
+ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}
+PARTS = {  # networks that a network is composed of: what each part may be; None if it may be left out
+    "frame_pool": ON_FRAMES,
+    "frame_rnn": ON_FRAMES,
+    "skip_rnn": ON_FRAMES,
+    "conv_lstm": ON_FRAMES,
+    "tcn": ON_FRAMES,
+    "stacked_flow": {"backbone": (*FRAME_NETWORKS,)},
+    "clip_rnn": ON_CLIPS,
+    "captioner": ON_CLIPS,
+    "two_stream": {"spatial": ("frame_pool", *CLIP_NETWORKS), "temporal": ("stacked_flow", *CLIP_NETWORKS)},
+    "two_stream_3d": {"spatial": ("frame_pool",), "temporal": ("stacked_flow",)},
+    "two_stream_rnn": {"spatial": ("frame_pool",), "temporal": ("stacked_flow",)},
+}
 
 
-def make_model(name: str, num_classes: int | None, *, dtype=jnp.float32, **arguments) -> nn.Module:
-    """Makes a network.
+def make_model(
+    name: str, num_classes: int | None = None, *, dtype=jnp.float32, place: str = "model", **arguments
+) -> nn.Module:
+    """Makes a network, its parts first.
+
+        make_model("frame_rnn", 8, backbone={"name": "resnet18", "width": 0.125}, hidden=128)
 
     Args:
         name: a key of `MODELS`.
         num_classes: 0 or None for a network without a classifier, which returns features.
         dtype: of the computation, as a type or its name ("bfloat16"); parameters are float32.
-        **arguments: of that network, see the docstring of its class.
+        place: what error messages call this network, such as "model.backbone".
+        **arguments: of that network, see the docstring of its class. A part of it is a dict with its `name` and its
+            arguments, see `PARTS`.
 
     Raises:
-        ValueError: for an unknown name or argument; lists the valid ones.
+        ValueError: for an unknown name, argument or part; lists the valid ones.
     """
-    check_arguments("model", name, MODELS, arguments)
+    if name not in MODELS:
+        raise ValueError(f"{place}: unknown network {name!r}; choose one of {', '.join(sorted(MODELS))}.")
+    parts, valid = PARTS.get(name, {}), arguments_of(name)
+    if unknown := sorted(set(arguments) - set(valid)):
+        raise ValueError(f"{place}: {name} has no argument {', '.join(unknown)}; choose from {', '.join(valid)}.")
+    for part, choices in parts.items():
+        inner = arguments.get(part)
+        names = ", ".join(filter(None, choices))
+        if isinstance(inner, str) or inner is None and None not in choices:
+            raise ValueError(f"{place}.{part} must be a dict with the name of a network; choose one of {names}.")
+        if inner is None:
+            continue
+        inner = dict(inner)
+        inner_name = inner.pop("name", None)
+        if inner_name is None or inner_name not in choices:
+            problem = "does not fit here" if inner_name in MODELS else "is unknown"
+            raise ValueError(f"{place}.{part}: the network {inner_name!r} {problem}; choose one of {names}.")
+        arguments[part] = make_model(inner_name, dtype=dtype, place=f"{place}.{part}", **inner)
     return MODELS[name](num_classes=num_classes, dtype=jnp.dtype(dtype), **arguments)
+
+
+def arguments_of(name: str) -> list[str]:
+    """The arguments of a network that a config can set."""
+    fixed = getattr(MODELS[name], "keywords", {})  # of a functools.partial
+    given = ("parent", "name", "num_classes", "dtype", *fixed)
+    return [argument for argument in inspect.signature(MODELS[name]).parameters if argument not in given]
 
 
 def inputs_of(name: str) -> list[str]:

@@ -109,7 +109,7 @@ class AlexNet(nn.Module):
         dtype: of the computation; parameters are float32.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     width: float = 1.0
     dropout: float = 0.5
     hidden: int = 4096
@@ -167,7 +167,7 @@ class CNNM2048(nn.Module):
         dtype: of the computation; parameters are float32.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     width: float = 1.0
     dropout: float = 0.9
     num_norms: int = 2

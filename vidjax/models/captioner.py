@@ -5,15 +5,12 @@ https://arxiv.org/abs/1412.4729, section 3: the mean over time of the video's fe
 word. Here the features are those of a network on clips, on a coarse grid, so that they say what is where.
 """
 
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from vidjax.models.carry import check_start
-from vidjax.models.frame_rnn import CLIP_NETWORKS
-from vidjax.models.layers import adaptive_average, check_arguments, maps_at, mask_of_steps, mean_over_time
+from vidjax.models.layers import adaptive_average, maps_at, mask_of_steps, mean_over_time
 from vidjax.models.recurrent import Recurrent
 
 
@@ -22,22 +19,17 @@ class Captioner(nn.Module):
 
     Attributes:
         num_classes: V, words of the vocabulary. Word 0 ends a caption, and stands before its first word.
-        network: a name in `frame_rnn.CLIP_NETWORKS`.
-        network_arguments: of that network, but for `num_classes` and `dtype`.
+        network: a 3-D network, without a classifier.
         layer: its endpoint that is looked at, maps (B, T', H', W', C).
         grid: rows and columns that the maps are averaged to.
         embedding: size of the vector of a word; hidden: of the LSTM.
         dropout: of the LSTM's input and output, while training.
         stateful: of the LSTM: go on where the call before ended, to write a caption word by word.
         dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown network or argument of it.
     """
 
-    num_classes: int
-    network: str = "r3d_18"
-    network_arguments: Mapping | None = None
+    num_classes: int | None = None
+    network: nn.Module | None = None
     layer: str = "layer4"
     grid: tuple[int, int] = (2, 2)
     embedding: int = 64
@@ -46,13 +38,7 @@ class Captioner(nn.Module):
     stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
-    def __post_init__(self):
-        check_arguments("network on clips", self.network, CLIP_NETWORKS, self.network_arguments or ())
-        super().__post_init__()
-
     def setup(self):
-        arguments = {**(self.network_arguments or {}), "num_classes": 0, "dtype": self.dtype}
-        self.encoder = CLIP_NETWORKS[self.network](**arguments, name="network")
         self.words = nn.Embed(self.num_classes, self.embedding, dtype=self.dtype)
         self.lstm = Recurrent(self.hidden, "lstm", stateful=self.stateful, dtype=self.dtype)
         self.classifier = nn.Dense(self.num_classes, dtype=self.dtype)
@@ -79,8 +65,8 @@ class Captioner(nn.Module):
 
     def encode(self, video, *, frame_mask=None, train=False) -> jax.Array:
         """What the LSTM sees of a video: (B, D). Arguments as above."""
-        _, ends = self.encoder(video, frame_mask=frame_mask, train=train)
-        x = adaptive_average(maps_at(ends, self.layer, self.network), self.grid)  # (B, T', rows, columns, C)
+        _, ends = self.network(video, frame_mask=frame_mask, train=train)
+        x = adaptive_average(maps_at(ends, self.layer), self.grid)  # (B, T', rows, columns, C)
         x = x.reshape(*x.shape[:2], -1)  # (B, T', D)
         return mean_over_time(x, mask_of_steps(frame_mask, -(-video.shape[1] // x.shape[1])))
 

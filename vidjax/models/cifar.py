@@ -25,7 +25,7 @@ class SmallCNN(nn.Module):
         dtype: of the computation; parameters are float32.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     width: float = 1.0
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32

@@ -4,8 +4,6 @@ Shi et al., "Convolutional LSTM Network: A Machine Learning Approach for Precipi
 https://arxiv.org/abs/1506.04214, equation 3. Keras' ConvLSTM2D is that without peepholes.
 """
 
-from collections.abc import Mapping
-
 import einops
 import jax
 import jax.numpy as jnp
@@ -14,8 +12,7 @@ from flax import linen as nn
 
 from vidjax.models.backend import convolution
 from vidjax.models.carry import check_start, starting_carry
-from vidjax.models.frame_pool import BACKBONES
-from vidjax.models.layers import check_arguments, check_video, conv, maps_at, max_pool, no_padding, pool_space, tf_same
+from vidjax.models.layers import check_video, conv, maps_at, max_pool, no_padding, pool_space, tf_same
 from vidjax.models.recurrent import Carry, forget_open
 
 
@@ -183,8 +180,7 @@ class FrameConvLSTM(nn.Module):
 
     Attributes:
         num_classes: 0 or None for no classifier.
-        backbone: a name in `frame_pool.BACKBONES`; None runs over the pixels.
-        backbone_arguments: of that network, but for `num_classes` and `dtype`.
+        backbone: a network on single frames, without a classifier; None runs over the pixels.
         layer: the endpoint of the backbone that is the input, maps (B, T, H, W, C).
         patch_size: of the squares of pixels that become channels first, 4 in the paper (section 4.1).
         channels: of each layer; before all but the first a max-pool halves the maps.
@@ -192,14 +188,10 @@ class FrameConvLSTM(nn.Module):
         per_frame: classify every frame; else the video, by the last output.
         dropout: of the pooled output, while training.
         dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown backbone or argument of it.
     """
 
-    num_classes: int | None
-    backbone: str | None = None
-    backbone_arguments: Mapping | None = None
+    num_classes: int | None = None
+    backbone: nn.Module | None = None
     layer: str = "layer2"
     patch_size: int = 1
     channels: tuple[int, ...] = (32,)
@@ -211,11 +203,6 @@ class FrameConvLSTM(nn.Module):
     unroll: int = 1
     remat: bool = False
     dtype: jnp.dtype = jnp.float32
-
-    def __post_init__(self):
-        if self.backbone:
-            check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, sequence_start=None, train=False):
@@ -240,10 +227,9 @@ class FrameConvLSTM(nn.Module):
         smallest = self.patch_size * 2 ** (len(self.channels) - 1)
         check_video(video, smallest)
         ends, size = {}, self.patch_size
-        if self.backbone:
-            arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
-            _, ends = BACKBONES[self.backbone](**arguments, name="backbone")(video, train=train)
-            x = maps_at(ends, self.layer, self.backbone)  # (B, T, h, w, C)
+        if self.backbone is not None:
+            _, ends = self.backbone(video, train=train)
+            x = maps_at(ends, self.layer)  # (B, T, h, w, C)
         elif video.shape[2] % size or video.shape[3] % size:
             raise ValueError(f"Frames of {video.shape[2]}x{video.shape[3]} are not cut into patches of {size}x{size}.")
         else:

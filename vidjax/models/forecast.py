@@ -36,7 +36,7 @@ class Forecaster(nn.Module):
         ValueError: when made, for an unknown kind or cell.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     kind: str = "rnn"
     cell: str = "lstm"
     num_layers: int = 1

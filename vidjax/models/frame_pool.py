@@ -5,30 +5,12 @@ The baseline of the field: Karpathy et al., "Large-scale Video Classification wi
 https://arxiv.org/abs/1406.2199), average the scores of sampled frames so.
 """
 
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.alexnet import CNNM2048, AlexNet
-from vidjax.models.cifar import SmallCNN
-from vidjax.models.inception import GoogLeNet, InceptionV1
-from vidjax.models.layers import check_arguments, mean_over_time
-from vidjax.models.resnet import ResNet18, ResNet34, ResNet50
-from vidjax.models.vgg import VGG16
+from vidjax.models.layers import mean_over_time
 
-BACKBONES = {
-    "inception_v1": InceptionV1,
-    "googlenet": GoogLeNet,
-    "resnet18": ResNet18,
-    "resnet34": ResNet34,
-    "resnet50": ResNet50,
-    "vgg16": VGG16,
-    "alexnet": AlexNet,
-    "cnn_m_2048": CNNM2048,
-    "small_cnn": SmallCNN,
-}
 POOLS = ("mean", "max", "min", "max_min")
 
 
@@ -62,27 +44,28 @@ def pool_over_time(features: jax.Array, pool: str, frame_mask: jax.Array | None 
 
 
 def frame_features(
-    video: jax.Array | None, features: jax.Array | None, backbone: str, arguments: Mapping | None, *, train: bool, dtype
+    backbone: nn.Module | None, video: jax.Array | None, features: jax.Array | None, *, train: bool, dtype
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The features of frames, from records or from a 2-D network; to be called in a compact method.
+    """Returns the features of frames, from records or from a 2-D network.
 
     Args:
-        video: (B, T, H, W, C), on which the submodule `backbone` is run; or
+        backbone: sees each frame by itself; needed for a video.
+        video: (B, T, H, W, C), for the backbone; or
         features: (B, T, D), which are returned.
-        backbone: a name in `BACKBONES`; arguments: of that network, but for `num_classes` and `dtype`.
 
     Returns:
         (B, T, D) in `dtype`, and endpoints with "features".
 
     Raises:
-        ValueError: where it is not exactly one of video and features.
+        ValueError: unless there is exactly one of video and features, and a backbone for a video.
     """
     if (video is None) == (features is None):
         raise ValueError("The model takes either a video or features, and one of them is needed.")
     if features is not None:
         return features.astype(dtype), {"features": features}
-    network = BACKBONES[backbone](**{**(arguments or {}), "num_classes": 0, "dtype": dtype}, name="backbone")
-    return network(video, train=train)
+    if backbone is None:
+        raise ValueError("The model has no backbone for videos: set model.backbone, such as {'name': 'resnet18'}.")
+    return backbone(video, train=train)
 
 
 class FramePool(nn.Module):
@@ -93,25 +76,22 @@ class FramePool(nn.Module):
 
     Attributes:
         num_classes: 0 or None for no classifier.
-        backbone: a name in `BACKBONES`, used where the input is a video.
-        backbone_arguments: of that network, but for `num_classes` and `dtype`.
+        backbone: a network on single frames, without a classifier; None if the input is features.
         pool: one of `POOLS`.
         dropout: of the pooled features, while training.
         dtype: of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown backbone, argument of it, or pool. A backbone that mixes frames is none.
+        ValueError: when made, for an unknown pool.
     """
 
-    num_classes: int | None
-    backbone: str = "resnet18"
-    backbone_arguments: Mapping | None = None
+    num_classes: int | None = None
+    backbone: nn.Module | None = None
     pool: str = "mean"
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
         if self.pool not in POOLS:
             raise ValueError(f"Unknown pool {self.pool!r}; choose one of {', '.join(POOLS)}.")
         super().__post_init__()
@@ -133,7 +113,7 @@ class FramePool(nn.Module):
         Raises:
             ValueError: where it is not exactly one of video and features.
         """
-        x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
+        x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)
         if not self.num_classes:
             return x, ends

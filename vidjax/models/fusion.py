@@ -65,7 +65,7 @@ class Fusion(nn.Module):
         ValueError: when made, for an unknown kind of fusion.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     fusion: str = "slow"
     width: float = 1.0
     dropout: float = 0.0

@@ -137,7 +137,7 @@ class Inception(nn.Module):
         remat: keep only the inputs of each block for the backward pass, see `layers.rematerialised`.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     width: float = 1.0
     dropout: float = 0.0
     batch_norm_momentum: float = 0.9

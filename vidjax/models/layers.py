@@ -4,7 +4,6 @@ Kernels, windows and strides are always written as (time, height, width). With `
 dropped and the time axis becomes one more batch axis: the same definition then sees each frame by itself.
 """
 
-import inspect
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
@@ -279,15 +278,15 @@ def without_masked(video: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
     return video if frame_mask is None else video * frame_mask[:, :, None, None, None].astype(video.dtype)
 
 
-def maps_at(ends: Mapping[str, jax.Array], layer: str, network: str) -> jax.Array:
-    """The endpoint `layer` of a network of that name, maps (B, T, H, W, C).
+def maps_at(ends: Mapping[str, jax.Array], layer: str) -> jax.Array:
+    """Returns the endpoint `layer` of a network, maps (B, T, H, W, C).
 
     Raises:
-        ValueError: for an endpoint that there is not, or that has no maps; lists those there are.
+        ValueError: for an endpoint that does not exist or has no maps; lists those that have.
     """
     maps = [name for name, x in ends.items() if x.ndim == 5]
     if layer not in maps:
-        raise ValueError(f"{network} has no maps {layer!r}; it has {', '.join(maps)}.")
+        raise ValueError(f"The inner network has no maps {layer!r}; choose model.layer from {', '.join(maps)}.")
     return ends[layer]
 
 
@@ -339,18 +338,3 @@ def check_video(video: jax.Array, min_size: int, min_frames: int = 1, first: Map
             f"The network's parameters are for {kernels[0].shape[-2]} channels (3 is RGB, 2 is optical flow); "
             f"got a video of the shape {video.shape}."
         )
-
-
-def check_arguments(kind: str, name: str, networks: dict[str, Callable], arguments: Sequence[str]):
-    """Checks a choice among `networks` and the arguments for it, before anything is built.
-
-    Raises:
-        ValueError: for a name or an argument that there is not; lists the valid ones.
-    """
-    if name not in networks:
-        raise ValueError(f"Unknown {kind} {name!r}; choose one of {', '.join(sorted(networks))}.")
-    network = networks[name]
-    fixed = getattr(network, "keywords", {})  # of a functools.partial
-    valid = [a for a in inspect.signature(network).parameters if a not in ("parent", "name", *fixed)]
-    if unknown := sorted(set(arguments) - set(valid)):
-        raise ValueError(f"The {kind} {name} has no argument {', '.join(unknown)}; valid ones are {', '.join(valid)}.")

@@ -143,9 +143,9 @@ class ResNet(nn.Module):
         dtype: of the computation; parameters are float32.
     """
 
-    num_classes: int | None
-    stage_sizes: tuple[int, ...]
-    block: type
+    num_classes: int | None = None
+    stage_sizes: tuple[int, ...] = (2, 2, 2, 2)
+    block: type = BasicBlock
     kinds: tuple[str, str, str, str, str] = ("2d",) * 5
     stem_pool: bool = True
     width: float = 1.0

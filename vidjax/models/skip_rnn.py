@@ -8,15 +8,12 @@ While a frame is skipped nothing changes but a sum of probabilities, so what is 
 seen: on a stream the 2-D network is not run on the frames between.
 """
 
-from collections.abc import Mapping
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from vidjax.models.carry import check_start, starting_carry
-from vidjax.models.frame_pool import BACKBONES, frame_features
-from vidjax.models.layers import check_arguments
+from vidjax.models.frame_pool import frame_features
 from vidjax.models.recurrent import CELLS, Carry, Projection, check_sequence, forget_open, recurrent_product
 
 SKIP_CELLS = ("lstm", "gru")
@@ -116,17 +113,16 @@ class SkipRNN(nn.Module):
     Attributes:
         num_classes: 0 or None for no classifier.
         update_cost: lambda of the paper's section 3.2, the loss of each frame that is used, sown in `losses`.
-        backbone, backbone_arguments, hidden, stateful, per_frame, dropout, dtype: as of `frame_rnn.FrameRNN`.
+        backbone, hidden, stateful, per_frame, dropout, dtype: as of `frame_rnn.FrameRNN`.
         cell: "lstm" or "gru".
 
     Raises:
-        ValueError: when made, for an unknown cell, backbone or argument of it, or a negative cost.
+        ValueError: when made, for an unknown cell, or a negative cost.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     update_cost: float = 0.0
-    backbone: str = "resnet18"
-    backbone_arguments: Mapping | None = None
+    backbone: nn.Module | None = None
     cell: str = "lstm"
     hidden: int = 256
     stateful: bool = False
@@ -135,7 +131,6 @@ class SkipRNN(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
         if self.cell not in SKIP_CELLS:
             raise ValueError(f"Unknown cell {self.cell!r}; choose one of {', '.join(SKIP_CELLS)}.")
         if self.update_cost < 0:
@@ -157,8 +152,7 @@ class SkipRNN(nn.Module):
             ends = {"features": self._features_if(is_used, video, width)}
             x = ends["features"]
         else:
-            network = self.backbone, self.backbone_arguments
-            x, ends = frame_features(video, features, *network, train=train, dtype=self.dtype)
+            x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
         recurrent = SkipRecurrent(self.hidden, self.cell, self.stateful, self.dtype, name=layer)
         ends["hidden"], ends["last"], ends["updates"] = recurrent(x, frame_mask, sequence_start)
@@ -171,7 +165,6 @@ class SkipRNN(nn.Module):
 
     def _features_if(self, is_used: jax.Array, video: jax.Array, width: int) -> jax.Array:
         """The features of one frame (B, 1, D) where a video of the batch uses it, else zeros and no computation."""
-        arguments = {**(self.backbone_arguments or {}), "num_classes": 0, "dtype": self.dtype}
-        network = BACKBONES[self.backbone](**arguments, name="backbone")
         zeros = jnp.zeros((video.shape[0], 1, width), self.dtype)
-        return nn.cond(is_used, lambda network, video: network(video)[0], lambda network, video: zeros, network, video)
+        run, skip = lambda network, video: network(video)[0], lambda network, video: zeros
+        return nn.cond(is_used, run, skip, self.backbone, video)

@@ -4,15 +4,13 @@ Simonyan and Zisserman, "Two-Stream Convolutional Networks for Action Recognitio
 https://arxiv.org/abs/1406.2199, section 3.1.
 """
 
-from collections.abc import Mapping
-
 import einops
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.frame_pool import BACKBONES, frame_features
-from vidjax.models.layers import check_arguments, mask_of_steps, mean_over_time
+from vidjax.models.frame_pool import frame_features
+from vidjax.models.layers import mask_of_steps, mean_over_time
 
 
 def check_flow(flow: jax.Array):
@@ -64,26 +62,17 @@ class StackedFlow(nn.Module):
 
     Attributes:
         num_classes: 0 or None for no classifier.
-        backbone: a name in `frame_pool.BACKBONES`. The paper's is "cnn_m_2048" with {"num_norms": 1}.
-        backbone_arguments: of that network, but for `num_classes` and `dtype`.
+        backbone: a network on single frames, without a classifier. The paper's is CNN-M-2048 with `num_norms = 1`.
         num_fields: L, of a stack.
         dropout: of the features, while training; 0.9 in the paper.
         dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown backbone or argument of it.
     """
 
-    num_classes: int | None
-    backbone: str = "cnn_m_2048"
-    backbone_arguments: Mapping | None = None
+    num_classes: int | None = None
+    backbone: nn.Module | None = None
     num_fields: int = 10
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
-
-    def __post_init__(self):
-        check_arguments("backbone on stacks of flow", self.backbone, BACKBONES, self.backbone_arguments or ())
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
@@ -102,7 +91,7 @@ class StackedFlow(nn.Module):
             ValueError: as of `stack_fields`.
         """
         stacks = stack_fields(video, self.num_fields)  # (B, N, H, W, 2 L)
-        x, ends = frame_features(stacks, None, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
+        x, ends = frame_features(self.backbone, stacks, None, train=train, dtype=self.dtype)
         if not self.num_classes:
             return x, ends  # (B, N, D)
         mask = mask_of_stacks(frame_mask, stacks.shape[1], self.num_fields)  # (B, N)

@@ -9,15 +9,15 @@ Frames that do not count are zero at the input of every convolution, just as wha
 padded batch gives each sequence what it has alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
 from vidjax.models.carry import LastThatCounts, Past, check_start, last_that_counts
-from vidjax.models.frame_pool import BACKBONES, frame_features
-from vidjax.models.layers import check_arguments, mean_over_time
+from vidjax.models.frame_pool import frame_features
+from vidjax.models.layers import mean_over_time
 from vidjax.models.recurrent import check_sequence
 
 
@@ -222,17 +222,16 @@ class FrameTCN(nn.Module):
         min_receptive_field: how many frames an output has to see, its own among them; 0 asks for none.
         per_frame: classify every frame; else the sequence, where causal by the last output that counts, else by the
             mean of the outputs.
-        backbone: a name in `frame_pool.BACKBONES`, used where the input is a video.
-        backbone_arguments: of that network, but for `num_classes` and `dtype`.
+        backbone: a network on single frames, without a classifier; None if the input is features.
         dropout: after each convolution, while training.
         dtype: of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown kind, backbone or argument of it, a receptive field that is shorter than
+        ValueError: when made, for an unknown kind, a receptive field that is shorter than
             asked for, or a stateful network that sees the future.
     """
 
-    num_classes: int | None
+    num_classes: int | None = None
     kind: str = "dilated"
     channels: Sequence[int] = (64, 64, 64, 64)
     kernel_size: int = 3
@@ -240,13 +239,11 @@ class FrameTCN(nn.Module):
     stateful: bool = False
     min_receptive_field: int = 0
     per_frame: bool = False
-    backbone: str = "resnet18"
-    backbone_arguments: Mapping | None = None
+    backbone: nn.Module | None = None
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_arguments("backbone on single frames", self.backbone, BACKBONES, self.backbone_arguments or ())
         if self.kind not in KINDS:
             raise ValueError(f"Unknown kind of TCN {self.kind!r}; choose one of {', '.join(KINDS)}.")
         if not self.channels or self.kernel_size < 2:
@@ -295,7 +292,7 @@ class FrameTCN(nn.Module):
                 parameters are for, or a sequence without a frame (where the mask is known before compilation).
         """
         check_start(self.stateful, train, sequence_start)
-        x, ends = frame_features(video, features, self.backbone, self.backbone_arguments, train=train, dtype=self.dtype)
+        x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         check_sequence(x, self._first_layer(), None if self.stateful else frame_mask)
         arguments = {name: getattr(self, name) for name in ("kernel_size", "dropout", "causal", "dtype")}
         if self.kind == "dilated":

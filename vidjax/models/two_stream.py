@@ -16,28 +16,15 @@ t + 1. Where it is computed of the frames there is one field fewer than there ar
 """
 
 from collections.abc import Mapping
-from functools import partial
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.frame_pool import BACKBONES, FramePool
-from vidjax.models.frame_rnn import CLIP_NETWORKS
-from vidjax.models.layers import (
-    check_arguments,
-    conv,
-    maps_at,
-    mask_of_steps,
-    max_pool,
-    mean_over_time,
-    tf_same,
-    without_masked,
-)
-from vidjax.models.recurrent import check_cell, recurrent_stack
+from vidjax.models.frame_rnn import RecurrentHead
+from vidjax.models.layers import conv, maps_at, mask_of_steps, max_pool, mean_over_time, tf_same, without_masked
+from vidjax.models.recurrent import check_cell
 from vidjax.models.stacked_flow import StackedFlow, check_flow, mask_of_stacks
-
-STREAMS = {**BACKBONES, **CLIP_NETWORKS}
 
 
 def middle_frames(video: jax.Array, num_stacks: int, num_fields: int) -> jax.Array:
@@ -45,32 +32,33 @@ def middle_frames(video: jax.Array, num_stacks: int, num_fields: int) -> jax.Arr
     return video[:, num_fields // 2 : num_stacks * num_fields : num_fields]
 
 
-def two_streams(model: nn.Module, video, flow, frame_mask, *, num_classes: int | None, train: bool):
-    """Runs both streams of 2-D networks; to be called in a compact method, where it makes `spatial` and `temporal`.
+def run_streams(spatial: nn.Module, temporal: nn.Module, video, flow, frame_mask, *, train: bool):
+    """Runs both streams on the same times.
 
     Args:
-        model: has the attributes of `TwoStream` but for those of 3-D networks.
-        video: (B, T, H, W, C); flow: (B, T or T - 1, H, W, 2); N = floor(fields / L).
-        num_classes: of each stream.
+        spatial: a network on frames.
+        temporal: `StackedFlow`, on N stacks of L fields; `spatial` then sees the frame in the middle of each. Or a
+            network on all fields; `spatial` then sees all frames.
+        video: (B, T, H, W, C); flow: (B, T or T - 1, H, W, 2).
 
     Returns:
-        What the spatial stream returns for the frames in the middle of the N stacks, what the temporal one returns for
-        the stacks, and which of the N count, (B, N) or None.
+        What the spatial stream returns, what the temporal one returns, and which of their inputs count: (B, N), or (B,
+        T) and (B, T or T - 1), or None.
+
+    Raises:
+        ValueError: for flow that is none or too short; see also the networks.
     """
-    num_stacks = flow.shape[1] // model.num_fields
-    mask = mask_of_stacks(frame_mask, num_stacks, model.num_fields)  # (B, N)
-    shared = {"num_classes": num_classes, "backbone": model.network, "dropout": model.dropout, "dtype": model.dtype}
-    arguments = dict(model.network_arguments or {})
-    temporal = StackedFlow(
-        **shared,
-        backbone_arguments={**arguments, **(model.temporal_arguments or {})},
-        num_fields=model.num_fields,
-        name="temporal",
-    )
-    of_flow = temporal(flow, frame_mask=frame_mask, train=train)  # first: it checks the flow
-    spatial = FramePool(**shared, backbone_arguments=arguments, name="spatial")
-    frames = middle_frames(video, num_stacks, model.num_fields)  # (B, N, H, W, C)
-    return spatial(frames, frame_mask=mask, train=train), of_flow, mask
+    check_flow(flow)
+    if isinstance(temporal, StackedFlow):
+        num_fields = temporal.num_fields
+        of_flow = temporal(flow, frame_mask=frame_mask, train=train)  # first: it checks the number of fields
+        num_stacks = flow.shape[1] // num_fields
+        mask = mask_of_stacks(frame_mask, num_stacks, num_fields)  # (B, N)
+        frames = middle_frames(video, num_stacks, num_fields)  # (B, N, H, W, C)
+        return spatial(frames, frame_mask=mask, train=train), of_flow, (mask, mask)
+    masks = (None, None) if frame_mask is None else (frame_mask, frame_mask[:, : flow.shape[1]])
+    of_frames = spatial(video, frame_mask=masks[0], train=train)
+    return of_frames, temporal(flow, frame_mask=masks[1], train=train), masks
 
 
 def endpoints(spatial: Mapping, temporal: Mapping) -> dict[str, jax.Array]:
@@ -79,43 +67,29 @@ def endpoints(spatial: Mapping, temporal: Mapping) -> dict[str, jax.Array]:
     return {f"{name}/{end}": x for name, ends in streams.items() for end, x in ends.items()}
 
 
-def check_streams(network: str, networks: Mapping, arguments: Mapping | None, temporal_arguments: Mapping | None):
-    """Raises a ValueError for an unknown network of the two streams, or an argument that it does not have."""
-    for given in (arguments, temporal_arguments):
-        check_arguments("network of the two streams", network, networks, given or ())
-
-
 class TwoStream(nn.Module):
     """A spatial and a temporal network, trained together; the logits are the sum of those of the two.
 
-    With "i3d" it is two-stream I3D, whose published joint logits are this sum (kinetics-i3d, `evaluate_sample.py`).
+    With I3D for both it is two-stream I3D, whose published joint logits are this sum (kinetics-i3d,
+    `evaluate_sample.py`).
 
     Attributes:
         num_classes: of the classifier of each stream; 0 or None for none.
-        network: of both streams: a 2-D one (`frame_pool.BACKBONES`), on single frames and on stacks of flow, or a 3-D
-            one (`frame_rnn.CLIP_NETWORKS`), on all frames and all fields.
-        network_arguments: of both networks, but for `num_classes` and `dtype`.
-        temporal_arguments: of the temporal network alone, where they differ.
-        num_fields: of a stack, of 2-D networks.
-        dropout: of the features, while training, of 2-D networks; 3-D ones have their own.
+        spatial: a network on frames, such as `FramePool` or I3D.
+        temporal: `StackedFlow`, or a 3-D network on all fields.
         dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown network or argument of it, or dropout of a 3-D network.
     """
 
-    num_classes: int | None
-    network: str = "cnn_m_2048"
-    network_arguments: Mapping | None = None
-    temporal_arguments: Mapping | None = None
-    num_fields: int = 10
-    dropout: float = 0.0
+    num_classes: int | None = None
+    spatial: nn.Module | None = None
+    temporal: nn.Module | None = None
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_streams(self.network, STREAMS, self.network_arguments, self.temporal_arguments)
-        if self.dropout and self.network not in BACKBONES:
-            raise ValueError(f"{self.network} has a dropout of its own: set it in network_arguments.")
+        for name in ("spatial", "temporal"):  # each stream has a classifier of these classes
+            stream = getattr(self, name)
+            if stream is not None and stream.num_classes != self.num_classes:
+                setattr(self, name, stream.clone(num_classes=self.num_classes))
         super().__post_init__()
 
     @nn.compact
@@ -137,19 +111,7 @@ class TwoStream(nn.Module):
         Raises:
             ValueError: for flow that is none or too short, and as of the networks.
         """
-        if self.network in BACKBONES:
-            spatial, temporal, mask = two_streams(
-                self, video, flow, frame_mask, num_classes=self.num_classes, train=train
-            )
-            masks = mask, mask
-        else:
-            check_flow(flow)
-            network = partial(CLIP_NETWORKS[self.network], num_classes=self.num_classes, dtype=self.dtype)
-            arguments = dict(self.network_arguments or {})
-            temporal_arguments = {**arguments, **(self.temporal_arguments or {})}
-            masks = (None, None) if frame_mask is None else (frame_mask, frame_mask[:, : flow.shape[1]])
-            spatial = network(**arguments, name="spatial")(video, frame_mask=masks[0], train=train)
-            temporal = network(**temporal_arguments, name="temporal")(flow, frame_mask=masks[1], train=train)
+        spatial, temporal, masks = run_streams(self.spatial, self.temporal, video, flow, frame_mask, train=train)
         ends, pooled = endpoints(spatial[1], temporal[1]), []
         for stream, frames in zip((spatial, temporal), masks, strict=True):
             x = stream[1]["features"]  # (B, T', D)
@@ -179,27 +141,19 @@ class TwoStream3D(nn.Module):
 
     Attributes:
         num_classes: 0 or None for no classifier.
-        network: of both streams, a name in `frame_pool.BACKBONES`.
-        layer: the endpoint of the network that is joined, maps (B, N, h, w, D).
-        network_arguments, temporal_arguments, num_fields, dtype: as of `TwoStream`.
+        spatial: `FramePool` without a classifier.
+        temporal: `StackedFlow` without a classifier.
+        layer: the endpoint of both backbones that is joined, maps (B, N, h, w, D).
         dropout: before the classifier, while training.
-
-    Raises:
-        ValueError: when made, for an unknown network or argument of it.
+        dtype: of the computation; parameters are float32.
     """
 
-    num_classes: int | None
-    network: str = "vgg16"
+    num_classes: int | None = None
+    spatial: nn.Module | None = None
+    temporal: nn.Module | None = None
     layer: str = "pool5"
-    network_arguments: Mapping | None = None
-    temporal_arguments: Mapping | None = None
-    num_fields: int = 10
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
-
-    def __post_init__(self):
-        check_streams(self.network, BACKBONES, self.network_arguments, self.temporal_arguments)
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, video, flow, *, frame_mask=None, train=False):
@@ -216,9 +170,11 @@ class TwoStream3D(nn.Module):
         Raises:
             ValueError: for a layer that the network does not have or that has no maps, and as of `TwoStream`.
         """
-        (_, spatial), (_, temporal), mask = two_streams(self, video, flow, frame_mask, num_classes=0, train=train)
+        (_, spatial), (_, temporal), (mask, _) = run_streams(
+            self.spatial, self.temporal, video, flow, frame_mask, train=train
+        )
         ends = endpoints(spatial, temporal)
-        maps = [maps_at(stream, self.layer, self.network) for stream in (spatial, temporal)]
+        maps = [maps_at(stream, self.layer) for stream in (spatial, temporal)]
         channels = maps[0].shape[-1]
         x = without_masked(jnp.concatenate(maps, -1), mask)  # (B, N, h, w, 2 D)
         arguments = {"use_bias": True, "kernel_init": sum_of_streams, "dtype": self.dtype, "name": "fusion"}
@@ -239,21 +195,16 @@ class TwoStreamRNN(nn.Module):
 
     Attributes:
         num_classes: 0 or None for no classifier.
-        network, network_arguments, temporal_arguments: as of `TwoStream3D`.
-        num_fields: of a stack; short ones leave the recurrent network more steps.
-        cell, hidden, num_layers, bidirectional: as of `FrameRNN`.
+        spatial: `FramePool` without a classifier.
+        temporal: `StackedFlow` without a classifier; short stacks leave the recurrent network more steps.
+        cell, hidden, num_layers, bidirectional: see `FrameRNN`.
         dropout: of the features and of the output, while training.
         dtype: of the computation; parameters are float32.
-
-    Raises:
-        ValueError: when made, for an unknown network, argument of it, or cell.
     """
 
-    num_classes: int | None
-    network: str = "resnet18"
-    network_arguments: Mapping | None = None
-    temporal_arguments: Mapping | None = None
-    num_fields: int = 10
+    num_classes: int | None = None
+    spatial: nn.Module | None = None
+    temporal: nn.Module | None = None
     cell: str = "lstm"
     hidden: int = 256
     num_layers: int = 1
@@ -262,8 +213,7 @@ class TwoStreamRNN(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_streams(self.network, BACKBONES, self.network_arguments, self.temporal_arguments)
-        check_cell(self.cell, self.num_layers, self.bidirectional, stateful=False)
+        check_cell(self.cell, self.num_layers, self.bidirectional)
         super().__post_init__()
 
     @nn.compact
@@ -280,23 +230,20 @@ class TwoStreamRNN(nn.Module):
         Raises:
             ValueError: as of `TwoStream`.
         """
-        (_, spatial), (_, temporal), mask = two_streams(self, video, flow, frame_mask, num_classes=0, train=train)
+        (_, spatial), (_, temporal), (mask, _) = run_streams(
+            self.spatial, self.temporal, video, flow, frame_mask, train=train
+        )
         ends = endpoints(spatial, temporal)
         x = ends["features"] = jnp.concatenate([spatial["features"], temporal["features"]], -1)  # (B, N, 2 D)
-        dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
-        ends["hidden"], ends["last"] = recurrent_stack(  # (B, N, H), (B, H)
-            dropout()(x),
-            mask,
-            None,
-            features=self.hidden,
-            cell=self.cell,
-            num_layers=self.num_layers,
-            bidirectional=self.bidirectional,
-            stateful=False,
+        head = RecurrentHead(
+            self.num_classes,
+            self.cell,
+            self.hidden,
+            self.num_layers,
+            self.bidirectional,
             dropout=self.dropout,
-            train=train,
             dtype=self.dtype,
+            name="head",
         )
-        if not self.num_classes:
-            return ends["last"], ends
-        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(dropout()(ends["last"])), ends
+        x, of_steps = head(x, mask, train=train)  # (B, num_classes)
+        return x, {**ends, **of_steps}

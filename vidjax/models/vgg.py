@@ -62,8 +62,8 @@ class VGG(nn.Module):
         min_frames: that the pools leave something of.
     """
 
-    num_classes: int | None
-    stages: tuple[tuple[int, ...], ...]
+    num_classes: int | None = None
+    stages: tuple[tuple[int, ...], ...] = VGG16_STAGES
     width: float = 1.0
     dropout: float = 0.5
     batch_norm: bool = False

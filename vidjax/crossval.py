@@ -8,24 +8,20 @@ a run of its own, in WORKDIR/seed_0/fold_0; started again, it goes on with the f
 seed is that over the videos of all folds; of forecasts it is the root mean square error.
 """
 
-import contextlib
 import json
 import os
 import statistics
 import sys
-import tempfile
 from pathlib import Path
 
-import jax
 from absl import app, flags
 from absl import logging as absl_logging
-from jax.experimental.compilation_cache import compilation_cache
 from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
 from vidjax import output_paths, train
 from vidjax.evaluation import fold_results
-from vidjax.training import command_line, distributed, interrupts, splits, status
+from vidjax.training import command_line, compile_cache, distributed, interrupts, splits, status
 
 Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
 
@@ -91,19 +87,6 @@ def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds:
             raise ValueError(f"Fold {number}, trained on {fold[0]} and tested on {fold[1]}: {error}") from None
 
 
-@contextlib.contextmanager
-def compiled_once():
-    """Keeps compiled programs as long as it is open: folds of equal size have equal ones."""
-    with tempfile.TemporaryDirectory() as directory:
-        jax.config.update("jax_compilation_cache_dir", directory)
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-        try:
-            yield
-        finally:
-            jax.config.update("jax_compilation_cache_dir", None)
-            compilation_cache.reset_cache()
-
-
 def main(argv):
     status.ignore()  # between the folds
     absl_logging.set_verbosity(absl_logging.WARNING)
@@ -113,7 +96,7 @@ def main(argv):
     try:
         if distributed.arguments_from(os.environ) is not None:
             raise ValueError("a fold after the other is trained in one process; several are started here.")
-        with compiled_once():
+        with compile_cache.compiled_once():
             result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"vidjax.crossval: {error}")

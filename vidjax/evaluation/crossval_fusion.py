@@ -15,12 +15,13 @@ import jax
 import numpy as np
 from absl import logging as absl_logging
 
-from vidjax import crossval, output_paths
+from vidjax import output_paths
 from vidjax.evaluation import split_metrics
 from vidjax.evaluation.fold_results import described, fold_places, summary
 from vidjax.evaluation.fused_runs import fuse_runs
 from vidjax.inference import ensemble
 from vidjax.progress_bar import progress_bar
+from vidjax.training import compile_cache
 
 
 def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
@@ -75,7 +76,7 @@ def main():
     parser.add_argument("--out", type=Path, help="JSON file to write the figures to")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)
-    with crossval.compiled_once():
+    with compile_cache.compiled_once():
         try:
             if len(args.workdirs) < 2:
                 raise ValueError("Name two directories or more.")

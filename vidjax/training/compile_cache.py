@@ -1,0 +1,20 @@
+"""Compiles programs once for several runs in one process."""
+
+import contextlib
+import tempfile
+
+import jax
+from jax.experimental.compilation_cache import compilation_cache
+
+
+@contextlib.contextmanager
+def compiled_once():
+    """Keeps compiled programs as long as it is open: folds of equal size have equal ones."""
+    with tempfile.TemporaryDirectory() as directory:
+        jax.config.update("jax_compilation_cache_dir", directory)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+        try:
+            yield
+        finally:
+            jax.config.update("jax_compilation_cache_dir", None)
+            compilation_cache.reset_cache()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import cv2
+import jax
 import numpy as np
 import pytest
 from ml_collections import ConfigDict
@@ -18,10 +19,26 @@ from vidjax.export import __main__ as export
 from vidjax.inference import restore
 
 
-def pytest_configure():
-    """Lets XLA compile without LLVM's optimisations: the tests compile far more than they compute."""
-    flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-    os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
+def pytest_configure(config):
+    """Lets XLA compile without LLVM's optimisations, and keeps what it compiles for other workers and the next run.
+
+    The tests compile far more than they compute. Processes that tests start inherit both.
+    """
+    if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+        flags = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+        os.environ["XLA_FLAGS"] = f"{flags} {os.environ.get('XLA_FLAGS', '')}".strip()
+    compiled = os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(config.rootpath / ".pytest_cache/compiled"))
+    os.environ |= {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Frees the programs of a module after its last test: thousands would take gigabytes."""
+    yield
+    jax.clear_caches()
 
 
 def free_port() -> int:

@@ -231,7 +231,7 @@ def test_local_response_norm_is_the_papers_formula():
     assert local_response_norm(jnp.bfloat16(a)).dtype == jnp.bfloat16
 
 
-@pytest.mark.parametrize("name", ["r2plus1d_18", "inception_v1"])
+@pytest.mark.parametrize("name", ["r2plus1d_18", pytest.param("inception_v1", marks=pytest.mark.slow)])
 def test_rematerialised_blocks_compute_the_same_and_keep_the_statistics(name):
     video = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 32, 32, 3)), jnp.float32)
     models = [make_model(name, 2, width=1 / 16, remat=remat) for remat in (False, True)]

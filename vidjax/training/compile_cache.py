@@ -10,6 +10,9 @@ from jax.experimental.compilation_cache import compilation_cache
 @contextlib.contextmanager
 def compiled_once():
     """Keeps compiled programs as long as it is open: folds of equal size have equal ones."""
+    if jax.config.jax_compilation_cache_dir:  # the user has one
+        yield
+        return
     with tempfile.TemporaryDirectory() as directory:
         jax.config.update("jax_compilation_cache_dir", directory)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)

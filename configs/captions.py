@@ -14,9 +14,9 @@ search writes 100.0 % of test and 82.5 % of test_unseen word for word; one seed,
 from configs.common import data
 
 
-def get_config(argument="captions,small"):
-    """`argument` is DATASET,SIZE of configs/common/data.py."""
-    config = data.from_argument(argument)
+def get_config(argument=""):
+    arg = data.parse(argument, dataset="captions", size="small")
+    config = data.get_config(arg.dataset, arg.size)
     config.target = "words"
     config.clip.size, config.clip.resize = 64, 64
     config.model = {"name": "captioner", "network": {"name": "r3d_18", "width": 0.125}}

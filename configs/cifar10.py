@@ -10,7 +10,7 @@ from configs.common import data
 
 
 def get_config():
-    config = data.get_config("cifar10", "small")
+    config = data.get_config("cifar10")
     config.val_splits = ()  # the dataset has train and test, and test selects nothing
     config.augment.flip = True
     config.model = {"name": "small_cnn", "dropout": 0.1}

@@ -1,7 +1,7 @@
 """I3D of Kinetics-400 fine-tuned on other classes: the whole network, its upper half, or the classifier alone.
 
     python -m vidjax.train --config configs/finetune_i3d.py:part=head --workdir runs/finetune_head
-    python -m vidjax.train --config configs/finetune_i3d.py:ut_interaction,full,set1,0,part=upper --workdir runs/upper_0
+    python -m vidjax.train --config configs/finetune_i3d.py:fold=set1/0,part=upper --workdir runs/upper_0
 
 Carreira and Zisserman, 2017. What is frozen keeps its BatchNorm statistics too. Where only the classifier is trained
 and nothing is augmented, its inputs need to be computed only once: `configs/frame_pool.py`.
@@ -22,21 +22,23 @@ FROZEN = {
     "upper": ("Conv3d_", "Mixed_3", "Mixed_4[bcd]"),
     "head": ("Conv3d_", "Mixed_"),
 }
+FIRST_FOLDS = {"ut_interaction": "set1/0"}  # of datasets without the splits train, val and test
 LEARNING_RATES = {"full": 1e-3, "upper": 1e-3, "head": 1e-2}
 
 
 def get_config(argument=""):
-    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `part=` full, upper or head."""
-    argument, chosen = data.split_argument(argument, {"part": "head"}, dataset="ut_interaction,full,set1,0")
-    part, config = chosen["part"], data.from_argument(argument)
-    if part not in FROZEN:
-        raise ValueError(f"Unknown part {part!r}; choose one of {', '.join(FROZEN)}.")
+    """`part` is what is trained: full, upper or head."""
+    arg = data.parse(argument, dataset="ut_interaction", size="full", fold="", part="head")
+    if arg.part not in FROZEN:
+        raise ValueError(f"Unknown part {arg.part!r}; choose one of {', '.join(FROZEN)}.")
+    fold = arg.fold or FIRST_FOLDS.get(arg.dataset, "")
+    config = data.get_config(arg.dataset, arg.size, fold)
     config.model = {"name": "i3d", "dropout": 0.5}
     config.init_from = "i3d_kinetics400_rgb"
-    config.freeze = FROZEN[part]
+    config.freeze = FROZEN[arg.part]
     config.augment.flip = True
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
-    config.schedule = {"name": "cosine", "learning_rate": LEARNING_RATES[part], "warmup_steps": 6}
+    config.schedule = {"name": "cosine", "learning_rate": LEARNING_RATES[arg.part], "warmup_steps": 6}
     config.batch_size, config.num_epochs = 8, 9.0
     config.eval.num_views, config.eval.batch_size = 3, 4
     config.log_every, config.eval_every = 1, 10

@@ -1,8 +1,8 @@
 """A month's airline passengers from the twelve months before (Box and Jenkins, series G, 1949 to 1960).
 
     python -m vidjax.data.synthetic.series airline --log --out data/airline
-    python -m vidjax.train --config configs/forecast_airline.py:stacked --workdir runs/airline_stacked
-    python -m vidjax.crossval --config configs/forecast_airline.py:tcn --folds airline:test --workdir runs/airline_tcn
+    python -m vidjax.train --config configs/forecast_airline.py:variant=stacked --workdir runs/airline_stacked
+    python -m vidjax.crossval --config configs/forecast_airline.py:variant=tcn --folds airline:test --workdir runs/tcn
 
 The first two thirds are trained on, the last third is forecast one step ahead; the last quarter of the first two thirds
 is for choosing among the variants (--folds airline:choose). Root mean square error in thousands of passengers, mean and
@@ -29,11 +29,12 @@ VARIANTS = {
 }
 
 
-def get_config(variant="single"):
+def get_config(argument=""):
     """`variant` is one of `VARIANTS`."""
+    variant = data.parse(argument, variant="single").variant
     if variant not in VARIANTS:
         raise ValueError(f"Unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}.")
-    config = data.get_config("airline", "small")
+    config = data.get_config("airline")
     config.model = {"name": "forecaster", "hidden": 32, "pieces": 3, **VARIANTS[variant]}
     config.loss = {"name": "squared_error"}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}

@@ -18,11 +18,12 @@ VARIANTS = {
 }
 
 
-def get_config(variant="single"):
+def get_config(argument=""):
     """`variant` is one of `VARIANTS`."""
+    variant = data.parse(argument, variant="single").variant
     if variant not in VARIANTS:
         raise ValueError(f"Unknown variant {variant!r}; choose one of {', '.join(VARIANTS)}.")
-    config = data.get_config("steps", "small")
+    config = data.get_config("steps")
     config.val_splits = ()
     config.model = {"name": "forecaster", "hidden": 32, "pieces": 3, **VARIANTS[variant]}
     config.loss = {"name": "squared_error"}

@@ -8,10 +8,10 @@ from configs.common import data
 
 
 def get_config(argument=""):
-    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py, then `network=` a 2-D network."""
-    argument, chosen = data.split_argument(argument, {"network": "resnet18"})
-    config = data.from_argument(argument)
-    config.model = {"name": chosen["network"], "width": 0.125}
+    """`network` is a 2-D network."""
+    arg = data.parse(argument, dataset="motion", size="small", fold="", network="resnet18")
+    config = data.get_config(arg.dataset, arg.size, arg.fold)
+    config.model = {"name": arg.network, "width": 0.125}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
     config.batch_size, config.num_epochs = 16, 6.0

@@ -3,7 +3,7 @@
     python -m vidjax.data.make_records motion --concatenate 4 --motion_videos 1600 40 120 --short_side 0 \\
         --out data/motion_frames
     python -m vidjax.train --config configs/frame_labels.py --workdir runs/frame_labels
-    python -m vidjax.train --config configs/frame_labels.py:motion_frames,small,model=tcn --workdir runs/frame_tcn
+    python -m vidjax.train --config configs/frame_labels.py:dataset=motion_frames,model=tcn --workdir runs/frame_tcn
 
 `model` is "bidirectional" (an LSTM that sees the whole video), "encoder_decoder" (a TCN that does), "tcn" (causal and
 dilated, so that it has to name a motion by its first frames), or "stateful" (an LSTM that sees the past only, in chunks
@@ -31,14 +31,14 @@ MODELS = {
 
 
 def get_config(argument=""):
-    """`argument` is DATASET,SIZE of configs/common/data.py, then `model=NAME` of `MODELS`."""
-    argument, chosen = data.split_argument(argument, {"model": "bidirectional"}, dataset="motion_frames,small")
-    if chosen["model"] not in MODELS:
-        raise ValueError(f"Unknown model {chosen['model']!r}; choose one of {', '.join(MODELS)}.")
-    config = data.from_argument(argument)
+    """`model` is one of `MODELS`."""
+    arg = data.parse(argument, dataset="motion_frames", size="small", model="bidirectional")
+    if arg.model not in MODELS:
+        raise ValueError(f"Unknown model {arg.model!r}; choose one of {', '.join(MODELS)}.")
+    config = data.get_config(arg.dataset, arg.size)
     config.target = "frame"
-    config.model = {**MODELS[chosen["model"]], **OVER_FRAMES}
-    if chosen["model"] == "stateful":
+    config.model = {**MODELS[arg.model], **OVER_FRAMES}
+    if arg.model == "stateful":
         config.clip.sampling, config.clip.num_chunks = "chunks", config.clip.num_frames // 12
         config.clip.num_frames = 12
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}

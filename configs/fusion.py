@@ -14,36 +14,23 @@ of an AMD EPYC, beside the paper's hit@1 of videos on Sports-1M (table 1):
     average      98.5             98.5         98.5                   63.9
 
 The average of the scores is that of all four; of the logits (--fusion logits) it is 98.8 %.
-`paper` is the recipe on Sports-1M, for `slow`. Not measured.
 """
 
 from configs.common import data
 
+# Between the two frames that late fusion sees, a sprite must not turn by more than half a circle
+LATE_STRIDES = {"motion": 1, "motion_large": 1}
+
 
 def get_config(argument=""):
-    """`argument` is paper or DATASET,SIZE[,FOLDS,NUMBER] of common/data.py, then `fusion=` single, early, late or
-    slow."""
-    if argument == "paper":
-        return paper()
-    argument, chosen = data.split_argument(argument, {"fusion": "slow"})
-    config = data.from_argument(argument)
+    """`fusion` is single, early, late or slow."""
+    arg = data.parse(argument, dataset="motion", size="small", fold="", fusion="slow")
+    config = data.get_config(arg.dataset, arg.size, arg.fold)
     config.clip.num_frames = 10  # as the paper's; slow fusion needs them
-    if chosen["fusion"] == "late" and argument.startswith("motion"):
-        config.clip.frame_stride = 1  # between its two frames a sprite must not turn by more than half a circle
-    config.model = {"name": "fusion", **chosen, "width": 0.125, "batch_norm": True, "dropout": 0.0}
+    if arg.fusion == "late":
+        config.clip.frame_stride = LATE_STRIDES.get(arg.dataset, config.clip.frame_stride)
+    config.model = {"name": "fusion", "fusion": arg.fusion, "width": 0.125, "batch_norm": True, "dropout": 0.0}
     config.optimizer = {"name": "adamw", "weight_decay": 0.01, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 1e-3, "warmup_steps": 20}
     config.batch_size, config.num_epochs = 16, 6.0
-    return config
-
-
-def paper():
-    """Karpathy et al., section 3: the rate was lowered by hand; 20 clips a video."""
-    config = data.get_config("sports1m", "10x170")
-    config.augment.flip = True
-    config.model = {"name": "fusion", "fusion": "slow"}
-    config.optimizer = {"name": "sgd", "momentum": 0.9, "weight_decay": 5e-4}
-    config.schedule = {"name": "constant", "learning_rate": 1e-3}
-    config.batch_size, config.num_epochs = 32, 50.0
-    config.eval.num_views = 20
     return config

@@ -2,7 +2,7 @@
 
     bash launch/local.sh                                        both, from nothing
     python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart
-    python -m vidjax.train --config configs/quickstart.py:frame_pool --workdir runs/quickstart_frame_pool
+    python -m vidjax.train --config configs/quickstart.py:model=frame_pool --workdir runs/quickstart_frame_pool
 
 I3D (Carreira and Zisserman, 2017) with an eighth of the channels; 480 test videos. On 2 cores of an AMD EPYC:
 hit@1 99.8 % in 2.4 minutes; frame_pool 43.1 % (48.5 % within pairs, where chance is 50 %) in 1.4 minutes.
@@ -11,9 +11,10 @@ hit@1 99.8 % in 2.4 minutes; frame_pool 43.1 % (48.5 % within pairs, where chanc
 from configs.common import data
 
 
-def get_config(model="i3d"):
-    """`model` is "i3d", or "frame_pool": a 2-D ResNet-18 whose frame features are averaged over time."""
-    config = data.get_config("motion", "small")
+def get_config(argument=""):
+    """`model` is i3d, or frame_pool: a 2-D ResNet-18 whose frame features are averaged over time."""
+    model = data.parse(argument, model="i3d").model
+    config = data.get_config("motion")
     if model == "i3d":
         config.model = {"name": "i3d", "width": 0.125}
     elif model == "frame_pool":

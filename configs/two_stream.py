@@ -17,30 +17,26 @@ The features of UT-Interaction by AlexNet, and by AlexNet across modality on flo
 
     python -m vidjax.features --weights alexnet_imagenet --records data/ut_interaction --num_frames 16
         --sampling segments --resize 224 224 --out data/ut_interaction_alexnet
-    python -m vidjax.train --config configs/two_stream.py:ut_interaction,full,set1,0 --workdir runs/untrained
-        --config.freeze='("backbone/.*",)' --config.num_epochs=0.1 --config.schedule.warmup_steps=0
+    python -m vidjax.train --config configs/two_stream.py:dataset=ut_interaction,size=full,fold=set1/0
+        --workdir runs/untrained --config.freeze='("backbone/.*",)' --config.num_epochs=0.1
+        --config.schedule.warmup_steps=0
     python -m vidjax.features --workdir runs/untrained --records data/ut_interaction --size 224 --resize 224 224
         --out data/ut_interaction_alexnet_flow
 
 One frame, and ten fields of stored flow; the scores of five clips of a video are averaged (25 in the paper). A
 ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.model.backbone = {"name":
 "cnn_m_2048"}`, with `"num_norms": 1` for the temporal stream, on frames of 224x224.
-
-`paper` is the temporal stream from nothing on UCF101, split 1: 81.0 % (table 1b); the spatial stream, from ImageNet,
-72.7 % (table 1a, of which only the classifier is trained). Fused by SVM 87.0 % (table 3), and 88.0 % over three splits
-(table 4), both of a temporal stream that learnt HMDB51 too, which is not this one. Not measured.
 """
 
 from configs.common import data
 
+FROM_IMAGENET = ("ut_interaction",)  # few videos
+
 
 def get_config(argument=""):
-    """`argument` is paper or DATASET,SIZE[,FOLDS,NUMBER] of common/data.py, then `stream=` spatial, temporal or
-    joint."""
-    if argument == "paper":
-        return paper()
-    argument, chosen = data.split_argument(argument, {"stream": "temporal"})
-    stream, config = chosen["stream"], data.from_argument(argument)
+    """`stream` is spatial, temporal or joint."""
+    arg = data.parse(argument, dataset="motion", size="small", fold="", stream="temporal")
+    stream, config = arg.stream, data.get_config(arg.dataset, arg.size, arg.fold)
     backbone = {"name": "resnet18", "width": 0.125}
     spatial = {"name": "frame_pool", "backbone": backbone, "dropout": 0.0}
     temporal = {"name": "stacked_flow", "backbone": backbone, "num_fields": 10, "dropout": 0.0}
@@ -58,7 +54,7 @@ def get_config(argument=""):
     config.schedule = {"name": "cosine", "learning_rate": 2e-3, "warmup_steps": 20}
     config.batch_size, config.num_epochs = 16, 6.0
     config.eval.num_views = 5
-    if "ut_interaction" in config.dataset:
+    if arg.dataset in FROM_IMAGENET:
         from_imagenet(config)
     return config
 
@@ -71,16 +67,3 @@ def from_imagenet(config):
     config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
     config.schedule.learning_rate = 3e-4
     config.num_epochs, config.eval.num_views = 40.0, 10
-
-
-def paper():
-    """Simonyan and Zisserman, section 5: 80,000 steps of 256 clips; 25 clips of a video; of ten crops of each, one."""
-    config = data.from_argument("ucf101,10x224,split1,0")
-    config.augment.flip, config.flow = True, "stored"
-    config.model = {"name": "stacked_flow", "backbone": {"name": "cnn_m_2048", "num_norms": 1}}
-    config.model.dropout = 0.9
-    config.optimizer = {"name": "sgd", "momentum": 0.9}
-    config.schedule = {"name": "steps", "learning_rate": 1e-2, "boundaries": (50 / 80, 70 / 80)}
-    config.batch_size, config.num_epochs = 256, 2147.0  # 80,000 steps of 9,537 videos
-    config.eval.num_views = 25
-    return config

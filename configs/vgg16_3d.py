@@ -12,9 +12,9 @@ measured.
 from configs.common import data
 
 
-def get_config(argument="ut_interaction,small,set1,0"):
-    """`argument` is DATASET,SIZE[,FOLDS,NUMBER] of configs/common/data.py."""
-    config = data.from_argument(argument)
+def get_config(argument=""):
+    arg = data.parse(argument, dataset="ut_interaction", size="small", fold="set1/0")
+    config = data.get_config(arg.dataset, arg.size, arg.fold)
     config.preprocess = data.IMAGENET
     config.model = {"name": "vgg16_3d", "hidden": 0}
     config.init_from = "vgg16_imagenet"

@@ -18,5 +18,5 @@ fi
 
 .venv/bin/python -m vidjax.data.make_records motion --out data/motion --short_side 0
 .venv/bin/python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart
-.venv/bin/python -m vidjax.train --config configs/quickstart.py:frame_pool --workdir runs/quickstart_frame_pool
+.venv/bin/python -m vidjax.train --config configs/quickstart.py:model=frame_pool --workdir runs/quickstart_frame_pool
 .venv/bin/python -m vidjax.ladder.results runs/quickstart runs/quickstart_frame_pool

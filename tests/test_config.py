@@ -48,16 +48,14 @@ def test_what_fine_tuning_leaves_to_train():
 
 @pytest.mark.parametrize("model", ["i3d", "frame_pool"])
 def test_the_quickstart_is_a_valid_config(model):
-    config = quickstart.get_config(model)
+    config = quickstart.get_config(f"model={model}")
     configs.check(config)
     assert configs.model_from(config, 8).num_classes == 8
 
 
 def test_unknown_names_of_the_quickstart():
     with pytest.raises(ValueError, match="choose i3d or frame_pool"):
-        quickstart.get_config("lstm")
-    with pytest.raises(ValueError, match=r"Unknown dataset 'ucf'; configs/common/data.py has \['50salads', 'act"):
-        quickstart.data.get_config("ucf", "small")
+        quickstart.get_config("model=lstm")
 
 
 @pytest.mark.parametrize(
@@ -164,37 +162,41 @@ def test_folds_leave_one_sequence_out():
     for train_splits, test_splits in folds:
         assert sorted(train_splits + test_splits) == sorted(f"sequence_{i}" for i in range(11, 21))
         assert len(test_splits) == 1 and test_splits[0] not in train_splits
-    config = data.from_argument("ut_interaction_i3d,small,set1,3")
+    config = data.get_config("ut_interaction_i3d", fold="set1/3")
     assert config.test_splits == ("sequence_4",) and len(config.train_splits) == 9 and not config.val_splits
-    for argument, message in [
-        ("motion", "'motion' is neither DATASET,SIZE nor DATASET,SIZE,FOLDS,NUMBER"),
-        ("motion,small,set1,0", "Unknown folds motion:set1"),
-        ("ut_interaction_i3d,small,set1,10", "has the folds 0 to 9, not 10"),
+    for arguments, message in [
+        (("motion", "small", "set1/0"), "Unknown folds motion:set1"),
+        (
+            ("ut_interaction_i3d", "small", "set1/10"),
+            "Unknown fold 'set1/10' .*; choose set1/0 to set1/9",
+        ),
+        (("motion", "huge"), "Unknown size 'huge' of motion; choose one of full, small"),
+        (("mnist", "small"), "Unknown dataset 'mnist'; choose one of airline, "),
     ]:
         with pytest.raises(ValueError, match=message):
-            data.from_argument(argument)
+            data.get_config(*arguments)
 
 
 @pytest.mark.parametrize(
     ("module", "argument"),
     [
-        (frame_rnn, "motion,small"),
-        (frame_rnn, "motion,full,cell=gru,num_layers=2,bidirectional=1"),
-        (frame_rnn, "ut_interaction_i3d,small,set1,0"),
-        (conv_lstm, "motion,small"),
-        (conv_lstm, "motion,full,backbone=resnet18"),
-        (clip_rnn, "motion,small"),
-        (clip_rnn, "ut_interaction,small,set1,0,network=c3d"),
-        (tcn, "motion,full"),
-        (tcn, "motion,small,kind=encoder_decoder"),
-        (tcn, "ut_interaction_i3d,small,set1,0"),
-        (frame_labels, "motion_frames,small"),
-        (frame_labels, "motion_frames,full,model=stateful"),
-        (frame_labels, "motion_frames,small,model=tcn"),
-        (frame_labels, "motion_frames,small,model=encoder_decoder"),
-        (skip_rnn, "motion,small,cost=1e-2,cell=gru"),
-        (skip_rnn, "ut_interaction_vgg16,small,set1,0"),
-        *((module, variant) for module in (forecast_steps, forecast_airline) for variant in module.VARIANTS),
+        (frame_rnn, ""),
+        (frame_rnn, "size=full,cell=gru,num_layers=2,bidirectional=true"),
+        (frame_rnn, "dataset=ut_interaction_i3d,fold=set1/0"),
+        (conv_lstm, ""),
+        (conv_lstm, "size=full,backbone=resnet18"),
+        (clip_rnn, ""),
+        (clip_rnn, "dataset=ut_interaction,fold=set1/0,network=c3d"),
+        (tcn, "size=full"),
+        (tcn, "kind=encoder_decoder"),
+        (tcn, "dataset=ut_interaction_i3d,fold=set1/0"),
+        (frame_labels, ""),
+        (frame_labels, "size=full,model=stateful"),
+        (frame_labels, "model=tcn"),
+        (frame_labels, "model=encoder_decoder"),
+        (skip_rnn, "cost=1e-2,cell=gru"),
+        (skip_rnn, "dataset=ut_interaction_vgg16,fold=set1/0"),
+        *((module, f"variant={name}") for module in (forecast_steps, forecast_airline) for name in module.VARIANTS),
     ],
 )
 def test_the_configs_of_sequence_models(module, argument):
@@ -204,26 +206,37 @@ def test_the_configs_of_sequence_models(module, argument):
 
 
 def test_settings_in_the_argument_of_a_config():
-    assert data.split_argument("motion,small,a=2", {"a": 1, "b": ""}) == ("motion,small", {"a": 2, "b": ""})
-    with pytest.raises(ValueError, match="There is no setting layers; valid ones are cell, num_layers, bidirectional"):
-        frame_rnn.get_config("motion,small,layers=2")
+    defaults = {"a": 1, "b": "", "c": 0.5, "d": False}
+    assert vars(data.parse("a=2,c=1e-2,d=true", **defaults)) == {"a": 2, "b": "", "c": 0.01, "d": True}
+    assert vars(data.parse("", **defaults)) == defaults
+    for argument, message in [
+        (
+            "layers=2",
+            "Unknown setting 'layers=2' of the config; give NAME=VALUE of dataset=motion, .*cell=lstm, ",
+        ),
+        ("motion", "Unknown setting 'motion' of the config; give NAME=VALUE"),
+        ("num_layers=two", "The setting 'num_layers=two' of the config is not a value like 1"),
+        ("bidirectional=yes", "The setting 'bidirectional=yes' of the config is not true or false"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            frame_rnn.get_config(argument)
     with pytest.raises(ValueError, match="Unknown model 'gru'; choose one of bidirectional, encoder_decoder, tcn"):
-        frame_labels.get_config("motion_frames,small,model=gru")
+        frame_labels.get_config("model=gru")
 
 
-@pytest.mark.parametrize("path", sorted(Path("configs").glob("*.py")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted(Path("configs/papers").glob("*.py")), ids=lambda path: path.stem)
 def test_every_published_recipe_is_valid_and_marked(path):
-    experiments = "captions cifar10 finetune_i3d forecast_airline forecast_steps frame_cnn frame_labels quickstart"
-    if path.stem in (*experiments.split(), "vgg16_3d"):
-        return
-    module = importlib.import_module(f"configs.{path.stem}")
-    config = module.get_config("paper")
+    module = importlib.import_module(f"configs.papers.{path.stem}")
+    config = module.get_config()
     configs.check(config)
     model = configs.model_from(config, 5)
     schedule = optimizer.make_schedule(**config.schedule, total_steps=10_000_000)
     optimizer.make_optimizer(schedule=schedule, **config.optimizer)
-    assert "Not measured." in " ".join(module.__doc__.partition("`paper` is")[2].split())
-    assert module.paper.__doc__ and model.num_classes == 5
+    text = " ".join(module.__doc__.split())
+    assert (
+        f"configs/papers/{path.name}" in text and "Published" in text and "Recipe: " in text and "Not measured." in text
+    )
+    assert model.num_classes == 5
 
 
 def test_the_splits_of_ucf101_test_each_of_21_groups_once():

@@ -16,7 +16,7 @@ from tests.runs import assert_same_run, assert_same_scalars, lines_of
 
 ROOT = Path(__file__).parent.parent
 COMMAND = [
-    *(sys.executable, "-m", "vidjax.train", "--config", "configs/frame_pool.py:motion,small"),
+    *(sys.executable, "-m", "vidjax.train", "--config", "configs/frame_pool.py:dataset=motion"),
     *("--config.model.dropout=0.1", "--config.schedule.warmup_steps=2", "--config.eval.batch_size=8"),
     *("--config.batch_size=8", "--config.num_epochs=12.0", "--config.clip.num_frames=8", "--config.clip.size=32"),
     *("--config.clip.resize=0", "--config.clip.frame_stride=1", "--config.log_every=1"),

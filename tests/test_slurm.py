@@ -77,7 +77,7 @@ def place(cluster, tmp_path_factory):
     assert len(marked) == 3
     lines[marked[0]] = "#SBATCH --partition=low\n"
     lines[marked[1]] = "#SBATCH --nodes=2\n"
-    lines[marked[2]] = "CONFIG=configs/frame_pool.py:motion,small\n"
+    lines[marked[2]] = "CONFIG=configs/frame_pool.py:dataset=motion\n"
     (place / "my.sbatch").write_text("".join(lines))
     return place
 

@@ -21,7 +21,7 @@ def test_the_table_of_r3d(capsys):
 
 
 def test_a_config_and_its_step(capsys):
-    text = run(capsys, "configs/frame_rnn.py:ut_interaction_i3d,small", "--input", "5x6", "--batch_size", "4")
+    text = run(capsys, "configs/frame_rnn.py:dataset=ut_interaction_i3d", "--input", "5x6", "--batch_size", "4")
     assert "features 4x5x6 float32, frame_mask 4x5 float32" in text
     assert "memory of a training step (batch of 4, float32, adamw, softmax), compiled for cpu" in text
     assert "= a step" in text and "available" in text
@@ -42,12 +42,12 @@ def test_a_config_takes_classes_and_width_from_its_records(capsys, numbered_feat
     path = tmp_path / "mine.py"
     path.write_text(
         "from configs import frame_rnn\n"
-        "def get_config(argument='motion,small'):\n"
+        "def get_config(argument=''):\n"
         "    config = frame_rnn.get_config(argument)\n"
         f"    config.dataset = {str(numbered_features)!r}\n"
         "    return config\n"
     )
-    text = run(capsys, f"{path}:ut_interaction_i3d,small", "--no_step")
+    text = run(capsys, f"{path}:dataset=ut_interaction_i3d", "--no_step")
     assert "features 16x5x3 float32, frame_mask 16x5 float32; 2 classes" in text
 
 
@@ -60,7 +60,7 @@ def test_a_step_that_does_not_fit(capsys, monkeypatch):
     assert "or less should fit" in text and "bfloat16" in text and "freeze" in text and "mesh.fsdp" in text
 
 
-def test_a_compiler_out_of_memory_is_told_in_plain_words(capsys, monkeypatch):
+def test_a_compiler_out_of_memory_is_reported(capsys, monkeypatch):
     def step_memory_of(*arguments):
         raise MemoryError("RESOURCE_EXHAUSTED: 1 byte")
 
@@ -81,11 +81,11 @@ def test_a_compiler_out_of_memory_is_told_in_plain_words(capsys, monkeypatch):
         (["r3d_18", "--input", "0x112x112"], "is none of"),
         (["i3d", "--input", "16x16x16"], "Frames must be at least 32x32"),
         (["fusion", "--input", "4x64x64"], "at least 10 frames"),
-        (["configs/c3d.py:motion,huge"], "Unknown size 'huge' of motion"),
-        (["configs/frame_rnn.py:ut_interaction_i3d,small"], "No records at .*: say how wide the features are"),
+        (["configs/c3d.py:dataset=motion,size=huge"], "Unknown size 'huge' of motion"),
+        (["configs/frame_rnn.py:dataset=ut_interaction_i3d"], "No records at .*: say how wide the features are"),
     ],
 )
-def test_bad_input_is_told_in_plain_words(arguments, message):
+def test_bad_input_is_reported(arguments, message):
     with pytest.raises(SystemExit, match=message):
         summary.main([*arguments, "--no_step"])
 
@@ -98,7 +98,7 @@ def test_numbers_must_be_positive(flag, capsys):
 
 
 def test_a_plan_compiles_the_step_alone_without_records(capsys):
-    plan = ["configs/frame_pool.py:motion,small", "--plan", "--config.dataset=nowhere"]
+    plan = ["configs/frame_pool.py:dataset=motion", "--plan", "--config.dataset=nowhere"]
     assert summary.main([*plan, "--config.batch_size=4"]) == 0
     text = capsys.readouterr().out
     assert text.startswith("frame_pool: video 4x") and "400 classes (by default)" in text and "layer" not in text
@@ -119,4 +119,4 @@ def test_a_plan_compiles_the_step_alone_without_records(capsys):
 )
 def test_settings_that_are_wrong(argument, message):
     with pytest.raises(SystemExit, match=f"vidjax.summary: .*{message}"):
-        summary.main(["configs/frame_pool.py:motion,small", argument])
+        summary.main(["configs/frame_pool.py:dataset=motion", argument])

@@ -1,13 +1,14 @@
-"""Datasets by name and the settings that all configs share, in a small and a full size.
+"""Datasets by name, in a small and a full size, and the settings that all configs share.
 
-A config takes its data from here and sets its model and optimizer itself:
+A config names its settings and their defaults, takes its data from here, and sets model and optimizer itself:
 
-    config = data.get_config("motion", "small")
+    arg = data.parse(argument, dataset="motion", size="small", fold="", cell="lstm")
+    config = data.get_config(arg.dataset, arg.size, arg.fold)
 
-or from the argument of a config file, `configs/frame_rnn.py:motion,small`:
-
-    config = data.from_argument(argument)
+for `configs/frame_rnn.py:dataset=ut_interaction_i3d,fold=set1/0,cell=gru`.
 """
+
+from types import SimpleNamespace
 
 from ml_collections import ConfigDict
 
@@ -58,30 +59,14 @@ DATASETS = {
     "ut_interaction_alexnet": {"small": {"num_frames": 16}},
     "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
     # 101 classes, 25 groups of each: python -m vidjax.data.make_records labels.csv --split_by group --out data/ucf101
-    # --flow opencv_dis, with the columns path,label,group. small and full are for the ladder, the others for papers
+    # --flow opencv_dis, with the columns path,label,group.
     "ucf101": {
         "small": {"num_frames": 16, "frame_stride": 2, "size": 64, "resize": (72, 96)},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
-        "1x224": {"num_frames": 1, "frame_stride": 1, "size": 224, "resize": 256},
-        "10x224": {"num_frames": 10, "frame_stride": 1, "size": 224, "resize": 256},
-        "16x224": {"num_frames": 16, "frame_stride": 1, "size": 224, "resize": (240, 320)},
-        "30x224": {"num_frames": 30, "frame_stride": 1, "size": 224, "resize": 256},
-        "50x224": {"num_frames": 50, "frame_stride": 1, "size": 224, "resize": 256},
     },
     # Features of UCF101, as of UT-Interaction
     "ucf101_i3d": {"small": {"num_frames": 5}},
     "ucf101_alexnet": {"small": {"num_frames": 16}},
-    # What papers report on: make_records with a CSV of the downloaded videos, none of which were here
-    "kinetics400": {
-        "16x112": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
-        "64x224": {"num_frames": 64, "frame_stride": 1, "size": 224, "resize": 256},
-    },
-    "sports1m": {
-        "16x112": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
-        "10x170": {"num_frames": 10, "frame_stride": 1, "size": 170, "resize": (200, 200)},
-    },
-    "activitynet_c3d": {"small": {"num_frames": 20}},  # features of C3D, one of 16 frames
-    "50salads": {"small": {"num_frames": 256}},  # features of frames, one label a frame
     # Windows of series: python -m vidjax.data.synthetic.series steps --window 3 --period 3 --out data/steps
     "steps": {"small": {"num_frames": 3}},
     # python -m vidjax.data.synthetic.series airline --log --out data/airline
@@ -121,23 +106,47 @@ def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:
     return FOLDS[dataset][name]
 
 
-def get_config(dataset: str, size: str) -> ConfigDict:
-    """The shared part of a config: everything but model, optimizer and schedule.
+def get_config(dataset: str, size: str = "small", fold: str = "") -> ConfigDict:
+    """Returns a config without model, optimizer and schedule.
+
+    Args:
+        dataset: a key of `DATASETS`.
+        size: of it, "small" or "full".
+        fold: "NAME/NUMBER" of `FOLDS`, such as "set1/0"; empty for the splits train, val and test.
 
     Raises:
-        ValueError: for an unknown dataset or size.
+        ValueError: for an unknown dataset, size or fold; lists the valid ones.
     """
     if dataset not in DATASETS:
-        raise ValueError(f"Unknown dataset {dataset!r}; configs/common/data.py has {sorted(DATASETS)}.")
+        raise ValueError(f"Unknown dataset {dataset!r}; choose one of {', '.join(sorted(DATASETS))}.")
     if size not in DATASETS[dataset]:
-        raise ValueError(f"Unknown size {size!r} of {dataset}; it has {sorted(DATASETS[dataset])}.")
+        raise ValueError(f"Unknown size {size!r} of {dataset}; choose one of {', '.join(sorted(DATASETS[dataset]))}.")
+    config = shared(f"data/{dataset}", **DATASETS[dataset][size])
+    if fold:
+        name, _, number = fold.partition("/")
+        all_folds = folds(dataset, name)
+        if number not in map(str, range(len(all_folds))):
+            raise ValueError(f"Unknown fold {fold!r} of {dataset}; choose {name}/0 to {name}/{len(all_folds) - 1}.")
+        train_splits, test_splits = all_folds[int(number)]
+        config.train_splits, config.test_splits = tuple(train_splits), tuple(test_splits)
+        config.val_splits = ()
+    return config
+
+
+def shared(dataset: str, **clip) -> ConfigDict:
+    """Returns the settings that all configs share.
+
+    Args:
+        dataset: directory of the records.
+        **clip: `num_frames`, and of videos `frame_stride`, `size` and `resize`.
+    """
     config = ConfigDict()
     config.seed = 0
-    config.dataset = f"data/{dataset}"
+    config.dataset = dataset
     config.train_splits = ("train",)
     config.val_splits = ("val",)
     config.test_splits = ("test",)
-    config.clip = ConfigDict({"sampling": "clip", **DATASETS[dataset][size]})
+    config.clip = ConfigDict({"sampling": "clip", **clip})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
     config.flow = ""
@@ -157,39 +166,30 @@ def get_config(dataset: str, size: str) -> ConfigDict:
     return config
 
 
-def split_argument(argument: str, defaults: dict, dataset: str = "motion,small") -> tuple[str, dict]:
-    """Splits the argument of a config file into that of `from_argument` and the settings NAME=VALUE after it.
+def is_video(config: ConfigDict) -> bool:
+    """Whether a config sees videos; else it sees stored features."""
+    return "size" in config.clip
+
+
+def parse(argument: str, **defaults) -> SimpleNamespace:
+    """Parses the argument of a config file, NAME=VALUE,NAME=VALUE.
 
     Args:
-        defaults: of each setting that there is; values have its type.
-        dataset: the first part, where there are settings alone.
+        **defaults: of each setting; a value has the type of its default, booleans are true or false.
 
     Raises:
-        ValueError: for a setting that there is not; lists those there are.
+        ValueError: for an unknown setting or a value of another type; lists the settings.
     """
-    parts = argument.split(",")
-    chosen = dict(part.split("=", 1) for part in parts if "=" in part)
-    if unknown := sorted(set(chosen) - set(defaults)):
-        raise ValueError(f"There is no setting {', '.join(unknown)}; valid ones are {', '.join(defaults)}.")
-    settings = {name: type(value)(chosen.get(name, value)) for name, value in defaults.items()}
-    return ",".join(part for part in parts if part and "=" not in part) or dataset, settings
-
-
-def from_argument(argument: str) -> ConfigDict:
-    """`DATASET,SIZE` as of `get_config`, or `DATASET,SIZE,FOLDS,NUMBER` for one fold: ut_interaction_i3d,small,set1,0.
-
-    Raises:
-        ValueError: for an unknown dataset, size, name of folds, or number of a fold.
-    """
-    parts = argument.split(",")
-    if len(parts) not in (2, 4):
-        raise ValueError(f"{argument!r} is neither DATASET,SIZE nor DATASET,SIZE,FOLDS,NUMBER.")
-    config = get_config(*parts[:2])
-    if len(parts) == 4:
-        all_folds = folds(parts[0], parts[2])
-        if parts[3] not in map(str, range(len(all_folds))):
-            raise ValueError(f"{parts[0]}:{parts[2]} has the folds 0 to {len(all_folds) - 1}, not {parts[3]}.")
-        train_splits, test_splits = all_folds[int(parts[3])]
-        config.train_splits, config.test_splits = tuple(train_splits), tuple(test_splits)
-        config.val_splits = ()
-    return config
+    names = ", ".join(f"{name}={value}" for name, value in defaults.items())
+    settings = dict(defaults)
+    for part in filter(None, argument.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals or name not in defaults:
+            raise ValueError(f"Unknown setting {part!r} of the config; give NAME=VALUE of {names}.")
+        kind = type(defaults[name])
+        try:
+            settings[name] = {"true": True, "false": False}[value] if kind is bool else kind(value)
+        except (ValueError, KeyError):
+            wanted = "true or false" if kind is bool else f"a value like {defaults[name]!r}"
+            raise ValueError(f"The setting {part!r} of the config is not {wanted}.") from None
+    return SimpleNamespace(**settings)

@@ -15,7 +15,7 @@ FRAMES, TIME, SPACETIME, STREAMS = "Blind to order", "Over frames", "Space and t
 
 def rung(group, name, title, config, epochs, settings="", seeds=1, order=True, **overrides):
     """A rung that is trained: a file of configs/ with its settings, passes over the videos, and other overrides."""
-    config = ",".join(filter(None, [f"configs/{config}.py:motion_large,small", settings]))
+    config = ",".join(filter(None, [f"configs/{config}.py:dataset=motion_large", settings]))
     overrides = {"num_epochs": epochs, **overrides}
     described = {"group": group, "name": name, "title": title, "sees_order": order, "seeds": seeds}
     return {**described, "config": config, "overrides": overrides}
@@ -58,21 +58,33 @@ def get_ladder():
         rung(TIME, "lstm", "CNN + LSTM", "frame_rnn", 5.0, "cell=lstm", seeds=3),
         rung(TIME, "gru", "CNN + GRU", "frame_rnn", 5.0, "cell=gru"),
         rung(TIME, "stacked", "CNN + LSTM, two layers", "frame_rnn", 5.0, "num_layers=2"),
-        rung(TIME, "bidirectional", "CNN + LSTM, both ways", "frame_rnn", 8.0, "bidirectional=1"),
+        rung(TIME, "bidirectional", "CNN + LSTM, both ways", "frame_rnn", 8.0, "bidirectional=true"),
         rung(TIME, "skip_lstm", "CNN + Skip LSTM", "skip_rnn", 5.0, "cost=3e-3"),
         rung(TIME, "tcn", "CNN + causal TCN", "tcn", 5.0, seeds=3),
         rung(TIME, "encoder_decoder", "CNN + encoder-decoder TCN", "tcn", 8.0, "kind=encoder_decoder"),
         rung(SPACETIME, "conv_lstm", "ConvLSTM over pixels", "conv_lstm", 5.0),
         rung(SPACETIME, "conv_lstm_maps", "ConvLSTM over maps", "conv_lstm", 4.0, "backbone=resnet18"),
         rung(SPACETIME, "c3d", "C3D", "c3d", 3.0),
-        rung(SPACETIME, "r3d_18", "R3D-18", "r3d_18", 1.0),
-        rung(SPACETIME, "mc3_18", "MC3-18", "mc3_18", 1.0),
-        rung(SPACETIME, "r2plus1d_18", "R(2+1)D-18", "r2plus1d_18", 1.5, seeds=3),
+        rung(SPACETIME, "r3d_18", "R3D-18", "resnet3d", 1.0, "network=r3d_18"),
+        rung(SPACETIME, "mc3_18", "MC3-18", "resnet3d", 1.0, "network=mc3_18"),
+        rung(SPACETIME, "r2plus1d_18", "R(2+1)D-18", "resnet3d", 1.5, "network=r2plus1d_18", seeds=3),
         rung(SPACETIME, "s3d", "S3D", "s3d", 4.0),
         rung(SPACETIME, "i3d", "I3D", "i3d", 2.0),
-        rung(SPACETIME, "r3d_18_inflated", "R3D-18, inflated", "r3d_18", 3.0, init_from="{resnet18}"),
-        rung(SPACETIME, "mc3_18_inflated", "MC3-18, inflated", "mc3_18", 3.0, init_from="{resnet18}"),
-        rung(SPACETIME, "r2plus1d_18_inflated", "R(2+1)D-18, inflated", "r2plus1d_18", 6.0, init_from="{resnet18}"),
+        rung(
+            SPACETIME, "r3d_18_inflated", "R3D-18, inflated", "resnet3d", 3.0, "network=r3d_18", init_from="{resnet18}"
+        ),
+        rung(
+            SPACETIME, "mc3_18_inflated", "MC3-18, inflated", "resnet3d", 3.0, "network=mc3_18", init_from="{resnet18}"
+        ),
+        rung(
+            SPACETIME,
+            "r2plus1d_18_inflated",
+            "R(2+1)D-18, inflated",
+            "resnet3d",
+            6.0,
+            "network=r2plus1d_18",
+            init_from="{resnet18}",
+        ),
         rung(SPACETIME, "s3d_inflated", "S3D, inflated", "s3d", 4.0, init_from="{inception_v1}"),
         rung(SPACETIME, "i3d_inflated", "I3D, inflated", "i3d", 5.0, init_from="{inception_v1}"),
         rung(SPACETIME, "clip_lstm", "R3D-18 on clips + LSTM", "clip_rnn", 1.0),

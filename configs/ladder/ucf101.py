@@ -21,7 +21,7 @@ def svm(group, name, title, features, pool, order=False):
 
 def rung(group, name, title, config, dataset, settings="", order=True, **overrides):
     """A rung that is trained."""
-    config = ",".join(filter(None, [f"configs/{config}.py:{dataset}", settings]))
+    config = ",".join(filter(None, [f"configs/{config}.py:dataset={dataset}", settings]))
     described = {"group": group, "name": name, "title": title, "sees_order": order}
     return {**described, "config": config, "overrides": overrides}
 
@@ -36,39 +36,39 @@ def features(out, weights, num_frames):
 
 def get_ladder():
     """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
-    small, from_nothing = "ucf101,small", {"num_epochs": 45.0, "augment.flip": True}
+    ucf101, from_nothing = "ucf101", {"num_epochs": 45.0, "augment.flip": True}
     rungs = [
         *(
             svm(BLIND, f"{pool}_svm", f"{pool.replace('_', '-')} of AlexNet's frame features, SVM", FRAMES, pool)
             for pool in ("mean", "max", "min", "max_min")
         ),
-        rung(BLIND, "mean", "mean of AlexNet's frame features", "frame_pool", f"{FRAMES},small", order=False),
-        rung(BLIND, "single_frame", "one frame", "fusion", small, "fusion=single", order=False, **from_nothing),
-        rung(TIME, "early", "early fusion", "fusion", small, "fusion=early", **from_nothing),
-        rung(TIME, "late", "late fusion", "fusion", small, "fusion=late", **from_nothing),
-        rung(TIME, "slow", "slow fusion", "fusion", small, "fusion=slow", **from_nothing),
-        rung(TIME, "rnn", "AlexNet + RNN", "frame_rnn", f"{FRAMES},small", "cell=rnn"),
-        rung(TIME, "lstm", "AlexNet + LSTM", "frame_rnn", f"{FRAMES},small"),
-        rung(TIME, "gru", "AlexNet + GRU", "frame_rnn", f"{FRAMES},small", "cell=gru"),
-        rung(TIME, "stacked", "AlexNet + LSTM, two layers", "frame_rnn", f"{FRAMES},small", "num_layers=2"),
-        rung(TIME, "bidirectional", "AlexNet + LSTM, both ways", "frame_rnn", f"{FRAMES},small", "bidirectional=1"),
-        rung(TIME, "skip_lstm", "AlexNet + Skip LSTM", "skip_rnn", f"{FRAMES},small"),
-        rung(TIME, "tcn", "AlexNet + causal TCN", "tcn", f"{FRAMES},small"),
-        rung(TIME, "encoder_decoder", "AlexNet + ED-TCN", "tcn", f"{FRAMES},small", "kind=encoder_decoder"),
-        rung(SPACETIME, "conv_lstm", "ConvLSTM over pixels", "conv_lstm", small, **from_nothing),
-        rung(SPACETIME, "c3d", "C3D", "c3d", small, **from_nothing),
-        rung(SPACETIME, "r3d_18", "R3D-18", "r3d_18", small, **from_nothing),
-        rung(SPACETIME, "mc3_18", "MC3-18", "mc3_18", small, **from_nothing),
-        rung(SPACETIME, "r2plus1d_18", "R(2+1)D-18", "r2plus1d_18", small, **from_nothing),
-        rung(SPACETIME, "s3d", "S3D", "s3d", small, **from_nothing),
-        rung(SPACETIME, "i3d", "I3D", "i3d", small, **from_nothing),
+        rung(BLIND, "mean", "mean of AlexNet's frame features", "frame_pool", FRAMES, order=False),
+        rung(BLIND, "single_frame", "one frame", "fusion", ucf101, "fusion=single", order=False, **from_nothing),
+        rung(TIME, "early", "early fusion", "fusion", ucf101, "fusion=early", **from_nothing),
+        rung(TIME, "late", "late fusion", "fusion", ucf101, "fusion=late", **from_nothing),
+        rung(TIME, "slow", "slow fusion", "fusion", ucf101, "fusion=slow", **from_nothing),
+        rung(TIME, "rnn", "AlexNet + RNN", "frame_rnn", FRAMES, "cell=rnn"),
+        rung(TIME, "lstm", "AlexNet + LSTM", "frame_rnn", FRAMES),
+        rung(TIME, "gru", "AlexNet + GRU", "frame_rnn", FRAMES, "cell=gru"),
+        rung(TIME, "stacked", "AlexNet + LSTM, two layers", "frame_rnn", FRAMES, "num_layers=2"),
+        rung(TIME, "bidirectional", "AlexNet + LSTM, both ways", "frame_rnn", FRAMES, "bidirectional=true"),
+        rung(TIME, "skip_lstm", "AlexNet + Skip LSTM", "skip_rnn", FRAMES),
+        rung(TIME, "tcn", "AlexNet + causal TCN", "tcn", FRAMES),
+        rung(TIME, "encoder_decoder", "AlexNet + ED-TCN", "tcn", FRAMES, "kind=encoder_decoder"),
+        rung(SPACETIME, "conv_lstm", "ConvLSTM over pixels", "conv_lstm", ucf101, **from_nothing),
+        rung(SPACETIME, "c3d", "C3D", "c3d", ucf101, **from_nothing),
+        rung(SPACETIME, "r3d_18", "R3D-18", "resnet3d", ucf101, "network=r3d_18", **from_nothing),
+        rung(SPACETIME, "mc3_18", "MC3-18", "resnet3d", ucf101, "network=mc3_18", **from_nothing),
+        rung(SPACETIME, "r2plus1d_18", "R(2+1)D-18", "resnet3d", ucf101, "network=r2plus1d_18", **from_nothing),
+        rung(SPACETIME, "s3d", "S3D", "s3d", ucf101, **from_nothing),
+        rung(SPACETIME, "i3d", "I3D", "i3d", ucf101, **from_nothing),
         svm(SPACETIME, "i3d_svm", "I3D of Kinetics, mean, SVM", I3D, "mean", order=True),
-        rung(SPACETIME, "i3d_head", "I3D of Kinetics, linear classifier", "frame_pool", f"{I3D},small"),
-        rung(SPACETIME, "i3d_lstm", "I3D of Kinetics + LSTM", "frame_rnn", f"{I3D},small"),
-        rung(STREAMS, "spatial", "spatial stream", "two_stream", small, "stream=spatial", order=False, **from_nothing),
-        rung(STREAMS, "temporal", "temporal stream", "two_stream", small, "stream=temporal", **from_nothing),
-        rung(STREAMS, "i3d_rgb", "I3D on frames in a row", "two_stream_i3d", small, "stream=rgb", **from_nothing),
-        rung(STREAMS, "i3d_flow", "I3D on flow", "two_stream_i3d", small, "stream=flow", **from_nothing),
+        rung(SPACETIME, "i3d_head", "I3D of Kinetics, linear classifier", "frame_pool", I3D),
+        rung(SPACETIME, "i3d_lstm", "I3D of Kinetics + LSTM", "frame_rnn", I3D),
+        rung(STREAMS, "spatial", "spatial stream", "two_stream", ucf101, "stream=spatial", order=False, **from_nothing),
+        rung(STREAMS, "temporal", "temporal stream", "two_stream", ucf101, "stream=temporal", **from_nothing),
+        rung(STREAMS, "i3d_rgb", "I3D on frames in a row", "two_stream_i3d", ucf101, "stream=rgb", **from_nothing),
+        rung(STREAMS, "i3d_flow", "I3D on flow", "two_stream_i3d", ucf101, "stream=flow", **from_nothing),
     ]
     fused = {
         "fusions": ("average of one frame, early, late and slow", ["single_frame", "early", "late", "slow"], "scores"),

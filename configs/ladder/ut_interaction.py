@@ -24,7 +24,7 @@ def svm(group, name, title, features, pool, classifier="svm", order=False):
 
 def rung(group, name, title, config, features, settings="", order=True):
     """A rung that is trained on stored features, three times."""
-    config = ",".join(filter(None, [f"configs/{config}.py:{features},small", settings]))
+    config = ",".join(filter(None, [f"configs/{config}.py:dataset={features}", settings]))
     described = {"group": group, "name": name, "title": title, "sees_order": order, "folds": SETS}
     return {**described, "config": config, "seeds": 3}
 
@@ -72,7 +72,7 @@ def get_ladder():
         rung(TIME, "lstm", "LSTM", "frame_rnn", FRAMES),
         rung(TIME, "gru", "GRU", "frame_rnn", FRAMES, "cell=gru"),
         rung(TIME, "stacked", "LSTM, two layers", "frame_rnn", FRAMES, "num_layers=2"),
-        rung(TIME, "bidirectional", "LSTM, both ways", "frame_rnn", FRAMES, "bidirectional=1"),
+        rung(TIME, "bidirectional", "LSTM, both ways", "frame_rnn", FRAMES, "bidirectional=true"),
         rung(TIME, "skip_lstm", "Skip LSTM", "skip_rnn", FRAMES),
         rung(TIME, "tcn", "causal TCN", "tcn", FRAMES),
         rung(TIME, "encoder_decoder", "encoder-decoder TCN", "tcn", FRAMES, "kind=encoder_decoder"),
@@ -88,12 +88,22 @@ def get_ladder():
         fused("two_stream_svm", "AlexNet's two streams, SVM", ["mean", "flow"], "svm"),
         fused("two_stream_lstm", "AlexNet's two streams + LSTM, scores averaged", ["lstm", "flow_lstm"]),
         fused("two_stream_i3d", "I3D and AlexNet's stacks of flow, scores averaged", ["i3d", "flow"]),
-        whole("spatial_whole", "AlexNet on frames", "configs/two_stream.py:ut_interaction,full,stream=spatial", False),
-        whole("i3d_whole", "I3D, upper half trained", "configs/finetune_i3d.py:ut_interaction,full,part=upper"),
+        whole(
+            "spatial_whole",
+            "AlexNet on frames",
+            "configs/two_stream.py:dataset=ut_interaction,size=full,stream=spatial",
+            False,
+        ),
+        whole(
+            "i3d_whole",
+            "I3D, upper half trained",
+            "configs/finetune_i3d.py:dataset=ut_interaction,size=full,part=upper",
+        ),
     ]
     untrained = (
-        "vidjax.train --config configs/two_stream.py:ut_interaction,full,set1,0 --config.freeze=('backbone/.*',) "
-        f"--config.num_epochs=0.1 --config.schedule.warmup_steps=0 --workdir {FLOW_NETWORK}"
+        "vidjax.train --config configs/two_stream.py:dataset=ut_interaction,size=full,fold=set1/0 "
+        "--config.freeze=('backbone/.*',) --config.num_epochs=0.1 --config.schedule.warmup_steps=0 "
+        f"--workdir {FLOW_NETWORK}"
     )
     return {
         "title": "UT-Interaction: 6 actions, one sequence of ten left out, 60 videos a set",

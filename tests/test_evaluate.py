@@ -49,7 +49,7 @@ def test_the_command_prints_and_writes(run, workdir, monkeypatch, capsys):
     ("arguments", "message"),
     [(["--step", "9"], r"No checkpoint of step 9"), (["--splits", "holdout"], "No split 'holdout'")],
 )
-def test_the_command_says_what_is_wrong(run, workdir, arguments, message, monkeypatch):
+def test_errors_of_the_command(run, workdir, arguments, message, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["evaluate", "--workdir", str(workdir), *arguments])
     with pytest.raises(SystemExit, match=message):
         evaluate.main()
@@ -57,7 +57,7 @@ def test_the_command_says_what_is_wrong(run, workdir, arguments, message, monkey
 
 @pytest.fixture
 def second(run, workdir, tiny_config):
-    """Another run of three steps, of another seed and longer clips."""
+    """Another run of three steps, with another seed and longer clips."""
     directory = workdir / "second"
     if not (directory / "result.json").exists():
         tiny_config.seed, tiny_config.clip.num_frames = 1, 6
@@ -66,22 +66,22 @@ def second(run, workdir, tiny_config):
 
 
 def command(monkeypatch, capsys, *arguments):
-    """What `evaluate` prints."""
+    """Returns what `evaluate` prints."""
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
     evaluate.main()
     return capsys.readouterr().out
 
 
 def complaint(monkeypatch, capsys, *arguments):
-    """What `evaluate` says when it refuses."""
+    """Returns the error message of `evaluate`."""
     monkeypatch.setattr(sys, "argv", ["evaluate", *map(str, arguments)])
     with pytest.raises(SystemExit) as raised:
         evaluate.main()
-    return f"{raised.value}{capsys.readouterr().err}"  # argparse prints by itself
+    return f"{raised.value}{capsys.readouterr().err}"  # argparse prints its message itself
 
 
 @pytest.mark.parametrize("fusion", ["scores", "logits"])
-def test_a_run_fused_with_itself_has_its_own_figures(run, workdir, fusion, tmp_path, monkeypatch, capsys):
+def test_a_run_fused_with_itself_has_its_own_metrics(run, workdir, fusion, tmp_path, monkeypatch, capsys):
     before = (workdir / "result.json").read_text()
     out = tmp_path / "fused.json"
     command(monkeypatch, capsys, "--workdir", workdir, workdir, "--fusion", fusion, "--out", out)
@@ -122,7 +122,7 @@ def test_two_runs_are_fused_video_by_video(run, second, workdir, tmp_path, monke
     assert result_file.read_confusion(tmp_path / "fused.json").tolist() == alone
 
 
-def test_a_svm_is_trained_on_the_training_videos_alone(run, second, workdir, tmp_path, monkeypatch, capsys):
+def test_an_svm_is_trained_on_the_training_videos_alone(run, second, workdir, tmp_path, monkeypatch, capsys):
     seen = []
     fit = ensemble.fit_svm
     monkeypatch.setattr(ensemble, "fit_svm", lambda *given: seen.append(given) or fit(*given))
@@ -132,55 +132,27 @@ def test_a_svm_is_trained_on_the_training_videos_alone(run, second, workdir, tmp
     assert [x.shape for x in logits] == [(32, 1, 8)] * 2 and target.tolist() == list(range(8)) * 4  # the split train
     fused = json.loads(out.read_text())
     assert (fused["fusion"], fused["weights"], fused["num_videos"]) == ("svm", None, 16)
-    assert not (tmp_path / "predictions.csv").exists()  # its scores are no probabilities
+    assert not (tmp_path / "predictions.csv").exists()  # its scores are not probabilities
     assert 0 <= fused["top1_reversed"] <= 1 and "16 videos of ['test'], svm of the runs" in printed
-    two = ["--workdir", workdir, second, "--fusion", "svm"]
-    assert "it cannot be tested there too" in complaint(monkeypatch, capsys, *two, "--splits", "train")
-    assert "a SVM finds its own" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,2")
 
 
-def test_what_cannot_be_fused(run, workdir, second, monkeypatch, capsys):
+def test_arguments_that_cannot_be_fused(run, workdir, second, monkeypatch, capsys):
     two = ["--workdir", workdir, second]
     assert "2 runs, but 3 weights" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,2,3")
     assert "must be positive" in complaint(monkeypatch, capsys, *two, "--fusion_weights", "1,0")
     assert "--step is for one" in complaint(monkeypatch, capsys, *two, "--step", "3")
     assert "--dataset is for one" in complaint(monkeypatch, capsys, *two, "--dataset", "x")
-    assert "--fusion is for several" in complaint(monkeypatch, capsys, "--workdir", workdir, "--fusion", "logits")
+    assert "--fusion needs several runs" in complaint(monkeypatch, capsys, "--workdir", workdir, "--fusion", "logits")
     assert "invalid choice: 'votes'" in complaint(monkeypatch, capsys, *two, "--fusion", "votes")
 
 
 def with_dataset(workdir, copy, dataset, labels):
-    """A run whose config says that it was made from another dataset."""
+    """Copies a run, with another dataset in its config."""
     shutil.copytree(workdir, copy, ignore=shutil.ignore_patterns("second"))
     content = json.loads((copy / "config.json").read_text())
     content["config"]["dataset"], content["labels"] = str(dataset), labels
     (copy / "config.json").write_text(json.dumps(content))
     return copy
-
-
-def test_runs_on_other_videos_cannot_be_fused(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys):
-    def dataset(name, order, names=("",) * 16):
-        """The test videos of `tiny_motion` at the places `order`, under names of files."""
-        source = pipeline.open_records(tiny_motion, ["test"])
-        examples = [records.encode(dataclasses.replace(source[i], media_id=names[i])) for i in order]
-        (tmp_path / name).mkdir()
-        records.write_shard(records.shard_path(tmp_path / name, "test", 0, 1), examples)
-        info = records.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
-        records.write_info(tmp_path / name, info, complete=True)
-        return tmp_path / name
-
-    def said(name, dataset, labels=motion.CLASSES, than=workdir):
-        other = with_dataset(workdir, tmp_path / f"run_{name}", dataset, list(labels))
-        return complaint(monkeypatch, capsys, "--workdir", than, other)
-
-    assert "differ in the number of videos: 16 of" in said("fewer", dataset("fewer", range(12)))
-    shuffled = dataset("shuffled", [1, 0, *range(2, 16)])
-    assert "2 of 16 have other targets" in said("shuffled", shuffled)
-    others = dataset("others", range(16), names=[f"{i}.mp4" for i in range(16)])
-    renamed = dataset("renamed", range(16), names=[f"there/{(i + 8) % 16}.mp4" for i in range(16)])
-    one = with_dataset(workdir, tmp_path / "run_others", others, list(motion.CLASSES))
-    assert "video 0 is 0.mp4 of" in said("renamed", renamed, than=one)  # of the same classes, but other videos
-    assert "differ in the labels" in said("labels", tiny_motion, [*motion.CLASSES[:7], "sideways"])
 
 
 # ------------------------------------------------------------------------------- other places, and other records
@@ -192,7 +164,7 @@ def files_of(directory):
 
 
 def refuse_writing_to(directory, monkeypatch):
-    """As if that directory were on a file system that is mounted read-only."""
+    """Simulates a read-only file system for a directory."""
     make = tempfile.TemporaryFile
 
     def refusing(*, dir):
@@ -203,18 +175,17 @@ def refuse_writing_to(directory, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", refusing)
 
 
-def test_a_run_that_is_read_only_is_found_before_any_work(run, workdir, tmp_path, monkeypatch, capsys):
+def test_a_read_only_run_is_an_error_before_any_work(run, workdir, tmp_path, monkeypatch, capsys):
     refuse_writing_to(workdir, monkeypatch)
     before, restored = files_of(workdir), restore.from_run
     monkeypatch.setattr(restore, "from_run", lambda *given: pytest.fail("it has begun"))
-    said = complaint(monkeypatch, capsys, "--workdir", workdir)
-    assert (
-        f"--workdir {workdir} cannot be written to ({workdir}: Read-only file system)" in said and "--out FILE" in said
-    )
+    message = complaint(monkeypatch, capsys, "--workdir", workdir)
+    assert f"--workdir {workdir} cannot be written to ({workdir}: Read-only file system)" in message
+    assert "--out FILE" in message
     for out, message in [
         (workdir / "x.json", "Read-only file system"),
         (tmp_path, "is a directory: name a file in it"),
-        (tmp_path / "none" / "x.json", "none is not a directory; make it first"),
+        (tmp_path / "none" / "x.json", "none is not a directory; create it first"),
     ]:
         assert message in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", out)
 
@@ -240,14 +211,14 @@ def test_from_another_directory(run, workdir, tiny_motion, tmp_path, monkeypatch
     assert "16 videos of ['test']" in command(monkeypatch, capsys, "--workdir", copy)
 
     (tmp_path / "motion").unlink()
-    said = complaint(monkeypatch, capsys, "--workdir", copy)
-    assert f"No dataset at {tmp_path}/motion and {elsewhere}/motion" in said and "--dataset DIR" in said
-    (elsewhere / "motion").symlink_to(tiny_motion)  # moved along
+    message = complaint(monkeypatch, capsys, "--workdir", copy)
+    assert f"No dataset at {tmp_path}/motion and {elsewhere}/motion" in message and "--dataset DIR" in message
+    (elsewhere / "motion").symlink_to(tiny_motion)  # moved with the run
     assert "16 videos of ['test']" in command(monkeypatch, capsys, "--workdir", copy)
 
 
 def test_other_records(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys):
-    """Four classes of the eight, one in capitals, and two that the run does not know."""
+    """Four of the eight classes, one in capitals, and two unknown ones."""
     names = [*motion.CLASSES[:3], motion.CLASSES[3].upper(), "dance", "sing"]
     source = pipeline.open_records(tiny_motion, ["test"])
     order = {0: 2, 1: 1, 2: 0, 3: 3, 4: 4, 5: 5}  # index there -> class of the video
@@ -263,8 +234,8 @@ def test_other_records(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys)
     assert "No split 'test'" in complaint(monkeypatch, capsys, "--workdir", workdir, "--dataset", other)
     printed = command(monkeypatch, capsys, "--workdir", workdir, "--dataset", other, "--splits", "all")
     assert "4 videos of ['all']" in printed
-    assert f"Matched without regard to case: {names[3]} is {motion.CLASSES[3]}" in printed
-    assert "a class that the run does not know: dance, 1 video (4.mp4)" in printed
+    assert f"Matched except for upper and lower case: {names[3]} is {motion.CLASSES[3]}" in printed
+    assert "because the run does not know the class: dance, 1 video (4.mp4)" in printed
     assert f"without a video in {other}: {', '.join(motion.CLASSES[4:])}" in printed
     written = {name: content for name, content in files_of(workdir).items() if before.get(name) != content}
     assert sorted(written) == [f"result_other{end}" for end in (".json", "_confusion.csv", "_confusion.png")] + [
@@ -273,7 +244,7 @@ def test_other_records(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys)
     result = json.loads((workdir / "result_other.json").read_text())
     assert (result["left_out"], result["absent"]) == ({"dance": ["4.mp4"], "sing": ["5.mp4"]}, [*motion.CLASSES[4:]])
 
-    logits, _ = logits_with(run)  # of the test videos, of which number i is of class i
+    logits, _ = logits_with(run)  # test video i has class i
     expected = metrics.single_label(run.probabilities(logits[[2, 1, 0, 3]]), np.array([2, 1, 0, 3]))
     confusion = result_file.read_confusion(workdir / "result_other.json")
     assert confusion.tolist() == expected["confusion"] and result["top1"] == expected["top1"]

@@ -4,10 +4,10 @@ import pytest
 from vidjax import extras
 
 
-def test_what_is_there_is_imported():
+def test_an_installed_module_is_imported():
     assert extras.needs("numpy", "none") is np
 
 
-def test_what_is_missing_is_named_with_its_extra():
+def test_a_missing_module_is_named_with_its_extra():
     with pytest.raises(ValueError, match=r"needs not_there, which is not installed: pip install -e '\.\[onnx\]'"):
         extras.needs("not_there.inner", "onnx")

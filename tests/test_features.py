@@ -30,7 +30,7 @@ def arguments(tiny_run, tmp_path):
 
 
 def applied(run, path, indices):
-    """The backbone's features of some frames of a video file, by the shortest way."""
+    """Applies the backbone to some frames of a video file directly."""
     frames = [augment.resize(frame, 40, 40) for frame in video.read_video(path, short_side=48).frames[indices]]
     inputs = preprocess.preprocess({"video": jnp.asarray(np.stack(frames))[None]}, run.preprocess)
     _, ends = run.model.apply({"params": run.params, **run.model_state}, **inputs)
@@ -62,7 +62,7 @@ def test_segments_and_other_layers(run, tiny_run, arguments, tmp_path, monkeypat
     expected = applied(run, tiny_run.videos["test"][0], [3, 9, 15, 21]).mean(axis=0)  # the middles of four parts of 24
     np.testing.assert_allclose(sequence, expected[None], rtol=1e-4, atol=1e-5)
     command(monkeypatch, *arguments[:-1], tmp_path / "maps", *sampling, "--layer", "layer2")
-    assert pipeline.open_records(tmp_path / "maps", ["test"])[0].features["RGB"].shape == (4, 8)  # a mean over space
+    assert pipeline.open_records(tmp_path / "maps", ["test"])[0].features["RGB"].shape == (4, 8)  # averaged over space
 
 
 def test_shards_of_videos_that_were_written_again_are_read_again(tiny_run, tmp_path, monkeypatch):
@@ -78,7 +78,7 @@ def test_shards_of_videos_that_were_written_again_are_read_again(tiny_run, tmp_p
     assert source[0].media_id != before.media_id == source[len(source) - 1].media_id
 
 
-def test_started_again_it_makes_what_is_missing(arguments, tmp_path, monkeypatch, capsys):
+def test_the_same_command_continues_with_missing_shards(arguments, tmp_path, monkeypatch, capsys):
     command(monkeypatch, *arguments)
     shards = sorted((tmp_path / "out").glob("*.tfrecord"))
     whole = [shard.read_bytes() for shard in shards]
@@ -87,7 +87,7 @@ def test_started_again_it_makes_what_is_missing(arguments, tmp_path, monkeypatch
     command(monkeypatch, *arguments)
     assert [shard.read_bytes() for shard in shards] == whole
     assert [shard.stat().st_mtime_ns for shard in (shards[0], shards[2])] == times
-    with pytest.raises(SystemExit, match="holds others: .*'layer': 'features'.* there, .*'layer': 'pooled'"):
+    with pytest.raises(SystemExit, match="holds other features: .*'layer': 'features'.*, not .*'layer': 'pooled'"):
         command(monkeypatch, *arguments, "--layer", "pooled")
 
 
@@ -121,7 +121,7 @@ def test_pooling_and_classifying(arguments, tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
-        (["--layer", "Mixed_5c"], "has no layer 'Mixed_5c'; it has features, layer1, .*pooled, stem"),
+        (["--layer", "Mixed_5c"], "has no layer 'Mixed_5c'; choose from features, layer1, .*pooled, stem"),
         (
             ["--pool", "mean", "--classifier", "svm", "--train_splits", "a"],
             "No videos to train on .*there are test, tr",
@@ -130,15 +130,15 @@ def test_pooling_and_classifying(arguments, tmp_path, monkeypatch, capsys):
         (["--out", "/dev/null/out"], "--out /dev/null/out cannot be written to"),
     ],
 )
-def test_the_command_says_what_is_wrong(extra, message, arguments, monkeypatch):
-    """And it does so before the first clip goes through the network."""
+def test_errors_of_the_command(extra, message, arguments, monkeypatch):
+    """Errors come before the first clip goes through the network."""
     monkeypatch.setattr(features, "make_features_fn", lambda *_: pytest.fail("was reached"))
     with pytest.raises(SystemExit, match=message):
         command(monkeypatch, *arguments, *extra)
 
 
 def test_splits_that_are_folds(tmp_path, monkeypatch):
-    """Not even the network is loaded before the splits that there are have been listed."""
+    """The existing splits are listed before the network is loaded."""
     for split in ("fold_0", "fold_1"):
         write_numbered(tmp_path, split, 4, 2)
     records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
@@ -179,10 +179,10 @@ def test_layers_have_steps_and_channels(run):
         (["--num_frames", "0"], "--num_frames: 0 must be 1 or more"),
         (["--batch_size", "-1"], "--batch_size: -1 must be 1 or more"),
         (["--resize", "1", "2", "3"], "--resize takes one or two numbers, not 3"),
-        (["--folds", "ut_interaction:set1"], "--folds is for --classifier"),
+        (["--folds", "ut_interaction:set1"], "--folds needs --classifier"),
     ],
 )
-def test_arguments_that_cannot_be(extra, message, arguments, monkeypatch, capsys):
+def test_arguments_that_are_refused(extra, message, arguments, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         command(monkeypatch, *arguments, *extra)
     assert message in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from vidjax import label_fonts, plots
 
 LETTER = "\U0001d49c"  # a script A: in STIX, which comes with matplotlib, and not in DejaVu Sans
-NO_FONT = "\U000e0fff"  # no character
+NO_FONT = "\U000e0fff"  # in no font
 
 
 def test_names_that_the_first_font_has():
@@ -23,7 +23,7 @@ def test_another_font_is_found():
     assert not name.startswith("Last Resort")
 
 
-def test_numbers_where_no_font_has_a_character(tmp_path):
+def test_numbers_if_no_font_has_a_character(tmp_path):
     labels = ["run", NO_FONT]
     assert label_fonts.shown(labels)[::2] == (["0", "1"], True)
     plots.confusion(np.eye(2, dtype=int), labels, tmp_path / "confusion.png")
@@ -45,6 +45,6 @@ def test_names_are_drawn_as_they_are(label, tmp_path, monkeypatch):
     assert not (tmp_path / "picture_labels.txt").exists()
 
 
-def test_what_is_no_font(tmp_path):
+def test_a_file_that_is_not_a_font(tmp_path):
     (tmp_path / "broken.ttf").write_bytes(b"no font")
     assert label_fonts.characters(str(tmp_path / "broken.ttf"), frozenset("a")) == frozenset()

@@ -12,7 +12,7 @@ def test_directories_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(ValueError, match="--workdir .*/file/run cannot be written to .*file: Not a directory.: name"):
         output_paths.check_writable(tmp_path / "file/run", "--workdir")
-    with pytest.raises(ValueError, match="--out .*/file/x.json: .*/file is not a directory; make it first"):
+    with pytest.raises(ValueError, match="--out .*/file/x.json: .*/file is not a directory; create it first"):
         output_paths.check_out(tmp_path / "file/x.json")
     with pytest.raises(ValueError, match="--out .* is a directory: name a file in it"):
         output_paths.check_out(tmp_path)
@@ -26,7 +26,7 @@ def test_directories_that_cannot_be_written_to(tmp_path, monkeypatch):
         output_paths.check_writable(tmp_path, "--workdir", "free it")
 
 
-def test_what_stands_in_the_way_of_a_file(tmp_path):
+def test_files_that_cannot_be_replaced(tmp_path):
     (tmp_path / "confusion.csv").mkdir()
     with pytest.raises(ValueError, match="confusion.csv cannot be written: remove it"):
         output_paths.check_replaceable([tmp_path / "none", tmp_path / "confusion.csv"], "remove it")

@@ -1,4 +1,4 @@
-"""The command `vidjax`: each of its commands is a module, imported when it is called.
+"""The command `vidjax`: each subcommand is a module, imported when it is called.
 
 vidjax train --config configs/quickstart.py --workdir runs/quickstart
 python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart      # the same
@@ -10,35 +10,35 @@ import sys
 import vidjax
 
 COMMANDS = {
-    "make-records": ("vidjax.data.make_records", "videos -> TFRecord shards"),
-    "train": ("vidjax.train", "trains a config; started again, it goes on"),
-    "evaluate": ("vidjax.evaluate", "evaluates a run exactly, or fuses several"),
-    "predict": ("vidjax.predict", "names the classes of videos, of windows of them, or of a stream"),
+    "make-records": ("vidjax.data.make_records", "converts videos to TFRecord shards"),
+    "train": ("vidjax.train", "trains a config, or continues a run"),
+    "evaluate": ("vidjax.evaluate", "evaluates a run, or fuses several"),
+    "predict": ("vidjax.predict", "classifies videos, windows of videos, or a stream"),
     "features": ("vidjax.features", "stores a layer of a frozen network as records"),
-    "classify": ("vidjax.evaluation.classify", "a classifier of stored features"),
+    "classify": ("vidjax.evaluation.classify", "trains and tests a classifier on stored features"),
     "crossval": ("vidjax.crossval", "trains a config on every fold, with several seeds"),
     "crossval-fusion": ("vidjax.evaluation.crossval_fusion", "fuses cross-validations fold by fold"),
     "export": ("vidjax.export", "writes StableHLO, SavedModel, ONNX or safetensors"),
-    "results": ("vidjax.ladder.results", "the results of runs as one table"),
+    "results": ("vidjax.ladder.results", "shows the results of runs as a table"),
     "ladder": ("vidjax.ladder", "trains and compares many architectures"),
-    "report": ("vidjax.report", "a ladder or runs as one page"),
-    "summary": ("vidjax.summary", "parameters, multiply-adds and receptive fields, layer by layer"),
-    "weights": ("vidjax.weights", "the table of published weights"),
-    "flow": ("vidjax.flow", "optical flow of a video, to look at"),
-    "series": ("vidjax.data.synthetic.series", "records of windows of a time series"),
+    "report": ("vidjax.report", "writes one page about a ladder or runs"),
+    "summary": ("vidjax.summary", "shows parameters, multiply-adds and receptive fields per layer"),
+    "weights": ("vidjax.weights", "lists and downloads published weights"),
+    "flow": ("vidjax.flow", "draws the optical flow of a video"),
+    "series": ("vidjax.data.synthetic.series", "makes records of windows of a time series"),
     "bench": ("vidjax.bench", "measures speed and memory on this machine"),
 }
 
 
 def usage() -> str:
-    """The text of `vidjax --help`."""
+    """Returns the text of `vidjax --help`."""
     width = max(map(len, COMMANDS))
     lines = [f"  {name:{width}}  {what}" for name, (_, what) in COMMANDS.items()]
-    return "\n".join(["usage: vidjax COMMAND ...", "", *lines, "", "vidjax COMMAND --help has the rest."])
+    return "\n".join(["usage: vidjax COMMAND ...", "", *lines, "", "vidjax COMMAND --help shows its options."])
 
 
 def main():
-    """Runs the module of the command in its own name: arguments and exit status are those of `python -m`."""
+    """Runs the module of a command like `python -m`, with the same arguments and exit status."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage())

@@ -1,11 +1,11 @@
-"""Trains and tests one config on each fold of a dataset, with several seeds, in one process.
+"""Cross-validation: trains and tests a config on each fold of a dataset, with several seeds, in one process.
 
-    python -m vidjax.crossval --config configs/frame_rnn.py:ut_interaction_i3d,small --folds ut_interaction_i3d:set1
+    python -m vidjax.crossval --config configs/frame_rnn.py:dataset=ut_interaction_i3d --folds ut_interaction_i3d:set1
         --workdir runs/ut_lstm [--seeds 3] [--config.key=value]
 
-Leave one group out, or the three splits of a benchmark: whatever `FOLDS` of configs/common/data.py names. Each fold is
-a run of its own, in WORKDIR/seed_0/fold_0; started again, it goes on with the folds that are missing. The accuracy of a
-seed is that over the videos of all folds; of forecasts it is the root mean square error.
+`FOLDS` of configs/common/data.py lists the folds, such as leave-one-group-out or the three splits of a benchmark. Each
+fold is a separate run in WORKDIR/seed_0/fold_0. Run the same command again to continue with the missing folds. The
+accuracy of a seed is over the videos of all folds; forecasts have the root mean square error instead.
 """
 
 import json
@@ -23,11 +23,11 @@ from vidjax import output_paths, train
 from vidjax.evaluation import fold_results
 from vidjax.training import command_line, compile_cache, distributed, interrupts, splits, status
 
-Fold = tuple[list[str], list[str]]  # the splits that are trained on, those that are tested
+Fold = tuple[list[str], list[str]]  # training splits, test splits
 
 
 def of_fold(config: ConfigDict, fold: Fold, seed: int) -> ConfigDict:
-    """The config of one fold: without validation, since nothing is selected."""
+    """Returns the config of one fold, without validation, because nothing is selected."""
     config = ConfigDict(config.to_dict())
     config.train_splits, config.test_splits = map(tuple, fold)
     config.val_splits, config.seed = (), seed
@@ -35,19 +35,19 @@ def of_fold(config: ConfigDict, fold: Fold, seed: int) -> ConfigDict:
 
 
 def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) -> dict | None:
-    """Trains every fold with every seed, and counts over all folds.
+    """Trains every fold with every seed, and pools the results of all folds.
 
     Args:
-        config: of each run but for its splits and seed.
-        num_seeds: 0 to num_seeds - 1 are used.
+        config: config of each run, except for its splits and seed.
+        num_seeds: uses seeds 0 to num_seeds - 1.
 
     Returns:
-        `top1` of each seed, their `mean` and sample standard `deviation` (0 of one), `interval` (95 %, Wilson, of the
-        mean: what the number of videos leaves open) and `num_videos`; of forecasts `rmse`, and no interval; of Skip
-        RNNs the mean `frames_used` too. None where it was interrupted.
+        `top1` of each seed, their `mean` and sample standard `deviation` (0 for one seed), `interval` (95 % Wilson
+        interval of the mean, from the number of videos) and `num_videos`. Forecasts have `rmse` and no interval; Skip
+        RNNs also have the mean `frames_used`. None if interrupted.
 
     Raises:
-        ValueError: before anything is trained, see `check_folds`.
+        ValueError: before training, see `check_folds`.
     """
     check_folds(config, folds, workdir, num_seeds)
     values, used, name, num_videos = [], [], "top1", 0
@@ -75,7 +75,7 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
 
 
 def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int):
-    """Raises a ValueError for a fold still to be trained that cannot be, for its splits or labels; names the fold."""
+    """Raises a ValueError that names the fold if the splits or labels of an unfinished fold cannot be used."""
     output_paths.check_writable(workdir, "--workdir")
     for number, fold in enumerate(folds):
         places = [workdir / f"seed_{seed}" / f"fold_{number}" / "result.json" for seed in range(num_seeds)]
@@ -88,14 +88,14 @@ def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds:
 
 
 def main(argv):
-    status.ignore()  # between the folds
+    status.ignore()  # also between folds
     absl_logging.set_verbosity(absl_logging.WARNING)
     if len(argv) > 1:
-        raise app.UsageError(f"Unknown arguments {argv[1:]}; settings are given as --config.key=value.")
+        raise app.UsageError(f"Unknown arguments {argv[1:]}; give settings as --config.key=value.")
     workdir, num_seeds = Path(flags.FLAGS.workdir), flags.FLAGS.seeds
     try:
         if distributed.arguments_from(os.environ) is not None:
-            raise ValueError("a fold after the other is trained in one process; several are started here.")
+            raise ValueError("cross-validation runs in one process, but several were started: start one.")
         with compile_cache.compiled_once():
             result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
     except (ValueError, FloatingPointError, OSError) as error:
@@ -107,9 +107,9 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    config_flags.DEFINE_config_file("config", help_string="a file of configs/, as in configs/frame_rnn.py")
-    flags.DEFINE_string("folds", None, "DATASET:NAME of configs/common/data.py, as in ut_interaction_i3d:set1")
-    flags.DEFINE_string("workdir", None, "where the runs are written; started again, it goes on from there")
-    flags.DEFINE_integer("seeds", 1, "how many", lower_bound=1)
+    config_flags.DEFINE_config_file("config", help_string="a file of configs/, such as configs/frame_rnn.py")
+    flags.DEFINE_string("folds", None, "folds DATASET:NAME of configs/common/data.py, such as ut_interaction_i3d:set1")
+    flags.DEFINE_string("workdir", None, "directory of the runs; existing runs continue")
+    flags.DEFINE_integer("seeds", 1, "number of seeds", lower_bound=1)
     flags.mark_flags_as_required(["config", "folds", "workdir"])
     app.run(main, flags_parser=command_line.parse_flags)

@@ -1,14 +1,14 @@
-"""One exact pass over a split: every video counts once, on any number of devices and processes.
+"""Evaluates a run on whole splits: every video counts once, on any number of devices and processes.
 
 python -m vidjax.evaluate --workdir W [--num_views 10 --num_crops 3]
 python -m vidjax.evaluate --workdir W --dataset OTHER [--splits test]
 python -m vidjax.evaluate --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5] [--out fused.json]
 
-The figures go to W/result.json, or to the file that `--out` names. With `--dataset` a run is evaluated on other
-records, whose classes are matched by name, see `other_records`; these figures go to W/result_OTHER.json.
+The metrics go to W/result.json, or to the file of `--out`. With `--dataset` a run is evaluated on other records, whose
+classes are matched by name, see `other_records`; these metrics go to W/result_OTHER.json.
 
-Several runs, the two streams of a two-stream network say, are evaluated on the same videos, each on the clips of its
-own config, and fused: see `ensemble`. `--fusion svm` trains a linear SVM on their scores of the training videos.
+Several runs, such as two streams, are evaluated on the same videos, each with the clips of its own config, and fused:
+see `ensemble`. `--fusion svm` trains a linear SVM on their scores for the training videos.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from vidjax.training import distributed
 
 
 class Evaluated(NamedTuple):
-    """The figures of `figures`, class names, a title, and the rows of predictions.csv."""
+    """Metrics, class names, a title, and the rows of predictions.csv."""
 
     result: dict
     labels: list[str]
@@ -37,7 +37,7 @@ class Evaluated(NamedTuple):
 
 
 def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
-    """Evaluates one run, on its own records or those of `--dataset`."""
+    """Evaluates one run on its own records, or on those of `--dataset`."""
     run = restore.from_run(args.workdir[0], args.step)
     splits, views = list(args.splits or run.config.test_splits), views_of(run, views)
     more = {}
@@ -55,11 +55,11 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
 
 
 def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
-    """Evaluates several runs, and fuses them."""
+    """Evaluates and fuses several runs."""
     weights, fusion = ensemble.weights_of(args, len(args.workdir)), args.fusion or "scores"
     fused = fuse_runs(args.workdir, splits=args.splits, views=views, fusion=fusion, weights=weights)
     kind = {"multi_label": fused.multi_label, "pairs": fused.pairs}
-    result = split_metrics.fused_figures(fused.scores, fused.backwards, fused.target, **kind)
+    result = split_metrics.fused_metrics(fused.scores, fused.backwards, fused.target, **kind)
     result |= {"splits": fused.results[0]["splits"], "fusion": fusion, "weights": weights}
     result |= {"runs": fused.results, "labels": fused.labels}
     title = f"{result['splits']}, {fusion} of the runs" + (f" weighted {weights}" if weights else "")
@@ -69,18 +69,18 @@ def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Evaluates a trained run exactly and writes result.json; fuses runs.")
+    parser = argparse.ArgumentParser(description="Evaluates a trained run and writes result.json; fuses several runs.")
     add = parser.add_argument
-    add("--workdir", type=Path, nargs="+", required=True, help="of the run, or of the runs to fuse")
-    add("--step", type=int, help="of the checkpoint; the last one by default")
-    add("--dataset", type=Path, help="other records than those of the run; classes are matched by name")
-    add("--splits", nargs="+", help="the run's test splits by default")
-    add("--num_views", type=int, help="clips in time that are averaged; the run's eval.num_views by default")
-    add("--num_crops", type=int, choices=(1, 3), help="crops in space; the run's eval.num_crops by default")
+    add("--workdir", type=Path, nargs="+", required=True, help="directory of the run, or of the runs to fuse")
+    add("--step", type=int, help="step of the checkpoint (default: the last)")
+    add("--dataset", type=Path, help="evaluate on other records; classes are matched by name")
+    add("--splits", nargs="+", help="splits to evaluate (default: the run's test splits)")
+    add("--num_views", type=int, help="clips in time to average (default: the run's eval.num_views)")
+    add("--num_crops", type=int, choices=(1, 3), help="crops in space (default: the run's eval.num_crops)")
     ensemble.add_arguments(parser, ensemble.FUSIONS)
-    add("--out", type=Path, help="JSON file for the figures; predictions and the confusion matrix go beside it")
+    add("--out", type=Path, help="JSON file for the metrics; predictions and the confusion matrix go beside it")
     args = parser.parse_args()
-    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
     views = {name: getattr(args, name) for name in VIEWS}
     with distributed.started("vidjax.evaluate"):
         is_main, is_single = jax.process_index() == 0, len(args.workdir) == 1
@@ -98,14 +98,14 @@ def main():
 
 
 def check_arguments(args: argparse.Namespace):
-    """Raises a ValueError for arguments that do not go with one run, or with several, and for what is not a run."""
+    """Raises a ValueError if the arguments do not fit one run or several, or a directory is not a run."""
     if len(args.workdir) > 1 and args.step is not None:
-        raise ValueError("--step is for one --workdir: of several, the last checkpoints are fused.")
+        raise ValueError("--step is for one --workdir: fusion uses the last checkpoints.")
     if len(args.workdir) > 1 and args.dataset is not None:
-        raise ValueError("--dataset is for one --workdir: each of several runs is evaluated on its own records.")
+        raise ValueError("--dataset is for one --workdir: fusion evaluates each run on its own records.")
     for name in ("fusion", "fusion_weights"):
         if len(args.workdir) == 1 and getattr(args, name) is not None:
-            raise ValueError(f"--{name} is for several runs: --workdir W1 W2 ...")
+            raise ValueError(f"--{name} needs several runs: --workdir W1 W2 ...")
     if args.num_views is not None and args.num_views < 1:
         raise ValueError(f"--num_views {args.num_views} must be 1 or more.")
     for workdir in args.workdir:
@@ -115,10 +115,10 @@ def check_arguments(args: argparse.Namespace):
 
 
 def place_of(args: argparse.Namespace) -> Path | None:
-    """The JSON file that the figures go to; None where several runs are fused without `--out`.
+    """Returns the JSON file for the metrics; None if several runs are fused without `--out`.
 
     Raises:
-        ValueError: where it cannot be written.
+        ValueError: if it cannot be written.
     """
     if args.out:
         output_paths.check_out(args.out)
@@ -126,7 +126,7 @@ def place_of(args: argparse.Namespace) -> Path | None:
     if len(args.workdir) > 1:
         return None
     name = f"result_{args.dataset.resolve().name}.json" if args.dataset else "result.json"
-    out, remedy = args.workdir[0] / name, "name a file for the figures that can, --out FILE"
+    out, remedy = args.workdir[0] / name, "name another file for the metrics, --out FILE"
     output_paths.check_writable(args.workdir[0], "--workdir", remedy)
     names = ("confusion.csv", "confusion.png", "predictions.csv")
     output_paths.check_replaceable([out, *(result_file.beside(out, name) for name in names)], remedy)
@@ -136,11 +136,11 @@ def place_of(args: argparse.Namespace) -> Path | None:
 
 
 def show(evaluated: Evaluated):
-    """Prints the figures."""
+    """Prints the metrics."""
     result = evaluated.result
     for of_run in result.get("runs", ()):
-        figure = "  ".join(f"{name} {text}" for name, text in result_file.first_figure(of_run).items())
-        print(f"{of_run['run']}: {figure}")
+        metric = "  ".join(f"{name} {text}" for name, text in result_file.first_metric(of_run).items())
+        print(f"{of_run['run']}: {metric}")
     for name, text in result_file.shown(result, decimals=2).items():
         print(f"{name:18} {text:>8}")
     print(f"{result['num_videos']} videos of {evaluated.title}")

@@ -1,10 +1,10 @@
-"""Libraries that only some formats need: they come with an extra of the project."""
+"""Imports optional libraries, which come with extras of the project."""
 
 import importlib
 
 
 def needs(module: str, extra: str):
-    """Imports a module. Raises a ValueError that names the extra to install, where it is missing."""
+    """Imports and returns a module. If it is missing, raises a ValueError that names the extra to install."""
     try:
         return importlib.import_module(module)
     except ImportError:

@@ -1,11 +1,11 @@
-"""Runs a frozen network once over the videos of a dataset and stores one of its layers as records.
+"""Runs a frozen network over the videos of a dataset and stores one of its layers as records.
 
     python -m vidjax.features (--weights NAME|FILE | --workdir W) --records DIR --layer NAME --out DIR
         [--pool mean|max|min|max_min --classifier svm|linear --folds DATASET:NAME]
 
-The records of `--out` feed a model just as those of videos do. With `--pool` the features of each video are pooled over
-time into one descriptor, and with `--classifier` a classifier of them is trained and reported: the classic baseline.
-Started again, it goes on with the shards that are missing.
+Models train on the records of `--out` like on records of videos. With `--pool` the features of each video are pooled
+over time into one descriptor, and with `--classifier` a classifier is trained on the descriptors and reported: the
+classic baseline. Run the same command again to continue with the missing shards.
 """
 
 import argparse
@@ -37,8 +37,8 @@ from vidjax.models.frame_pool import POOLS
 from vidjax.models.layers import pool_space
 from vidjax.progress_bar import progress_bar
 
-PREFIX = "RGB"  # of the keys in the records, as MediaSequence names the features of frames
-SAMPLE = 50  # records from which the size of all is estimated
+PREFIX = "RGB"  # prefix of the keys in records: MediaSequence's name for features of frames
+SAMPLE = 50  # number of records to estimate the total size from
 
 
 class Task(NamedTuple):
@@ -54,17 +54,17 @@ class Task(NamedTuple):
 
 
 def layer_shape(run: restore.Trained, clip: dict, layer: str) -> tuple[int, int]:
-    """How many steps in time a layer has for a clip, and how many channels.
+    """Returns the number of temporal steps that a layer has for a clip, and its number of channels.
 
     Raises:
-        ValueError: for a layer that the network does not have, or that has other axes than time, space and channels.
+        ValueError: if the network has no such layer, or the layer has other axes than time, space and channels.
     """
     blank = clips.blank_batch({}, clip, 1)
     apply = functools.partial(step.apply_model, model=run.model, spec=run.preprocess)
     _, ends = jax.eval_shape(apply, run.params, run.model_state, blank)
     usable = [name for name, x in ends.items() if getattr(x, "ndim", 0) in (2, 3, 5)]
     if layer not in usable:
-        raise ValueError(f"{run.name} has no layer {layer!r}; it has {', '.join(usable)}.")
+        raise ValueError(f"{run.name} has no layer {layer!r}; choose from {', '.join(usable)}.")
     shape = ends[layer].shape
     return shape[1] if len(shape) > 2 else 1, shape[-1]
 
@@ -88,10 +88,10 @@ def make_features_fn(run: restore.Trained, layer: str) -> Callable[[np.ndarray],
 
 
 def join(features: list[np.ndarray], indices: list[np.ndarray]) -> np.ndarray:
-    """Puts the features of a video's clips, (T', D) each, in one sequence (L, D).
+    """Joins the features of a video's clips, (T', D) each, into one sequence (L, D).
 
-    A network that has one step per frame shows frames twice, where the last clip was moved back to end with the video:
-    then each frame counts once. Flow that is computed on the device lacks the field from each clip to the next.
+    The last clip may overlap the one before it, so that it ends with the video. If a layer has one step per frame, each
+    frame is kept once. Flow computed on the device lacks the field between consecutive clips.
     """
     sequence, frames = np.concatenate(features), np.concatenate(indices)
     if len(sequence) != len(frames):
@@ -103,7 +103,7 @@ def join(features: list[np.ndarray], indices: list[np.ndarray]) -> np.ndarray:
 
 
 def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
-    """All clips of all records of some shards, in order."""
+    """Yields all clips of all records of some shards, in order."""
     for shard in shards:
         for offset in records.read_index(shard):
             example = records.decode(records.read_record(shard, offset))
@@ -112,7 +112,7 @@ def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
 
 
 def clip_indices(length: int, clip: dict) -> np.ndarray:
-    """The frames of each clip of a video, int (V, T)."""
+    """Returns the frame indices of each clip of a video, int (V, T)."""
     if clip["sampling"] == "segments":
         return sampling.segments(length, clip["num_frames"])[None]
     return sampling.covering_clips(length, clip["num_frames"], clip["frame_stride"])
@@ -129,7 +129,7 @@ def load_clip(task: Task, size: int, resize, stream: str) -> np.ndarray:
 def run_over(
     tasks: Iterator[Task], clip: dict, features_fn: Callable, batch_size: int
 ) -> Iterator[tuple[Task, np.ndarray]]:
-    """Yields each task with its features (T', D). Threads decode ahead, and the device is one batch ahead."""
+    """Yields each task with its features (T', D). Threads decode ahead; the device runs one batch ahead."""
     (stream,) = clip.get("streams", ("video",))
     load = functools.partial(load_clip, size=clip["size"], resize=clip["resize"], stream=stream)
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -146,7 +146,7 @@ def run_over(
         clips_ahead = loaded()
         while group := list(itertools.islice(clips_ahead, batch_size)):
             videos = [future.result() for _, future in group]
-            videos += videos[-1:] * (batch_size - len(group))  # the last batch is filled up: one shape to compile
+            videos += videos[-1:] * (batch_size - len(group))  # pads the last batch: one shape to compile
             before, running = running, ([task for task, _ in group], features_fn(np.stack(videos)))
             if before:
                 yield from zip(before[0], np.asarray(before[1]), strict=False)
@@ -160,20 +160,20 @@ def extract(
     """Writes the features of all records of a dataset to `out`, in shards of the same names, and opens them.
 
     Args:
-        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`: "cover" (consecutive clips that show the whole
-            video) or "segments" (one clip whose frames are spread over the whole video).
-        batch_size: clips at a time; a multiple of the number of devices.
-        splits: which ones.
+        clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`: "cover" (consecutive clips that cover the
+            video) or "segments" (one clip with frames spread over the whole video).
+        batch_size: clips per batch; a multiple of the number of devices.
+        splits: splits to process.
 
     Raises:
-        ValueError: for a layer that the network does not have, records that are not of videos, a directory that holds
-            other features or cannot be written, a disk without space for them, or a wrong batch size.
+        ValueError: if the network has no such layer, the records do not hold videos, `out` holds other features, cannot
+            be written or has too little space, or the batch size does not divide over the devices.
     """
     info = records.read_info(directory)
     if len(clip.get("streams", ("video",))) > 1:
         raise ValueError(f"{run.name} sees frames and stored flow: store the features of each stream by itself.")
     if "prefix" in info.inputs or "prefix" in run.inputs:
-        raise ValueError(f"{directory} and {run.name} must both be of videos; one of them is of features.")
+        raise ValueError(f"{directory} and {run.name} must both be of videos, but one of them is of features.")
     if batch_size % run.mesh.size:
         raise ValueError(f"--batch_size {batch_size} does not divide over {run.mesh.size} devices: give a multiple.")
     steps, width = layer_shape(run, clip, layer)
@@ -182,7 +182,7 @@ def extract(
     if (out / "dataset.json").exists():
         there = records.read_description(out).get("inputs")
         if there != inputs:
-            raise ValueError(f"{out} holds others: {there} there, {inputs} now. Give another --out, or remove it.")
+            raise ValueError(f"{out} holds other features: {there}, not {inputs}. Give another --out, or remove it.")
     output_paths.check_writable(out, "--out")
     out.mkdir(parents=True, exist_ok=True)
     of_features = dataclasses.replace(info, inputs=inputs, horizontal_flip="forbidden")
@@ -198,7 +198,7 @@ def extract(
             for shard, of_shard in itertools.groupby(stream, key=lambda pair: pair[0].shard):
                 records.write_shard(out / shard.name, _encoded(of_shard, bar), source=version_of(shard))
         for shard in missing:
-            if not records.read_index(shard):  # no video of it could be read
+            if not records.read_index(shard):  # none of its videos could be read
                 records.write_shard(out / shard.name, [], source=version_of(shard))
         records.remove_other_shards(out, [out / shard.name for shard in shards])
     records.write_info(out, of_features, complete=True)
@@ -206,15 +206,15 @@ def extract(
 
 
 def version_of(shard: Path) -> str | int:
-    """What changes when a shard of videos is written again: the digest of what it is made from, or its size."""
+    """Returns what identifies the content of a shard: the digest of its sources, or its size."""
     return records.read_details(shard).get("digest") or shard.stat().st_size
 
 
 def check_space(out: Path, shards: list[Path], clip: dict, steps: int, width: int):
-    """Raises a ValueError if the features of some shards take more space than is free in `out`.
+    """Raises a ValueError if the features of some shards need more space than `out` has.
 
     Args:
-        steps, width: of the layer for a clip, see `layer_shape`. The number of clips is estimated from some records.
+        steps, width: shape of the layer for a clip, see `layer_shape`. A sample of records gives the number of clips.
     """
     places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
     sample = places[:: math.ceil(len(places) / SAMPLE)] if places else []
@@ -227,7 +227,7 @@ def check_space(out: Path, shards: list[Path], clip: dict, steps: int, width: in
     if needed > free:
         raise ValueError(
             f"The features need about {needed / 2**30:.2f} GiB in {out}, where {free / 2**30:.2f} GiB are free: free "
-            "some space, or name an --out on another disk."
+            "some space, or give an --out on another disk."
         )
 
 
@@ -253,34 +253,39 @@ def parse_args(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
-    network.add_argument("--workdir", type=Path, help="of a trained run")
+    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
+    network.add_argument("--workdir", type=Path, help="directory of a trained run")
     add = parser.add_argument
-    add("--records", type=Path, required=True, help="directory of records of videos")
+    add("--records", type=Path, required=True, help="directory of video records")
     add("--layer", default="features", help="an endpoint of the network; maps are averaged over space")
-    add("--out", type=Path, required=True, help="directory of the records of features")
-    add("--num_frames", type=positive, help="of a clip; the network's own by default")
-    add("--frame_stride", type=positive, help="of a clip; the network's own by default")
-    add("--size", type=positive, help="of the square that the network sees; its own by default")
-    add("--resize", type=positive, nargs="+", help="short side, or height and width, before the crop; default: its own")
+    add("--out", type=Path, required=True, help="directory for the feature records")
+    add("--num_frames", type=positive, help="frames per clip; by default the network's")
+    add("--frame_stride", type=positive, help="step between the frames of a clip; by default the network's")
+    add("--size", type=positive, help="side of the square crop; by default the network's")
+    add(
+        "--resize",
+        type=positive,
+        nargs="+",
+        help="short side, or height and width, before the crop",
+    )
     add("--sampling", choices=("cover", "segments"), default="cover",
-        help="consecutive clips that show the whole video, or one whose frames are spread over it")  # fmt: skip
-    add("--batch_size", type=positive, help="clips at a time; by default 8 per device, and 1 on a CPU")
-    add("--pool", choices=POOLS, help="over time: one descriptor per video, written as .npy")
-    add("--classifier", choices=sorted(classify.CLASSIFIERS), help="of the descriptors, trained and reported")
+        help="consecutive clips that cover the whole video, or one clip with frames spread over it")  # fmt: skip
+    add("--batch_size", type=positive, help="clips per batch; by default 8 per device, 1 on a CPU")
+    add("--pool", choices=POOLS, help="pooling over time: one descriptor per video, written as .npy")
+    add("--classifier", choices=sorted(classify.CLASSIFIERS), help="classifier to train on the descriptors")
     classify.add_split_arguments(parser)
     args = parser.parse_args(argv)
     if args.classifier and not args.pool:
-        parser.error("--classifier needs --pool: how the features of a video become one descriptor")
+        parser.error("--classifier needs --pool, which reduces the features of a video to one descriptor")
     if args.folds and not args.classifier:
-        parser.error("--folds is for --classifier: name one")
+        parser.error("--folds needs --classifier")
     if args.resize and len(args.resize) > 2:
         parser.error(f"--resize takes one or two numbers, not {len(args.resize)}")
     return args
 
 
 def positive(text: str) -> int:
-    """The type of an argument that is 1 or more."""
+    """Parses an argument that must be 1 or more."""
     if int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} must be 1 or more")
     return int(text)
@@ -288,7 +293,7 @@ def positive(text: str) -> int:
 
 def main():
     args = parse_args()
-    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
     started = time.perf_counter()
     try:
         output_paths.check_writable(args.out, "--out")

@@ -1,4 +1,4 @@
-"""Class names in pictures: as plain text, in fonts that have their characters, else as numbers with a legend."""
+"""Shows class names in pictures, in fonts that have their characters, or else as numbers with a legend."""
 
 import functools
 from collections.abc import Sequence
@@ -14,8 +14,8 @@ class Shown(NamedTuple):
 
     Attributes:
         texts: the names, or their numbers.
-        family: of the fonts.
-        is_numbered: whether no installed fonts have all characters, so that the texts are numbers.
+        family: font families.
+        is_numbered: whether the texts are numbers, because no installed fonts have all characters.
     """
 
     texts: list[str]
@@ -24,18 +24,18 @@ class Shown(NamedTuple):
 
     @property
     def style(self) -> dict:
-        """Keyword arguments of matplotlib's texts: the fonts, and no mathtext, which `$`, `^` and `_` would begin."""
+        """Keyword arguments for matplotlib texts: the fonts, and no mathtext, which interprets `$`, `^` and `_`."""
         return {"family": self.family, "parse_math": False}
 
     def set_on(self, texts: Sequence[Text]):
-        """Writes the names into texts that are in a picture already, those of a legend, say."""
+        """Writes the names into existing texts of a picture, such as those of a legend."""
         for text, name in zip(texts, self.texts, strict=True):
             text.set(text=name, **self.style)
 
 
 def shown(labels: Sequence[str]) -> Shown:
-    """How these names can be shown with the fonts that are installed."""
-    labels = [" ".join(label.split()) for label in labels]  # no font has a tab
+    """Returns how to show these names with the installed fonts."""
+    labels = [" ".join(label.split()) for label in labels]  # fonts have no tab
     wanted, fonts = set("".join(labels)), [font_manager.findfont(font_manager.FontProperties())]
     family = list(font_manager.FontProperties().get_family())
     missing = wanted - characters(fonts[0], frozenset(wanted))
@@ -49,7 +49,7 @@ def shown(labels: Sequence[str]) -> Shown:
 
 
 def regular_faces() -> dict[str, str]:
-    """The upright file of each installed family that matplotlib draws with, or the nearest to a regular weight."""
+    """Returns the upright font file of each installed family whose weight is nearest to regular."""
     upright = [face for face in font_manager.fontManager.ttflist if face.style == "normal"]
     weights = font_manager.weight_dict
     nearest = sorted(upright, key=lambda face: (face.name, abs(weights.get(face.weight, face.weight) - 400)))
@@ -58,10 +58,10 @@ def regular_faces() -> dict[str, str]:
 
 @functools.cache
 def characters(path: str, wanted: frozenset[str]) -> frozenset[str]:
-    """Those of the characters that a font file has; none where it cannot be read, or has pictures of one size only."""
+    """Returns the characters that a font file has; none if it cannot be read, or is a bitmap font."""
     try:
         font = ft2font.FT2Font(path)
-        if not font.scalable or font.family_name.startswith("Last Resort"):  # which has a box for each character
+        if not font.scalable or font.family_name.startswith("Last Resort"):  # draws a box for every character
             return frozenset()
         return frozenset(character for character in wanted if font.get_char_index(ord(character)))
     except (OSError, RuntimeError, ValueError):
@@ -69,11 +69,11 @@ def characters(path: str, wanted: frozenset[str]) -> frozenset[str]:
 
 
 def legend(labels: Sequence[str]) -> str:
-    """What the numbers in a picture stand for, a line each."""
+    """Returns the meaning of the numbers in a picture, one line each."""
     return "".join(f"{number}: {label}\n" for number, label in enumerate(labels))
 
 
 def write_legend(picture: Path, labels: Sequence[str]):
-    """Writes the `legend` beside a picture with numbers: confusion_labels.txt beside confusion.png."""
+    """Writes the `legend` of a picture with numbers beside it: confusion_labels.txt for confusion.png."""
     path = picture.with_name(f"{picture.stem}_labels.txt")
     path.write_text(legend(labels), encoding="utf-8", errors="surrogateescape")

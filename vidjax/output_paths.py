@@ -1,4 +1,4 @@
-"""Checks before long work that its results can be written."""
+"""Checks that results can be written, before the work starts."""
 
 import os
 import tempfile
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def check_writable(directory: Path, option: str, remedy: str = "name another one, or change its permissions"):
-    """Raises a ValueError where files cannot be written to a directory, or to the first one above it that exists.
+    """Raises a ValueError if files cannot be written to a directory, or to its nearest existing parent.
 
     Args:
-        option: what named it, "--workdir", say.
-        remedy: what to do, for the message.
+        option: option that named the directory, such as "--workdir", for the message.
+        remedy: what the user should do, for the message.
     """
     place = Path(directory).absolute()
     try:
@@ -23,17 +23,17 @@ def check_writable(directory: Path, option: str, remedy: str = "name another one
 
 
 def check_out(path: Path, option: str = "--out"):
-    """Raises a ValueError where a file cannot be written; its directory has to exist."""
+    """Raises a ValueError if a file cannot be written; its directory must exist."""
     if path.is_dir():
         raise ValueError(f"{option} {path} is a directory: name a file in it.")
     if not path.parent.is_dir():
-        raise ValueError(f"{option} {path}: {path.parent} is not a directory; make it first.")
+        raise ValueError(f"{option} {path}: {path.parent} is not a directory; create it first.")
     check_writable(path.parent, option, "name a file in another directory")
     check_replaceable([path], "name another file")
 
 
 def check_replaceable(paths: Sequence[Path], remedy: str):
-    """Raises a ValueError for the first of these files that exists and cannot be written."""
+    """Raises a ValueError for the first existing file that cannot be written."""
     for path in paths:
         if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
             raise ValueError(f"{path} cannot be written: {remedy}.")

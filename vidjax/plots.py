@@ -1,6 +1,6 @@
-"""The pictures of a run: curves and the confusion matrix (matplotlib, no display needed).
+"""Draws the pictures of a run, such as curves and the confusion matrix (matplotlib, without a display).
 
-Class names that no installed font can show become numbers; `label_fonts.write_legend` explains them beside the picture.
+Class names that no installed font can show become numbers, with a legend in a file, see `label_fonts.write_legend`.
 """
 
 import io
@@ -12,11 +12,11 @@ from matplotlib.figure import Figure
 
 from vidjax import label_fonts
 
-MOST_NAMES = 30  # classes in a confusion matrix with names
+MOST_NAMES = 30  # maximum number of classes in a confusion matrix with names
 
 
 def curves(lines: list[dict], path: Path):
-    """Draws loss and hit@1 over the steps, of training and validation, from the lines of `metrics.jsonl`."""
+    """Draws loss and hit@1 of training and validation over steps, from the lines of `metrics.jsonl`."""
     figure = Figure(figsize=(10, 4), layout="constrained")
     for axes, name, label in zip(figure.subplots(1, 2), ("loss", "top1"), ("loss", "hit@1"), strict=True):
         trained = [(line["step"], line[name]) for line in lines if name in line]
@@ -38,11 +38,11 @@ def curves(lines: list[dict], path: Path):
 
 
 def confusion(counts: np.ndarray, labels: list[str], path: Path | io.BytesIO):
-    """Draws a confusion matrix: rows are true classes, columns predicted ones, shades are shares of the row.
+    """Draws a confusion matrix: true classes as rows, predicted classes as columns, row shares as shades.
 
     Args:
         counts: int (K, K).
-        labels: K names; they and the counts are written out up to `MOST_NAMES` classes.
+        labels: K names; the picture shows names and counts for up to `MOST_NAMES` classes.
     """
     num_classes = len(labels)
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -67,23 +67,23 @@ def confusion(counts: np.ndarray, labels: list[str], path: Path | io.BytesIO):
 
 
 def frames_used(share: np.ndarray, labels: list[str], path: Path | io.BytesIO):
-    """Draws how often a network used each frame of the videos of each class.
+    """Draws how often a network used each frame, per class.
 
     Args:
-        share: float (K, T), not a number for frames that no video has.
+        share: share of the videos, float (K, T); NaN for frames that no video has.
         labels: K names.
     """
     figure = Figure(figsize=(3 + 0.3 * share.shape[1], 1.8 + 0.35 * min(len(labels), 60)), layout="constrained")
     axes = figure.subplots()
     figure.colorbar(axes.imshow(share, cmap="Blues", vmin=0, vmax=1, aspect="auto"), ax=axes, label="share of videos")
-    axes.set(xlabel="frame of the clip", title="frames that are used")
+    axes.set(xlabel="frame of the clip", title="used frames")
     names = _shown(labels, path)
     axes.set_yticks(range(len(labels)), names.texts, **names.style)
     figure.savefig(path, dpi=120)
 
 
 def _shown(labels: Sequence[str], path: Path | io.BytesIO) -> label_fonts.Shown:
-    """The names as they can be drawn; writes their legend beside a picture that is a file, where they are numbers."""
+    """Returns the names as drawn. If they are numbers and the picture is a file, also writes the legend beside it."""
     names = label_fonts.shown(labels)
     if names.is_numbered and isinstance(path, Path):
         label_fonts.write_legend(path, labels)
@@ -91,7 +91,7 @@ def _shown(labels: Sequence[str], path: Path | io.BytesIO) -> label_fonts.Shown:
 
 
 def forecast(truth: np.ndarray, forecasts: np.ndarray, path: Path):
-    """Draws a series and its forecasts: (N, H) each; of several steps ahead the first and the last."""
+    """Draws a series and its forecasts, (N, H) each: the first and the last step ahead."""
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.subplots()
     axes.plot(truth[:, 0], color="black", marker="o", markersize=3, label="truth")

@@ -1,4 +1,4 @@
-"""A video file -> its top classes, or its caption.
+"""Predicts the classes of video files and streams, or writes captions.
 
     python -m vidjax.predict VIDEO|DIR... (--workdir W | --weights NAME|FILE) [--top 5] [--json]
     python -m vidjax.predict VIDEO|DIR... --workdir W --windows SECONDS [--hop SECONDS]
@@ -6,10 +6,10 @@
     python -m vidjax.predict --stream VIDEO|camera --workdir W
     python -m vidjax.predict VIDEO|DIR... --exported DIR
 
-A video is read like the network's training videos, cut into evenly spaced clips as an evaluation does, and the
-probabilities of the clips are averaged. Of a video of any length only the frames of these clips are in memory. With
+A video is read like the network's training videos and cut into evenly spaced clips, like in an evaluation; the result
+is the mean probability over clips. Memory holds only the frames of these clips, whatever the length of the video. With
 --windows each window of a video gets a line, see `vidjax.inference.windows`. Several runs, such as two streams, are
-fused like in `vidjax.evaluate`. A stream goes through a causal network frame by frame, with a line a second.
+fused like in `vidjax.evaluate`. A causal network processes a stream frame by frame and prints one line per second.
 """
 
 import argparse
@@ -27,15 +27,11 @@ from vidjax.data import frame_folder, video_paths
 from vidjax.export import exported
 from vidjax.inference import caption, ensemble, restore, stream, windows
 from vidjax.inference.clip_logits import make_logits_fn
-from vidjax.inference.views import (
-    MOST_VIEWS,  # noqa: F401  # other modules find them here
-    read_views,  # noqa: F401  # other modules find them here
-    views_of,  # noqa: F401  # other modules find them here
-)
+from vidjax.inference.views import views_of
 
 
 def predict(run: restore.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
-    """The probability of each class, float32 (K,): the mean over the video's clips. Errors: see `read_views`."""
+    """Returns the probability of each class, float32 (K,): the mean over the video's clips. Errors: see `views_of`."""
     return predict_fused([run], [logits_fn], path, num_views)
 
 
@@ -49,14 +45,14 @@ def predict_fused(
     fusion: str = "scores",
     folder_fps: float = frame_folder.FPS,
 ) -> np.ndarray:
-    """The probability of each class by several networks, each on clips of its own: float32 (K,).
+    """Returns the probability of each class by several networks, each on its own clips: float32 (K,).
 
     Args:
-        num_views, folder_fps: see `read_views`.
+        num_views, folder_fps: see `views.read_views`.
         weights, fusion: see `ensemble.fuse`; equal weights by default.
 
     Raises:
-        ValueError: see `read_views`.
+        ValueError: see `views.read_views`.
     """
     views = [views_of(run, path, num_views, folder_fps=folder_fps) for run in runs]
     logits = [logits_fn(x)[None] for logits_fn, x in zip(logits_fns, views, strict=True)]  # (1, V, K) each
@@ -64,7 +60,7 @@ def predict_fused(
 
 
 def top_classes(run: restore.Trained, probabilities: np.ndarray, count: int) -> list[dict]:
-    """The names and probabilities of the most probable classes, from (K,)."""
+    """Returns the names and probabilities of the most probable classes, from probabilities (K,)."""
     best = probabilities.argsort()[::-1][:count]
     return [{"label": run.labels[i], "probability": float(probabilities[i])} for i in best]
 
@@ -73,28 +69,28 @@ def top_classes(run: restore.Trained, probabilities: np.ndarray, count: int) -> 
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Names the most probable classes of videos.")
+    parser = argparse.ArgumentParser(description="Predicts the most probable classes of videos.")
     add = parser.add_argument
     add("videos", nargs="*", metavar="VIDEO|DIR", help="a file that FFmpeg reads, GIF included; a folder of numbered "
-        "images, which is one video; or a directory: all videos below it")  # fmt: skip
-    add("--stream", metavar="VIDEO|camera", help="a line a second; camera:1 is the second camera")
+        "images, which is one video; or a directory: all videos in it")  # fmt: skip
+    add("--stream", metavar="VIDEO|camera", help="print one line per second; camera:1 is the second camera")
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--workdir", type=Path, nargs="+", help="of a trained run, or of several, which are fused")
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
-    network.add_argument("--exported", type=Path, metavar="DIR", help="that vidjax.export wrote")
-    add("--step", type=int, help="of the run's checkpoint; the last one by default")
-    add("--windows", type=float, metavar="SECONDS", help="a line for each window of this length, with its start "
-        "and end. Where the video ends within the last window, that window is shorter; it is left out if it is shorter "
-        "than half a window, unless it is the only one")  # fmt: skip
-    add("--hop", type=float, metavar="SECONDS", help="from window to window; by default the length of a window")
-    add("--top", type=int, default=5, help="how many classes (default 5)")
-    add("--num_views", type=int, help="clips per video or window; by default enough to cover it, at most 10")
-    add("--folder_fps", type=float, default=frame_folder.FPS, help="of folders of images (default %(default)g)")
-    add("--beams", type=int, default=4, help="of the search, where the run writes captions (default 4)")
+    network.add_argument("--workdir", type=Path, nargs="+", help="directory of a run, or of several runs to fuse")
+    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
+    network.add_argument("--exported", type=Path, metavar="DIR", help="directory that vidjax.export wrote")
+    add("--step", type=int, help="step of the checkpoint (default: the last)")
+    add("--windows", type=float, metavar="SECONDS", help="print a line per window of this length, with its start and "
+        "end. The last window ends with the video, and is left out if it is shorter than half a window, unless it is "
+        "the only one")  # fmt: skip
+    add("--hop", type=float, metavar="SECONDS", help="step from window to window (default: the length of a window)")
+    add("--top", type=int, default=5, help="number of classes to print (default: 5)")
+    add("--num_views", type=int, help="clips per video or window (default: enough to cover it, at most 10)")
+    add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of image folders (default: %(default)g)")
+    add("--beams", type=int, default=4, help="beams of the search for captions (default: 4)")
     ensemble.add_arguments(parser, ensemble.AVERAGES)
-    add("--json", action="store_true", help="a JSON object per line: for each video, window, or second of a stream")
+    add("--json", action="store_true", help="print a JSON object per video, window, or second of a stream")
     args = parser.parse_args()
-    if args.workdir and not (args.videos or args.stream):  # --workdir RUN VIDEO: argparse takes both for runs
+    if args.workdir and not (args.videos or args.stream):  # --workdir RUN VIDEO: argparse reads both as runs
         runs = list(itertools.takewhile(lambda place: (place / "config.json").exists(), args.workdir))
         args.workdir, args.videos = runs or args.workdir, [str(place) for place in args.workdir[len(runs) :] if runs]
     args.networks = args.workdir or [args.weights or args.exported]
@@ -109,18 +105,18 @@ def parse_args() -> argparse.Namespace:
 
 def _check(args: argparse.Namespace):
     if bool(args.stream) == bool(args.videos):
-        raise ValueError("Name videos, or one --stream.")
+        raise ValueError("Give either videos or one --stream.")
     if len(args.networks) == 1 and (args.fusion or args.fusion_weights):
-        raise ValueError("--fusion and --fusion_weights are for several runs: --workdir W1 W2 ...")
+        raise ValueError("--fusion and --fusion_weights need several runs: --workdir W1 W2 ...")
     if len(args.networks) > 1 and (args.stream or args.step is not None):
         raise ValueError("--stream and --step are for one --workdir.")
     if args.exported and (args.stream or args.step is not None):
-        raise ValueError("--stream and --step are for --workdir.")
+        raise ValueError("--stream and --step are for --workdir, not --exported.")
     if args.windows is None and args.hop is not None:
-        raise ValueError("--hop is the step between windows: give their length with --windows SECONDS.")
+        raise ValueError("--hop needs windows: give their length with --windows SECONDS.")
     if args.windows is not None:
         if args.stream:
-            raise ValueError("--windows is for files: name them without --stream.")
+            raise ValueError("--windows is for files: give videos instead of --stream.")
         windows.check(args.windows, args.windows if args.hop is None else args.hop)
     for name in ("top", "num_views", "folder_fps"):
         if (value := getattr(args, name)) is not None and not 0 < value < float("inf"):
@@ -128,10 +124,10 @@ def _check(args: argparse.Namespace):
 
 
 def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
-    """The networks that the arguments name, and for each the function from clips to logits, or to a caption.
+    """Loads the networks that the arguments name, and makes a function from clips to logits or a caption for each.
 
     Raises:
-        ValueError: if a network is missing, does not name classes, or does not go with the others or the arguments.
+        ValueError: if a network is missing, does not classify videos, or does not fit the others or the arguments.
     """
     if args.exported:
         runs = [exported.load(args.exported)]
@@ -148,18 +144,18 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
         return runs, [exported.make_logits_fn(runs[0])]
     if "caption_length" in runs[0].inputs:
         if len(runs) > 1:
-            raise ValueError("Captions of several runs cannot be fused.")
+            raise ValueError("Captions of several runs cannot be fused: give one --workdir.")
         return runs, [caption.make_writer(runs[0], args.beams)]
     return runs, [make_logits_fn(run, clips_a_device(args)) for run in runs]
 
 
 def clips_a_device(args: argparse.Namespace) -> int:
-    """An accelerator computes the clips of several windows at a time."""
+    """Returns the clips per device and call: accelerators compute those of several windows at a time."""
     return 8 if args.windows and jax.default_backend() != "cpu" else 1
 
 
 def results_of(path: Path, runs: list, functions: list[Callable], args: argparse.Namespace) -> Iterator[dict]:
-    """Yields what `show` prints of a video. Errors: see `read_views` and `windows.cut_windows`."""
+    """Yields the results of a video for `show`. Errors: see `views.read_views` and `windows.cut_windows`."""
     run, of_video = runs[0], {"video": str(path)}
     fused = {"weights": args.fusion_weights, "fusion": args.fusion or "scores", "folder_fps": args.folder_fps}
     is_caption = "caption_length" in run.inputs
@@ -181,7 +177,7 @@ def results_of(path: Path, runs: list, functions: list[Callable], args: argparse
 
 
 def show(result: dict, as_json: bool):
-    """Prints a JSON object, or a title and the classes: of a stream or a window in one line."""
+    """Prints a JSON object, or a title and the classes; one line for a window or a second of a stream."""
     if as_json:
         print(json.dumps(result), flush=True)
         return
@@ -196,7 +192,7 @@ def show(result: dict, as_json: bool):
 
 
 def find_videos(paths: Sequence[str]) -> tuple[list[Path], int]:
-    """The videos that the paths name, and the number of paths without any, which are named on stderr."""
+    """Returns the videos that the paths name, and the number of paths without videos, which are reported on stderr."""
     videos, failed = [], 0
     for path in paths:
         try:
@@ -213,10 +209,10 @@ def find_videos(paths: Sequence[str]) -> tuple[list[Path], int]:
 
 def main():
     for output in (sys.stdout, sys.stderr):
-        if hasattr(output, "reconfigure"):  # not in a notebook
-            output.reconfigure(errors="backslashreplace")  # file names need not be UTF-8
+        if hasattr(output, "reconfigure"):  # notebooks replace the streams
+            output.reconfigure(errors="backslashreplace")  # file names may not be UTF-8
     args = parse_args()
-    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
     videos, failed = find_videos(args.videos)
     try:
         runs, functions = load(args)

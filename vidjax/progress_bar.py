@@ -1,4 +1,4 @@
-"""Progress bars: redrawn in place on a terminal, one line now and then in a log file. Imports nothing of vidjax."""
+"""Progress bars: redrawn in place on a terminal, printed as occasional lines in a log file."""
 
 import sys
 
@@ -9,17 +9,17 @@ LOG_SECONDS = 30.0  # between two lines of a log file
 
 
 class LogBar(tqdm):
-    """A tqdm whose output is not a terminal: every update is a line of its own, and short work prints nothing."""
+    """A tqdm for output that is not a terminal: every update is a new line, and short work prints nothing."""
 
     def display(self, msg: str | None = None, pos: int | None = None):
-        """Prints the bar as a line; the empty message with which tqdm clears a bar prints nothing."""
+        """Prints the bar as a line; ignores the empty message with which tqdm clears a bar."""
         text = str(self) if msg is None else msg
         if text and self.n > self.initial:
             print(text, file=self.fp, flush=True)
             self.shown = True
 
     def close(self):
-        """Prints a last line if the bar stays (`leave`) or has printed one before."""
+        """Prints a last line if the bar stays (`leave`) or has printed a line before."""
         if self.disable:
             return
         if self.leave or getattr(self, "shown", False):
@@ -29,12 +29,12 @@ class LogBar(tqdm):
 
 
 def progress_bar(iterable=None, description: str = "", total: int | None = None, **options) -> tqdm:
-    """A bar over `iterable`, or one to `update`, on stderr.
+    """Returns a progress bar on stderr, over `iterable` or for calls of `update`.
 
     Args:
         description: shown before the bar.
-        total: number of updates; the length of `iterable` by default.
-        **options: of tqdm: `unit`, `initial`, `leave`, `disable`.
+        total: number of updates; by default the length of `iterable`.
+        **options: options of tqdm: `unit`, `initial`, `leave`, `disable`.
     """
     is_terminal = sys.stderr.isatty()
     kind, seconds = (tqdm, TERMINAL_SECONDS) if is_terminal else (LogBar, LOG_SECONDS)

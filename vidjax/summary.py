@@ -1,10 +1,10 @@
-"""What a network costs: parameters, multiply-adds, receptive field by layer, and the memory of a training step.
+"""Summarises a network: parameters, multiply-adds and receptive field per layer, and memory of a training step.
 
     python -m vidjax.summary r3d_18 --input 16x112x112
     python -m vidjax.summary resnet50 --input 224x224 --num_classes 1000 --no_step
     python -m vidjax.summary configs/c3d.py --plan --config.batch_size=64
 
-No memory is allocated: the network is traced on shapes, and the memory is read from the compiled training step.
+Nothing is allocated: the network is traced on shapes, and the compiled training step reports its memory.
 """
 
 import argparse

@@ -69,7 +69,7 @@ def test_the_memory_of_the_pipeline(monkeypatch, capsys):
         ([], "required: section"),
     ],
 )
-def test_what_there_is_not(arguments, message, monkeypatch, capsys):
+def test_unknown_sections_and_options(arguments, message, monkeypatch, capsys):
     with pytest.raises(SystemExit):
         run(monkeypatch, *arguments)
     assert message in capsys.readouterr().err
@@ -79,10 +79,10 @@ def test_what_there_is_not(arguments, message, monkeypatch, capsys):
     ("arguments", "message"),
     [
         (["flow", "--methods", "raft"], "Unknown optical flow .*raft"),
-        (["models", "--networks", "x3d"], "There is no network x3d here; choose among i3d, "),
+        (["models", "--networks", "x3d"], "Unknown network x3d; choose from i3d, "),
     ],
 )
-def test_names_that_a_section_does_not_know(arguments, message, monkeypatch):
+def test_names_that_a_section_refuses(arguments, message, monkeypatch):
     with pytest.raises(SystemExit, match=message):
         run(monkeypatch, *arguments)
 
@@ -105,6 +105,6 @@ def test_networks_are_measured_shown_and_written(monkeypatch, tmp_path, capsys):
     assert "compile s vidjax 7.5, torch 0.0" in out and "MiB" not in out
 
 
-def test_a_step_of_no_run(tmp_path, monkeypatch):
-    with pytest.raises(SystemExit, match="vidjax.bench: .* is no work directory"):
+def test_a_directory_that_is_not_a_run(tmp_path, monkeypatch):
+    with pytest.raises(SystemExit, match="vidjax.bench: .*it has no config.json"):
         run(monkeypatch, "step", tmp_path)

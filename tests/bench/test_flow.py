@@ -17,7 +17,7 @@ def test_ours_is_compared_with_opencvs(monkeypatch):
 def test_the_frames_move_by_little_from_one_to_the_next():
     frames = flow.textured_frames()
     assert frames.shape == (17, 256, 256) and frames.dtype == np.uint8
-    middle = np.float32([[[128, 128]]])  # which the frames turn around
+    middle = np.float32([[[128, 128]]])  # the centre of rotation
     after, found, _ = cv2.calcOpticalFlowPyrLK(frames[0], frames[1], middle, None)
     assert found.all()
     np.testing.assert_allclose(after - middle, [[[1.5, -0.75]]], atol=0.05)

@@ -26,9 +26,9 @@ def test_each_pass_is_timed(small):
 
 @pytest.mark.parametrize(
     ("networks", "batch_size", "message"),
-    [(["x3d"], 2, "There is no network x3d here; choose among i3d, "), (["i3d"], 0, "A batch of 0 clips is none")],
+    [(["x3d"], 2, "Unknown network x3d; choose from i3d, "), (["i3d"], 0, "--batch_size 0 must be 1 or more")],
 )
-def test_what_there_is_not(networks, batch_size, message):
+def test_arguments_that_are_refused(networks, batch_size, message):
     with pytest.raises(ValueError, match=message):
         models.bench_models(networks, None, batch_size, rounds=1, vs_torch=False)
 

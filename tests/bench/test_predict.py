@@ -17,7 +17,7 @@ def test_a_checkpoint_and_its_export_are_timed(exported_run, tiny_run, monkeypat
 
 def test_one_of_each_format(exported_run, tiny_run):
     video = str(tiny_run.videos["test"][0])
-    with pytest.raises(ValueError, match="a second export as"):
+    with pytest.raises(ValueError, match=f"is a second {exported_run.name} export"):
         predict.bench_predict(video, tiny_run.workdir, [exported_run, exported_run], rounds=1)
 
 

@@ -14,17 +14,17 @@ def test_a_run_is_timed(tiny_run, monkeypatch):
 
 
 def test_calls_are_timed_until_it_is_enough(monkeypatch):
-    clock = iter(range(10**6))  # each look at the clock is a second later
+    clock = iter(range(10**6))  # each call is a second later
     monkeypatch.setattr(step.time, "perf_counter", lambda: next(clock))
     calls = []
     assert step.timed(lambda: calls.append(1)) == {"median": 1000, "min": 1000, "max": 1000, "runs": step.ROUNDS}
-    assert len(calls) == step.ROUNDS + 1  # one that compiles
+    assert len(calls) == step.ROUNDS + 1  # the first call compiles
     monkeypatch.setattr(step, "SECONDS", 20.0)
     assert step.timed(lambda: None)["runs"] == 20
     monkeypatch.setattr(step, "SECONDS", 1e9)
     assert step.timed(lambda: None)["runs"] == 10 * step.ROUNDS
 
 
-def test_what_is_no_run(tmp_path):
-    with pytest.raises(ValueError, match="is no work directory: it has no config.json"):
+def test_a_directory_that_is_not_a_run(tmp_path):
+    with pytest.raises(ValueError, match="it has no config.json"):
         step.bench_step(tmp_path)

@@ -17,5 +17,5 @@ def test_they_have_the_parameters_of_ours(name):
     video = jax.ShapeDtypeStruct((1, frames, height, width, 3), np.float32)
     params = jax.eval_shape(ours.init, jax.random.key(0), video)["params"]
     theirs = torch_networks.NETWORKS[name](num_classes=models.num_classes_of(name)).parameters()
-    scales = 7280 if name == "i3d" else 0  # of BatchNorm, which the published one has none of
+    scales = 7280 if name == "i3d" else 0  # BatchNorm scales, which the published network lacks
     assert sum(x.size for x in jax.tree.leaves(params)) + scales == sum(x.numel() for x in theirs)

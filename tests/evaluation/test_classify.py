@@ -21,14 +21,14 @@ def videos(x):
 
 
 @pytest.mark.parametrize("name", classify.CLASSIFIERS)
-def test_what_can_be_separated_is(name):
+def test_separable_classes_are_separated(name):
     make = classify.CLASSIFIERS[name]
     scores, target = classify.cross_validate(make, SEPARABLE, videos(SEPARABLE), FOLDS, 3)
     assert target.tolist() == [0, 1] * 10  # of the splits "c" and "b"
-    figures = classify.figures_of(scores, target, [1, 0, 2])
-    assert (figures["right"], figures["num_videos"], figures["top1"]) == (20, 20, 1)
-    assert figures["top1_within_pairs"] == 1
-    assert (scores[:, 2] < scores[:, :2].min(axis=1)).all()  # a class that nobody has seen
+    found = classify.metrics_of(scores, target, [1, 0, 2])
+    assert (found["right"], found["num_videos"], found["top1"]) == (20, 20, 1)
+    assert found["top1_within_pairs"] == 1
+    assert (scores[:, 2] < scores[:, :2].min(axis=1)).all()  # a class without training videos
     noise = np.random.default_rng(1).normal(size=(30, 4))
     scores, target = classify.cross_validate(make, noise, videos(noise), FOLDS, 2)
     assert (scores.argmax(1) == target).sum() < 17
@@ -65,7 +65,7 @@ def test_folds_that_cannot_be():
         )
 
 
-def test_the_report_writes_what_it_says(numbered_features, tmp_path, capsys):
+def test_the_report_writes_descriptors_and_videos(numbered_features, tmp_path, capsys):
     source = pipeline.open_records(numbered_features, ["train"])
     classify.report(source, tmp_path, "max_min", None, [])
     descriptors = np.load(tmp_path / "descriptors_max_min.npy")
@@ -125,7 +125,7 @@ def test_the_command(two_splits, tmp_path, monkeypatch, capsys):
         (["--out", "/dev/null/r.json"], "--out /dev/null/r.json: the directory .*cannot be written"),
     ],
 )
-def test_what_is_wrong_is_said_before_the_features_are_read(arguments, message, two_splits, monkeypatch):
+def test_errors_come_before_the_features_are_read(arguments, message, two_splits, monkeypatch):
     monkeypatch.setattr(classify, "describe", lambda *_: pytest.fail("was reached"))
     with pytest.raises(SystemExit, match=message):
         command(monkeypatch, two_splits, *arguments)

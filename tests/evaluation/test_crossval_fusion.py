@@ -8,8 +8,8 @@ from ml_collections import ConfigDict
 from tests.conftest import tiny_settings
 from vidjax import crossval
 from vidjax.data import pipeline, records
-from vidjax.evaluate import fuse_runs
 from vidjax.evaluation import crossval_fusion
+from vidjax.evaluation.fused_runs import fuse_runs
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,7 @@ def workdirs(dataset, tmp_path_factory):
 def test_folds_are_fused_one_by_one(workdirs, fusion):
     result = crossval_fusion.fuse_folds(workdirs, fusion=fusion)
     assert (result["num_videos"], len(result["top1"])) == (6, 2)
-    for of_run, workdir in zip(result["runs"], workdirs, strict=True):  # each alone is what it was
+    for of_run, workdir in zip(result["runs"], workdirs, strict=True):  # each alone is unchanged
         alone = json.loads((workdir / "result.json").read_text())
         assert of_run["top1"] == pytest.approx(alone["top1"]) and of_run["interval"] == pytest.approx(alone["interval"])
     right = 0
@@ -65,8 +65,8 @@ def test_the_command(workdirs, tmp_path, monkeypatch, capsys):
     assert json.loads(out.read_text())["weights"] == [1, 2]
 
 
-def test_what_cannot_be_fused(workdirs, tmp_path):
-    with pytest.raises(ValueError, match="has no seed_0/fold_0: it is no directory of vidjax.crossval"):
+def test_directories_that_cannot_be_fused(workdirs, tmp_path):
+    with pytest.raises(ValueError, match="has no seed_0/fold_0: it is not a directory of vidjax.crossval"):
         crossval_fusion.find_runs([workdirs[0], tmp_path])
     fewer = tmp_path / "fewer"
     shutil.copytree(workdirs[1], fewer)

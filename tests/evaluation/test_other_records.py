@@ -11,7 +11,7 @@ RUN = ["run", "jump", "Sit", "sit"]
 
 
 def run_of(loss="softmax", target="clip", inputs=None, labels=RUN):
-    """What `open_other` reads of a trained run on features of one number per step."""
+    """The attributes of a run that `open_other` uses; its features are one number per step."""
     inputs = {"prefix": "RGB", "width": 1, "fps": 12.0} if inputs is None else inputs
     config = ConfigDict({"loss": {"name": loss}, "target": target, "flow": ""})
     return types.SimpleNamespace(
@@ -41,7 +41,7 @@ def test_names_are_matched():
     assert other_records.match(RUN, RUN) == ({i: i for i in range(4)}, [])
     assert other_records.match(["jump", "swim", "run"], RUN) == ({0: 1, 2: 0}, [])
     classes, notes = other_records.match(["RUN", "Jump"], RUN)
-    assert classes == {0: 0, 1: 1} and notes == ["Matched without regard to case: RUN is run, Jump is jump."]
+    assert classes == {0: 0, 1: 1} and notes == ["Matched except for upper and lower case: RUN is run, Jump is jump."]
     assert other_records.match(["SIT"], RUN) == ({}, [])  # is it Sit or sit?
     assert other_records.match(["sit", "SIT"], RUN)[0] == {0: 3, 1: 2}
     assert other_records.match(["Jump", "JUMP"], RUN) == ({}, [])
@@ -56,18 +56,18 @@ def test_videos_of_one_class(tmp_path):
     assert source.info.labels == RUN and source.info.time_reversal is None
     assert other.left_out == {"swim": ["2.mp4", "3.mp4", "4.mp4", "5.mp4"]} and other.absent == ["Sit", "sit"]
     assert other.notes == [
-        "Left out, a class that the run does not know: swim, 4 videos (2.mp4, 3.mp4, 4.mp4, ...).",
+        "Left out, because the run does not know the class: swim, 4 videos (2.mp4, 3.mp4, 4.mp4, ...).",
         f"Classes of the run without a video in {tmp_path}: Sit, sit.",
     ]
 
 
 def test_videos_of_several_classes(tmp_path):
-    """The last has a class that is known and one that is not; a video may have none."""
+    """The last video has a known and an unknown class; a video may have no class."""
     directory = dataset(tmp_path, ["jump", "run", "swim"], [[0, 1], [], [2], [2, 0]])
     other = other_records.open_other(run_of("sigmoid"), directory, ["test"])
     assert [(x.media_id, x.labels) for x in other.source] == [("0.mp4", [1, 0]), ("1.mp4", []), ("3.mp4", [1])]
     assert other.left_out == {"swim": ["2.mp4"]}
-    assert "Labels that the run does not know do not count: swim." in other.notes
+    assert "Ignored labels, which the run does not know: swim." in other.notes
     with pytest.raises(ValueError, match=r"record 0 .* has the labels \[0, 1\]"):
         other_records.open_other(run_of(), directory, ["test"])
 
@@ -78,9 +78,11 @@ def test_one_label_per_frame(tmp_path):
     assert [x.frame_labels for x in other.source] == [[1, 1]] and other.left_out == {"swim": ["1.mp4"]}
 
 
-def test_records_that_do_not_go_with_the_run(tmp_path):
+def test_records_that_do_not_fit_the_run(tmp_path):
     directory = dataset(tmp_path, ["swim"], [[0]])
-    with pytest.raises(ValueError, match="is of a class that runs/a, step 3 knows. Classes there: swim; .*: run, jump"):
+    with pytest.raises(
+        ValueError, match="has a class that runs/a, step 3 knows. Classes of the records: swim; .*: run"
+    ):
         other_records.open_other(run_of(), directory, ["test"])
     with pytest.raises(ValueError, match=r"No split 'val' in .*; it has \['test'\]"):
         other_records.open_other(run_of(), directory, ["val"])
@@ -93,10 +95,10 @@ def test_records_that_do_not_go_with_the_run(tmp_path):
             other_records.open_other(run_of(**kind), directory, ["test"])
 
 
-def test_another_frame_rate_is_told(tmp_path):
+def test_another_frame_rate_is_a_warning(tmp_path):
     other = other_records.open_other(run_of(), dataset(tmp_path, RUN, [[0], [1], [2], [3]], fps=0.0), ["test"])
     (note,) = other.notes
     assert note.startswith(
-        "warning: the run was trained on 12.0 frames per second, and these records have each its own"
+        "warning: the run was trained with fps = 12.0, but these records have fps = 0.0 (0: original)"
     )
     assert other.source.info.labels == RUN

@@ -7,7 +7,7 @@ from vidjax.evaluation import predictions
 from vidjax.evaluation.outputs import Outputs
 
 
-def test_what_was_said_of_each_video(numbered_records, tmp_path):
+def test_predictions_of_each_video(numbered_records, tmp_path):
     source = pipeline.open_records(numbered_records, ["train"])
     logits = np.zeros((11, 2, 2), np.float32)
     logits[:, :, 1] = np.log(3)  # 25 % and 75 %

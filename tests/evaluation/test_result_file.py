@@ -21,7 +21,7 @@ def test_the_confusion_is_a_file_of_its_own(tmp_path):
     ]
     assert result_file.read_confusion(path).tolist() == COUNTS
     assert (tmp_path / "confusion.png").stat().st_size > 0
-    assert RESULT["confusion"] == COUNTS  # what was given stays as it is
+    assert RESULT["confusion"] == COUNTS  # the argument is unchanged
 
 
 def test_files_of_another_result_have_its_name(tmp_path):
@@ -43,7 +43,7 @@ def test_many_classes_take_little_space(tmp_path):
     np.testing.assert_array_equal(result_file.read_confusion(tmp_path / "result.json"), counts)
 
 
-def test_merging_keeps_other_figures(tmp_path):
+def test_merging_keeps_other_metrics(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"steps": 3, "top1": 0.0, "confusion": COUNTS}))
     assert result_file.read_confusion(path).tolist() == COUNTS  # as earlier versions wrote it

@@ -19,10 +19,10 @@ def test_played_backwards_the_partner_is_right():
     assert np.isclose(split_metrics.top1_reversed(scores, TARGET, PAIRS), 1 / 3)
 
 
-def test_figures_of_fused_scores_have_neither_loss_nor_clips():
+def test_metrics_of_fused_scores_have_neither_loss_nor_clips():
     scores = np.exp(LOGITS[:, 0])
-    found = split_metrics.fused_figures(scores, scores, TARGET, pairs=PAIRS)
+    found = split_metrics.fused_metrics(scores, scores, TARGET, pairs=PAIRS)
     assert np.isclose(found["top1"], 2 / 3) and found["top1_reversed"] == 0
     assert "loss" not in found and "top1_clip" not in found
-    assert "top1_reversed" not in split_metrics.fused_figures(scores, None, TARGET)
-    assert "mAP" in split_metrics.fused_figures(scores, None, np.eye(3)[TARGET], multi_label=True)
+    assert "top1_reversed" not in split_metrics.fused_metrics(scores, None, TARGET)
+    assert "mAP" in split_metrics.fused_metrics(scores, None, np.eye(3)[TARGET], multi_label=True)

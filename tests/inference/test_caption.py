@@ -12,7 +12,7 @@ from vidjax import metrics, models, predict, step
 from vidjax.inference import caption, restore, windows
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
-TABLE = np.log(np.random.default_rng(0).dirichlet(np.ones(3), size=(3, 3)))  # of a word after two others
+TABLE = np.log(np.random.default_rng(0).dirichlet(np.ones(3), size=(3, 3)))  # of a word, given the two before it
 
 
 def step_of_table(state, last):
@@ -50,7 +50,7 @@ def test_one_beam_is_greedy():
 
 @pytest.fixture(scope="module")
 def run():
-    """A captioner with drawn parameters, of a vocabulary of six words."""
+    """A randomly initialised captioner with a vocabulary of six words."""
     model = models.make_model("captioner", 6, network={"name": "r3d_18", "width": 0.0625}, hidden=16, grid=(1, 2))
     batch = {"video": np.zeros((1, 4, 32, 32, 3), np.uint8), "tokens": np.zeros((1, 5), np.int32)}
     params, state = jax.jit(lambda: step.init_variables(0, batch, model=model, spec=SPEC))()
@@ -69,7 +69,7 @@ def clip():
 def test_the_greedy_caption_is_an_exact_match_under_teacher_forcing(run, clip):
     text, probability = caption.make_writer(run)({"video": clip[None]})
     words = [run.labels.index(word) for word in text.replace(",", " ,").split()]
-    assert len(words) == 4  # the most that there is room for: the end is not chosen then, but written
+    assert len(words) == 4  # the maximum length, where the end is forced
     target = np.array([*words, 0, 0, 0, 0, 0])[:5]
     tokens = np.array([0, *target[:-1]], np.int32)
     weight = (np.arange(5) < len(words)).astype(float)
@@ -113,8 +113,8 @@ def test_a_caption_per_window(run, clip, tmp_path, monkeypatch, capsys):
 
 
 def test_errors(run):
-    with pytest.raises(ValueError, match="--beams 0: at least one"):
+    with pytest.raises(ValueError, match="--beams 0 must be 1 or more"):
         caption.make_writer(run, 0)
-    with pytest.raises(ValueError, match="w names classes and writes no captions"):
+    with pytest.raises(ValueError, match="w classifies videos; it does not write captions"):
         caption.make_writer(dataclasses.replace(run, model=SimpleNamespace()))
     assert caption.sentence(["a", ",", "b"]) == "a, b"

@@ -41,8 +41,8 @@ def test_only_the_ratio_of_the_weights_matters():
         np.testing.assert_allclose(ensemble.fuse([FIRST, FIRST], [1, 1], fusion), [[0.8, 0.2]], atol=1e-6)
 
 
-def test_a_svm_finds_which_network_to_believe():
-    """One network tells the first half of the classes apart, the other guesses: the mean of the scores is misled."""
+def test_an_svm_learns_which_network_is_reliable():
+    """One network knows the class, the other guesses with confidence and misleads the mean of the scores."""
     rng = np.random.default_rng(0)
     target = np.repeat([0, 1, 3], 40)  # no video of class 2
     knows, guesses = 2.0 * np.eye(4)[target], 9.0 * np.eye(4)[rng.integers(0, 4, 120)]
@@ -55,7 +55,7 @@ def test_a_svm_finds_which_network_to_believe():
     assert (ensemble.fuse(tested, [1, 1]).argmax(1) == truth).mean() < 0.6
     two = ensemble.fit_svm([x[:80, :, :2] for x in logits], target[:80])([x[:80, :, :2] for x in logits])
     assert (two.argmax(1) == target[:80]).all()
-    with pytest.raises(ValueError, match="All training videos are of one class"):
+    with pytest.raises(ValueError, match="All training videos have the same class"):
         ensemble.fit_svm([x[:4] for x in logits], np.zeros(4, int))
 
 
@@ -80,24 +80,24 @@ def test_weights():
         ("1,-2", "must be positive"),
         ("1,nan", "must be positive"),
         ("1,inf", "must be positive"),
-        ("1;2", "commas between them, as in 1,1.5; got '1;2'"),
+        ("1;2", "separated by commas, such as 1,1.5; got '1;2'"),
     ],
 )
-def test_weights_that_are_none(text, message):
+def test_weights_that_are_refused(text, message):
     with pytest.raises(ValueError, match=message):
         ensemble.parse_weights(text, 2)
 
 
-def test_what_differs_is_named():
+def test_differences_are_named():
     ensemble.check_same("labels", ["a", "b"], [["x", "y"], ["x", "y"]])
     with pytest.raises(ValueError, match="differ in the number of videos: 5 of a, 6 of c"):
         ensemble.check_same("number of videos", ["a", "b", "c"], [5, 5, 6])
     target = np.array([0, 1, 2])
     ensemble.check_same_targets(["a", "b"], [target, target.copy()])
-    with pytest.raises(ValueError, match="2 of 3 have other targets for b than for a, the first of them video 1"):
+    with pytest.raises(ValueError, match="2 of 3 videos have different targets in a and b; the first is video 1"):
         ensemble.check_same_targets(["a", "b"], [target, np.array([0, 2, 1])])
     multi_hot = np.eye(3)
-    with pytest.raises(ValueError, match="1 of 3 have other targets"):
+    with pytest.raises(ValueError, match="1 of 3 videos have different targets"):
         ensemble.check_same_targets(["a", "b"], [multi_hot, np.eye(3) + np.eye(3, k=2)])
     with pytest.raises(ValueError, match="Unknown fusion 'votes'; choose scores or logits"):
         ensemble.fuse([FIRST], [1], "votes")

@@ -46,9 +46,9 @@ def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
 @pytest.mark.parametrize(
     ("name", "arguments", "layer"),
     [
-        ("inception_v1", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; what follows has 2x2 and 1x1
+        ("inception_v1", {"width": 1 / 16}, "Mixed_3c"),  # 4x4; later maps are 2x2 and 1x1
         ("r2plus1d_18", {"width": 1 / 16}, "layer3_1"),
-        ("conv_lstm", {"channels": (4, 6), "patch_size": 2}, "conv_lstm_1"),  # not the gates in it
+        ("conv_lstm", {"channels": (4, 6), "patch_size": 2}, "conv_lstm_1"),  # not its gates
         ("clip_rnn", {"network": {"name": "c3d", "width": 1 / 16}, "clip_frames": 2}, "network/conv4_2"),
         ("frame_rnn", {"backbone": {"name": "resnet18", "width": 1 / 16}}, "backbone/layer2_1"),
     ],
@@ -71,7 +71,7 @@ def test_heat_is_of_the_size_of_the_clip(name, arguments):
     grad_cam = gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC)
     heat = grad_cam.heat_of(batch, 1)[""].level
     assert heat.shape == (4, 32, 32) and heat.min() >= 0
-    assert heat.max() == pytest.approx(1) or not heat.any()  # where nothing speaks for the class
+    assert heat.max() == pytest.approx(1) or not heat.any()  # all 0 if nothing speaks for the class
 
 
 def test_frames_that_are_not_used_get_no_heat():
@@ -104,7 +104,7 @@ def test_both_streams_with_the_frames_that_each_of_them_sees():
         assert of_stream.level.shape == (4, 64, 64) and of_stream.level.max() == pytest.approx(1)
 
 
-def test_what_joins_both_streams_is_one_layer():
+def test_a_layer_that_joins_both_streams_is_the_only_one():
     assert layers_of(*two_streams("two_stream_3d", layer="layer2")) == {"": "fusion"}  # 8x8, by a convolution
 
 

@@ -35,7 +35,7 @@ def start(tiny_run, model, labels, **changes):
     return state, started
 
 
-def test_a_run_is_loaded_with_all_that_its_use_needs(run, tiny_run):
+def test_a_run_is_restored_with_all_that_its_use_needs(run, tiny_run):
     assert run.step == 3 and run.name == f"{tiny_run.workdir}, step 3"
     assert run.clip == {"num_frames": 4, "frame_stride": 2, "size": 40, "resize": 40, "sampling": "clip"}
     assert run.inputs == {"fps": 0.0, "short_side": 48}
@@ -44,7 +44,7 @@ def test_a_run_is_loaded_with_all_that_its_use_needs(run, tiny_run):
     np.testing.assert_allclose(run.probabilities(np.zeros((2, 8))), 1 / 8)
 
 
-def test_the_classifier_is_what_depends_on_the_number_of_classes():
+def test_the_classifier_depends_on_the_number_of_classes():
     batch = clips.blank_batch({}, {"num_frames": 8, "size": 32}, 1)
     paths = restore.classifier_paths(models.make_model("i3d", 3, width=0.0625), batch, SPEC)
     assert paths == {f"params/Logits/Conv3d_0c_1x1/conv_3d/{name}" for name in ("kernel", "bias")}
@@ -53,5 +53,5 @@ def test_the_classifier_is_what_depends_on_the_number_of_classes():
 
 
 def test_no_work_directory(tmp_path):
-    with pytest.raises(ValueError, match="is no work directory: it has no config.json"):
+    with pytest.raises(ValueError, match="it has no config.json"):
         restore.from_run(tmp_path)

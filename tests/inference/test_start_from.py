@@ -53,7 +53,7 @@ def test_starting_from_a_run_of_the_same_classes_takes_everything_over(run, tiny
     assert started.step == 0
 
 
-@pytest.mark.parametrize("labels", [["a", "b", "c"], list("hgfedcba")])  # fewer of them, and others as many
+@pytest.mark.parametrize("labels", [["a", "b", "c"], list("hgfedcba")])  # fewer classes, and as many others
 def test_other_classes_get_a_fresh_classifier(run, tiny_run, labels):
     state, started = start(tiny_run, run.model.clone(num_classes=len(labels)), labels)
     before, after = flat(state), flat(started)
@@ -80,17 +80,19 @@ def test_a_backbone_starts_from_the_network_alone(tmp_path, capsys):
     model = models.make_model("frame_pool", 3, backbone={"name": "resnet18"})
     state = fresh(model)
     arguments = {"model": model, "batch": BLANK, "labels": ["a", "b", "c"]}
-    with pytest.raises(ValueError, match=r"wants config.preprocess = {'mean': \[123.675, .*this config has .*127.5"):
+    with pytest.raises(
+        ValueError, match=r"trained with config.preprocess = {'mean': \[123.675, .*this config has .*127"
+    ):
         start_from.start_from(str(tmp_path / "resnet18.safetensors"), state, spec=SPEC, **arguments)
     started = start_from.start_from(str(tmp_path / "resnet18.safetensors"), state, spec=data.IMAGENET, **arguments)
-    assert "drawn anew are params/classifier/bias, params/classifier/kernel." in capsys.readouterr().out
+    assert "randomly initialised: params/classifier/bias, params/classifier/kernel." in capsys.readouterr().out
     before, after = flat(state), flat(started)
     assert any("batch_stats/backbone/" in path for path in after)
     for path, array in after.items():
         expected = drawn[path.replace("backbone/", "")] if "backbone/" in path else before[path]
         np.testing.assert_array_equal(array, expected, err_msg=path)
 
-    # On as many classes the network itself keeps its classifier
+    # With the same number of classes the network keeps its classifier
     model = models.make_model("resnet18", 5)
     arguments = {"model": model, "batch": BLANK, "spec": data.IMAGENET, "labels": list("abcde")}
     after = flat(start_from.start_from(str(tmp_path / "resnet18.safetensors"), fresh(model), **arguments))

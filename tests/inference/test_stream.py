@@ -27,7 +27,7 @@ def clip():
 
 
 def made(name, clip):
-    """A network with drawn parameters and statistics, and what it says of the frames 0..t at once."""
+    """A randomly initialised network, and its outputs for the whole clip of the frames 0..t."""
     model = models.make_model(NETWORKS[name][0], 3, **NETWORKS[name][1])
     params, model_state = jax.jit(lambda: step.init_variables(0, {"video": clip[:, :8]}, model=model, spec=SPEC))()
     statistics = lambda path, x: x - 0.3 if path[-1].key == "mean" else x  # noqa: E731
@@ -76,7 +76,7 @@ def test_frames_a_step():
 
 def test_errors(clip):
     for name, arguments, message in (
-        ("i3d", {}, r"\(Inception\) sees a clip at once. What runs on a stream are frame_rnn"),
+        ("i3d", {}, r"\(Inception\) sees a clip at once. Networks for streams are frame_rnn"),
         ("r2plus1d_18", {}, "A network that sees the future cannot be stateful: set causal = True"),
         ("frame_rnn", {"bidirectional": True}, "A bidirectional network cannot be stateful"),
         ("tcn", {"causal": False}, "Only a causal dilated TCN can be stateful"),

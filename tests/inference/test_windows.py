@@ -18,12 +18,12 @@ FPS = 12
 
 
 def network(clip=CLIP, inputs=None, **spec):
-    """What `cut_windows` looks at of a network."""
+    """The attributes of a network that `cut_windows` uses."""
     return SimpleNamespace(name="n", clip=clip, inputs=inputs or {}, preprocess=spec, multi_label=False, labels=["a"])
 
 
 def write_lossless(path, frames, times):
-    """Matroska, FFV1: what is read are these frames, uint8 (T, H, W, 3), at these times in seconds."""
+    """Writes frames, uint8 (T, H, W, 3), at times in seconds, without loss: FFV1 in Matroska."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("ffv1", rate=FPS)
         stream.height, stream.width, stream.pix_fmt = *frames.shape[1:3], "bgr0"
@@ -38,7 +38,7 @@ def write_lossless(path, frames, times):
 
 @pytest.fixture(scope="module")
 def moving(tmp_path_factory):
-    """5.5 s at 12 frames per second: a texture of 32x44 that moves to the right, a pixel per frame."""
+    """5.5 s at 12 frames per second: a texture of 32x44 that moves to the right, one pixel per frame."""
     texture = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (32, 128, 3)).astype(np.uint8), (5, 5), 0)
     frames = np.stack([np.roll(texture, i, axis=1)[:, :44] for i in range(66)])
     return write_lossless(tmp_path_factory.mktemp("moving") / "moving.mkv", frames, np.arange(66) / FPS)
@@ -53,7 +53,7 @@ def test_the_windows_of_a_video(moving):
         return starts_and_ends(windows.cut_windows(moving, [network()], seconds, hop))
 
     assert cut(2, 2) == [(0, 2), (2, 4), (4, 5.5)]  # 1.5 s are more than half a window
-    assert cut(4, 4) == [(0, 4)]  # and these are less
+    assert cut(4, 4) == [(0, 4)]  # 1.5 s are less than half a window
     assert cut(2, 1.5) == [(0, 2), (1.5, 3.5), (3, 5), (4.5, 5.5)]  # one shorter window, even where several would fit
     assert cut(2, 0.5)[-2:] == [(3, 5), (3.5, 5.5)]  # the last one ends with the video
     assert cut(1, 3) == [(0, 1), (3, 4)]
@@ -133,7 +133,7 @@ def test_the_file_is_decoded_once_and_few_frames_are_in_memory(moving, monkeypat
     monkeypatch.setattr(windows, "_keep", counted)
     assert len(list(windows.cut_windows(moving, [network()], 0.5, 0.25))) == 21
     assert len(passes) == 1
-    assert most <= 8  # 6 of the window, the one after it, and the one that was there before
+    assert most <= 8  # 6 of the window, the next one and the previous one
 
 
 def test_clips_are_collected_for_each_call(moving):
@@ -179,7 +179,7 @@ def command(monkeypatch, *arguments) -> int:
 
 
 def test_the_command_prints_a_line_per_window(tiny_run, tmp_path, monkeypatch, capsys):
-    """A motion video of 2 s, windows of 1 s: what is printed is what the trimmed parts give."""
+    """A motion video of 2 s, windows of 1 s: the printed results are those of the trimmed parts."""
     path = tiny_run.videos["test"][0]
     arguments = (path, "--workdir", tiny_run.workdir, "--windows", 1, "--hop", 0.75)
     assert command(monkeypatch, *arguments, "--json") == 0
@@ -221,7 +221,7 @@ def test_an_exported_network_sees_the_same_windows(exported_run, tiny_run, monke
         (["--windows", "1", "--hop", "0"], "--hop 0: give a positive number of seconds"),
         (["--windows", "1", "--hop", "-2"], "--hop -2: give a positive number of seconds"),
         (["--hop", "1"], "give their length with --windows SECONDS"),
-        (["--stream", "camera", "--windows", "1"], "Name videos, or one --stream"),
+        (["--stream", "camera", "--windows", "1"], "Give either videos or one --stream"),
     ],
 )
 def test_the_command_says_what_is_wrong(arguments, message, tiny_run, monkeypatch, capsys):

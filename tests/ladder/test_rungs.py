@@ -22,7 +22,7 @@ def test_the_ladders_of_the_project(path):
     ("change", "message"),
     [
         ({"name": "wide", "config": "configs/i4d.py"}, "ladder.py, wide: 'configs/i4d.py' is neither a model"),
-        ({"name": "wide", "config": "configs/i3d.py:motion,huge"}, "wide: Unknown size 'huge' of motion"),
+        ({"name": "wide", "config": "configs/i3d.py:dataset=motion,size=huge"}, "wide: Unknown size 'huge' of motion"),
         ({"name": "wide", "overrides": {"num_epoch": 1.0}}, "wide: The config has no key num_epoch; valid keys are"),
         ({"name": "wide", "overrides": {"num_epochs": "x"}}, "wide: overrides do not fit the config: .*num_epochs"),
         ({"name": "wide", "fuses": ["narrow"]}, "wide: a rung has either a config, or others that it fuses"),

@@ -34,8 +34,8 @@ def test_commands_of_rungs(tiny_motion, tmp_path):
 
 def test_commands_of_cross_validations(tmp_path):
     of_rungs = [
-        {"name": "lstm", "config": "configs/frame_rnn.py:ut_interaction_i3d,small", "seeds": 3, "title": ""},
-        {"name": "gru", "config": "configs/frame_rnn.py:ut_interaction_i3d,small,cell=gru", "seeds": 3, "title": ""},
+        {"name": "lstm", "config": "configs/frame_rnn.py:dataset=ut_interaction_i3d", "seeds": 3, "title": ""},
+        {"name": "gru", "config": "configs/frame_rnn.py:dataset=ut_interaction_i3d,cell=gru", "seeds": 3, "title": ""},
         {"name": "both", "fuses": ["lstm", "gru"], "seeds": 3, "folds": ["set1"]},
         {"name": "svm", "features": "data/ut_interaction_i3d"},
     ]

@@ -9,7 +9,7 @@ from vidjax.ladder.runs import Run
 
 COSTS = {"lstm": Cost(1000, 2_000_000, 10_000_000, on_features=True), "gru": Cost(500, 10**9, 10**9)}
 COSTS |= {"both": Cost(1500, 10**9), "svm": Cost()}
-CONFIG = "configs/frame_rnn.py:ut_interaction_i3d,small"
+CONFIG = "configs/frame_rnn.py:dataset=ut_interaction_i3d"
 
 
 def cross_validated(tmp_path) -> rungs.Ladder:

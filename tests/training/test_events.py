@@ -21,7 +21,7 @@ def test_the_scalars_of_lines(tmp_path):
     assert set(found) == {"loss", "epoch", "val_top1"}
 
 
-def test_a_run_that_goes_on_has_one_file_with_the_times_of_its_lines(tmp_path):
+def test_a_continued_run_has_one_file_with_the_times_of_its_lines(tmp_path):
     events.EventFile(tmp_path, LINES)
     events.EventFile(tmp_path, LINES[:2]).write({**LINES[2], "loss": 7.0})
     assert sum(path.stat().st_size > 0 for path in tmp_path.iterdir()) == 1
@@ -30,11 +30,11 @@ def test_a_run_that_goes_on_has_one_file_with_the_times_of_its_lines(tmp_path):
     assert [event.wall_time for event in found] == [1001.0, 1002.0, 1003.0]
 
 
-def test_who_looks_on_while_a_run_goes_on_sees_no_step_that_was_cut_off(tmp_path, monkeypatch):
+def test_a_running_tensorboard_forgets_dropped_steps(tmp_path, monkeypatch):
     events.EventFile(tmp_path, LINES)
     looking_on = EventAccumulator(str(tmp_path)).Reload()
     assert [event.step for event in looking_on.Scalars("loss")] == [10, 20, 30, 40]
-    later = events.time.time() + 1  # the names of event files have the second in which they were begun
+    later = events.time.time() + 1  # event file names contain the second of their creation
     monkeypatch.setattr(events.time, "time", lambda: later)
     events.EventFile(tmp_path, LINES[:2])
     assert [event.step for event in looking_on.Reload().Scalars("loss")] == [10, 20]
@@ -45,7 +45,7 @@ def test_lines_of_older_runs_have_no_time(tmp_path):
     assert scalars_of(tmp_path) == {"loss": [(1, 2.0)]}
 
 
-def test_a_disk_that_is_full_is_told_of(tmp_path):
+def test_a_full_disk_is_an_error(tmp_path):
     file = events.EventFile(tmp_path, [])
     file._writer._py_recordio_writer._writer = open("/dev/full", "wb", buffering=0)
     with pytest.raises(OSError, match="No space left"):
@@ -56,7 +56,7 @@ def test_pytorch_is_not_imported(tmp_path):
     (tmp_path / "torch.py").write_text("print('imported')")
     code = "import pathlib, sys; from vidjax.training import events\n"
     code += f"events.EventFile(pathlib.Path({str(tmp_path)!r}), [])"
-    code += "; import torch"  # afterwards who wants it may
+    code += "; import torch"  # a later import works
     environment = {"PYTHONPATH": f"{tmp_path}:{':'.join(sys.path)}"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "imported\n"

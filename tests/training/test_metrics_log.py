@@ -4,7 +4,7 @@ import time
 from vidjax.training import metrics_log
 
 
-def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
+def test_the_log_drops_lines_after_the_step_to_continue_from(tmp_path):
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps({"step": i}) + "\n" for i in range(1, 6)) + '{"step": 6, "lo')
     log = metrics_log.MetricsLog(path, start_step=3)
@@ -15,9 +15,9 @@ def test_the_log_is_cut_back_to_the_step_that_a_run_goes_on_from(tmp_path):
     assert before - 0.001 <= log.lines()[-1]["time"] <= time.time() + 0.001
 
 
-def test_numbers_that_are_not_finite():
+def test_values_that_are_not_finite():
     def schedule(step):
-        return {6: 0.1}[step]  # is asked only where it is needed
+        return {6: 0.1}[step]  # called only if needed
 
     assert metrics_log.not_finite(1, {"loss": 1.0, "grad_norm": 1.0}, schedule, 0) is None
     for metrics in ({"loss": float("nan"), "grad_norm": 1.0}, {"loss": 1.0, "grad_norm": float("inf")}):
@@ -26,7 +26,7 @@ def test_numbers_that_are_not_finite():
         assert "none: no step was saved yet" in metrics_log.not_finite(7, metrics, schedule, 0)
 
 
-def test_the_bar_shows_what_there_is(capsys):
+def test_the_bar_shows_the_available_metrics(capsys):
     bar = metrics_log.progress_bar(10, 2, "i3d")
     metrics_log.show(bar, {"loss": 0.5, "clips_per_second": 12.3, "waiting_for_data": 0.25})
     bar.close()

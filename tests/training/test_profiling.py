@@ -10,7 +10,7 @@ from vidjax.training import profiling
 
 
 def traced(directory) -> list[dict]:
-    """The events of the trace in a directory; it holds one."""
+    """The events of the only trace in a directory."""
     (path,) = directory.glob("plugins/profile/*/*.trace.json.gz")
     assert len(list(path.parent.glob("*.xplane.pb"))) == 1
     with gzip.open(path) as file:
@@ -24,15 +24,15 @@ def steps_in(events) -> list[int]:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("25:20", "the first step comes after the last; say 20:25"),
-        ("a:b", "give the first and the last step to trace, as in 20:25"),
+        ("25:20", "the first step comes after the last; use 20:25"),
+        ("a:b", "give the first and the last step to trace, such as 20:25"),
         ("20", "give the first and the last"),
         ("-1:5", "give the first and the last"),
         ("2:3:4", "give the first and the last"),
-        ("1:5", "the first step of a run compiles; begin with step 2 or later"),
+        ("1:5", "the first step of a run compiles; start at step 2 or later"),
     ],
 )
-def test_what_cannot_be_traced(text, message):
+def test_steps_that_are_refused(text, message):
     with pytest.raises(ValueError, match=re.escape(f"--profile_steps {text}: {message}")):
         profiling.parse_steps(text)
 
@@ -45,7 +45,7 @@ def test_steps_beyond_the_end():
         profiling.check_steps((20, 25), 24)
 
 
-def test_the_steps_are_named_and_all_that_they_compute_is_in_the_trace(tmp_path):
+def test_the_trace_names_the_steps_and_holds_all_their_computation(tmp_path):
     compute = jax.jit(lambda x: jnp.sin(x @ x))
     x = jnp.ones((500, 500))
     seen = []
@@ -63,12 +63,12 @@ def test_the_steps_are_named_and_all_that_they_compute_is_in_the_trace(tmp_path)
     ("start", "of_trace", "expected"),
     [(0, None, None), (10, (3, 4), None), (3, (3, 4), None), (3, (3, 6), [5, 6])],  # step 4 compiles
 )
-def test_of_a_run_that_goes_on_what_is_left_is_traced(start, of_trace, expected, tmp_path):
+def test_a_continued_run_traces_the_remaining_steps(start, of_trace, expected, tmp_path):
     assert list(profiling.steps(start, 12, of_trace, tmp_path)) == list(range(start + 1, 13))
     assert (steps_in(traced(tmp_path)) if list(tmp_path.iterdir()) else None) == expected
 
 
-def test_a_run_that_stops_in_between_leaves_the_trace_of_what_was_done(tmp_path):
+def test_a_run_that_stops_early_leaves_a_trace_of_its_steps(tmp_path):
     for step in profiling.steps(0, 9, (2, 8), tmp_path):
         if step == 5:
             break

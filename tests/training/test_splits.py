@@ -6,7 +6,7 @@ from vidjax.training.splits import open_splits
 
 
 def write(directory, splits, labels=("a", "b")):
-    """A dataset of 6 videos in each split; those of the classes that a split's function says."""
+    """Writes a dataset of 6 videos per split; `splits` maps a split to the function from video to labels."""
     for split, of_video in splits.items():
         write_numbered(directory, split, 6, 9, labels=of_video)
     records.write_info(directory, records.DatasetInfo(list(labels), "forbidden"), complete=True)
@@ -56,7 +56,7 @@ def test_a_wrong_label_is_found_in_any_split(config, tmp_path, split, label, los
         ({"augment.flip": True}, "forbids horizontal flips"),
     ],
 )
-def test_what_no_clip_can_be_cut_for(config, change, message):
+def test_configs_that_do_not_fit_the_records(config, change, message):
     for key, value in change.items():
         part, _, name = key.rpartition(".")
         (config[part] if part else config)[name] = value
@@ -65,7 +65,7 @@ def test_what_no_clip_can_be_cut_for(config, change, message):
 
 
 def test_test_videos_without_flow_are_found_before_training(config, tmp_path):
-    """Nobody said what these records hold, and only those to be tested hold no flow."""
+    """dataset.json does not describe the records, and only the test records hold no flow."""
     for split in ("train", "val"):
         shard = records.shard_path(tmp_path, split, 0, 1)
         examples = [records.decode(records.read_record(shard, offset)) for offset in records.read_index(shard)]

@@ -12,25 +12,25 @@ from vidjax.training import status
 
 
 def wait_for(text: str, capfd, seconds: float = 10) -> str:
-    said, deadline = "", time.monotonic() + seconds
-    while text not in said:
-        assert time.monotonic() < deadline, said
+    printed, deadline = "", time.monotonic() + seconds
+    while text not in printed:
+        assert time.monotonic() < deadline, printed
         time.sleep(0.01)
-        said += capfd.readouterr().err
-    return said
+        printed += capfd.readouterr().err
+    return printed
 
 
 def test_a_line_for_each_signal_and_none_for_others(capfd):
     with status.answering(lambda: "step 3 of 10"):
         os.kill(os.getpid(), signal.SIGUSR2)
-        said = wait_for("memory\n", capfd)
+        printed = wait_for("memory\n", capfd)
         before = signal.signal(signal.SIGUSR1, lambda *_: None)
         os.kill(os.getpid(), signal.SIGUSR1)
         signal.signal(signal.SIGUSR1, before)
         time.sleep(0.1)
-    said += capfd.readouterr().err
+    printed += capfd.readouterr().err
     line = r"\nvidjax: process 0 of 1 on \S+: step 3 of 10, at \S+:\d+, \d+\.\d\d GiB of memory\n"
-    assert re.fullmatch(line, said)
+    assert re.fullmatch(line, printed)
 
 
 def test_signals_go_back(capfd):
@@ -49,7 +49,7 @@ def test_signals_go_back(capfd):
         signal.signal(signal.SIGUSR2, before)
 
 
-def test_before_there_is_a_status_nobody_ends():
+def test_outside_the_context_the_signal_is_ignored():
     before = signal.getsignal(signal.SIGUSR2)
     status.ignore()
     os.kill(os.getpid(), signal.SIGUSR2)
@@ -59,7 +59,7 @@ def test_before_there_is_a_status_nobody_ends():
     signal.signal(signal.SIGUSR2, before)
 
 
-# Two processes, of which the first computes within one call for seconds, and the second waits for it in a collective
+# Two processes: the first computes in one call for long, the second waits for it in a collective
 COMPUTING = """
 import os, sys, jax, jax.numpy as jnp
 from jax.experimental import multihost_utils
@@ -79,19 +79,19 @@ with status.answering(shown.status):
 """
 
 
-def test_each_of_two_processes_answers_while_it_is_within_a_call_that_does_not_come_back():
+def test_each_of_two_processes_answers_while_it_is_blocked_in_a_call():
     environment = {**os.environ, "JAX_COORDINATOR_ADDRESS": f"127.0.0.1:{free_port()}", "JAX_NUM_PROCESSES": "2"}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     command = [sys.executable, "-c", COMPUTING]
     both = [subprocess.Popen(command, env=environment | {"JAX_PROCESS_ID": rank}, **pipes) for rank in "01"]
     try:
         for process in both:
-            assert "ready\n" in iter(process.stdout.readline, "")  # after what the collectives say
-        time.sleep(0.5)  # now they are within it
+            assert "ready\n" in iter(process.stdout.readline, "")  # after messages of the collectives
+        time.sleep(0.5)  # both are blocked now
         for rank, process in enumerate(both):
             process.send_signal(signal.SIGUSR2)
-            said = next(line for line in process.stderr if line.startswith("vidjax: "))
-            assert re.match(rf"vidjax: process {rank} of 2 on \S+: computing for \d+\.\d s, at ", said)
+            printed = next(line for line in process.stderr if line.startswith("vidjax: "))
+            assert re.match(rf"vidjax: process {rank} of 2 on \S+: computing for \d+\.\d s, at ", printed)
             assert process.poll() is None
     finally:
         for process in both:

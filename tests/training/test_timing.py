@@ -4,14 +4,14 @@ from vidjax.training import timing
 
 
 class FakeTime:
-    """Shows what it is set to."""
+    """A clock that is set by hand."""
 
     def __init__(self, monkeypatch):
         self.now = 0.0
         monkeypatch.setattr(timing.time, "perf_counter", lambda: self.now)
 
     def batches(self, *seconds):
-        """Batches of which each takes so long to come."""
+        """Yields batches after these waiting times."""
         for wait in seconds:
             self.now += wait
             yield None
@@ -46,7 +46,7 @@ def test_the_first_step_evaluations_and_saving_are_no_part_of_a_step(clock):
         clock.now += 2
     shown.next_batch(batches)  # to 167
     shown.step_done({})
-    clock.now += 3  # to 170: of 70 seconds 50 are the evaluation's
+    clock.now += 3  # to 170: 50 of the 70 seconds are the evaluation
     assert shown.metrics() == {
         "clips_per_second": 2 * 8 / 20,
         "waiting_for_data": 4 / 20,
@@ -70,16 +70,16 @@ def test_parts_are_those_of_the_steps_since_the_line_before(clock):
         shown.step_done({})
     with shown.during("computing"):
         clock.now += 4
-    figures = shown.metrics()
-    assert (figures["data_wait_ms"], figures["device_wait_ms"], figures["host_ms"]) == (3000, 2000, 0)
-    assert figures["waiting_for_data"] == 7 / 11
+    found = shown.metrics()
+    assert (found["data_wait_ms"], found["device_wait_ms"], found["host_ms"]) == (3000, 2000, 0)
+    assert found["waiting_for_data"] == 7 / 11
 
 
-def test_the_status_says_what_there_is_to_say(clock):
+def test_the_status_has_the_available_parts(clock):
     shown = timing.Clock()
     clock.now = 2
     assert shown.status() == "starting for 2.0 s"
-    shown.start(8, 32, 4, 10, None)
+    shown.start(8, 32, 4, 10)
     batches = clock.batches(1, 1)
     shown.next_batch(batches)
     assert shown.status() == "step 4 of 10, epoch 1.00, compiling for 0.0 s"
@@ -97,7 +97,7 @@ def test_the_status_says_what_there_is_to_say(clock):
         assert "4.0 clips/s" in shown.status()
 
 
-def test_what_was_done_before_is_done_again_after_an_error():
+def test_the_previous_activity_returns_after_an_error():
     shown = timing.Clock()
     with pytest.raises(KeyError), shown.during("saving"):
         raise KeyError

@@ -26,7 +26,7 @@ Inputs = dict[str, jax.ShapeDtypeStruct]
 
 
 def find_config(name: str) -> ConfigDict:
-    """A file of configs, `configs/frame_rnn.py` or with its argument `configs/frame_rnn.py:motion,small`; or a model.
+    """A file of configs, `configs/frame_rnn.py` or with its argument `configs/frame_rnn.py:dataset=motion`; or a model.
 
     A model by its name gets float32, AdamW and softmax.
 

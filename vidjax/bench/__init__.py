@@ -1,7 +1,7 @@
-"""How fast each part is beside what a user would pick instead, as ratios in one run: `python -m vidjax.bench --help`.
+"""Benchmarks: the speed of each part as a ratio to common alternatives. See `python -m vidjax.bench --help`.
 
-What is compared alternates, so that whatever else the machine does falls on both; the figures are medians with the
-spread. A file a section.
+Contestants alternate, so that other load on the machine affects all of them. Results are medians with the spread. One
+file per section.
 """
 
 import time
@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 
 def alternate(contestants: dict[str, Callable], rounds: int) -> dict[str, list[float]]:
-    """Milliseconds of each function in each round; one more round comes before, which compiles."""
+    """Returns the milliseconds of each function in each round, after one round that compiles and does not count."""
     times = {name: [] for name in contestants}
     for i in tqdm(range(rounds + 1), "rounds"):
         for name, function in contestants.items():
@@ -24,17 +24,18 @@ def alternate(contestants: dict[str, Callable], rounds: int) -> dict[str, list[f
 
 
 def compare(theirs: list[float], ours: list[float]) -> dict:
-    """How many times as fast we are: the ratio of the medians, with the smallest and the largest of the rounds."""
+    """Returns our speed relative to theirs: the ratio of the medians, and the smallest and largest ratio of a round."""
     ratios = summary([b / a for a, b in zip(ours, theirs, strict=True)])
     return ratios | {"median": float(np.median(theirs) / np.median(ours))}
 
 
 def summary(values: list[float]) -> dict:
+    """Returns median, minimum, maximum and number of some values."""
     return {"median": float(np.median(values)), "min": min(values), "max": max(values), "runs": len(values)}
 
 
 def show(result: dict, unit: str):
-    """Prints the summaries and counts of a section, summaries of ratios as times."""
+    """Prints the summaries and counts of a section; ratios have the unit x."""
     width = max(map(len, result))
     for name, values in result.items():
         if not isinstance(values, dict):

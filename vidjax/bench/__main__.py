@@ -1,4 +1,4 @@
-"""The command.
+"""The command `vidjax bench`.
 
 python -m vidjax.bench models [--vs torch] [--networks i3d c3d] [--dtypes bfloat16] [--out bench.json]
 python -m vidjax.bench pipeline [--out bench.json]
@@ -26,19 +26,19 @@ from vidjax.bench import show
 
 
 def processor() -> str:
-    """The name of the CPU, as far as the system tells."""
+    """Returns the name of the CPU, or of its architecture if the system does not report a name."""
     info = Path("/proc/cpuinfo")
     found = re.search(r"model name\s*:\s*(.+)", info.read_text()) if info.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
 
 
 def cores() -> int:
-    """How many this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 
 
 def measure(module, args: argparse.Namespace) -> dict:
-    """The figures of a section, by its module."""
+    """Runs the benchmark of a section and returns its results."""
     match args.section:
         case "models":
             return module.bench_models(args.networks, args.dtypes, args.batch_size, args.rounds, bool(args.vs))
@@ -61,53 +61,56 @@ def measure(module, args: argparse.Namespace) -> dict:
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="python -m vidjax.bench", description="Ratios in one run. Stop other work first: all cores are measured."
+        prog="python -m vidjax.bench",
+        description="Measures speed ratios in one run. Stop other work first: benchmarks use all cores.",
     )
     sections = parser.add_subparsers(dest="section", required=True)
 
     def section(name: str, help: str, rounds: int | None = None) -> argparse.ArgumentParser:
         of_section = sections.add_parser(name, help=help)
         if rounds:
-            of_section.add_argument("--rounds", type=int, default=rounds, help="alternations")
-        of_section.add_argument("--out", type=Path, help="a JSON file to write")
+            of_section.add_argument("--rounds", type=int, default=rounds, help="number of alternations")
+        of_section.add_argument("--out", type=Path, help="JSON file for the results")
         return of_section
 
-    of_models = section("models", "published networks: a forward pass and a training step, against PyTorch's", 5)
-    of_models.add_argument("--vs", choices=["torch"], help="what to compare with: pip install torch torchvision")
-    of_models.add_argument("--networks", nargs="+", metavar="NAME", help="by default all of models.SIZES")
-    of_models.add_argument("--dtypes", nargs="+", choices=["float32", "bfloat16"], help="CPUs: float32; others: both")
-    of_models.add_argument("--batch_size", type=int, help="by default 2 on CPUs, 32 on others")
+    of_models = section("models", "forward pass and training step of published networks, against PyTorch", 5)
+    of_models.add_argument("--vs", choices=["torch"], help="compare with PyTorch: pip install torch torchvision")
+    of_models.add_argument("--networks", nargs="+", metavar="NAME", help="networks of models.SIZES (default: all)")
+    of_models.add_argument(
+        "--dtypes", nargs="+", choices=["float32", "bfloat16"], help="default: CPUs float32, else both"
+    )
+    of_models.add_argument("--batch_size", type=int, help="clips per batch (default: 2 on CPUs, else 32)")
     of_pipeline = section("pipeline", "records -> batches, against a plain tf.data pipeline", 5)
-    of_pipeline.add_argument("--clips", type=int, default=800, help="a round")
-    of_pipeline.add_argument("--memory_clips", type=int, default=0, help="also watch the memory over so many clips")
-    section("recurrent", "a scanned LSTM, against flax.linen.RNN and PyTorch's", 20)
-    of_stream = section("stream", "time and memory along a stream of frames, and what skipping frames saves", 10)
-    of_stream.add_argument("--frames", type=int, default=10000, help="of the stream")
-    of_flow = section("flow", "optical flow, against OpenCV's", 5)
-    of_flow.add_argument("--methods", nargs="+", metavar="METHOD", help="by default all")
-    section("two_stream", "a training step on stored flow, against flow computed in the step", 5)
-    section("memory", "of a training step on each of 8 simulated devices, by ways to save it")
-    of_step = section("step", "a training step and a forward pass of a run: time and memory")
-    of_step.add_argument("workdir", type=Path, help="of the run")
-    of_predict = section("predict", "one clip at a time: exports, against the checkpoint that they are of", 5)
-    of_predict.add_argument("video", metavar="VIDEO", help="whose middle clip is shown")
-    of_predict.add_argument("--workdir", type=Path, required=True, help="of the run")
-    of_predict.add_argument("--exported", type=Path, nargs="+", required=True, metavar="DIR", help="one of each format")
+    of_pipeline.add_argument("--clips", type=int, default=800, help="clips per round")
+    of_pipeline.add_argument("--memory_clips", type=int, default=0, help="also record memory over this many clips")
+    section("recurrent", "a scanned LSTM, against flax.linen.RNN and PyTorch", 20)
+    of_stream = section("stream", "time and memory along a stream of frames, and the speed-up of skipping frames", 10)
+    of_stream.add_argument("--frames", type=int, default=10000, help="length of the stream")
+    of_flow = section("flow", "optical flow, against OpenCV", 5)
+    of_flow.add_argument("--methods", nargs="+", metavar="METHOD", help="methods (default: all)")
+    section("two_stream", "training step on stored flow, against flow computed in the step", 5)
+    section("memory", "memory per device of a training step on 8 simulated devices, for several ways to save memory")
+    of_step = section("step", "time and memory of a training step and a forward pass of a run")
+    of_step.add_argument("workdir", type=Path, help="directory of the run")
+    of_predict = section("predict", "prediction of one clip: exports, against their checkpoint", 5)
+    of_predict.add_argument("video", metavar="VIDEO", help="video whose middle clip is classified")
+    of_predict.add_argument("--workdir", type=Path, required=True, help="directory of the run")
+    of_predict.add_argument("--exported", type=Path, nargs="+", required=True, metavar="DIR", help="one per format")
     args = parser.parse_args()
-    # The section's module alone: that of models runs where there is nothing but JAX and PyTorch
+    # Imports only the section's module: models needs nothing but JAX and PyTorch
     module = importlib.import_module(f"vidjax.bench.{args.section}")
     if args.section == "memory":
         module.simulate_devices()
     result = {"machine": {"processor": processor(), "cores": cores(), "backend": jax.default_backend()}}
     try:
-        measured = measure(module, args)
+        results = measure(module, args)
     except ValueError as error:
         sys.exit(f"vidjax.bench: {error}")
-    result[args.section] = measured
+    result[args.section] = results
     if args.section in ("memory", "models"):
-        module.show(measured)
+        module.show(results)
     else:
-        show(measured, "clips/s" if args.section in ("pipeline", "two_stream") else "ms")
+        show(results, "clips/s" if args.section in ("pipeline", "two_stream") else "ms")
     if args.out:
         args.out.write_text(json.dumps(result, indent=2) + "\n")
 

@@ -1,4 +1,4 @@
-"""Optical flow on the device, against OpenCV's on the CPU's cores: 16 pairs of 256x256."""
+"""Optical flow on the device, against OpenCV on all CPU cores: 16 pairs of 256x256."""
 
 import cv2
 import jax
@@ -10,11 +10,14 @@ from vidjax.bench import alternate, compare, summary
 from vidjax.data import flow_images
 
 NUM_PAIRS, SIZE = 16, 256
-PEERS = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # of the same algorithm
+PEERS = {
+    "farneback": "opencv_farneback",
+    "tvl1": "opencv_tvl1",
+}  # ours -> the same algorithm of OpenCV
 
 
 def textured_frames() -> np.ndarray:
-    """Frames of a texture of several scales that moves and turns: uint8 (17, 256, 256)."""
+    """Returns frames of a moving and rotating texture with several scales: uint8 (17, 256, 256)."""
     rng, wide = np.random.default_rng(0), SIZE + 64
     layers = [cv2.resize(rng.normal(size=(wide >> s, wide >> s)) * 2.0**s, (wide, wide)) for s in range(6)]
     texture = np.clip(128 + 3 * sum(layers), 0, 255).astype(np.float32)
@@ -29,13 +32,13 @@ def textured_frames() -> np.ndarray:
 
 
 def bench_flow(rounds: int, names: list[str] | None = None) -> dict:
-    """Milliseconds for all pairs by each method, and how many times as fast as OpenCV's of the same name ours is.
+    """Returns the milliseconds of each method for all pairs, and our speed relative to the same algorithm in OpenCV.
 
     Args:
-        names: of `flow_images.METHODS`; None for all.
+        names: methods of `flow_images.METHODS`; None for all.
 
     Raises:
-        ValueError: for a name that there is not.
+        ValueError: for an unknown method.
     """
     functions = {name: flow_images.find_method(name) for name in names or flow_images.METHODS}
     frames = textured_frames()

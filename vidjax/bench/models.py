@@ -1,8 +1,8 @@
-"""Networks as they were published, forward and a training step (SGD with momentum), beside PyTorch's.
+"""Forward pass and training step (SGD with momentum) of published networks, against PyTorch.
 
-Ours are what `vidjax.train` runs: uint8 clips go in, and normalising them is in the time. PyTorch's see clips that are
-normalised already, with channels last, under autocast in bfloat16; once as they are and once through torch.compile.
-Clips lie on the device, and each call is waited for.
+Ours are the steps of `vidjax.train`: the time includes the normalisation of uint8 clips. PyTorch gets normalised clips,
+channels last, under autocast for bfloat16, with and without torch.compile. Clips are on the device, and each call waits
+for its result.
 """
 
 import functools
@@ -21,7 +21,7 @@ from vidjax.analysis import costs
 from vidjax.bench import alternate, compare, summary
 from vidjax.models import make_model
 
-SIZES = {  # that each was published with
+SIZES = {  # published input sizes
     "i3d": "16x224x224",
     "r2plus1d_18": "16x112x112",
     "c3d": "16x112x112",
@@ -29,18 +29,19 @@ SIZES = {  # that each was published with
     "s3d": "16x224x224",
 }
 ARGUMENTS = {name: {"dropout": 0.5} for name in ("i3d", "c3d", "s3d")}
-PASSES = {"forward": 1, "training": 3}  # how many times the multiply-adds of a forward pass
+PASSES = {"forward": 1, "training": 3}  # pass -> its multiply-adds, relative to a forward pass
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-3, 0.9, 1e-4
 BATCH_SIZES = {"cpu": 2, "gpu": 32, "tpu": 32}
 DTYPES = {"cpu": ["float32"], "gpu": ["float32", "bfloat16"], "tpu": ["float32", "bfloat16"]}
 
 
 class Contestant(NamedTuple):
-    """A pass: `run` waits for its end.
+    """A pass to time.
 
     Attributes:
-        seconds: to compile it.
-        size: bytes that a training step takes, 0 where that is not known.
+        run: runs the pass and waits for its end.
+        seconds: compilation time.
+        size: memory of a training step in bytes, 0 if unknown.
     """
 
     run: Callable
@@ -51,29 +52,30 @@ class Contestant(NamedTuple):
 def bench_models(
     networks: Sequence[str] | None, dtypes: Sequence[str] | None, batch_size: int | None, rounds: int, vs_torch: bool
 ) -> dict:
-    """Times networks.
+    """Times published networks.
 
     Args:
-        networks: of `SIZES`; dtypes: float32, bfloat16; batch_size: clips. None for all networks, and what `DTYPES` and
-            `BATCH_SIZES` have for the device.
+        networks: names in `SIZES`; None for all.
+        dtypes: float32, bfloat16; None for those that `DTYPES` has for the device.
+        batch_size: clips per batch; None for that of `BATCH_SIZES`.
 
     Returns:
         By "NETWORK DTYPE PASS": `clips/s` by contestant (`vidjax`, `torch`, `torch.compile`; each a `summary`), `ratio`
-        of ours to each other's (see `compare`), `compile s`, `MiB` of a training step, and our `share of peak`: of the
-        speed of the product of two large matrices in that dtype, timed in the same rounds.
+        of our speed to each other one's (see `compare`), `compile s`, `MiB` of a training step, and our `share of peak`
+        relative to the product of two large matrices in that dtype, timed in the same rounds.
 
     Raises:
-        ValueError: for a network that there is not, a batch of none, or where PyTorch is wanted and not installed.
+        ValueError: for an unknown network, an empty batch, or with `vs_torch` if PyTorch is not installed.
     """
     if vs_torch:
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # a GPU's memory is for both
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # shares the GPU's memory with PyTorch
     device = jax.default_backend() if jax.default_backend() in DTYPES else "gpu"
     networks, dtypes = networks or list(SIZES), dtypes or DTYPES[device]
     batch_size = BATCH_SIZES[device] if batch_size is None else batch_size
     if unknown := set(networks) - set(SIZES):
-        raise ValueError(f"There is no network {', '.join(sorted(unknown))} here; choose among {', '.join(SIZES)}.")
+        raise ValueError(f"Unknown network {', '.join(sorted(unknown))}; choose from {', '.join(SIZES)}.")
     if batch_size < 1:
-        raise ValueError(f"A batch of {batch_size} clips is none.")
+        raise ValueError(f"--batch_size {batch_size} must be 1 or more.")
     if vs_torch and not all(importlib.util.find_spec(package) for package in ("torch", "torchvision")):
         raise ValueError("PyTorch is not installed: pip install torch torchvision.")
     result = {}
@@ -100,7 +102,7 @@ def bench_models(
 
 
 def ours(name: str, dtype: str, batch_size: int) -> tuple[dict[str, Contestant], int]:
-    """Our passes, and the multiply-adds of a forward pass of the batch."""
+    """Returns our passes, and the multiply-adds of a forward pass of a batch."""
     model = make_model(name, num_classes_of(name), dtype=jnp.dtype(dtype), **ARGUMENTS.get(name, {}))
     frames, height, width = map(int, SIZES[name].split("x"))
     video = jax.random.randint(jax.random.key(0), (batch_size, frames, height, width, 3), 0, 256, jnp.uint8)
@@ -127,8 +129,8 @@ def ours(name: str, dtype: str, batch_size: int) -> tuple[dict[str, Contestant],
     forward_seconds = time.perf_counter() - started
 
     def run_training():
-        states[0], measured = trained(states[0], batch)
-        jax.block_until_ready(measured)
+        states[0], train_metrics = trained(states[0], batch)
+        jax.block_until_ready(train_metrics)
 
     def run_forward():
         jax.block_until_ready(evaluate(states[0].params, states[0].model_state, batch))
@@ -138,12 +140,12 @@ def ours(name: str, dtype: str, batch_size: int) -> tuple[dict[str, Contestant],
 
 
 def num_classes_of(name: str) -> int:
-    """Those of Kinetics-400; of Sports-1M for C3D."""
+    """Returns the number of classes: Kinetics-400's, or Sports-1M's for C3D."""
     return 487 if name == "c3d" else 400
 
 
 def product(dtype: str) -> tuple[Callable, int]:
-    """The product of two square matrices, as the measure of what a device can do, and its multiply-adds."""
+    """Returns a product of two square matrices, the reference for peak speed, and its multiply-adds."""
     size = 2048 if jax.default_backend() == "cpu" else 8192
     x = jnp.ones((size, size), dtype)
     multiply = jax.jit(lambda a, b: a @ b)
@@ -151,7 +153,7 @@ def product(dtype: str) -> tuple[Callable, int]:
 
 
 def theirs(name: str, dtype: str, batch_size: int, kind: str) -> dict[str, Contestant]:
-    """PyTorch's pass, and that of torch.compile where it works here."""
+    """Returns PyTorch's pass, and that of torch.compile if it works on this machine."""
     import torch
 
     from vidjax.bench import torch_networks
@@ -198,19 +200,19 @@ def theirs(name: str, dtype: str, batch_size: int, kind: str) -> dict[str, Conte
     found = {"torch": contestant(compiled=False)}
     try:
         found["torch.compile"] = contestant(compiled=True)
-    except Exception as error:  # of many kinds: a compiler or a package is missing, a backend does not take it
+    except Exception as error:  # many causes: a missing compiler or package, an unsupported backend
         print(f"torch.compile does not work here: {str(error).strip().splitlines()[0]}")
     return found
 
 
 def show(result: dict):
-    """Prints a line each."""
+    """Prints two lines per network, dtype and pass."""
     width = max(map(len, result))
-    for name, figures in result.items():
-        speeds = [f"{who} {x['median']:.2f}" for who, x in figures["clips/s"].items()]
-        ratios = [f"{x['median']:.2f} x {who} [{x['min']:.2f}, {x['max']:.2f}]" for who, x in figures["ratio"].items()]
-        peak = f"{100 * figures['share of peak']:.0f} % of a matrix product's speed"
+    for name, values in result.items():
+        speeds = [f"{who} {x['median']:.2f}" for who, x in values["clips/s"].items()]
+        ratios = [f"{x['median']:.2f} x {who} [{x['min']:.2f}, {x['max']:.2f}]" for who, x in values["ratio"].items()]
+        peak = f"{100 * values['share of peak']:.0f} % of a matrix product's speed"
         print(f"{name:{width}} clips/s: {', '.join(speeds)}; {'; '.join([*ratios, peak])}")
-        rest = {key: figures[key] for key in ("compile s", "MiB") if figures[key]}
+        rest = {key: values[key] for key in ("compile s", "MiB") if values[key]}
         texts = [f"{key} " + ", ".join(f"{who} {x}" for who, x in by_who.items()) for key, by_who in rest.items()]
         print(f"{'':{width}} {'; '.join(texts)}")

@@ -1,4 +1,4 @@
-"""The input pipeline against tf.data: clips of 16 frames of 224x224 from 340x256 JPEG."""
+"""The input pipeline, against tf.data: clips of 16 frames of 224x224 from 340x256 JPEG."""
 
 import tempfile
 import time
@@ -18,7 +18,7 @@ BATCH_SIZE = 8
 
 
 def write_videos(directory: Path, num_videos: int = 48):
-    """Records of 340x256 JPEG frames of about 25 kB: moving texture of several scales."""
+    """Writes records of 340x256 JPEG frames of about 25 kB: a moving texture with several scales."""
     rng = np.random.default_rng(0)
 
     def video(index: int) -> bytes:
@@ -37,13 +37,14 @@ def write_videos(directory: Path, num_videos: int = 48):
 
 
 def our_batches(directory: Path, num_batches: int, num_threads: int = 0) -> Iterator:
+    """Returns our training batches."""
     source = pipeline.open_records(directory, ["train"])
     clip = {"num_frames": NUM_FRAMES, "size": CROP, "crop": "random"}
     return pipeline.train_batches(source, clip, batch_size=BATCH_SIZE, num_steps=num_batches, num_threads=num_threads)
 
 
 def tf_data_batches(directory: Path, num_batches: int) -> Iterator:
-    """The same clips by a plain tf.data pipeline: parse, draw a clip, decode its frames, crop, batch, prefetch."""
+    """Returns the batches of a plain tf.data pipeline: parse, draw a clip, decode its frames, crop, batch, prefetch."""
     import tensorflow as tf
 
     def clip(record):
@@ -63,7 +64,7 @@ def tf_data_batches(directory: Path, num_batches: int) -> Iterator:
 
 
 def clips_per_second(batches: Iterator, skip: int = 4) -> float:
-    """The rate after the first `skip` batches, in which threads start and graphs are traced."""
+    """Returns the rate after the first `skip` batches, during which threads start and graphs are traced."""
     for _ in range(skip):
         next(batches)
     started, count = time.perf_counter(), 0
@@ -73,7 +74,7 @@ def clips_per_second(batches: Iterator, skip: int = 4) -> float:
 
 
 def bench_pipeline(rounds: int, clips: int) -> dict:
-    """Clips of 16 frames of 224x224 from 340x256 JPEG, against tf.data where TensorFlow is installed."""
+    """Returns clips per second of our pipeline, and of tf.data if TensorFlow is installed."""
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         write_videos(directory)
@@ -84,7 +85,7 @@ def bench_pipeline(rounds: int, clips: int) -> dict:
 
             contestants["tf.data"] = lambda: tf_data_batches(directory, num_batches)
         except ImportError:
-            print("TensorFlow is not installed, so there is nothing to compare with: pip install -e '.[tf]'")
+            print("TensorFlow is not installed; to compare with tf.data: pip install -e '.[tf]'")
         rates = {name: [] for name in contestants}
         for _ in tqdm(range(rounds), "rounds"):
             for name, batches in contestants.items():
@@ -96,7 +97,7 @@ def bench_pipeline(rounds: int, clips: int) -> dict:
 
 
 def bench_memory(clips: int) -> dict:
-    """Resident memory (MB) of this process while it reads `clips` clips, at twenty moments."""
+    """Records the resident memory (MB) of this process twenty times while it reads `clips` clips."""
     process, resident = psutil.Process(), []
     with tempfile.TemporaryDirectory() as name:
         write_videos(Path(name))

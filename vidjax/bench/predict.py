@@ -1,41 +1,41 @@
-"""What `vidjax.predict` takes with a checkpoint and with exports of it: to start, and for each further clip."""
+"""Time of `vidjax.predict` with a checkpoint and with its exports: to start, and per further clip."""
 
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-from vidjax import predict
 from vidjax.bench import alternate, compare, summary
 from vidjax.export import exported
 from vidjax.inference import restore
+from vidjax.inference.clip_logits import make_logits_fn
 from vidjax.inference.views import views_of
 
-CLIPS = 10  # in a row, so that what one runtime's threads still do does not fall on the next
+CLIPS = 10  # in a row, so that lingering threads of one runtime do not slow the next
 
 
 def bench_predict(video: str, workdir: Path, exports: list[Path], rounds: int) -> dict:
-    """Times a run's checkpoint and its exports, by the format of each, on the middle clip of a video.
+    """Times the checkpoint of a run and its exports on the middle clip of a video.
 
     Returns:
-        For `checkpoint` and each format: `FORMAT, start`: milliseconds of the whole command for one clip, from a fresh
-        process without compiled programs, and `FORMAT, a clip`: of a clip in memory, one at a time. Ratios to the
-        checkpoint, and `FORMAT MiB`, the size of the directory.
+        For `checkpoint` and each format: `FORMAT, start`, milliseconds of the whole command for one clip in a fresh
+        process without compiled programs; `FORMAT, a clip`, milliseconds per clip in memory, one at a time. Ratios to
+        the checkpoint, and `FORMAT MiB`, the size of the directory.
 
     Raises:
-        ValueError: as of `restore.from_run`, `exported.load` and `predict.read_views`; for two exports of one format.
+        ValueError: for two exports of one format; see also `restore.from_run`, `exported.load` and `views.read_views`.
     """
     run = restore.from_run(workdir)
     views = views_of(run, video, num_views=1)
     sources = {"checkpoint": ["--workdir", str(workdir)]}
-    forward = {"checkpoint": predict.make_logits_fn(run)}
+    forward = {"checkpoint": make_logits_fn(run)}
     sizes = {}
     for directory in exports:
         network = exported.load(directory)
         if network.format in sources:
-            raise ValueError(f"{directory} is a second export as {network.format}: name one of each format.")
+            raise ValueError(f"{directory} is a second {network.format} export: give one directory per format.")
         sources[network.format] = ["--exported", str(directory)]
-        forward[network.format] = predict.make_exported_logits_fn(network)
+        forward[network.format] = exported.make_logits_fn(network)
         size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
         sizes[f"{network.format} MiB"] = round(size / 2**20, 1)
     starts = {name: [] for name in sources}
@@ -53,7 +53,7 @@ def bench_predict(video: str, workdir: Path, exports: list[Path], rounds: int) -
 
 
 def start_of(arguments: list[str]) -> float:
-    """Milliseconds of `python -m vidjax.predict` on one clip in a process of its own."""
+    """Returns the milliseconds of `python -m vidjax.predict` on one clip in a new process."""
     command = [sys.executable, "-m", "vidjax.predict", *arguments, "--num_views", "1", "--json"]
     started = time.perf_counter()
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)

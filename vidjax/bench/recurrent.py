@@ -1,4 +1,4 @@
-"""An LSTM in one scan, against flax.linen.RNN and PyTorch's: 64 steps of 32 sequences, 1024 -> 512, float32."""
+"""An LSTM in one scan, against flax.linen.RNN and PyTorch: 64 steps of 32 sequences, 1024 -> 512, float32."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ SEQUENCES, STEPS, WIDTH_IN, WIDTH_OUT = 32, 64, 1024, 512
 
 
 def flax_lstms() -> dict[str, tuple[Callable, Callable]]:
-    """name -> (forward, training step), both compiled and run once: our LSTM and flax's of the same sizes."""
+    """Returns name -> (forward, training step) for our LSTM and flax's of the same sizes."""
     x = jax.random.normal(jax.random.key(0), (SEQUENCES, STEPS, WIDTH_IN))
     models = {"vidjax": Recurrent(WIDTH_OUT), "nn.RNN": nn.RNN(nn.OptimizedLSTMCell(WIDTH_OUT))}
 
@@ -32,7 +32,7 @@ def flax_lstms() -> dict[str, tuple[Callable, Callable]]:
 
 
 def torch_lstm() -> tuple[Callable, Callable]:
-    """(forward, training step) of PyTorch's LSTM of the same sizes, on its default device."""
+    """Returns (forward, training step) of PyTorch's LSTM of the same sizes, on CUDA if available."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -55,12 +55,12 @@ def torch_lstm() -> tuple[Callable, Callable]:
 
 
 def bench_recurrent(rounds: int) -> dict:
-    """Milliseconds of a forward pass and of a training step, and how many times as fast we are."""
+    """Returns milliseconds of a forward pass and of a training step, and our speed relative to the others."""
     contestants = flax_lstms()
     try:
         contestants["torch"] = torch_lstm()
     except ImportError:
-        print("PyTorch is not installed, so only flax is compared with.")
+        print("PyTorch is not installed: comparing with flax only.")
     result = {}
     for k, what in enumerate(("forward", "training step")):
         times = alternate({name: functions[k] for name, functions in contestants.items()}, rounds)

@@ -1,4 +1,4 @@
-"""A training step and a forward pass of a run, on blank clips that lie in memory: seconds, clips/s and memory."""
+"""Times a training step and a forward pass of a run on blank clips in memory: milliseconds, clips/s and memory."""
 
 import functools
 import time
@@ -16,19 +16,19 @@ from vidjax.bench import summary
 from vidjax.data import clips
 from vidjax.evaluation import outputs
 
-SECONDS = 3.0  # that each of the two is measured for, at least
-ROUNDS = 5  # at least, and at most ten times as many
+SECONDS = 3.0  # minimum measuring time of each
+ROUNDS = 5  # minimum number of calls; the maximum is ten times as many
 
 
 def bench_step(workdir: Path) -> dict:
-    """Times the model of a run as its config has it, from parameters that are drawn anew.
+    """Times the model of a run with its config, on randomly initialised parameters.
 
     Returns:
-        `training step` and `forward pass` (milliseconds, of a batch), `training clips/s` and `forward clips/s` at their
-        medians, `batch size`, and `step MiB`: of a device, as the compiler assigns it (see `step_memory`).
+        `training step` and `forward pass` (milliseconds per batch), `training clips/s` and `forward clips/s` at their
+        medians, `batch size`, and `step MiB`: memory per device that the compiler assigns (see `step_memory`).
 
     Raises:
-        ValueError: for what is no work directory.
+        ValueError: if `workdir` is not a work directory.
     """
     config, labels, inputs = configs.read(workdir)
     blank = clips.blank_batch(inputs, configs.clip_of(config), config.batch_size)
@@ -48,8 +48,8 @@ def bench_step(workdir: Path) -> dict:
     states = [state]
 
     def train():
-        states[0], measured = compiled(states[0], batch)
-        return measured
+        states[0], train_metrics = compiled(states[0], batch)
+        return train_metrics
 
     step_ms = timed(train)
     return {
@@ -63,7 +63,7 @@ def bench_step(workdir: Path) -> dict:
 
 
 def timed(function: Callable) -> dict:
-    """Milliseconds of a function, `summary` of several calls; one comes before, which compiles."""
+    """Returns the `summary` of a function's milliseconds, after one call that compiles."""
     jax.block_until_ready(function())
     times = []
     while len(times) < ROUNDS or (sum(times) < 1e3 * SECONDS and len(times) < 10 * ROUNDS):

@@ -1,4 +1,4 @@
-"""Time and memory along a stream of frames, and what skipping frames saves."""
+"""Time and memory along a stream of frames, and the speed-up of skipping frames."""
 
 import functools
 import time
@@ -20,14 +20,14 @@ STREAMED = {
     "causal tcn": ("tcn", SMALL),
     "r2plus1d_18": ("r2plus1d_18", {"width": 0.125, "causal": True}),
 }
-SKIPPING = {"backbone": {"name": "resnet18"}}  # of the Skip LSTM
+SKIPPING = {"backbone": {"name": "resnet18"}}  # arguments of the Skip LSTM
 
 
 def bench_stream(num_frames: int, size: int = 48) -> dict:
-    """Milliseconds a frame and live memory (kB, all arrays of the process) along a stream of frames of 48x48.
+    """Returns milliseconds per frame and live memory (kB, all arrays of the process) along a stream of 48x48 frames.
 
-    Of each network the first and the last tenth of the stream, in steps of `stream.frames_a_step` frames; the first
-    steps, in which programs are compiled, are not counted.
+    Times cover the first and the last tenth of the stream of each network, in steps of `stream.frames_a_step` frames,
+    without the first steps, which compile.
     """
     result, spec = {}, {"mean": [127.5] * 3, "std": [127.5] * 3}
     for name, (model_name, arguments) in STREAMED.items():
@@ -54,9 +54,9 @@ def bench_stream(num_frames: int, size: int = 48) -> dict:
 
 
 def bench_skipping(rounds: int, num_frames: int = 12, size: int = 112, every: int = 4) -> dict:
-    """Milliseconds a frame of a Skip LSTM over a whole ResNet-18 that uses all frames, or one of `every`.
+    """Returns milliseconds per frame of a Skip LSTM on a full ResNet-18 that uses all frames, or one in `every`.
 
-    The probability of an update is set by hand, whatever the frame shows. Says how many frames were used, too.
+    The update probability is fixed and does not depend on the frame. The result also has the number of used frames.
     """
     model, spec = make_model("skip_rnn", 8, **SKIPPING), {"mean": [127.5] * 3, "std": [127.5] * 3}
     frames = jnp.asarray(np.random.default_rng(0).integers(0, 256, (1, 1, size, size, 3), np.uint8))
@@ -81,7 +81,10 @@ def bench_skipping(rounds: int, num_frames: int = 12, size: int = 112, every: in
             state, _ = advance(state, frames)
         return used
 
-    streams = {"all": stream_with(0.999), f"one of {every}": stream_with(0.5 / every + 1e-3)}  # used from 1/2 on
+    streams = {
+        "all": stream_with(0.999),
+        f"one of {every}": stream_with(0.5 / every + 1e-3),
+    }  # used from 1/2 up
     times = alternate({name: functools.partial(run_through, *of) for name, of in streams.items()}, rounds)
     times = {name: [x / num_frames for x in values] for name, values in times.items()}
     result = {f"skip lstm, uses {name}": summary(values) for name, values in times.items()}

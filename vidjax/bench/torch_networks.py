@@ -1,7 +1,7 @@
-"""PyTorch's side of a comparison: torchvision's networks, and I3D and C3D by their published definitions.
+"""PyTorch's networks for the comparison: those of torchvision, and I3D and C3D from their published definitions.
 
-I3D is that of `vidjax.models.inception` with the names of pytorch-i3d (github.com/piergiaj/pytorch-i3d), so that what
-`vidjax.export --names pytorch_i3d` writes loads into it. C3D is figure 3 of Tran et al., 2015.
+I3D is `vidjax.models.inception` with the names of pytorch-i3d (github.com/piergiaj/pytorch-i3d), so that it loads files
+of `vidjax.export --names pytorch_i3d`. C3D is figure 3 of Tran et al., 2015.
 """
 
 from functools import partial
@@ -17,7 +17,7 @@ from vidjax.models.vgg import C3D_STAGES
 
 
 def padded_same(x, layer):
-    """A convolution or max-pool with TensorFlow's SAME padding; no input of I3D's pools is below zero."""
+    """Applies a layer with TensorFlow's SAME padding: zeros, which suit pools whose inputs are never negative."""
     triple = lambda size: (size,) * 3 if isinstance(size, int) else size  # noqa: E731
     pads = tf_same(x.shape[2:], triple(layer.kernel_size), triple(layer.stride))
     return layer(pad(x, [p for pair in reversed(pads) for p in pair]) if any(map(any, pads)) else x)
@@ -36,7 +36,7 @@ class Unit(nn.Module):
 
 
 class Mixed(nn.Module):
-    """The Inception block, of a row of `MIXED`."""
+    """The Inception block for a row of `MIXED`."""
 
     def __init__(self, inputs: int, c0: int, c1: tuple, c2: tuple, c3: int):
         super().__init__()
@@ -51,6 +51,8 @@ class Mixed(nn.Module):
 
 
 class I3D(nn.Module):
+    """I3D for clips of 224x224 pixels."""
+
     def __init__(self, num_classes: int = 400, dropout: float = 0.5):
         super().__init__()
         self.Conv3d_1a_7x7 = Unit(3, 64, 7, 2)
@@ -81,6 +83,8 @@ class I3D(nn.Module):
 
 
 class C3D(nn.Module):
+    """C3D for clips of 16 frames of 112x112 pixels."""
+
     def __init__(self, num_classes: int = 487, dropout: float = 0.5):
         super().__init__()
         layers, inputs = [], 3

@@ -1,4 +1,4 @@
-"""A training step of the temporal stream: flow that was stored beside the frames, against flow computed in the step."""
+"""Training step of the temporal stream: flow stored in the records, against flow computed in the step."""
 
 import functools
 
@@ -12,12 +12,12 @@ from vidjax.data.synthetic import motion
 from vidjax.models import make_model
 
 BATCH, NUM_FIELDS = 16, 10
-STORED = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # what `make_records --flow` would have used
-NETWORK = {"backbone": {"name": "resnet18", "width": 0.125}}  # that of configs/two_stream.py
+STORED = {"farneback": "opencv_farneback", "tvl1": "opencv_tvl1"}  # ours -> the method of `make_records --flow`
+NETWORK = {"backbone": {"name": "resnet18", "width": 0.125}}  # like configs/two_stream.py
 
 
 def drawn_batches(size: int) -> dict[str, dict]:
-    """A batch of synthetic motion for each way to flow: with `flow`, as records keep it, or with one frame more."""
+    """Returns a batch of synthetic motion per way: with stored `flow`, or with one more frame to compute it from."""
     frames = np.stack([motion.clip(i % 8, i, num_frames=NUM_FIELDS + 1, size=size) for i in range(BATCH)])
     common = {"target": np.arange(BATCH) % 8, "weight": np.ones(BATCH, np.float32)}
     batches = {}
@@ -30,10 +30,10 @@ def drawn_batches(size: int) -> dict[str, dict]:
 
 
 def bench_two_stream(rounds: int, size: int = 48) -> dict:
-    """Clips a second of the step, without the reading of records, and how far the logits lie apart.
+    """Returns clips per second of the step, without reading records, and the difference between the logits.
 
-    The difference of the logits, of a network as it was drawn, is the largest one in percent of the largest logit:
-    what 8 bits and the implementation of the method make of it.
+    The difference is the largest one, in percent of the largest logit, for a randomly initialised network. It
+    comes from the 8 bits of stored flow and from the implementation of the method.
     """
     batches = jax.device_put(drawn_batches(size))
     model = make_model("stacked_flow", 8, num_fields=NUM_FIELDS, **NETWORK)

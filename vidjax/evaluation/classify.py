@@ -1,8 +1,8 @@
-"""The classic baseline: one descriptor per video, and a linear classifier of them (scikit-learn).
+"""The classic baseline: one descriptor per video and a linear classifier (scikit-learn).
 
-    vidjax classify data/ut_interaction_i3d --pool max --folds ut_interaction_i3d:set1 [--out FIGURES.json]
+    vidjax classify data/ut_interaction_i3d --pool max --folds ut_interaction_i3d:set1 [--out METRICS.json]
 
-The records are those that `vidjax.features` stored.
+The records are features that `vidjax.features` stored.
 """
 
 import argparse
@@ -29,17 +29,17 @@ from vidjax.inference import ensemble
 from vidjax.models.frame_pool import POOLS, pool_over_time
 from vidjax.progress_bar import progress_bar
 
-# With few videos and many channels every classifier separates the training set; what matters is a strong penalty.
+# With few videos and many channels every classifier separates the training set, so the penalty must be strong.
 CLASSIFIERS = {
-    "svm": lambda: LinearSVC(C=0.01, random_state=0, max_iter=10000),  # one against the rest, squared hinge
+    "svm": lambda: LinearSVC(C=0.01, random_state=0, max_iter=10000),  # one against rest, squared hinge
     "linear": lambda: LogisticRegression(C=0.01, max_iter=10000),  # softmax
     "nearest": lambda: KNeighborsClassifier(1),
 }
-SIZE = "size"  # in place of a pool: width and height in pixels, and length in seconds
+SIZE = "size"  # a pool that ignores features: width and height in pixels, and length in seconds
 
 
 class Fold(NamedTuple):
-    """Which splits to train and to test on."""
+    """The splits to train and to test on."""
 
     train_splits: list[str]
     test_splits: list[str]
@@ -65,13 +65,11 @@ class Videos(NamedTuple):
 
 
 def check_folds(directory: Path, folds: Sequence[Fold]):
-    """Checks that a dataset, of videos or of features, has what each fold trains and tests on.
-
-    Only the labels of the records are read.
+    """Checks that a dataset of videos or features has the splits and labels of each fold; reads only labels.
 
     Raises:
-        ValueError: if a split is missing or empty, a fold tests on what it trains on, a video does not have exactly one
-            label, or the training videos of a fold are all of one class.
+        ValueError: if a split is missing or empty, a fold tests on its training splits, a video does not have exactly
+            one label, or all training videos of a fold have the same class.
     """
     there = records.find_splits(directory)
     for fold in folds:
@@ -92,7 +90,7 @@ def check_folds(directory: Path, folds: Sequence[Fold]):
 
 
 def labels_of(directory: Path, splits: Sequence[str]) -> dict[str, list[int]]:
-    """The class index of each video, by split. Raises a ValueError for a video without exactly one valid label."""
+    """Returns the class of each video, by split. Raises a ValueError for a video without exactly one valid label."""
     info, found = records.read_info(directory), {}
     for split in splits:
         places = [(shard, x) for shard in records.find_shards(directory, split) for x in records.read_index(shard)]
@@ -104,19 +102,19 @@ def labels_of(directory: Path, splits: Sequence[str]) -> dict[str, list[int]]:
 
 
 def single_label(example: records.Example, info: records.DatasetInfo) -> int:
-    """The class index of a video. Raises a ValueError if it has several labels, none, or an index without a class."""
+    """Returns the class of a video. Raises a ValueError if it has no label, several, or an index without a class."""
     targets.check_indices(example, info)
     if len(example.labels) != 1:
         raise ValueError(
             f"{example.media_id!r} has {len(example.labels)} labels: a classifier needs exactly one per video. Remove "
-            "the video, or train a network with the loss sigmoid on the features."
+            "the video, or train a network with the loss 'sigmoid' on the features."
         )
     return example.labels[0]
 
 
 def _check_apart(fold: Fold):
     if common := set(fold.train_splits) & set(fold.test_splits):
-        raise ValueError(f"A fold trains and tests on {', '.join(sorted(common))}.")
+        raise ValueError(f"A fold trains and tests on {', '.join(sorted(common))}: its splits must be disjoint.")
 
 
 def _without_videos(purpose: str, fold: Fold, there: Sequence[str], reason: str) -> ValueError:
@@ -130,10 +128,10 @@ def _without_videos(purpose: str, fold: Fold, there: Sequence[str], reason: str)
 
 
 def describe(source: pipeline.Records, pool: str) -> tuple[Videos, list[str]]:
-    """Pools the features of each video over time; see `pool_over_time`. With `SIZE` the features are not used.
+    """Pools the features of each video over time, see `pool_over_time`; `SIZE` ignores the features.
 
     Returns:
-        The videos, and where each comes from.
+        The videos, and the path of each.
     """
     examples = [source[i] for i in progress_bar(range(len(source)), "reading", leave=False)]
     sizes = np.array([(example.width, example.height, example.end - example.start) for example in examples])
@@ -154,19 +152,19 @@ def describe(source: pipeline.Records, pool: str) -> tuple[Videos, list[str]]:
 def cross_validate(
     make_classifier, x: np.ndarray, videos: Videos, folds: Sequence[Fold], num_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Trains on each fold's training splits and looks at its test splits.
+    """Trains on the training splits of each fold and tests on its test splits.
 
-    The scaler is a part of the classifier: it sees the training splits only.
+    A scaler is part of the classifier, so it sees only the training splits.
 
     Args:
-        make_classifier: () -> an estimator of scikit-learn.
-        x: (N, D).
+        make_classifier: () -> scikit-learn estimator.
+        x: descriptors (N, D).
 
     Returns:
-        Of the M videos that were tested, the scores (M, num_classes), see `ensemble.scores_of`, and the classes (M,).
+        Scores (M, num_classes), see `ensemble.scores_of`, and classes (M,) of the M tested videos.
 
     Raises:
-        ValueError: if a fold has no video, or tests on what it trains on.
+        ValueError: if a fold has no videos to train or test on, or tests on its training splits.
     """
     scores, target = [], []
     for fold in progress_bar(folds, "folds", leave=False):
@@ -174,25 +172,25 @@ def cross_validate(
         train, test = np.isin(videos.splits, fold.train_splits), np.isin(videos.splits, fold.test_splits)
         if not train.any() or not test.any():
             purpose = "test" if train.any() else "train"
-            raise _without_videos(purpose, fold, sorted(set(videos.splits)), "the records have none")
+            raise _without_videos(purpose, fold, sorted(set(videos.splits)), "the records hold none")
         classifier = make_pipeline(StandardScaler(), make_classifier()).fit(x[train], videos.labels[train])
         scores.append(ensemble.scores_of(classifier, x[test], num_classes))
         target.append(videos.labels[test])
     return np.concatenate(scores), np.concatenate(target)
 
 
-def figures_of(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None) -> dict:
-    """`split_metrics.fused_figures`, the number that is right, and the 95 % interval."""
-    result = split_metrics.fused_figures(scores, None, target, pairs=pairs)
+def metrics_of(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None) -> dict:
+    """Returns `split_metrics.fused_metrics`, the number of correct videos (`right`), and the 95 % `interval`."""
+    result = split_metrics.fused_metrics(scores, None, target, pairs=pairs)
     right = int((scores.argmax(axis=1) == target).sum())
     return {**result, "right": right, "interval": metrics.wilson_interval(right, len(target))}
 
 
 def report(source: pipeline.Records, out: Path, pool: str, classifier: str | None, folds: list[Fold]):
-    """Writes `descriptors_POOL.npy` and `videos.csv` to `out`, and with a classifier prints and writes its figures.
+    """Writes `descriptors_POOL.npy` and `videos.csv` to `out`; with a classifier, prints and writes its accuracy.
 
-    The first row of the table is the nearest neighbour by width, height and length of the video alone: what a dataset
-    gives away before anyone has looked at a picture.
+    The first row of the table is a nearest neighbour on width, height and length alone: what a dataset reveals without
+    its pictures.
     """
     videos, names = describe(source, pool)
     np.save(out / f"descriptors_{pool}.npy", videos.descriptors)
@@ -211,7 +209,7 @@ def report(source: pipeline.Records, out: Path, pool: str, classifier: str | Non
     print(f"| {'-' * 36} | ----- | ------ | ------ | ------------- |")
     for name, (make_classifier, x) in contestants.items():
         scores, target = cross_validate(make_classifier, x, videos, folds, len(source.info.labels))
-        result[name] = figures_of(scores, target, source.info.time_reversal)
+        result[name] = metrics_of(scores, target, source.info.time_reversal)
         right, count, top1 = (result[name][key] for key in ("right", "num_videos", "top1"))
         low, high = result[name]["interval"]
         print(f"| {name:36} | {right:5} | {count:6} | {100 * top1:6.1f} | {100 * low:5.1f} - {100 * high:5.1f} |")
@@ -223,29 +221,34 @@ def report(source: pipeline.Records, out: Path, pool: str, classifier: str | Non
 
 
 def add_split_arguments(parser: argparse.ArgumentParser):
-    """The arguments --folds, --train_splits and --test_splits, which `folds_of` reads."""
+    """Adds --folds, --train_splits and --test_splits, which `folds_of` reads."""
     add = parser.add_argument
-    add("--folds", metavar="DATASET:NAME", help="of configs/common/data.py, as in ut_interaction:set1")
-    add("--train_splits", nargs="+", default=["train"], help="where there are no --folds")
-    add("--test_splits", nargs="+", default=["test"], help="where there are no --folds")
+    add("--folds", metavar="DATASET:NAME", help="folds of configs/common/data.py, such as ut_interaction:set1")
+    add("--train_splits", nargs="+", default=["train"], help="splits to train on, without --folds")
+    add("--test_splits", nargs="+", default=["test"], help="splits to test on, without --folds")
 
 
 def folds_of(args: argparse.Namespace) -> list[Fold]:
-    """Raises a ValueError for unknown folds."""
+    """Returns the folds that the arguments name. Raises a ValueError for unknown folds."""
     folds = configs.find_folds(args.folds) if args.folds else [(args.train_splits, args.test_splits)]
     return [Fold(*fold) for fold in folds]
 
 
 def main():
     parser = argparse.ArgumentParser(
-        description="Trains and tests a classifier of stored features that are pooled over time.",
+        description="Trains and tests a classifier on stored features, pooled over time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("records", type=Path, help="directory of records of features, from vidjax.features")
-    add("--pool", choices=(*POOLS, SIZE), default="mean", help="over time; size: width, height and length alone")
-    add("--classifier", choices=sorted(CLASSIFIERS), default="svm", help="of the descriptors")
-    add("--out", type=Path, help="JSON file of the figures")
+    add("records", type=Path, help="directory of feature records, written by vidjax.features")
+    add(
+        "--pool",
+        choices=(*POOLS, SIZE),
+        default="mean",
+        help="pooling over time; size: only width, height and length",
+    )
+    add("--classifier", choices=sorted(CLASSIFIERS), default="svm", help="type of classifier")
+    add("--out", type=Path, help="JSON file for the metrics")
     add_split_arguments(parser)
     args = parser.parse_args()
     try:
@@ -255,7 +258,7 @@ def main():
         if args.out:
             output_paths.check_writable(args.out.parent, f"--out {args.out}: the directory")
         if "prefix" not in records.read_info(args.records).inputs:
-            raise ValueError(f"{args.records} holds no features: store some with vidjax.features.")
+            raise ValueError(f"{args.records} holds no features: store some with vidjax.features first.")
         check_folds(args.records, folds)
         splits = sorted({split for fold in folds for of_fold in fold for split in of_fold})
         source = pipeline.open_records(args.records, splits)
@@ -264,7 +267,7 @@ def main():
         scores, target = cross_validate(make_classifier, videos.descriptors, videos, folds, num_classes)
     except ValueError as error:
         sys.exit(f"vidjax.evaluation.classify: {error}")
-    result = {**figures_of(scores, target, source.info.time_reversal), "labels": source.info.labels}
+    result = {**metrics_of(scores, target, source.info.time_reversal), "labels": source.info.labels}
     result |= {"pool": args.pool, "classifier": args.classifier}
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)

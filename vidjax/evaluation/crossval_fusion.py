@@ -1,9 +1,9 @@
-"""Fuses the runs of several cross-validations fold by fold: the streams of a two-stream network, say.
+"""Fuses the runs of several cross-validations fold by fold, such as two streams.
 
     vidjax crossval-fusion runs/ut_rgb runs/ut_flow [--fusion logits --fusion_weights 1,1.5] [--out F.json]
 
-Each directory is one that `vidjax.crossval` has written, of the same folds and seeds. The runs of a fold are fused as
-`vidjax.evaluate --workdir` does; the accuracy of a seed is that over the videos of all folds.
+`vidjax.crossval` wrote each directory, with the same folds and seeds. The runs of a fold are fused like in
+`vidjax.evaluate --workdir`; the accuracy of a seed is over the videos of all folds.
 """
 
 import argparse
@@ -25,16 +25,16 @@ from vidjax.training import compile_cache
 
 
 def find_runs(workdirs: Sequence[Path]) -> dict[str, list[str]]:
-    """The folds of each seed, as seed_0 -> fold_0, fold_1, ...
+    """Returns the folds of each seed: seed_0 -> fold_0, fold_1, ...
 
     Raises:
-        ValueError: where a directory has none, is not finished, or has others.
+        ValueError: if a directory has no folds, is not finished, or has other folds than the first.
     """
     found = []
     for workdir in workdirs:
         folds = fold_places(workdir)
         if not folds:
-            raise ValueError(f"{workdir} has no seed_0/fold_0: it is no directory of vidjax.crossval.")
+            raise ValueError(f"{workdir} has no seed_0/fold_0: it is not a directory of vidjax.crossval.")
         if not (workdir / "result.json").exists():
             raise ValueError(f"{workdir} is not finished: run vidjax.crossval again.")
         found.append([(fold.parent.name, fold.name) for fold in folds])
@@ -47,7 +47,7 @@ def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Seq
     """Fuses fold by fold; see `fused_runs.fuse_runs` for arguments and errors.
 
     Returns:
-        As of `fold_results.summary`, and `runs`: the same of each directory alone.
+        The result of `fold_results.summary`, and `runs`: the same for each directory alone.
     """
     runs = find_runs(workdirs)
     fused_top1, alone_top1, num_videos = [], [], 0
@@ -58,9 +58,9 @@ def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Seq
                 of_seed.append(fuse_runs([w / seed / fold for w in workdirs], fusion=fusion, weights=weights))
                 bar.update()
             if of_seed[0].multi_label:
-                raise ValueError("These runs have several labels a video: there is no accuracy over all folds.")
+                raise ValueError("These runs have several labels per video: there is no accuracy over all folds.")
             scores, target = (np.concatenate([getattr(f, name) for f in of_seed]) for name in ("scores", "target"))
-            fused_top1.append(split_metrics.fused_figures(scores, None, target)["top1"])
+            fused_top1.append(split_metrics.fused_metrics(scores, None, target)["top1"])
             counts, num_videos = [len(f.target) for f in of_seed], len(target)
             top1 = [[f.results[i]["top1"] for f in of_seed] for i in range(len(workdirs))]
             alone_top1.append([float(np.average(of_run, weights=counts)) for of_run in top1])
@@ -71,15 +71,15 @@ def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Seq
 
 def main():
     parser = argparse.ArgumentParser(description="Fuses the runs of several cross-validations fold by fold.")
-    parser.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="of vidjax.crossval, two or more")
+    parser.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="of vidjax.crossval; two or more")
     ensemble.add_arguments(parser, ensemble.FUSIONS)
-    parser.add_argument("--out", type=Path, help="JSON file to write the figures to")
+    parser.add_argument("--out", type=Path, help="JSON file for the metrics")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)
     with compile_cache.compiled_once():
         try:
             if len(args.workdirs) < 2:
-                raise ValueError("Name two directories or more.")
+                raise ValueError("Give two or more directories.")
             if args.out:
                 output_paths.check_out(args.out)
             weights = ensemble.weights_of(args, len(args.workdirs))

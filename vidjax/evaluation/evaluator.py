@@ -1,4 +1,4 @@
-"""Evaluates a model on whole splits, every video once, on any number of devices and processes."""
+"""Evaluates a model on whole splits: every video once, on any number of devices and processes."""
 
 import jax
 from flax import linen as nn
@@ -16,8 +16,8 @@ class Evaluator:
     """The evaluation of one model, compiled once.
 
     Args:
-        config: of the run: how clips are cut, what the target is, `eval.batch_size`.
-        shardings: of the parameters and of the model state.
+        config: config of the run; sets the clips, the target and `eval.batch_size`.
+        shardings: shardings of the parameters and of the model state.
     """
 
     def __init__(self, model: nn.Module, config: ConfigDict, mesh: Mesh, shardings: tuple):
@@ -27,14 +27,14 @@ class Evaluator:
     def __call__(
         self, params, model_state, records: pipeline.Records, *, num_views: int = 1, num_crops: int = 1
     ) -> tuple[dict, Outputs]:
-        """Returns the metrics of a split, see `split_metrics.figures_of`, and the outputs that they are computed from.
+        """Returns the metrics of a split, see `split_metrics.metrics_of`, and the outputs that they are computed from.
 
         Args:
-            records: of the split.
-            num_views, num_crops: clips in time and crops in space that are averaged for each video.
+            records: records of the split.
+            num_views, num_crops: number of clips in time and crops in space to average per video.
         """
         found = self.outputs(params, model_state, records, num_views=num_views, num_crops=num_crops)
-        return split_metrics.figures_of(found, self._config, records.info), found
+        return split_metrics.metrics_of(found, self._config, records.info), found
 
     def outputs(
         self,
@@ -49,7 +49,7 @@ class Evaluator:
         """Returns the outputs for each clip of a split.
 
         Args:
-            backwards: also plays each clip backwards, if the dataset says which class that makes.
+            backwards: also plays each clip backwards, if the dataset maps each class to its reversal.
         """
         config = self._config
         multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")

@@ -1,4 +1,4 @@
-"""The folds of a cross-validation: where their runs are, and their results together."""
+"""Finds the runs of a cross-validation and summarises their results."""
 
 import statistics
 from pathlib import Path
@@ -7,7 +7,7 @@ from vidjax import metrics
 
 
 def fold_places(workdir: Path) -> list[Path]:
-    """The runs of a cross-validation, in the order of seeds and folds; [] where there are none."""
+    """Returns the runs of a cross-validation in the order of seeds and folds; [] if there are none."""
 
     def numbers(place: Path) -> list[tuple[int, str]]:  # fold_2 before fold_10
         return [(len(name), name) for name in place.parts[-2:]]
@@ -16,7 +16,7 @@ def fold_places(workdir: Path) -> list[Path]:
 
 
 def summary(name: str, values: list[float], num_videos: int) -> dict:
-    """The figure `name` of each seed over `num_videos`, their mean, deviation and interval, as `run` returns them."""
+    """Summarises the metric `name` of each seed: mean, deviation and interval, in the format of `crossval.run`."""
     mean = statistics.mean(values)
     result = {name: values, "mean": mean, "deviation": statistics.stdev(values) if len(values) > 1 else 0.0}
     if name == "top1":
@@ -25,7 +25,7 @@ def summary(name: str, values: list[float], num_videos: int) -> dict:
 
 
 def described(result: dict) -> str:
-    """What `run` returns in words."""
+    """Describes the result of `crossval.run` in one line."""
     mean, deviation, videos = result["mean"], result["deviation"], f"{result['num_videos']} videos"
     if "top1" not in result:
         return f"rmse {mean:.2f} +- {deviation:.2f} over {len(result['rmse'])} seeds for {videos}"

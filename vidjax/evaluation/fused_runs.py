@@ -1,4 +1,4 @@
-"""Several runs as one: the two streams of a two-stream network, say, on the same videos, each on its own clips."""
+"""Fuses several runs, such as two streams, on the same videos; each run sees its own clips."""
 
 import functools
 from collections.abc import Sequence
@@ -16,17 +16,17 @@ from vidjax.inference import ensemble, restore
 
 
 class Fused(NamedTuple):
-    """What several runs together say of the N videos of a split.
+    """The fused scores of several runs for the N videos of a split.
 
     Attributes:
-        scores: (N, K), the higher the better; probabilities but for `fusion="svm"`.
-        backwards: the same of videos that are played backwards; None where that makes no known class.
+        scores: (N, K), higher is better; probabilities unless `fusion="svm"`.
+        backwards: scores of the videos played backwards; None if the reversal of classes is unknown.
         target: (N,), or multi-hot (N, K).
-        pairs: the class that playing backwards makes of each; None where it is not known.
-        multi_label: whether classes are independent of each other.
+        pairs: the reversal of each class; None if unknown.
+        multi_label: whether classes are independent.
         labels: class names.
-        results: the figures of each run alone.
-        source: the videos, as the first run sees them.
+        results: metrics of each run alone.
+        source: the videos, from the records of the first run.
     """
 
     scores: np.ndarray
@@ -47,15 +47,15 @@ def fuse_runs(
     fusion: str = "scores",
     weights: Sequence[float] | None = None,
 ) -> Fused:
-    """Evaluates several runs on the same videos, each on its own clips, and fuses what they say.
+    """Evaluates several runs on the same videos, each on its own clips, and fuses their scores.
 
     Args:
-        splits: the test splits of each run by default.
+        splits: splits to evaluate; the test splits of the runs by default.
         views: see `views_of`.
         fusion, weights: see `ensemble.fuse`; "svm" is `ensemble.fit_svm` on the runs' training splits.
 
     Raises:
-        ValueError: where the runs have other labels, losses, splits or videos, or are none of whole videos.
+        ValueError: if the runs differ in labels, loss, splits or videos, or do not classify whole videos.
     """
     views = views or {}
     for workdir in workdirs:
@@ -64,7 +64,7 @@ def fuse_runs(
     names = [run.name for run in runs]
     ensemble.check_same("labels", names, [run.labels for run in runs])
     if any(run.config.get("target", "clip") != "clip" for run in runs):
-        raise ValueError("Runs with one label a frame (config.target = 'frame'), or captions, cannot be fused.")
+        raise ValueError("Runs with one label per frame (config.target = 'frame') or captions cannot be fused.")
     if any(run.config.loss.name == "squared_error" for run in runs):
         raise ValueError("Forecasts (loss squared_error) cannot be fused.")
     ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
@@ -72,17 +72,17 @@ def fuse_runs(
 
     ensemble.check_same("test splits", names, [list(splits or run.config.test_splits) for run in runs])
     splits = list(splits or runs[0].config.test_splits)
-    sources, of_training = open_same(runs, splits), []
+    sources, train_sources = open_same(runs, splits), []
     if fusion == "svm":
         if multi_label:
-            raise ValueError("--fusion svm is for one label a video; fuse scores or logits of runs with several.")
+            raise ValueError("--fusion svm needs one label per video: use scores or logits for several labels.")
         if weights:
-            raise ValueError("--fusion_weights is for scores and logits: a SVM finds its own.")
+            raise ValueError("--fusion_weights applies to scores and logits: an SVM learns its own weights.")
         ensemble.check_same("training splits", names, [list(run.config.train_splits) for run in runs])
         trained_on = list(runs[0].config.train_splits)
         if common := set(trained_on) & set(splits):
-            raise ValueError(f"--fusion svm is trained on {', '.join(sorted(common))}: it cannot be tested there too.")
-        of_training = open_same(runs, trained_on)
+            raise ValueError(f"--fusion svm trains on {', '.join(sorted(common))}: test it on other splits.")
+        train_sources = open_same(runs, trained_on)
 
     evaluators = [make_evaluator(run) for run in runs]
 
@@ -95,19 +95,19 @@ def fuse_runs(
     outputs = outputs_on(sources, backwards=True)
     ensemble.check_same_targets(names, [o.target for o in outputs])
     if fusion == "svm":
-        seen = outputs_on(of_training, backwards=False)
-        ensemble.check_same_targets(names, [o.target for o in seen])
-        fuse = ensemble.fit_svm([o.logits for o in seen], seen[0].target)
+        train_outputs = outputs_on(train_sources, backwards=False)
+        ensemble.check_same_targets(names, [o.target for o in train_outputs])
+        fuse = ensemble.fit_svm([o.logits for o in train_outputs], train_outputs[0].target)
     else:
         weights = weights or [1.0] * len(runs)
         fuse = functools.partial(ensemble.fuse, weights=weights, fusion=fusion, multi_label=multi_label)
 
     info, results = sources[0].info, []
     for run, source, of_run in zip(runs, sources, outputs, strict=True):
-        of_run = split_metrics.figures_of(of_run, run.config, source.info)
-        of_run.pop("confusion", None)  # K x K numbers, which the fusion has of its own
-        of_run |= {"checkpoint": run.step, "splits": splits, **views_of(run, views)}
-        results.append({"run": run.name, **of_run})
+        metrics = split_metrics.metrics_of(of_run, run.config, source.info)
+        metrics.pop("confusion", None)  # K x K counts; the fusion has its own
+        metrics |= {"checkpoint": run.step, "splits": splits, **views_of(run, views)}
+        results.append({"run": run.name, **metrics})
     backwards = None if outputs[0].backwards is None else fuse([o.backwards for o in outputs])
     scores = fuse([o.logits for o in outputs])
     pairs = None if multi_label else info.time_reversal
@@ -115,9 +115,9 @@ def fuse_runs(
 
 
 def open_same(runs: Sequence[restore.Trained], splits: Sequence[str]) -> list[pipeline.Records]:
-    """Opens the splits of each run; raises a ValueError where they are not of the same videos in the same order.
+    """Opens the splits of each run. Raises a ValueError if they do not hold the same videos in the same order.
 
-    Videos are known by the names of their files: records of frames, of flow and of features may lie anywhere.
+    File names identify videos, so that records of frames, flow and features may be in different directories.
     """
     names = [run.name for run in runs]
     sources = [open_run(run, splits) for run in runs]

@@ -13,16 +13,16 @@ from vidjax.evaluation import run_outputs
 from vidjax.inference import restore
 from vidjax.progress_bar import progress_bar
 
-MOST_NAMED = 3  # videos that a note names
+MOST_NAMED = 3  # maximum number of videos in a note
 
 
 class Other(NamedTuple):
-    """Records as a run sees them.
+    """Records that a run was not trained on, with the classes of the run.
 
     Attributes:
-        source: those that can be evaluated, with the classes of the run.
-        notes: what a reader of the figures has to know, in words.
-        left_out: the videos of each class that the run does not know, by its name.
+        source: the videos that can be evaluated, labelled with the classes of the run.
+        notes: remarks for readers of the metrics.
+        left_out: class name -> its videos, for each class that the run does not know.
         absent: classes of the run without a video.
     """
 
@@ -35,12 +35,12 @@ class Other(NamedTuple):
 def open_other(run: restore.Trained, directory: Path, splits: Sequence[str]) -> Other:
     """Opens splits of other records for a run.
 
-    A video is left out where the run does not know its class, or that of one of its frames; with several labels, where
-    it knows none of them (the others do not count).
+    A video is left out if the run does not know its class, or the class of one of its frames. A video with several
+    labels is left out only if the run knows none of them; unknown labels are ignored.
 
     Raises:
-        ValueError: for a split that is not there, inputs that the network does not take, labels that do not go with the
-            loss, a run that does not classify, or where no video is left.
+        ValueError: if a split is missing, the inputs or labels do not fit the run, the run does not classify, or no
+            video is left.
     """
     if run.config.get("target") == "words" or run.config.loss.name == "squared_error":
         raise ValueError("--dataset is for runs that classify videos or frames; this run writes captions or forecasts.")
@@ -68,17 +68,17 @@ def open_other(run: restore.Trained, directory: Path, splits: Sequence[str]) -> 
         seen.update(classes[index] for index in labels if index in classes)
     if not kept:
         raise ValueError(
-            f"No video of {directory} is of a class that {run.name} knows. Classes there: "
+            f"No video of {directory} has a class that {run.name} knows. Classes of the records: "
             f"{', '.join(found.info.labels)}; classes of the run: {', '.join(ours)}."
         )
     for name, videos in left_out.items():
         more = ", ..." if len(videos) > MOST_NAMED else ""
         notes.append(
-            f"Left out, a class that the run does not know: {name}, {_count(videos)} "
+            f"Left out, because the run does not know the class: {name}, {_count(videos)} "
             f"({', '.join(videos[:MOST_NAMED])}{more})."
         )
     if ignored:
-        notes.append(f"Labels that the run does not know do not count: {', '.join(sorted(ignored))}.")
+        notes.append(f"Ignored labels, which the run does not know: {', '.join(sorted(ignored))}.")
     absent = [name for index, name in enumerate(ours) if index not in seen]
     if absent:
         notes.append(f"Classes of the run without a video in {directory}: {', '.join(absent)}.")
@@ -89,10 +89,10 @@ def open_other(run: restore.Trained, directory: Path, splits: Sequence[str]) -> 
 
 
 def match(theirs: Sequence[str], ours: Sequence[str]) -> tuple[dict[int, int], list[str]]:
-    """Which of our classes each of theirs is: of the same name, else of one that differs in upper and lower case only.
+    """Matches classes by name; if no name is equal, by the only name that is equal except for upper and lower case.
 
     Returns:
-        Our index by theirs, without those that have no match; and a note on those that are not spelled alike.
+        {index in theirs: index in ours} for classes with a match, and a note on names that differ in case.
     """
     classes = {i: ours.index(name) for i, name in enumerate(theirs) if name in ours}
     free = [(_folded(name), k) for k, name in enumerate(ours) if k not in classes.values()]
@@ -103,11 +103,11 @@ def match(theirs: Sequence[str], ours: Sequence[str]) -> tuple[dict[int, int], l
         if i not in classes and len(same) == 1 and rivals == [i]:
             spelled.append(f"{name} is {ours[same[0]]}")
             classes[i] = same[0]
-    return classes, [f"Matched without regard to case: {', '.join(spelled)}."] if spelled else []
+    return classes, [f"Matched except for upper and lower case: {', '.join(spelled)}."] if spelled else []
 
 
 def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()  # composed letters, which macOS takes apart in file names
+    return unicodedata.normalize("NFC", name).casefold()  # macOS decomposes accented letters in file names
 
 
 def _count(videos: Sequence[str]) -> str:
@@ -115,11 +115,10 @@ def _count(videos: Sequence[str]) -> str:
 
 
 def different_inputs(trained_on: dict, there: dict) -> list[str]:
-    """Notes on records with another frame rate or size than those of the training."""
-    units = {"fps": "frames per second", "short_side": "pixels on the short side"}
+    """Returns warnings about records whose frame rate or size differs from the training records."""
     return [
-        f"warning: the run was trained on {trained_on[name] or 'each its own'} {unit}, and these records have "
-        f"{there[name] or 'each its own'}: accuracy may suffer. Make them again with --{name} {trained_on[name]}."
-        for name, unit in units.items()
+        f"warning: the run was trained with {name} = {trained_on[name]}, but these records have {name} = {there[name]} "
+        f"(0: original): accuracy may suffer. Make them again with --{name} {trained_on[name]}."
+        for name in ("fps", "short_side")
         if name in trained_on and name in there and trained_on[name] != there[name]
     ]

@@ -1,4 +1,4 @@
-"""One exact pass over a split: what a model says of every video, on any number of devices and processes."""
+"""Computes a model's outputs for every video of a split, on any number of devices and processes."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -12,16 +12,15 @@ from vidjax.data import clips, pipeline
 
 
 class Outputs(NamedTuple):
-    """What a model says of the N videos of a split.
+    """A model's outputs for the N videos of a split, V clips per video.
 
     Attributes:
-        logits: float32 (N, V, K), of V clips a video; with one label a frame (N, V, T, K), so too of the words of a
-            caption.
-        target: (N, ...); with one label a frame (N, V, T).
-        backwards: as `logits`, of the clips played backwards; None where that makes no known class.
-        weight: with one label a frame (N, V, T), 0 where a video is too short; else None.
-        updates: of a network that skips frames (N, V, T): 1 where a frame was used, 0 where it was skipped, not a
-            number where features are too short for a clip; else None.
+        logits: float32 (N, V, K); with one label per frame, or per word of a caption, (N, V, T, K).
+        target: (N, ...); with one label per frame (N, V, T).
+        backwards: `logits` of the clips played backwards; None if the reversal of classes is unknown.
+        weight: with one label per frame (N, V, T), 0 after the end of a short video; else None.
+        updates: for networks that skip frames (N, V, T): 1 if a frame was used, 0 if it was skipped, NaN after the end
+            of a short feature sequence; else None.
     """
 
     logits: np.ndarray
@@ -34,8 +33,8 @@ class Outputs(NamedTuple):
 def make_eval_fn(model, spec, mesh, shardings) -> Callable:
     """Returns the compiled (params, model_state, carry, batch) -> (logits, target, weight, updates, carry).
 
-    All but the carry are whole on every process; that is what `step.carried_step` says. `updates` (B, T) is as of
-    `Outputs`.
+    All results but the carry are replicated on every process; see `step.carried_step` for the carry. `updates` (B, T):
+    see `Outputs`.
     """
 
     def evaluate_batch(params, model_state, carry, batch):
@@ -70,14 +69,14 @@ def clip_logits(
     Args:
         eval_fn: from `make_eval_fn`.
         batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
-        reverse: plays every clip backwards. Stored flow beside frames is then a frame late: the field that leads to a
-            clip's last frame on would be the first, and is not in the clip.
-        per_frame: target and weight are (B, V, T) and also of one view.
-        is_chunked: a stateful model hands its carry from one view of a video to the next; with one label a video,
-            only the last view counts then, which has seen the whole video.
+        reverse: plays every clip backwards. Stored flow beside frames is then one frame late, because a clip does not
+            hold the field that would come first: the one that starts at its last frame.
+        per_frame: target and weight are (B, V, T) and belong to a view.
+        is_chunked: a stateful model passes its carry from one view of a video to the next. With one label per video
+            only the last view counts, which has seen the whole video.
 
     Returns:
-        The outputs, padding removed, in the order of the records, on every process; `backwards` is None.
+        The outputs without padding, in the order of the records, on every process; `backwards` is None.
     """
     all_logits, all_targets, all_weights, all_updates = [], [], [], []
     for batch in batches:
@@ -88,7 +87,7 @@ def clip_logits(
             of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
             if reverse:
                 of_view = {name: array[:, ::-1] for name, array in of_view.items()}
-                if "flow" in of_view:  # what went there comes back
+                if "flow" in of_view:  # reversed motion has the opposite sign
                     of_view["flow"] = clips.negate_flow(of_view["flow"])
             device_batch = sharding.put_batch({**batch, **of_view}, mesh)
             logits, target, weight, updates, after = eval_fn(params, model_state, carry, device_batch)

@@ -1,4 +1,4 @@
-"""What a model said of each video of a split: `predictions.csv` of a work directory, to look at its mistakes."""
+"""Writes and reads `predictions.csv`: the predicted class of each video, for a look at the mistakes."""
 
 import csv
 from pathlib import Path
@@ -13,10 +13,10 @@ COLUMNS = ("number", "video", "true", "predicted", "score", "score_of_true")
 
 
 def predictions_of(outputs: Outputs, source: pipeline.Records, config) -> list[dict]:
-    """A row of `COLUMNS` for each video: its number in the split, where it comes from, class names and probabilities.
+    """Returns a row of `COLUMNS` per video: its number in the split, path, class names and probabilities.
 
-    The probabilities are averaged over the clips of a video. Empty for what is no single class of a video: several
-    labels, one label a frame, captions and forecasts.
+    Probabilities are averaged over the clips of a video. [] unless videos have one label each: several labels, one
+    label per frame, captions and forecasts have no rows.
     """
     if config.loss.name != "softmax" or config.get("target", "clip") != "clip":
         return []
@@ -24,7 +24,7 @@ def predictions_of(outputs: Outputs, source: pipeline.Records, config) -> list[d
 
 
 def rows_of(scores: np.ndarray, target: np.ndarray, source: pipeline.Records) -> list[dict]:
-    """The rows of probabilities (N, K) and classes (N,) of the videos of `source`."""
+    """Returns the rows for probabilities (N, K) and classes (N,) of the videos of `source`."""
     labels, rows = source.info.labels, []
     for number, (of_video, true) in enumerate(zip(scores, target, strict=True)):
         predicted = int(of_video.argmax())
@@ -34,10 +34,10 @@ def rows_of(scores: np.ndarray, target: np.ndarray, source: pipeline.Records) ->
 
 
 def write(workdir: Path, rows: list[dict], name: str = "predictions.csv"):
-    """Writes `predictions.csv`, where there are rows; probabilities with 4 digits."""
+    """Writes `predictions.csv` if there are rows; probabilities with 4 digits."""
     if not rows:
         return
-    # A path that is not UTF-8 has surrogates, which become its bytes again
+    # Paths that are not UTF-8 hold surrogates, which become the original bytes
     with open(workdir / name, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.DictWriter(file, COLUMNS)
         writer.writeheader()
@@ -45,7 +45,7 @@ def write(workdir: Path, rows: list[dict], name: str = "predictions.csv"):
 
 
 def read(workdir: Path) -> list[dict]:
-    """The rows of `predictions.csv`, the most confident mistakes first; [] where there is none."""
+    """Returns the rows of `predictions.csv`, most confident mistakes first; [] without a file."""
     path = workdir / "predictions.csv"
     if not path.exists():
         return []

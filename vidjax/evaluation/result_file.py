@@ -1,4 +1,4 @@
-"""result.json: figures of a run or a fusion, and beside it the confusion matrix as CSV and the pictures."""
+"""Writes and reads result.json, the metrics of a run or a fusion, with the confusion matrix as CSV and pictures."""
 
 import csv
 import json
@@ -14,23 +14,23 @@ CONFUSION = ("true", "predicted", "count", "true_label", "predicted_label")  # c
 
 
 def beside(path: Path, name: str) -> Path:
-    """The file of that name that belongs to a result: `name` beside result.json, `X_name` beside X.json."""
+    """Returns the path of a file that belongs to a result: `name` beside result.json, `X_name` beside X.json."""
     return path.with_name(name if path.stem == "result" else f"{path.stem}_{name}")
 
 
 def write(path: Path, result: dict, labels: Sequence[str], *, merge: bool = False) -> dict:
-    """Writes figures as JSON, and draws what they hold: confusion.png, frames_used.png, forecast.png.
+    """Writes metrics as JSON, and their pictures: confusion.png, frames_used.png, forecast.png.
 
     Args:
-        result: see `split_metrics.figures_of`. A confusion matrix, K x K counts, goes to confusion.csv, with a line for
-            each pair of classes that occurs; the JSON file holds the name of that file.
-        merge: keeps the figures that are there and not in `result`.
+        result: see `split_metrics.metrics_of`. A confusion matrix, K x K counts, goes to confusion.csv, one line per
+            pair of classes that occurs; the JSON file holds the name of that file.
+        merge: keeps metrics of an existing file that are not in `result`.
 
     Returns:
         The content of the JSON file.
 
     Raises:
-        ValueError: with `merge`, for a file that cannot be read.
+        ValueError: with `merge`, if the existing file cannot be read.
     """
     before = configs.read_json(path) if merge and path.exists() else {}
     before.pop("confusion", None)
@@ -41,7 +41,7 @@ def write(path: Path, result: dict, labels: Sequence[str], *, merge: bool = Fals
         write_confusion(beside(path, "confusion.csv"), counts, labels)
         plots.confusion(counts, list(labels), beside(path, "confusion.png"))
     if "frames_used_per_class" in result:
-        share = np.asarray(result["frames_used_per_class"], float)  # None becomes not a number
+        share = np.asarray(result["frames_used_per_class"], float)  # None becomes NaN
         plots.frames_used(share, list(labels), beside(path, "frames_used.png"))
     if "forecast" in result:
         plots.forecast(np.asarray(result["truth"]), np.asarray(result["forecast"]), beside(path, "forecast.png"))
@@ -51,7 +51,7 @@ def write(path: Path, result: dict, labels: Sequence[str], *, merge: bool = Fals
 
 
 def write_confusion(path: Path, counts: np.ndarray, labels: Sequence[str]):
-    """Writes the pairs of classes that occur, with their counts: int (K, K), rows are true classes."""
+    """Writes the pairs of classes that occur and their counts, from int (K, K) with true classes as rows."""
     with open(path, "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         writer = csv.writer(file)
         writer.writerow(CONFUSION)
@@ -60,10 +60,10 @@ def write_confusion(path: Path, counts: np.ndarray, labels: Sequence[str]):
 
 
 def read_confusion(path: Path) -> np.ndarray | None:
-    """The confusion matrix of a result, int (K, K); None where it has none. Results of earlier versions hold it.
+    """Returns the confusion matrix of a result, int (K, K), from its confusion.csv or the result itself; None without.
 
     Raises:
-        ValueError: where the result or its confusion.csv cannot be read.
+        ValueError: if the result or its confusion.csv cannot be read.
     """
     result = configs.read_json(path)
     found = result.get("confusion")
@@ -87,7 +87,7 @@ def read_confusion(path: Path) -> np.ndarray | None:
 
 
 def shown(result: dict, decimals: int) -> dict[str, str]:
-    """The figures that people ask for first, as text: shares in %, errors in the unit of the series."""
+    """Returns the main metrics as text: shares in %, errors in the unit of the series."""
     shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
     shares += ("frames_used", "exact")
     texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
@@ -96,6 +96,6 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
     return texts | {name: f"{error:.2f}" for name, error in errors.items()}
 
 
-def first_figure(result: dict) -> dict[str, str]:
-    """The first of `shown`: top1, or mAP where videos have several labels."""
+def first_metric(result: dict) -> dict[str, str]:
+    """Returns the first metric of `shown`: top1, or mAP if videos have several labels."""
     return dict(list(shown(result, decimals=2).items())[:1])

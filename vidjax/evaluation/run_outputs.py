@@ -1,4 +1,4 @@
-"""What a trained run says of splits of its records: how they are opened, and the program that evaluates them."""
+"""Opens the records of a trained run and makes its evaluator."""
 
 from collections.abc import Sequence
 
@@ -11,26 +11,26 @@ VIEWS = ("num_views", "num_crops")
 
 
 def make_evaluator(run: restore.Trained) -> Evaluator:
-    """Returns the evaluator of a run. Call it with `run.params` and `run.model_state`."""
+    """Returns the evaluator of a run; call it with `run.params` and `run.model_state`."""
     return Evaluator(run.model, run.config, run.mesh, sharding.shardings_of((run.params, run.model_state)))
 
 
-def views_of(run: restore.Trained, asked: dict) -> dict:
-    """`num_views` and `num_crops` as they are asked for, None for those of the run."""
-    return {name: asked.get(name) or run.config.eval[name] for name in VIEWS}
+def views_of(run: restore.Trained, views: dict) -> dict:
+    """Returns `num_views` and `num_crops`; those of the run replace None and missing values."""
+    return {name: views.get(name) or run.config.eval[name] for name in VIEWS}
 
 
 def open_run(run: restore.Trained, splits: Sequence[str]) -> pipeline.Records:
-    """The splits of the records that a run was trained on.
+    """Opens splits of the records that a run was trained on.
 
     Raises:
-        ValueError: for an unknown split, labels that do not go with the loss, or where there are other records by now.
+        ValueError: if a split is unknown, labels do not fit the loss, or the records have changed since training.
     """
     source = pipeline.open_records(run.config.dataset, list(splits))
     check_inputs(run, source.info.inputs)
     if source.info.labels != [label.strip() for label in run.labels]:
         raise ValueError(
-            f"{run.name} was trained with the classes {_listed(run.labels)}, and {run.config.dataset} now has "
+            f"{run.name} was trained with the classes {_listed(run.labels)}, but {run.config.dataset} now has "
             f"{_listed(source.info.labels)}. Evaluate it as other records: vidjax.evaluate --dataset "
             f"{run.config.dataset}."
         )
@@ -43,9 +43,11 @@ def _listed(labels: Sequence[str]) -> str:
 
 
 def check_inputs(run: restore.Trained, inputs: dict):
-    """Raises a ValueError where records hold other inputs than those that a run was trained on and sees."""
+    """Raises a ValueError if records hold other inputs than the run was trained on."""
     names = ["prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length"]
     names += ["flow"] if run.config.get("flow") == "stored" else []
     there, trained_on = ([of.get(name) for name in names] for of in (inputs, run.inputs))
     if there != trained_on:
-        raise ValueError(f"{run.name} was trained on records of {run.inputs}; these hold {inputs}.")
+        raise ValueError(
+            f"{run.name} was trained on records of {run.inputs}; these hold {inputs}. Use matching records."
+        )

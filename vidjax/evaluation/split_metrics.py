@@ -1,4 +1,4 @@
-"""What a model says of the videos of a split -> the loss and the figures of `metrics`."""
+"""Computes the metrics of a split from a model's outputs."""
 
 from collections.abc import Callable
 
@@ -11,27 +11,26 @@ from vidjax.data.synthetic import series
 from vidjax.evaluation.outputs import Outputs
 
 
-def figures_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
-    """The loss and the figures of `metrics`.
+def metrics_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
+    """Returns the loss and the metrics of a split, see `metrics`.
 
-    Where the dataset says what reversing time does to a label, `top1_reversed` counts a video as right where the model
-    names the partner's class when the clips are played backwards. Of a network that skips frames there are also the
-    figures of `metrics.frames_used`.
+    If the dataset maps each class to its reversal, `top1_reversed` is the accuracy on clips played backwards, with the
+    reversed class as target. A network that skips frames also has the metrics of `metrics.frames_used`.
     """
     if config.loss.name == "squared_error":
-        figures = forecast_figures(outputs, info.inputs)
+        result = forecast_metrics(outputs, info.inputs)
     elif outputs.weight is not None:
-        figures = step_figures(outputs, config, info.time_reversal)
+        result = step_metrics(outputs, config, info.time_reversal)
     else:
-        figures = video_figures(outputs, config, info.time_reversal)
+        result = video_metrics(outputs, config, info.time_reversal)
     if outputs.updates is not None:
         target = outputs.target if outputs.target.ndim == 1 else None
-        figures |= metrics.frames_used(outputs.updates, target, len(info.labels))
-    return figures
+        result |= metrics.frames_used(outputs.updates, target, len(info.labels))
+    return result
 
 
 def measure(logits: np.ndarray, target: np.ndarray, loss_fn: Callable, *, multi_label: bool, pairs=None) -> dict:
-    """The figures of a split from its logits (N, V, K): the mean loss a clip, and those of `metrics`."""
+    """Returns the metrics of a split from logits (N, V, K): the mean loss per clip, and those of `metrics`."""
     clip_target = np.broadcast_to(target[:, None], (*logits.shape[:2], *target.shape[1:]))
     loss = float(np.mean(loss_fn(logits, clip_target)))
     if multi_label:
@@ -39,43 +38,43 @@ def measure(logits: np.ndarray, target: np.ndarray, loss_fn: Callable, *, multi_
     return {"loss": loss, **metrics.single_label(np.asarray(jax.nn.softmax(logits)), target, pairs)}
 
 
-def forecast_figures(outputs: Outputs, inputs: dict) -> dict:
-    """The figures of forecasts, in the unit of the series; `inputs` as of its records."""
+def forecast_metrics(outputs: Outputs, inputs: dict) -> dict:
+    """Returns the metrics of forecasts, in the unit of the series; `inputs` are those of its records."""
     forecast, scaler = outputs.logits[:, 0], series.Scaler(**inputs["scaler"])
-    figures = metrics.forecast(scaler.invert(forecast), scaler.invert(outputs.target))
+    result = metrics.forecast(scaler.invert(forecast), scaler.invert(outputs.target))
     loss = float(np.mean(losses.squared_error(forecast, outputs.target)))
-    return {"loss": loss, **figures, "baselines": inputs["baselines"]}
+    return {"loss": loss, **result, "baselines": inputs["baselines"]}
 
 
-def step_figures(outputs: Outputs, config, pairs: list[int] | None) -> dict:
-    """The figures over the frames, or the words of captions, that count."""
+def step_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:
+    """Returns the metrics over frames, or over the words of captions, with positive weight."""
     counted = outputs.weight > 0
     logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
     if config.target == "words":
-        figures = metrics.words(outputs.logits, outputs.target, outputs.weight)
+        result = metrics.words(outputs.logits, outputs.target, outputs.weight)
     else:
-        figures = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
+        result = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
     loss = float(np.mean(losses.LOSSES[config.loss.name](logits, target)))
-    return {"loss": loss, **figures, "num_videos": len(outputs.logits)}
+    return {"loss": loss, **result, "num_videos": len(outputs.logits)}
 
 
-def video_figures(outputs: Outputs, config, pairs: list[int] | None) -> dict:
-    """The figures over videos, those of clips that are played backwards among them."""
+def video_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:
+    """Returns the metrics over videos, including those of clips played backwards."""
     multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
     pairs = None if multi_label else pairs
-    figures = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
+    result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
     if outputs.backwards is not None:
         scores = np.asarray(jax.nn.softmax(outputs.backwards)).mean(axis=1)
-        figures["top1_reversed"] = top1_reversed(scores, outputs.target, pairs)
-    return figures
+        result["top1_reversed"] = top1_reversed(scores, outputs.target, pairs)
+    return result
 
 
 def top1_reversed(scores: np.ndarray, target: np.ndarray, pairs: list[int]) -> float:
-    """How often videos played backwards are taken for their partner's class: from scores (N, K) and targets (N,)."""
+    """Accuracy on videos played backwards, with the reversed class as target: scores (N, K), targets (N,)."""
     return float(metrics.hit_at_k(scores, np.asarray(pairs)[target], 1).mean())
 
 
-def fused_figures(
+def fused_metrics(
     scores: np.ndarray,
     backwards: np.ndarray | None,
     target: np.ndarray,
@@ -83,12 +82,12 @@ def fused_figures(
     multi_label: bool = False,
     pairs: list[int] | None = None,
 ) -> dict:
-    """The figures of several models fused; of whole videos only, and without a loss.
+    """Returns the metrics of fused scores: of whole videos only, and without a loss.
 
     Args:
-        scores: (N, K), the higher the better; backwards: the same of videos that are played backwards, or None.
+        scores: (N, K), higher is better; backwards: scores of the videos played backwards, or None.
         target: (N,), or multi-hot (N, K).
-        pairs: the class that playing backwards makes of each, or None.
+        pairs: the reversal of each class, or None.
     """
     if multi_label:
         return metrics.multi_label(scores[:, None], target)

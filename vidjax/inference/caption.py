@@ -1,4 +1,4 @@
-"""Writes captions: word by word, the likeliest first, or the best of several at a time (beam search)."""
+"""Writes captions by greedy search or beam search."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -14,25 +14,24 @@ from vidjax.inference import restore
 from vidjax.models.captioner import Captioner
 from vidjax.preprocess import preprocess
 
-END = 0  # the word that ends a caption, and stands before its first
+END = 0  # the word that ends a caption; it is also the input before the first word
 Step = Callable[[Any, np.ndarray], tuple[Any, np.ndarray]]
 
 
 def beam_search(step: Step, state: Any, *, beams: int, length: int) -> tuple[list[int], float]:
-    """The likeliest sequence that is found when at each word the `beams` likeliest beginnings are kept.
-
-    With one beam it is the greedy search.
+    """Returns the most probable sequence that a beam search finds. One beam is greedy search.
 
     Args:
-        step: (state, the last word of each beginning (beams,)) -> the next state, log probabilities (beams, V).
-        state: before the first word; arrays whose first axis is the beams.
-        length: most words, the end not counted.
+        step: (state, last word of each beam (beams,)) -> next state, log probabilities (beams, V).
+        state: state before the first word; the first axis of each array is the beams.
+        beams: number of partial sequences that are kept after each word.
+        length: maximum number of words, without the end.
 
     Returns:
-        The words without the end, and the logarithm of the probability of them and the end.
+        The words without the end, and the log probability of the words and the end.
     """
     words = np.zeros((beams, 0), int)
-    scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # all are equal at first: one counts
+    scores = np.where(np.arange(beams) == 0, 0.0, -np.inf)  # all beams start equal: keep one
     ended = np.zeros(beams, bool)
     for position in range(length + 1):
         last = words[:, -1] if words.shape[1] else np.full(beams, END)
@@ -41,11 +40,11 @@ def beam_search(step: Step, state: Any, *, beams: int, length: int) -> tuple[lis
         if position == length:
             total[:, np.arange(total.shape[1]) != END] = -np.inf
         total[ended] = -np.inf
-        total[ended, END] = scores[ended]  # what has ended stays as it is
+        total[ended, END] = scores[ended]  # finished sequences do not change
         best = np.argsort(-total, axis=None, kind="stable")[:beams]
-        rows, following = np.divmod(best, total.shape[1])
-        words, scores = np.concatenate([words[rows], following[:, None]], axis=1), total.flat[best]
-        ended = following == END
+        rows, next_words = np.divmod(best, total.shape[1])
+        words, scores = np.concatenate([words[rows], next_words[:, None]], axis=1), total.flat[best]
+        ended = next_words == END
         state = jax.tree.map(lambda x, rows=rows: x[rows], state)
         if ended[0]:
             break
@@ -54,15 +53,15 @@ def beam_search(step: Step, state: Any, *, beams: int, length: int) -> tuple[lis
 
 
 def make_writer(run: restore.Trained, beams: int = 1) -> Callable[[Clip], tuple[str, float]]:
-    """Returns the function from one clip, `video` uint8 (1, T, H, W, 3), to its caption and the probability of that.
+    """Returns the function from one clip, `video` uint8 (1, T, H, W, 3), to its caption and the caption's probability.
 
     Raises:
-        ValueError: where the network writes no captions, or for no beam.
+        ValueError: if the network does not write captions, or `beams` is below 1.
     """
     if not isinstance(run.model, Captioner):
-        raise ValueError(f"{run.name} names classes and writes no captions.")
+        raise ValueError(f"{run.name} classifies videos; it does not write captions.")
     if beams < 1:
-        raise ValueError(f"--beams {beams}: at least one.")
+        raise ValueError(f"--beams {beams} must be 1 or more.")
     variables = {"params": run.params, **run.model_state}
     decoder = run.model.clone(stateful=True)
 
@@ -72,16 +71,16 @@ def make_writer(run: restore.Trained, beams: int = 1) -> Callable[[Clip], tuple[
         return run.model.apply(variables, **inputs, method="encode")
 
     @jax.jit
-    def advance(variables, state, described, last):
-        described = jnp.repeat(described, len(last), axis=0)
+    def advance(variables, state, encoded, last):
+        encoded = jnp.repeat(encoded, len(last), axis=0)
         logits, state = decoder.apply(
-            {**variables, **state}, described, last[:, None], method="decode", mutable=["carry"]
+            {**variables, **state}, encoded, last[:, None], method="decode", mutable=["carry"]
         )
         return dict(state), jax.nn.log_softmax(logits[:, 0].astype(jnp.float32))
 
     def write(clip: Clip) -> tuple[str, float]:
-        described = encode(variables, clip)
-        step = lambda state, last: advance(variables, state, described, jnp.asarray(last))  # noqa: E731
+        encoded = encode(variables, clip)
+        step = lambda state, last: advance(variables, state, encoded, jnp.asarray(last))  # noqa: E731
         words, score = beam_search(step, {}, beams=beams, length=run.inputs["caption_length"] - 1)
         return sentence([run.labels[word] for word in words]), float(np.exp(score))
 
@@ -89,5 +88,5 @@ def make_writer(run: restore.Trained, beams: int = 1) -> Callable[[Clip], tuple[
 
 
 def sentence(words: Sequence[str]) -> str:
-    """ "a", ",", "b" -> "a, b"."""
+    """Joins words; commas follow the word before them: "a", ",", "b" -> "a, b"."""
     return " ".join(words).replace(" ,", ",")

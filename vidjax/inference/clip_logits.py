@@ -1,4 +1,4 @@
-"""The compiled function from the clips of a video to the logits of its classes, from a checkpoint."""
+"""Compiles a trained network into a function from clips to logits."""
 
 import functools
 from collections.abc import Callable
@@ -13,20 +13,20 @@ from vidjax.progress_bar import progress_bar
 
 
 def check_names_videos(run):
-    """Raises a ValueError if a network, restored or exported, does not classify whole videos."""
+    """Raises a ValueError if a restored or exported network does not classify whole videos."""
     if run.clip.get("sampling") == "chunks" or run.config and run.config.get("target") == "frame":
-        raise ValueError(f"{run.name} classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate.")
+        raise ValueError(f"{run.name} classifies frames or chunks, not whole videos: evaluate it with vidjax.evaluate.")
     if "target" in run.inputs:
         raise ValueError(f"{run.name} forecasts a series: evaluate it with vidjax.evaluate.")
     if "prefix" in run.inputs:
         source = f"layer {run.inputs['layer']!r} of {run.inputs['source']}"
         raise ValueError(f"{run.name} was trained on features ({source}), not on videos: evaluate it on such records.")
     if not run.labels:
-        raise ValueError(f"{run.name} has no classes to name: it is for vidjax.features, and for init_from.")
+        raise ValueError(f"{run.name} has no classes: use it with vidjax.features or init_from.")
 
 
 def make_logits_fn(run: restore.Trained, clips_a_device: int = 1) -> Callable[[clips.Clip], np.ndarray]:
-    """Returns the compiled function from clips, see `read_views`, to logits, float32 (V, K).
+    """Returns the compiled function from clips, see `views.read_views`, to logits, float32 (V, K).
 
     Args:
         clips_a_device: number of clips that each device computes at a time.
@@ -40,12 +40,12 @@ def make_logits_fn(run: restore.Trained, clips_a_device: int = 1) -> Callable[[c
         out_shardings=sharding.replicated(run.mesh),
         compiler_options=compile_options.of_inference(run.model),
     )
-    per_call = clips_a_device * run.mesh.size  # one shape to compile, whatever the number of views
+    per_call = clips_a_device * run.mesh.size  # a single shape to compile for any number of views
 
     def logits_of(views: clips.Clip) -> np.ndarray:
         outputs, count = [], len(next(iter(views.values())))
         for i in progress_bar(range(0, count, per_call), "clips", leave=False):
-            group = np.minimum(np.arange(i, i + per_call), count - 1)  # filled up with the last one
+            group = np.minimum(np.arange(i, i + per_call), count - 1)  # pads with the last clip
             batch = {name: x[group] for name, x in views.items()}
             batch = jax.device_put(batch, sharding.batch_sharding(run.mesh))
             outputs.append(np.asarray(forward(run.params, run.model_state, batch)))

@@ -1,4 +1,4 @@
-"""A trained network with all that its use needs: from a work directory, or from the table of published weights."""
+"""Loads trained networks, from a work directory or from published weights."""
 
 import dataclasses
 import functools
@@ -21,19 +21,19 @@ from vidjax.weights import load as weights
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A network, its parameters on a mesh, and how its inputs have to look.
+    """A network, its parameters on a mesh, and the format of its inputs.
 
     Attributes:
-        name: of the weights, or the work directory with the step.
+        name: name of the weights, or work directory and step.
         model: the network; params, model_state: its variables.
-        mesh: where they are.
+        mesh: mesh that holds the variables.
         labels: class names, in the order of the logits.
         preprocess: the spec for `preprocess`.
         clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`.
-        inputs: what the records that it was trained on hold, see `records.DatasetInfo`.
-        multi_label: whether the classes are independent of each other (sigmoid) or exclusive (softmax).
-        config: of the run; None for published weights.
-        step: of the checkpoint; None for published weights.
+        inputs: contents of the training records, see `records.DatasetInfo`.
+        multi_label: whether classes are independent (sigmoid) or exclusive (softmax).
+        config: config of the run; None for published weights.
+        step: step of the checkpoint; None for published weights.
     """
 
     name: str
@@ -50,7 +50,7 @@ class Trained:
     step: int | None = None
 
     def classifier_paths(self) -> set[str]:
-        """The variables of its classifier, none where it has none; see the function of that name."""
+        """Returns the paths of the classifier's variables, empty without a classifier; see the function."""
         if not self.labels:
             return set()
         if self.config:
@@ -60,21 +60,21 @@ class Trained:
         return classifier_paths(self.model, batch, self.preprocess)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """(..., K) -> (..., K): softmax, or sigmoid where classes are independent."""
+        """Converts logits (..., K) to probabilities (..., K): softmax, or sigmoid for independent classes."""
         return np.asarray(jax.nn.sigmoid(logits) if self.multi_label else jax.nn.softmax(logits))
 
 
 def from_run(workdir: Path, at_step: int | None = None) -> Trained:
-    """Restores a run's last checkpoint, or that of a step; averaged parameters where the run kept some.
+    """Restores the last checkpoint of a run, or that of a step; averaged parameters if the run kept them.
 
     Raises:
-        ValueError: where there is no run, no such checkpoint, or it does not fit the config.
+        ValueError: if the run or the checkpoint is missing, or the checkpoint does not fit the config.
     """
     config, labels, inputs = configs.read(workdir)
     mesh = sharding.make_mesh(**config.mesh)
     model = configs.model_from(config, len(labels))
     clip, spec = configs.clip_of(config), configs.spec_of(config)
-    batch = clips.blank_batch(inputs, clip, config.batch_size)  # of which a stateful model carries the state
+    batch = clips.blank_batch(inputs, clip, config.batch_size)  # a stateful model's state has the batch size
     abstract = abstract_variables(model, batch, spec)
     shardings = sharding.state_shardings(mesh, abstract)
     checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
@@ -97,7 +97,7 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
 
 
 def from_weights(source: str) -> Trained:
-    """Loads published weights by their name, fetched if need be, or a file of such. Errors as of `weights.load`."""
+    """Loads published weights by name, downloading them if necessary, or from a file. Errors: see `weights.load`."""
     entry, variables = weights.load(source)
     model = models.make_model(num_classes=len(entry.labels), **entry.model)
     mesh = sharding.make_mesh()
@@ -118,22 +118,19 @@ def from_weights(source: str) -> Trained:
 
 
 def load(source: str) -> Trained:
-    """`from_run` where `source` is a directory, else `from_weights`."""
+    """Loads a run if `source` is a directory, else published weights."""
     if Path(source).is_dir():
         return from_run(Path(source))
     return from_weights(source)
 
 
 def abstract_variables(model: nn.Module, batch: dict, spec: Spec) -> tuple[dict, dict]:
-    """Shapes and dtypes of the parameters and the model state; `batch` gives the shapes of the inputs."""
+    """Returns shapes and dtypes of the parameters and the model state; `batch` gives the shapes of the inputs."""
     return jax.eval_shape(functools.partial(step.init_variables, model=model, spec=spec), 0, batch)
 
 
-# ------------------------------------------------------------------------------------------- starting from another's
-
-
 def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:
-    """The variables whose shape depends on the number of classes, as `params/Logits/Conv3d_0c_1x1/conv_3d/kernel`."""
+    """Returns the variables whose shape depends on the number of classes, as paths like `params/fc/kernel`."""
 
     def shapes(network):
         params, model_state = abstract_variables(network, batch, spec)

@@ -1,4 +1,4 @@
-"""Starts a run from a trained network: `init_from` of a config."""
+"""Initialises a run from trained networks: `init_from` of a config."""
 
 import re
 
@@ -24,25 +24,24 @@ def start_from(
     labels: list[str],
     inflation: str = "repeat",
 ) -> step.TrainState:
-    """Puts the parameters and statistics of a trained network into a fresh state: `init_from` of a config.
+    """Copies the parameters and statistics of trained networks into a fresh state.
 
-    Where the classes are the same in the same order (or, of a file of weights, as many), all is taken over. Where they
-    differ, the classifier stays as it was drawn: those parameters whose shape depends on the number of classes. A model
-    that has another network inside, as its `backbone` (`frame_pool`, `frame_rnn`) or its `network` (`clip_rnn`), can
-    start from that network alone; the rest stays as it was drawn. The two streams of a two-stream model start each from
-    a network of its own, or both from one. What was drawn is printed.
+    If the classes and their order are equal (for a file of weights: if their number is equal), everything is copied.
+    Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. A
+    model that contains a network, as `backbone` (`frame_pool`, `frame_rnn`) or `network` (`clip_rnn`), can start from
+    that network alone; the rest stays randomly initialised. The streams of a two-stream model start from one network
+    each, or both from the same one. The names of randomly initialised variables are printed.
 
     Args:
-        source: a work directory, the name of published weights, or a file of such; for the spatial and the temporal
-            stream of a two-stream model two, with a comma between.
-        state: fresh; says where each array lives.
-        batch: shapes of the inputs of the model.
-        labels: of the new task.
-        inflation: how the kernels of a 2-D network become those of a 3-D one, see `inflate.inflate`.
+        source: a work directory, the name of published weights, or a weights file; for a two-stream model also two of
+            them, spatial and temporal, separated by a comma.
+        state: fresh state; gives the sharding of each array.
+        batch: shapes of the model's inputs.
+        labels: classes of the new task.
+        inflation: how 2-D kernels become 3-D kernels, see `inflate.inflate`.
 
     Raises:
-        ValueError: where anything else differs between the two networks (lists it), or they see their videos
-            normalised in other ways.
+        ValueError: if the networks differ in anything else (lists the differences), or in how they normalise videos.
     """
     fresh = traverse_util.flatten_dict({"params": state.params, **state.model_state}, sep="/")
     whole = {path for path in fresh if not path.startswith("carry/")}
@@ -53,7 +52,7 @@ def start_from(
         raise ValueError(f"init_from = {source!r} names {len(names)} networks for {len(streams)} streams.")
     networks = [load(name) for name in names]
     if len(networks) == 1 and set(streams) <= set(networks[0].params):
-        streams = []  # another model of two streams: all of it
+        streams = []  # a two-stream network: copied as a whole
     taken = {}
     for i, stream in enumerate(streams or [""]):
         place = f"/{stream}/" if stream else "/"  # params/spatial/conv1/kernel
@@ -69,8 +68,8 @@ def start_from(
         except ValueError as error:
             raise ValueError(f"init_from = {source!r}: {error}") from None
         taken |= {path.replace("/", place, 1): x for path, x in found.items()}
-    if (drawn := sorted(whole - set(taken))) and jax.process_index() == 0:
-        print(f"init_from = {source}: drawn anew are {', '.join(drawn)}.")
+    if (fresh_paths := sorted(whole - set(taken))) and jax.process_index() == 0:
+        print(f"init_from = {source}: randomly initialised: {', '.join(fresh_paths)}.")
     merged = {path: jax.device_put(taken.get(path, x), x.sharding) for path, x in fresh.items()}
     model_state = traverse_util.unflatten_dict(merged, sep="/")
     params = model_state.pop("params")
@@ -79,16 +78,16 @@ def start_from(
 
 
 def check_normalised(pretrained: Trained, spec: Spec):
-    """Raises a ValueError where a network saw videos of as many channels normalised in another way."""
+    """Raises a ValueError if a network with the same number of input channels normalises its videos differently."""
     theirs, ours = ({name: list(x[name]) for name in ("mean", "std")} for x in (pretrained.preprocess, spec))
     if theirs != ours and len(theirs["mean"]) == len(ours["mean"]):
-        raise ValueError(f"that network wants config.preprocess = {theirs}; this config has {ours}.")
+        raise ValueError(f"that network was trained with config.preprocess = {theirs}; this config has {ours}.")
 
 
 def _take(pretrained: Trained, fresh: inflate.Flat, heads: set[str], labels: list[str], inflation: str) -> inflate.Flat:
-    """What one network gives to another one, `fresh`, of which `heads` depends on the number of classes."""
+    """Returns the arrays to copy into `fresh`, whose paths `heads` depend on the number of classes."""
     loaded = traverse_util.flatten_dict({"params": pretrained.params, **pretrained.model_state}, sep="/")
-    loaded = {path: x for path, x in loaded.items() if not path.startswith("carry/")}  # of other sequences
+    loaded = {path: x for path, x in loaded.items() if not path.startswith("carry/")}  # the state of other sequences
     inner = re.compile("[^/]*/(backbone|network)/")  # params/backbone/conv1/kernel
     found = next(filter(None, map(inner.match, fresh)), None)
     if found and not any(map(inner.match, loaded)):

@@ -1,11 +1,11 @@
-"""A video as it comes: what a causal network says of all the frames so far, in memory and time that do not grow.
+"""Causal networks on streams: outputs after each frame, in constant memory and time per frame.
 
     state, step = init_stream(params, model_state, model=model, spec=spec)
     for frame in frames:
         state, outputs = step(state, frame)
 
-After t frames the outputs are those of the network on the clip of these t frames. What networks need of the past is in
-the collection `carry`, see `models.carry`. `python -m vidjax.predict --stream VIDEO|camera` is the command.
+After t frames the outputs equal those of the network on the clip of these t frames. The collection `carry` holds what a
+network keeps of the past, see `models.carry`. The command is `python -m vidjax.predict --stream VIDEO|camera`.
 """
 
 import functools
@@ -28,33 +28,33 @@ State = dict  # the carry of the network: {} before the first frame
 
 
 def causal_model(model: nn.Module, spec: Spec) -> nn.Module:
-    """The network with `stateful` set, so that it goes on from frame to frame.
+    """Returns the network with `stateful` set, so that it continues from frame to frame.
 
     Raises:
-        ValueError: for a network that sees the future, or optical flow, or that was not written to be stateful.
+        ValueError: if the network sees future frames or optical flow, or does not support streams.
     """
     if not hasattr(model, "stateful") or "tokens" in inspect.signature(type(model).__call__).parameters:
         raise ValueError(
-            f"This network ({type(model).__name__}) sees a clip at once. What runs on a stream are frame_rnn, "
+            f"This network ({type(model).__name__}) sees a clip at once. Networks for streams are frame_rnn, "
             "skip_rnn, conv_lstm, clip_rnn, causal tcn, 2-D ResNets, and r3d_18, mc3_18, r2plus1d_18 trained with "
             "model.causal = True."
         )
     if sees_flow(spec):
-        raise ValueError("This network sees optical flow, between frames; on a stream run networks that see frames.")
+        raise ValueError("This network sees optical flow, which streams do not provide: use one that sees frames.")
     return model.clone(stateful=True)
 
 
 def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec) -> tuple[State, Callable]:
-    """Makes the state before the first frame, and the function that goes on from it.
+    """Returns the state before the first frame, and the function that advances it.
 
     Returns:
         The state, and step(state, frames) -> (state, outputs). frames: uint8 (B, n, H, W, C), or float (B, n, D) for a
-        network over features; n may be 1, but of clip_rnn is a multiple of its clips. outputs: float32 (B, K); of a
-        network that classifies frames those of the last. A network with strides in time (R(2+1)D) compiles a program
-        for each place of n frames among its strides, one alone where n is 8.
+        network on features; n may be 1, but for clip_rnn a multiple of its clip length. outputs: float32 (B, K),
+        those of the last frame if the network classifies frames. A network with temporal strides (R(2+1)D) compiles one
+        program per phase of n frames among its strides: a single one if n is 8.
 
     Raises:
-        ValueError: as of `causal_model`; `step` raises one for another number of videos, or frames of another size.
+        ValueError: see `causal_model`; `step` raises one if the batch size or the frame size changes.
     """
     network = causal_model(model, spec)
 
@@ -70,7 +70,7 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
 
 
 def frames_a_step(model: nn.Module) -> int:
-    """How many frames a network takes at a time with one program: those of its strides, or of one of its clips."""
+    """Frames per step with which one program suffices: the product of the temporal strides, or the clip length."""
     if hasattr(model, "clip_frames"):
         return model.clip_frames
     return 8 if any(kind in ("3d", "2+1d") for kind in getattr(model, "kinds", ())[2:]) else 1
@@ -80,18 +80,18 @@ def frames_a_step(model: nn.Module) -> int:
 
 
 def read_frames(source: str, clip: dict, inputs: dict) -> Iterator[tuple[np.ndarray, float]]:
-    """Reads a video, or a camera, at the rate and in the size of the clips that a network was trained on.
+    """Reads a video file or a camera at the frame rate and size of a network's training clips.
 
     Args:
-        source: path of a video file, or "camera", or "camera:1" for the second one.
-        clip: `frame_stride`, `size` and `resize`, as of `clips.cut_views`.
-        inputs: `fps` and `short_side` that the training videos were read with, 0 for as they are.
+        source: path of a video file, "camera", or "camera:1" for the second camera.
+        clip: `frame_stride`, `size` and `resize`, see `clips.cut_views`.
+        inputs: `fps` and `short_side` of the training videos; 0 keeps those of the source.
 
     Yields:
         A frame, uint8 (size, size, 3), and its time in seconds.
 
     Raises:
-        ValueError: for a file that is missing or no video, a camera that is not there, or frames that change in size.
+        ValueError: if the file or camera is missing, the file is not a video, or the frame size changes.
     """
     fps, short_side = inputs.get("fps") or None, inputs.get("short_side", 0)
     if source.split(":")[0] == "camera":
@@ -113,24 +113,24 @@ def _size(shape: tuple[int, int, int]) -> str:
 
 
 def run_on(run: restore.Trained, source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """What a network makes of a video, or of a camera, as it comes: once a second of the video, and at its end.
+    """Classifies a video file or a camera as it is read: once per second of video, and at the end.
 
     Yields:
         The time in seconds, and the probability of each class, float32 (K,).
 
     Raises:
-        ValueError: as of `read_frames` and `init_stream`, and where the network wants features.
+        ValueError: see `read_frames` and `init_stream`; also if the network takes features or has no classes.
     """
     if "prefix" in run.inputs or not run.labels:
-        raise ValueError(f"{run.name} does not name the classes of videos: it is for features, or has no classes.")
+        raise ValueError(f"{run.name} does not classify videos: it takes features, or has no classes.")
     if run.clip.get("sampling") == "segments":
-        raise ValueError(f"{run.name} was trained on frames that are spread over a video, whose end a stream hides.")
+        raise ValueError(f"{run.name} was trained on frames spread over a whole video; a stream has no known end.")
     state, step = init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
     seconds, shown, outputs, size = 0.0, 0.0, None, frames_a_step(run.model)
     frames = views.until_damage(read_frames(source, run.clip, run.inputs))
     while group := list(itertools.islice(frames, size)):
         if len(group) < size and hasattr(run.model, "clip_frames"):
-            break  # no whole clip
+            break  # an incomplete clip
         images, times = zip(*group, strict=True)
         state, outputs = step(state, jnp.asarray(np.stack(images)[None]))
         seconds, is_shown = times[-1], times[-1] >= shown + 1

@@ -1,4 +1,4 @@
-"""The clips of a video file that a network classifies: evenly spaced, cut like those of an evaluation."""
+"""Cuts evenly spaced clips out of a video file, like an evaluation does."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import numpy as np
 from vidjax.data import clips, flow_images, frame_folder, sampling, video
 from vidjax.inference import restore
 
-MOST_VIEWS = 10  # by default, of a long video
+MOST_VIEWS = 10  # default maximum, for long videos
 
 
 def read_views(
@@ -25,14 +25,14 @@ def read_views(
 
     Args:
         clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`, see `clips.cut_views`.
-        inputs: `fps` and `short_side` that the training videos were read with, 0 for their own; `flow`, the method of
-            the optical flow that was stored with them.
+        inputs: `fps` and `short_side` of the training videos, 0 to keep those of the file; `flow`, the method of their
+            stored optical flow.
         num_views: number of clips; by default enough to cover the video, at most 10.
         flow: whether optical flow is computed from the clips, on the device.
         folder_fps: frame rate of a folder of frames, which has none of its own.
 
     Returns:
-        `video` uint8 (V, T, size, size, 3), `flow` uint8 (V, T, size, size, 2), or both, as the streams say.
+        `video` uint8 (V, T, size, size, 3), `flow` uint8 (V, T, size, size, 2), or both, depending on `streams`.
 
     Raises:
         ValueError: if the file is missing, is not a video, or holds too few frames. A damaged tail is a warning on
@@ -42,7 +42,7 @@ def read_views(
     if warning:
         print(f"warning: {warning}", file=sys.stderr)
     if not length:
-        raise ValueError(warning or f"{path} holds no frame.")
+        raise ValueError(warning or f"{path} has no frames.")
     streams = clip.get("streams", ("video",))
     try:
         wanted = view_indices(length, clip, inputs, num_views, flow=flow)
@@ -65,7 +65,7 @@ def views_of(
     *,
     folder_fps: float = frame_folder.FPS,
 ) -> clips.Clip:
-    """`read_views` for a network, also an exported one."""
+    """Calls `read_views` with the settings of a restored or exported network."""
     flow = bool(run.preprocess.get("flow"))
     return read_views(path, run.clip, run.inputs, num_views, flow=flow, folder_fps=folder_fps)
 
@@ -73,20 +73,20 @@ def views_of(
 def view_indices(
     length: int, clip: dict, inputs: dict, num_views: int | None = None, *, flow: bool = False
 ) -> np.ndarray:
-    """The frames of the clips of a video, int (V, T).
+    """Returns the frame indices of a video's clips, int (V, T).
 
     Args:
-        length: of the video, frames, at least 1.
-        clip, inputs, num_views, flow: see `read_views`. V is 1 where `clip` samples segments.
+        length: number of frames in the video, at least 1.
+        clip, inputs, num_views, flow: see `read_views`. V is 1 if `clip` samples segments.
 
     Raises:
-        ValueError: if a network that sees flow gets one frame, or its records do not name the method of their flow.
+        ValueError: if a network with flow gets a single frame, or its records do not name their flow method.
     """
     sees_flow = "flow" in clip.get("streams", ("video",))
     if sees_flow and "flow" not in inputs:
-        raise ValueError("the training records do not say by which method their optical flow was made.")
+        raise ValueError("the training records do not name the method of their optical flow.")
     if (sees_flow or flow) and length == 1:
-        raise ValueError("the video holds one frame: optical flow needs two at least.")
+        raise ValueError("the video has one frame: optical flow needs two or more.")
     length -= sees_flow
     span = sampling.span(clip["num_frames"], clip.get("frame_stride", 1))
     num_views = num_views or min(MOST_VIEWS, -(-length // span))
@@ -99,7 +99,7 @@ def _frames_of(
 ) -> Iterator[np.ndarray]:
     """Yields the wanted frames of a stream, resized like those of the training videos.
 
-    A frame of "flow" is the flow from a wanted frame to the next, as records keep it: uint8 (H, W, 2).
+    A frame of "flow" is the flow from a wanted frame to the next, in the format of records: uint8 (H, W, 2).
     """
     settings, short_side = {"fps": inputs.get("fps") or None, "folder_fps": folder_fps}, inputs.get("short_side", 0)
     if stream == "video":
@@ -115,7 +115,7 @@ def _frames_of(
 
 
 def until_damage(frames: Iterator) -> Iterator:
-    """The frames of a file; damage that is reported after the last of them becomes a warning on stderr."""
+    """Yields the frames of a file; damage after the last frame becomes a warning on stderr."""
     try:
         yield from frames
     except video.DamagedVideo as damage:

@@ -1,10 +1,10 @@
-"""Predictions along a video: the classes of window after window of some seconds, in memory that does not grow.
+"""Predictions along a video: the classes of each window of some seconds, in constant memory.
 
     for start, end, probabilities in predict_windows(path, [run], [logits_fn], 2.0, 0.5): ...
 
-Window k is [k * hop, k * hop + seconds). Its clips are those of a file that was trimmed to the window. The video is
-decoded once, whatever the number of networks and the overlap; in memory are the cropped frames of one window.
-`python -m vidjax.predict VIDEO --windows SECONDS` is the command.
+Window k is [k * hop, k * hop + seconds). Its clips equal those of a file trimmed to the window. The video is decoded
+once, whatever the number of networks and the overlap; memory holds the cropped frames of one window. The command is
+`python -m vidjax.predict VIDEO --windows SECONDS`.
 """
 
 import math
@@ -25,7 +25,7 @@ Network = restore.Trained | Any  # or an `export.exported.Exported`, which has t
 
 
 class Window(NamedTuple):
-    """A part of a video, in seconds from its first frame, and its clips for each network, see `views.read_views`."""
+    """A part of a video, in seconds from its first frame, and its clips per network, see `views.read_views`."""
 
     start: float
     end: float
@@ -52,26 +52,25 @@ def cut_windows(
 ) -> Iterator[Window]:
     """Cuts the clips of each window of a video for some networks, in one pass over the file.
 
-    The last window is shorter where the video ends within it. It is left out if it is shorter than half a window,
-    unless it is the only one. A window in which the file has no frame is left out with a warning on stderr.
+    The last window ends with the video, and is left out if it is shorter than half a window, unless it is the only
+    one. A window without frames is left out with a warning on stderr.
 
     Args:
         path, num_views, folder_fps: see `views.read_views`.
-        seconds: of a window.
+        seconds: length of a window.
         hop: from the start of a window to the start of the next, seconds.
 
     Raises:
-        ValueError: if the file is missing or is not a video, see also `check`. A damaged
-            tail is a warning on stderr.
+        ValueError: if the file is missing or is not a video; see also `check`. A damaged tail is a warning on stderr.
     """
     rate = video.frame_rate(path, folder_fps=folder_fps)
     for run in runs:
         check(seconds, hop, run.inputs.get("fps") or rate)
-    kept = deque()  # (time, for each run what its clips need of the frame)
+    kept = deque()  # (time, what each run's clips need of the frame)
     count = 0
 
     def cut(end: float, stop: float) -> Iterator[Window]:
-        """The next window, to `end`, whose frames are all kept; `stop` is the end of the video, inf if it is later."""
+        """Yields the next window, up to `end`. `stop` is the end of the video, or inf if it is not known yet."""
         start = _start(count, hop)
         try:
             clips_of_runs = [_views_of_kept(run, kept, i, start, end, stop, num_views) for i, run in enumerate(runs)]
@@ -87,7 +86,7 @@ def cut_windows(
         while len(kept) > 1 and kept[1][0] <= _start(count, hop):
             kept.popleft()
     if not kept:
-        raise ValueError(f"{path} holds no frame.")
+        raise ValueError(f"{path} has no frames.")
     stop, half_frame = kept[-1][0] + 1 / rate, 0.5 / rate
     covered = _end(count - 1, hop, seconds) if count else 0.0
     while covered < stop - half_frame and (start := _start(count, hop)) < stop:
@@ -113,9 +112,9 @@ def predict_windows(
     """Yields start, end and the probability of each class, float32 (K,), of each window of a video.
 
     Args:
-        logits_fns: of each network, see `predict.make_logits_fn`.
+        logits_fns: one per network, see `clip_logits.make_logits_fn`.
         weights, fusion: see `ensemble.fuse`; equal weights by default.
-        at_once: number of clips that a logits function computes in one call: so many are collected.
+        at_once: number of clips to collect for each call of a logits function.
         the others: see `cut_windows`.
 
     Raises:
@@ -124,7 +123,7 @@ def predict_windows(
     weights = weights or [1.0] * len(runs)
 
     def predict(group: list[Window]) -> Iterator[tuple[float, float, np.ndarray]]:
-        of_runs = []  # for each network the logits of each window
+        of_runs = []  # logits of each window, per network
         for i, logits_fn in enumerate(logits_fns):
             batches = [window.views[i] for window in group]
             ends = np.cumsum([len(next(iter(batch.values()))) for batch in batches])[:-1]
@@ -156,7 +155,7 @@ def _end(count: int, hop: float, seconds: float) -> float:
 
 
 def _keep(run: Network, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """What the clips of a network need of a frame, uint8 (H, W, 3): the crop that it sees, and grey for stored flow."""
+    """Returns what a network's clips need of a frame, uint8 (H, W, 3): its crop, or a grey image for stored flow."""
     short_side, kept = run.inputs.get("short_side", 0), {}
     for stream in run.clip.get("streams", ("video",)):
         if stream == "flow":
@@ -177,7 +176,7 @@ def _crop(run: Network, frame: np.ndarray) -> np.ndarray:
 def _views_of_kept(
     run: Network, kept: deque, number: int, start: float, end: float, stop: float, num_views: int | None
 ) -> clips.Clip:
-    """The clips of a network, its `number` in `kept`, of the window from start to end."""
+    """Cuts the clips of a network, `number` in the entries of `kept`, from the window start to end."""
     times, fps = np.array([time for time, _ in kept]), run.inputs.get("fps")
     frames = [kept[i][1][number] for i in _select(times, start, end, stop, fps)]
     if not len(frames):
@@ -197,14 +196,14 @@ def _views_of_kept(
 
 
 def _select(times: np.ndarray, start: float, end: float, stop: float, fps: float | None) -> np.ndarray:
-    """Which of the frames with these times `video.iterate_frames` yields for a part of a file, int (T,).
+    """Indices of the frames with these times that `video.iterate_frames` yields for a part of a file, int (T,).
 
     Args:
-        stop: where the last frame ends: shown for its duration, a quarter of an output frame forgiven.
+        stop: end of the last frame, including its duration, with a tolerance of a quarter of an output frame.
     """
     if not fps:
         return np.flatnonzero((times >= start - ROUNDING) & (times < end - ROUNDING))
     wanted = start + np.arange(math.ceil((end - start) * fps) + 1) / fps
     wanted = wanted[(wanted < end - ROUNDING) & (wanted < stop - 0.25 / fps)]
-    middles = (times[:-1] + times[1:]) / 2 + ROUNDING  # halfway, the frame that is still on screen
+    middles = (times[:-1] + times[1:]) / 2 + ROUNDING  # halfway, the earlier frame counts
     return np.searchsorted(middles, wanted, side="right")

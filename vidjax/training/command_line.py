@@ -1,4 +1,4 @@
-"""What commands that train share: flags with error messages for users, --workdir, and what is printed."""
+"""Shared parts of the training commands: flags with clear error messages, --workdir, and printing."""
 
 import logging
 import re
@@ -14,10 +14,10 @@ from vidjax.training import status
 
 
 def quieten():
-    """Called at the start of a command: silences libraries, and signals that have no meaning yet."""
+    """Silences libraries and ignores SIGUSR2. Call it at the start of a command."""
     status.ignore()
-    absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs each file that it opens
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # and each that found the disk full, after our own message
+    absl_logging.set_verbosity(absl_logging.WARNING)  # Orbax logs every file that it opens
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # repeats our message if the disk is full
 
 
 def say(text: str):
@@ -38,7 +38,7 @@ def parse_flags(arguments):
 
 
 def unknown_key(error: AttributeError) -> str:
-    """The key that ml_collections did not find; it quotes the text several times."""
+    """Returns the key that ml_collections did not find, from its message, which repeats the key."""
     return re.findall(r"\w+", str(error))[0]
 
 
@@ -53,6 +53,6 @@ def check_workdir(argv: list[str], workdir: str | None) -> Path:
         raise app.UsageError(f"Unknown arguments {argv[1:]}; give settings as --config.key=value.")
     if workdir is None:
         sys.exit("vidjax.train: --workdir is missing; name the directory of the run, such as --workdir runs/NAME.")
-    if "://" in workdir:  # pathlib would take it for a directory gs: on this machine's disk
+    if "://" in workdir:  # pathlib would read it as a local directory gs:
         sys.exit(f"vidjax.train: --workdir {workdir} is not a local directory; mount the bucket first.")
     return Path(workdir)

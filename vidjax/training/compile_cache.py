@@ -9,7 +9,7 @@ from jax.experimental.compilation_cache import compilation_cache
 
 @contextlib.contextmanager
 def compiled_once():
-    """Keeps compiled programs as long as it is open: folds of equal size have equal ones."""
+    """A context that keeps compiled programs, so that runs of equal shapes, such as folds, share them."""
     if jax.config.jax_compilation_cache_dir:  # the user has one
         yield
         return

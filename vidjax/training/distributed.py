@@ -1,10 +1,11 @@
-"""Several processes that train as one: who they are, and how they come together.
+"""Connects several processes that train one model.
 
-SLURM says it, or Kubernetes to pods that have TPUs, or three variables by hand, in each process:
+SLURM and Kubernetes (for pods with TPUs) set the variables that describe a run. By hand, set three variables in each
+process:
 
     JAX_COORDINATOR_ADDRESS=host:1234 JAX_NUM_PROCESSES=2 JAX_PROCESS_ID=0 python -m vidjax.train ...
 
-On Cloud TPU VMs no variable does; VIDJAX_FIND_PEERS=1 lets JAX ask the machine (launch/tpu_vm.sh sets it).
+Cloud TPU VMs set no variables: with VIDJAX_FIND_PEERS=1 JAX queries the machine (launch/tpu_vm.sh sets it).
 """
 
 import contextlib
@@ -16,18 +17,18 @@ from collections.abc import Mapping
 
 import jax
 
-WAIT = 300  # seconds that a process waits for the others; VIDJAX_WAIT_FOR_PEERS is another number
+WAIT = 300  # seconds that a process waits for the others; VIDJAX_WAIT_FOR_PEERS changes it
 HEARTBEAT = 30  # seconds of silence after which a process counts as dead
 BY_HAND = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 
 
 def start():
-    """Brings the processes of a run together. To be called before JAX looks for devices; does nothing for one process.
+    """Connects the processes of a run; does nothing for a single process. Call it before JAX initialises its devices.
+
+    If not all processes connect in time, it prints an error and ends this process with status 1.
 
     Raises:
-        ValueError: for variables that do not say who there is, or speak of a TPU slice where there is none.
-
-    Where not all processes come in time it says so, and ends this one with status 1.
+        ValueError: if the variables are incomplete, or describe a TPU slice that does not exist.
     """
     arguments = arguments_from(os.environ)
     if arguments is None:
@@ -36,7 +37,7 @@ def start():
     if not wait.isdecimal():
         raise ValueError(f"VIDJAX_WAIT_FOR_PEERS = {wait} must be a number of seconds.")
     wait = int(wait)
-    # jax.distributed would end the process from within, without a word of whom it waited for
+    # On a timeout jax.distributed ends the process without saying which address it waited for
     alarm = threading.Timer(wait, _give_up, (arguments, wait))
     alarm.daemon = True
     alarm.start()
@@ -46,19 +47,19 @@ def start():
     except ValueError as error:
         if arguments:
             raise
-        raise ValueError(f"Variables say that this is a worker of a TPU slice, and JAX finds none: {error}") from error
+        raise ValueError(f"The environment describes a worker of a TPU slice, but JAX finds none: {error}") from error
     finally:
         alarm.cancel()
 
 
 @contextlib.contextmanager
 def started(command: str):
-    """`start`, and what a command does where something is wrong: says so, and exits with status 1.
+    """Calls `start`; an error in the context becomes a message and exit status 1.
 
-    One of several processes that fails ends at once, as the others can do nothing but wait for it.
+    If one of several processes fails, it ends at once, because the others would wait for it.
 
     Args:
-        command: as in "vidjax.train", to begin the message with.
+        command: name of the command for the message, such as "vidjax.train".
     """
     try:
         start()
@@ -74,26 +75,26 @@ def started(command: str):
         else:
             traceback.print_exc()
         sys.stdout.flush()
-        os._exit(1)  # sys.exit would say goodbye to the others, and wait for them to answer
+        os._exit(1)  # sys.exit would wait for the other processes
 
 
 def _give_up(arguments: dict, wait: int):
     where = arguments.get("coordinator_address") or "the first host of the job"
-    who = f"Process {arguments['process_id']} of {arguments['num_processes']}" if "process_id" in arguments else "This"
+    number = f" {arguments['process_id']} of {arguments['num_processes']}" if "process_id" in arguments else ""
     print(
-        f"vidjax: {who} waited {wait} s for the others to come to {where}, and not all did. Look into their logs; is "
-        "the address reached from every host? VIDJAX_WAIT_FOR_PEERS=600 waits longer.",
+        f"vidjax: Process{number} waited {wait} s, but not all processes connected to {where}. Check their logs, and "
+        "that every host can reach this address. VIDJAX_WAIT_FOR_PEERS=600 waits longer.",
         file=sys.stderr,
         flush=True,
     )
-    os._exit(1)  # the main thread is inside of JAX
+    os._exit(1)  # the main thread is blocked inside JAX
 
 
 def arguments_from(environment: Mapping[str, str]) -> dict | None:
-    """The arguments of `jax.distributed.initialize` that variables say, or None where there is one process.
+    """Returns the arguments of `jax.distributed.initialize` from environment variables; None for a single process.
 
     Raises:
-        ValueError: where variables are missing or are no numbers.
+        ValueError: if variables are missing or are not numbers.
     """
     given = [name for name in BY_HAND if name in environment]
     if "JAX_NUM_PROCESSES" in given or "JAX_PROCESS_ID" in given:
@@ -102,18 +103,18 @@ def arguments_from(environment: Mapping[str, str]) -> dict | None:
         address, count, index = (environment[name] for name in BY_HAND)
         if not (count.isdecimal() and index.isdecimal() and int(index) < int(count)):
             raise ValueError(
-                f"JAX_PROCESS_ID = {index} of JAX_NUM_PROCESSES = {count}: numbers are needed, and processes count "
+                f"JAX_PROCESS_ID = {index} of JAX_NUM_PROCESSES = {count}: both must be numbers, and processes count "
                 "from 0."
             )
         if int(count) == 1:
             return None
         found = {"coordinator_address": address, "num_processes": int(count), "process_id": int(index)}
-        return found | {"cluster_detection_method": "deactivate"}  # also within a job of a scheduler
+        return found | {"cluster_detection_method": "deactivate"}  # also inside a scheduler's job
     if int(environment.get("SLURM_STEP_NUM_TASKS", 1)) > 1:
         count, index = int(environment["SLURM_STEP_NUM_TASKS"]), int(environment["SLURM_PROCID"])
         found = {"num_processes": count, "process_id": index}
         gpus = own_gpus(environment)
-        # An empty list is all that JAX sees; without one it takes the GPU whose number is that of the task on its node
+        # An empty list means all devices; without a list JAX takes the GPU with the task's number on its node
         return found | {"local_device_ids": gpus} if gpus or tasks_on_node(environment) == 1 else found
     if "," in environment.get("TPU_WORKER_HOSTNAMES", "") or "MEGASCALE_COORDINATOR_ADDRESS" in environment:
         return {}
@@ -125,13 +126,13 @@ def arguments_from(environment: Mapping[str, str]) -> dict | None:
 
 
 def own_gpus(environment: Mapping[str, str]) -> list[int]:
-    """Which of the GPUs that a task of SLURM sees are its own, as indices of CUDA_VISIBLE_DEVICES.
+    """Returns the GPUs of a SLURM task, as indices into CUDA_VISIBLE_DEVICES.
 
-    All where it is the only task of its node, or where SLURM shows each task its own (--gpus-per-task); else the GPUs
-    of the node are shared out evenly. (`jax.distributed` by itself takes the one whose number is that of the task.)
+    All visible GPUs if it is the only task of its node, or if SLURM shows each task its own (--gpus-per-task); else an
+    equal share of the node's GPUs. (`jax.distributed` by default takes the one GPU with the task's number.)
 
     Raises:
-        ValueError: where the GPUs of a node do not divide over its tasks.
+        ValueError: if the GPUs of a node do not divide over its tasks.
     """
     visible = [name for name in environment.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     on_node = int(environment.get("SLURM_GPUS_ON_NODE") or len(visible))
@@ -139,13 +140,13 @@ def own_gpus(environment: Mapping[str, str]) -> list[int]:
     if tasks == 1 or len(visible) < on_node:
         return list(range(len(visible)))
     if len(visible) % tasks:
-        raise ValueError(f"{len(visible)} GPUs of a node do not divide over its {tasks} tasks.")
+        raise ValueError(f"{len(visible)} GPUs of a node do not divide over its {tasks} tasks: change either number.")
     share = len(visible) // tasks
     return list(range(index * share, (index + 1) * share))
 
 
 def tasks_on_node(environment: Mapping[str, str]) -> int:
-    """How many tasks of the step run on this node: of SLURM_STEP_TASKS_PER_NODE = 2(x3),1 and node 3, the one."""
+    """Number of the step's tasks on this node: 1 for SLURM_STEP_TASKS_PER_NODE = 2(x3),1 and SLURM_NODEID = 3."""
     counts = []
     for part in environment["SLURM_STEP_TASKS_PER_NODE"].split(","):
         count, _, times = part.rstrip(")").partition("(x")

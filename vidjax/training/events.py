@@ -5,34 +5,32 @@ import sys
 import time
 from pathlib import Path
 
-BESIDE = ("step", "time")  # where a scalar stands, and when it was written: no scalars themselves
+POSITION = ("step", "time")  # position of the scalars, not scalars themselves
 
 
 class EventFile:
-    """The event file of a work directory. It holds what metrics.jsonl holds, under the same names, at the same steps.
+    """The event file of a work directory: the content of metrics.jsonl, with the same names and steps, in float32.
 
-    It is written anew from the lines that a run goes on from, and the one of before is emptied. TensorBoard's own way,
-    a second file that says from which step on the first no longer counts, is not exact: its data server, which it uses
-    by default, passes over that, and so do other readers.
-
-    Values are float32, as the format has them.
+    A continued run writes a new file from the lines that it continues from, and empties the previous one. TensorBoard's
+    own method, a second file that marks the steps from which the first is invalid, is not exact: TensorBoard's default
+    data server and other readers ignore the mark.
 
     Args:
-        directory: of the run; it is there.
-        lines: of metrics.jsonl so far.
+        directory: existing directory of the run.
+        lines: lines of metrics.jsonl so far.
 
     Raises:
-        OSError: as of any file, also where the disk is full.
+        OSError: if the file cannot be written, for example on a full disk.
     """
 
     def __init__(self, directory: Path, lines: list[dict]):
         for path in directory.glob("events.out.tfevents.*"):
             if path.stat().st_size:
-                os.truncate(path, 0)  # a TensorBoard that is reading it would not get over its end
+                os.truncate(path, 0)  # deleting it would break a TensorBoard that reads it
             else:
                 path.unlink()
         self._writer, self._protos = _open(directory)
-        # A TensorBoard that is looking on forgets what it has read of the file before
+        # Makes a running TensorBoard forget the previous file
         start = self._protos.SessionLog(status=self._protos.SessionLog.START)
         self._writer.write_event(self._protos.Event(wall_time=time.time(), step=0, session_log=start))
         for line in lines:
@@ -40,26 +38,26 @@ class EventFile:
         self._writer.flush()
 
     def write(self, line: dict):
-        """Adds a line of metrics.jsonl; it is on the disk when this returns."""
+        """Adds a line of metrics.jsonl and flushes it to disk."""
         self._add(line)
         self._writer.flush()
 
     def _add(self, line: dict):
-        # Lines of runs that were begun before there were event files have no time
+        # Lines of older runs have no time
         event = self._protos.Event(wall_time=line.get("time", time.time()), step=line["step"])
         for name, value in line.items():
-            if name not in BESIDE:
+            if name not in POSITION:
                 event.summary.value.add(tag=name, simple_value=value)
         self._writer.write_event(event)
 
 
 def _open(directory: Path):
-    """tensorboardX's writer that writes at once, and its protos.
+    """Returns the synchronous writer of tensorboardX, and its protos.
 
-    Its usual one writes in a thread, where a full disk ends the thread and nobody hears of it.
+    The usual writer runs in a thread, where the error of a full disk would be lost.
     """
     hidden = "torch" not in sys.modules
-    if hidden:  # tensorboardX imports PyTorch where it is installed: 5 s and 490 MB for nothing
+    if hidden:  # tensorboardX imports PyTorch if installed, which costs 5 s and 490 MB
         sys.modules["torch"] = None
     try:
         from tensorboardX.event_file_writer import EventsWriter

@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it saves first, then ends."""
+"""Handles signals that stop a run: it saves a checkpoint first."""
 
 import os
 import signal
@@ -12,20 +12,21 @@ from jax.sharding import Mesh
 from vidjax import sharding
 
 SIGNALS = signal.SIGINT, signal.SIGTERM, signal.SIGUSR1
-GRACE = 1.0  # seconds in which a second signal is the first one again
-INTERRUPTED = 75  # the exit status of a run that saved and stopped when asked to: EX_TEMPFAIL of sysexits.h, try again
+GRACE = 1.0  # seconds in which a second signal counts as a repetition of the first
+INTERRUPTED = 75  # exit status of a run that saved and stopped on a signal: EX_TEMPFAIL of sysexits.h, try again
 
 
 class Interrupt:
-    """Notes SIGINT, SIGTERM and SIGUSR1, so that the loop can save and stop. A second one acts as usual.
+    """A context that records SIGINT, SIGTERM and SIGUSR1, so that the loop can save and stop.
 
-    Within a second of the first it does not: a scheduler tells all processes at once, and a ladder its run again.
+    A second signal has its usual effect, unless it comes within a second of the first: schedulers and ladders may send
+    the same signal twice.
 
-    Of several processes all stop after the same step, whichever of them was asked, and a second signal changes nothing:
-    a scheduler sends one when the first of them has ended. (JAX's `reached_preemption_sync_point` would bring them to
-    agree as well, but not where the signal comes while a run that goes on is still starting: it counts steps from 0.)
+    With several processes, all stop after the same step, whichever of them got the signal. A second signal then has no
+    effect, because a scheduler sends one when the first process ends. (JAX's `reached_preemption_sync_point` also makes
+    processes agree, but not if the signal arrives while a continued run starts: it counts steps from 0.)
 
-    It is a context, within which signals are noted; they go back to who had them before when it ends.
+    The previous signal handlers return when the context ends.
     """
 
     def __init__(self):
@@ -36,12 +37,12 @@ class Interrupt:
         return self
 
     def asked(self, mesh: Mesh) -> bool:
-        """Whether to stop after this step; every process has to ask after every step.
+        """Returns whether to stop after this step. Every process must call it after every step.
+
+        With several processes the answer is one step late, so that no device waits for it.
 
         Args:
-            mesh: over all devices of all processes.
-
-        What several processes were asked is known to all one step later, so that no device waits for it.
+            mesh: mesh over the devices of all processes.
         """
         if jax.process_count() == 1:
             return self._noted
@@ -51,7 +52,7 @@ class Interrupt:
         return before is not None and int(before) > 0
 
     def all_is_saved(self):
-        """From now on a signal ends the process at once: what is left to do, the same command does again."""
+        """Makes signals end the process at once from now on: the same command repeats the remaining work."""
         self._saved = True
         if self._noted:
             self._note(0, None)
@@ -59,18 +60,18 @@ class Interrupt:
     def __exit__(self, *error):
         self._restore()
         if self._noted and jax.process_count() > 1:
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # of a scheduler that sees another process end before this
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from a scheduler that saw another process end
 
     def _restore(self):
         for number, handler in self._before.items():
-            signal.signal(number, handler or signal.SIG_DFL)  # None is a handler that is not Python's: JAX's own
+            signal.signal(number, handler or signal.SIG_DFL)  # None: a handler of JAX, not of Python
 
     def _note(self, number, frame):
         if self._saved:
-            os.write(2, b"\nInterrupted after the last step, which is saved: the same command evaluates it.\n")
+            os.write(2, b"\nInterrupted after the last step, which is saved. Run the same command to evaluate it.\n")
             if jax.process_count() == 1:
                 sys.exit(INTERRUPTED)
-            os._exit(INTERRUPTED)  # not sys.exit, which would wait for the others
+            os._exit(INTERRUPTED)  # sys.exit would wait for the other processes
         if self._noted and jax.process_count() == 1 and time.monotonic() > self._noted_at + GRACE:
             self._restore()
             os.kill(os.getpid(), number)

@@ -1,4 +1,4 @@
-"""What the training loop reports: metrics.jsonl, the progress bar, and numbers that are not finite."""
+"""Reports of the training loop: metrics.jsonl, the progress bar, and values that are not finite."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from vidjax.training import events
 
 
 class MetricsLog:
-    """`metrics.jsonl`: one line a logged step, cut back to the step that the run goes on from. Beside it, `events`."""
+    """`metrics.jsonl`, one line per logged step, and its event file. Drops lines after `start_step`."""
 
     def __init__(self, path: Path, start_step: int):
         self.path = path
@@ -27,7 +27,7 @@ class MetricsLog:
             self._events = events.EventFile(path.parent, kept)
 
     def write(self, line: dict):
-        """Appends a line with the time (seconds since 1970), on the first process only."""
+        """Appends a line and its time (seconds since 1970), on the first process only."""
         if jax.process_index() == 0:
             line = {**line, "time": round(time.time(), 3)}
             with open(self.path, "a") as file:
@@ -35,23 +35,23 @@ class MetricsLog:
             self._events.write(line)
 
     def lines(self) -> list[dict]:
-        """All whole lines; one that a kill cut short has no newline."""
+        """Returns all complete lines; a line that was cut off by a kill has no newline."""
         return read_metrics(self.path)
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """The whole lines of a `metrics.jsonl`; [] where there is none."""
+    """Returns the complete lines of a `metrics.jsonl`; [] without a file."""
     return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
 
 
 def progress_bar(total: int, initial: int, description: str) -> tqdm:
-    """A bar over steps, shown by the first process."""
+    """Returns a progress bar over steps, shown by the first process only."""
     options = {"initial": initial, "unit": "step", "disable": jax.process_index() > 0}
     return progress_bars.progress_bar(None, description, total, **options)
 
 
 def show(bar: tqdm, line: dict):
-    """Puts the figures of a line of metrics.jsonl beside the bar."""
+    """Shows metrics of a line of metrics.jsonl beside the bar."""
     forms = {
         "loss": "loss {:.3f}",
         "top1": "top1 {:.2f}",
@@ -63,7 +63,7 @@ def show(bar: tqdm, line: dict):
 
 
 def not_finite(step: int, metrics: dict[str, float], schedule: optax.Schedule, last_saved: int) -> str | None:
-    """Returns what is wrong if the loss or the gradient is not finite, and which checkpoint is good; else None."""
+    """Returns an error message if the loss or the gradient is not finite, with the last good checkpoint; else None."""
     loss, grad_norm = metrics["loss"], metrics["grad_norm"]
     if np.isfinite(loss + grad_norm):
         return None

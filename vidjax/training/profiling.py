@@ -7,37 +7,37 @@ import jax
 
 
 def parse_steps(text: str) -> tuple[int, int]:
-    """`--profile_steps 20:25` -> (20, 25), both included.
+    """Parses `--profile_steps 20:25` -> (20, 25), both included.
 
     Raises:
-        ValueError: for another form, steps in the wrong order, or the first step, which compiles.
+        ValueError: for a wrong format, steps in the wrong order, or the first step, which compiles.
     """
     first, colon, last = text.partition(":")
     if not (colon and first.isdecimal() and last.isdecimal()):
-        raise ValueError(f"--profile_steps {text}: give the first and the last step to trace, as in 20:25.")
+        raise ValueError(f"--profile_steps {text}: give the first and the last step to trace, such as 20:25.")
     if int(first) > int(last):
-        raise ValueError(f"--profile_steps {text}: the first step comes after the last; say {last}:{first}.")
+        raise ValueError(f"--profile_steps {text}: the first step comes after the last; use {last}:{first}.")
     if int(first) < 2:
-        raise ValueError(f"--profile_steps {text}: the first step of a run compiles; begin with step 2 or later.")
+        raise ValueError(f"--profile_steps {text}: the first step of a run compiles; start at step 2 or later.")
     return int(first), int(last)
 
 
 def check_steps(traced: tuple[int, int] | None, total_steps: int):
-    """Raises a ValueError where the steps to trace, as of `parse_steps`, are not all in the run."""
+    """Raises a ValueError if the steps to trace, see `parse_steps`, are not all in the run."""
     if traced and traced[1] > total_steps:
         raise ValueError(f"--profile_steps {traced[0]}:{traced[1]}: the run ends with step {total_steps}.")
 
 
 def steps(start_step: int, total_steps: int, traced: tuple[int, int] | None, directory: Path) -> Iterator[int]:
-    """The numbers of the steps after `start_step`, of which some are traced while the caller works on them.
+    """Yields the numbers of the steps after `start_step`, and traces some of these steps while the caller runs them.
 
-    Each step is named in the trace ("train", with its number). What the devices were asked before is done when the
-    trace begins, and it ends when they are done with its last step; nothing else is waited for. The first process
-    alone traces: all run the same program, and of processes that share a host one would overwrite the other's file.
+    The trace names each step ("train", with its number). It starts when the devices have finished earlier work and
+    ends when they have finished its last step; the caller waits for nothing else. Only the first process traces: all
+    processes run the same program, and those that share a host would overwrite each other's file.
 
     Args:
-        traced: first and last step, or None. Of a run that goes on, steps that are over are left out, and the step that
-            it goes on with, which compiles.
+        traced: first and last step, or None. A continued run skips steps that are over, and its own first step, which
+            compiles.
         directory: gets plugins/profile/DATE/ with HOST.xplane.pb (XProf) and HOST.trace.json.gz (Perfetto).
     """
     numbers = range(start_step + 1, total_steps + 1)

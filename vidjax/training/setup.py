@@ -1,4 +1,4 @@
-"""The functions that a run compiles, made from its config: the initial state and the training step."""
+"""Makes the functions that a run compiles from its config: the initial state and the training step."""
 
 import functools
 from collections.abc import Callable
@@ -23,17 +23,17 @@ def check_batch_sizes(config: ConfigDict, mesh: Mesh):
 
 
 def make_init(config: ConfigDict, model: nn.Module, tx: optax.GradientTransformation) -> Callable:
-    """Returns (seed, batch) -> the state before the first step; `batch` only gives the shapes of the inputs."""
+    """Returns (seed, batch) -> initial state; `batch` only gives the shapes of the inputs."""
     return functools.partial(step.init_state, **_shared(config, model, tx))
 
 
 def make_update(
     config: ConfigDict, model: nn.Module, tx: optax.GradientTransformation, mesh: Mesh, shardings: step.TrainState
 ) -> Callable:
-    """Returns the jitted training step, (state, batch) -> (next state, metrics). It reuses the memory of the state.
+    """Returns the jitted training step, (state, batch) -> (next state, metrics). It donates the memory of the state.
 
     Args:
-        shardings: of the state, see `sharding.state_shardings`.
+        shardings: shardings of the state, see `sharding.state_shardings`.
     """
     loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
     loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)

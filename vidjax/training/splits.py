@@ -1,4 +1,4 @@
-"""Opens the records of a run and checks them before anything is trained."""
+"""Opens the records of a run and checks them before training."""
 
 import dataclasses
 from typing import NamedTuple
@@ -13,8 +13,8 @@ class Splits(NamedTuple):
     """The records of a run.
 
     Attributes:
-        train, val, test: of its splits; val is None where nothing is validated.
-        clip_arguments: of `pipeline.train_batches`.
+        train, val, test: records of its splits; val is None without validation.
+        clip_arguments: arguments for `pipeline.train_batches`.
     """
 
     train: pipeline.Records
@@ -24,11 +24,11 @@ class Splits(NamedTuple):
 
 
 def open_splits(config: ConfigDict) -> Splits:
-    """Opens the records of all splits of a run, checks their labels, and cuts a clip of each as the run will.
+    """Opens all splits of a run, checks their labels, and cuts one clip of each split like the run will.
 
     Raises:
-        ValueError: for a config that cannot work, a split that is not there, labels that do not go with the loss (see
-            `label_scan.check`, which looks at many records), or a first record that no clip can be cut of.
+        ValueError: if the config cannot work, a split is missing, labels do not fit the loss (see `label_scan.check`,
+            which checks many records), or no clip can be cut from the first record of a split.
     """
     configs.check(config)
     train = pipeline.open_records(config.dataset, config.train_splits)
@@ -49,5 +49,5 @@ def open_splits(config: ConfigDict) -> Splits:
 
 
 def first_of(source: pipeline.Records) -> pipeline.Records:
-    """The first record alone."""
+    """Returns the records reduced to the first one."""
     return dataclasses.replace(source, places=source.places[:1])

@@ -1,13 +1,13 @@
-"""A line on stderr about where the process is, whenever it gets SIGUSR2; the run goes on.
+"""Prints a status line to stderr on SIGUSR2; the run continues.
 
     kill -USR2 PID
-    scancel --signal=USR2 JOB        # all processes of a job of SLURM
+    scancel --signal=USR2 JOB        # all processes of a SLURM job
 
-The line is written by a thread, which Python's own handler of signals wakes: it runs in C, at once. So it comes while
-the main thread waits for a device or compiles, for good or not, as long as other threads may run Python; and as it
-interrupts nobody, it cannot come to wait for a lock that the main thread holds. Where something keeps Python's lock and
-hangs, nothing is written, and only a debugger looks in (`py-spy dump --pid PID`). In the first seconds of a command,
-while Python imports, SIGUSR2 ends it.
+A thread writes the line. Python's C-level signal handler wakes it at once, so that it also answers while the main
+thread is blocked in a device wait, a collective or a compilation; a Python handler would not run then, and faulthandler
+knows neither step nor memory. The thread never interrupts the main thread, so it cannot deadlock on its locks. If code
+hangs while it holds the GIL, there is no line: use a debugger (`py-spy dump --pid PID`). During the first seconds of a
+command, while Python imports, SIGUSR2 ends the process.
 """
 
 import contextlib
@@ -27,25 +27,25 @@ PACKAGE = str(Path(__file__).parent.parent)
 
 
 def ignore():
-    """For the start of a command: until there is a status to give, SIGUSR2 does nothing. It would end the process."""
+    """Ignores SIGUSR2, which would end the process, until `answering`. Call it at the start of a command."""
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
 
 @contextlib.contextmanager
 def answering(status: Callable[[], str]) -> Iterator[None]:
-    """Within this context SIGUSR2 gets a line with what `status` returns. To be used in the main thread.
+    """A context in which SIGUSR2 prints a line with the result of `status`. Use it in the main thread.
 
-    `status` is called in another thread. Signals go back to who had them before when the context ends.
+    Another thread calls `status`. The previous signal handler returns when the context ends.
     """
     process = f"process {jax.process_index()} of {jax.process_count()} on {socket.gethostname()}"
     reads, writes = os.pipe()
     os.set_blocking(writes, False)
 
     def answer():
-        while number := os.read(reads, 1):  # of any signal that Python handles; at the end, nothing
+        while number := os.read(reads, 1):  # the number of any signal; empty at the end
             if number[0] == signal.SIGUSR2:
                 line = f"\nvidjax: {process}: {status()}, at {_place()}, {_memory()}\n"
-                with contextlib.suppress(OSError):  # nobody reads stderr any more
+                with contextlib.suppress(OSError):  # stderr is closed
                     os.write(2, line.encode())
 
     thread = threading.Thread(target=answer, name="status", daemon=True)
@@ -58,12 +58,12 @@ def answering(status: Callable[[], str]) -> Iterator[None]:
         signal.set_wakeup_fd(wakes)
         signal.signal(signal.SIGUSR2, handler or signal.SIG_DFL)
         os.close(writes)
-        thread.join(timeout=5)  # a device that hangs may keep it
+        thread.join(timeout=5)  # a hanging device may block it
         os.close(reads)
 
 
 def _place() -> str:
-    """The innermost line of vidjax that the main thread is in, but for the handler of the signal here."""
+    """Returns the innermost line of vidjax that the main thread executes, outside this file."""
     frame = sys._current_frames()[threading.main_thread().ident]
     places = ((outer.f_code.co_filename, outer.f_lineno) for outer, _ in traceback.walk_stack(frame))
     ours = (place for place in places if place[0].startswith(PACKAGE) and place[0] != __file__)
@@ -72,7 +72,7 @@ def _place() -> str:
 
 
 def _memory() -> str:
-    """What the process has in memory, and its devices where they tell."""
+    """Returns the memory use of the process, and of its devices if they report it."""
     text = f"{psutil.Process().memory_info().rss / 2**30:.2f} GiB of memory"
     in_use = [(device.memory_stats() or {}).get("bytes_in_use") for device in jax.local_devices()]
     if None not in in_use:

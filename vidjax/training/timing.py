@@ -1,4 +1,4 @@
-"""What a run is doing, and where its time goes: for the lines of metrics.jsonl, and for who asks in between."""
+"""Measures where the time of a run goes, for metrics.jsonl and for the status line."""
 
 import collections
 import contextlib
@@ -8,32 +8,32 @@ from collections.abc import Iterator
 import jax
 
 WAITING, COMPUTING, ON_HOST = "waiting for data", "computing", "between steps"
-PARTS = {WAITING: "data_wait_ms", COMPUTING: "device_wait_ms", ON_HOST: "host_ms"}  # of a step
+PARTS = {WAITING: "data_wait_ms", COMPUTING: "device_wait_ms", ON_HOST: "host_ms"}  # parts of a step
 
 
 class Clock:
-    """What this process is doing now, and the time that went into what it did.
+    """The current activity of this process, and the time spent per activity.
 
-    At any time it is doing one thing. Within steps that is waiting for data, computing (the host waits for the
-    devices), or what the host does between steps: Python, starting the computation, writing logs. A host that is ahead
-    of its devices, as it should be, waits for them most of the time.
+    A process has one activity at a time. During steps it waits for data, computes (the host waits for the devices), or
+    works on the host between steps: Python, dispatch, writing logs. A host that runs ahead of its devices, as intended,
+    waits for them most of the time.
 
     Attributes:
-        doing: the present activity, in words; since: when it began, by `time.perf_counter`.
-        steps: done since the first one, which compiles and does not count.
+        doing: current activity, in words; since: its start, by `time.perf_counter`.
+        steps: number of steps since the first one, which compiles and does not count.
     """
 
     def __init__(self):
         self.doing, self.since, self.steps, self.total_steps, self.line = "starting", time.perf_counter(), -1, None, {}
-        self._spent = collections.Counter()  # seconds by activity, since the end of the first step
-        self._metrics = None  # of the step before
-        self._noted_steps, self._noted = 0, {}  # `steps` and `_spent` of the line before
+        self._spent = collections.Counter()  # seconds per activity since the end of the first step
+        self._metrics = None  # metrics of the previous step
+        self._noted_steps, self._noted = 0, {}  # `steps` and `_spent` at the previous line
 
     def start(self, batch_size: int, clips_per_epoch: int, start_step: int, total_steps: int):
-        """Call it before the first step.
+        """Starts the clock; call it before the first step.
 
         Args:
-            batch_size: clips in a global batch.
+            batch_size: number of clips in a global batch.
             start_step: the step that the run continues from, or 0.
         """
         self.batch_size, self.clips_per_epoch = batch_size, clips_per_epoch
@@ -42,7 +42,7 @@ class Clock:
 
     @contextlib.contextmanager
     def during(self, activity: str) -> Iterator[None]:
-        """Within this context the process is doing so, and then again what it did before."""
+        """A context with another activity; the previous activity returns afterwards."""
         before = self._turn_to(activity)
         try:
             yield
@@ -56,7 +56,7 @@ class Clock:
         return before
 
     def next_batch(self, batches: Iterator):
-        """The next batch, for which it may have to wait."""
+        """Returns the next batch, and counts the time as waiting for data."""
         with self.during(WAITING):
             batch = next(batches)
         if self.steps < 0:
@@ -64,12 +64,12 @@ class Clock:
         return batch
 
     def step_done(self, metrics):
-        """Counts a step, and waits for the step before, so that the host is one step ahead of the devices.
+        """Counts a step, and waits for the previous step, so that the host stays one step ahead of the devices.
 
         Args:
-            metrics: of the step, arrays that may not be computed yet.
+            metrics: metrics of the step, arrays that may not be computed yet.
         """
-        if self.steps < 0:  # the first step compiles: it is waited for, and does not count
+        if self.steps < 0:  # the first step compiles: wait for it, do not count it
             jax.block_until_ready(metrics)
             self._turn_to(ON_HOST)
             self._spent.clear()
@@ -87,16 +87,16 @@ class Clock:
         return now - self._begun - self._spent["evaluating"] - evaluating
 
     def clips_per_second(self) -> float | None:
-        """Since the end of the first step, less the evaluations; None before the second step."""
+        """Returns the rate since the end of the first step, without evaluations; None before the second step."""
         return self.steps * self.batch_size / self._elapsed() if self.steps > 0 else None
 
     def metrics(self) -> dict[str, float]:
-        """What a line of metrics.jsonl says of the time. Nothing where no step was done since the line before.
+        """Returns the timing part of a line of metrics.jsonl; {} if there was no step since the previous line.
 
         Returns:
-            Since the end of the first step: `clips_per_second`, and `waiting_for_data` as a share of the time. Of the
-            steps since the line before, in milliseconds a step: `data_wait_ms`, `device_wait_ms` and `host_ms`, and
-            `step_ms`, their sum, in which evaluating and saving are left out.
+            Since the end of the first step: `clips_per_second`, and `waiting_for_data` as a fraction of the time. Since
+            the previous line, in milliseconds per step: `data_wait_ms`, `device_wait_ms`, `host_ms`, and their sum
+            `step_ms`, which excludes evaluating and saving.
         """
         num_steps = self.steps - self._noted_steps
         if num_steps < 1:
@@ -115,11 +115,11 @@ class Clock:
         }
 
     def logged(self, line: dict):
-        """Notes a line of metrics.jsonl, for `status`."""
+        """Keeps a line of metrics.jsonl for `status`."""
         self.line = line
 
     def status(self) -> str:
-        """Where the run is, and what this process is doing; in words, for a line."""
+        """Describes the position of the run and the activity of this process in one line."""
         now, parts = time.perf_counter(), []
         if self.total_steps is not None:
             step = self.start_step + self.steps + 1

@@ -1,7 +1,6 @@
 import pytest
 
 from vidjax import summary
-from vidjax.analysis import step_memory
 
 
 def run(capsys, *arguments) -> str:
@@ -36,37 +35,6 @@ def test_features_are_steps_and_width(capsys):
 def test_an_image_is_a_video_of_one_frame(capsys):
     text = run(capsys, "resnet18", "--input", "64x64", "--no_step", "--batch_size", "1")
     assert "video 1x1x64x64x3" in text and "frames i\n" in text
-
-
-def test_a_config_takes_classes_and_width_from_its_records(capsys, numbered_features, tmp_path):
-    path = tmp_path / "mine.py"
-    path.write_text(
-        "from configs import frame_rnn\n"
-        "def get_config(argument=''):\n"
-        "    config = frame_rnn.get_config(argument)\n"
-        f"    config.dataset = {str(numbered_features)!r}\n"
-        "    return config\n"
-    )
-    text = run(capsys, f"{path}:dataset=ut_interaction_i3d", "--no_step")
-    assert "features 16x5x3 float32, frame_mask 16x5 float32; 2 classes" in text
-
-
-def test_a_step_that_does_not_fit(capsys, monkeypatch):
-    fixed = 4 * 4 * (6 * 1024 + 1024 + 256 * 1024 + 256 * 10 + 10)  # parameters, two moments, gradients
-    monkeypatch.setattr(step_memory, "available_bytes", lambda: (fixed + 2**20, "a test"))
-    assert summary.main(["frame_rnn", "--input", "5x6", "--batch_size", "256", "--num_classes", "10"]) == 1
-    text = capsys.readouterr().out
-    assert "MiB  a test" in text and "It does not fit." in text
-    assert "or less should fit" in text and "bfloat16" in text and "freeze" in text and "mesh.fsdp" in text
-
-
-def test_a_compiler_out_of_memory_is_reported(capsys, monkeypatch):
-    def step_memory_of(*arguments):
-        raise MemoryError("RESOURCE_EXHAUSTED: 1 byte")
-
-    monkeypatch.setattr(step_memory, "step_memory", step_memory_of)
-    assert summary.main(["small_cnn", "--input", "2x32x32"]) == 1
-    assert "does not fit: the compiler says RESOURCE_EXHAUSTED: 1 byte" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

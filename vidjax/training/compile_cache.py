@@ -14,6 +14,7 @@ def compiled_once():
         yield
         return
     with tempfile.TemporaryDirectory() as directory:
+        compilation_cache.reset_cache()  # it is opened once, at the first compilation
         jax.config.update("jax_compilation_cache_dir", directory)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
         try:

@@ -1,4 +1,4 @@
-"""C3D (Tran et al., 2015) with an eighth of the channels, and with BatchNorm, to train from nothing.
+"""C3D (Tran et al., 2015) with an eighth of the channels and with BatchNorm, trained from scratch.
 
     python -m vidjax.train --config configs/c3d.py --workdir runs/c3d
 

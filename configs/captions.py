@@ -1,14 +1,14 @@
-"""An LSTM that describes what moves how (Venugopalan et al., 2015), on the synthetic captions dataset.
+"""An LSTM that describes moving shapes (Venugopalan et al., 2015), on the synthetic captions dataset.
 
     python -m vidjax.data.make_records captions --motion_videos 6400 240 480 --short_side 0 --out data/captions
     python -m vidjax.train --config configs/captions.py --workdir runs/captions
     python -m vidjax.evaluate --workdir runs/captions --splits test_unseen
     python -m vidjax.predict data/captions/videos/test_unseen/0000.mp4 --workdir runs/captions
 
-The split test_unseen shows combinations of colour, shape and motion that are in no training video. Greedy
-search writes 100.0 % of test and 82.5 % of test_unseen word for word; one seed, 36 minutes on one core. Of frames of
-48x48, where circles and squares are hard to tell, 100.0 and 70.0 %; with 1,600 training videos and 800 steps 48.3 and
-5.8 %.
+The split test_unseen holds combinations of colour, shape and motion that no training video shows. Greedy search writes
+100.0 % of the captions of test and 82.5 % of test_unseen word for word; one seed, 36 minutes on one core. With frames
+of 48x48, in which circles and squares are hard to distinguish: 100.0 and 70.0 %. With 1,600 training videos and 800
+steps: 48.3 and 5.8 %.
 """
 
 from configs.common import data

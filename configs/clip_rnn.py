@@ -1,14 +1,14 @@
-"""A 3-D network on clips of 16 frames, and a recurrent network over the clips (Montes et al., 2016).
+"""A 3-D network on clips of 16 frames and a recurrent network over the clips (Montes et al., 2016).
 
     python -m vidjax.train --config configs/clip_rnn.py --workdir runs/clip_rnn
 
-On the motion dataset, whose videos have 24 frames, a clip is 4 of every other frame, and three make a video. 480 test
-videos of motion_large, one seed: hit@1, within pairs and reversed 100 %, in 11 minutes on one core of an AMD EPYC.
+The motion dataset has videos of 24 frames, of which every other is used: three clips of 4 frames. 480 test videos of
+motion_large, one seed: hit@1, within pairs and reversed 100 %, in 11 minutes on one core of an AMD EPYC.
 """
 
 from configs.common import data
 
-CLIP_FRAMES = {"motion": 4, "motion_large": 4}  # videos of 24 frames, of which every other is seen
+CLIP_FRAMES = {"motion": 4, "motion_large": 4}  # videos of 24 frames, of which every other is used
 EPOCHS = {"motion_large": 4.0}
 
 

@@ -1,4 +1,4 @@
-"""A ConvLSTM over the pixels of frames, or over the maps of a 2-D network (Shi et al., 2015).
+"""A ConvLSTM over pixels or over the feature maps of a 2-D network (Shi et al., 2015).
 
     python -m vidjax.train --config configs/conv_lstm.py --workdir runs/conv_lstm
     python -m vidjax.train --config configs/conv_lstm.py:dataset=motion_large,backbone=resnet18 --workdir runs/maps
@@ -13,7 +13,7 @@ EPOCHS = {"motion_large": 5.0}
 
 
 def get_config(argument=""):
-    """`backbone` is a 2-D network, over whose maps the ConvLSTM runs; empty for pixels."""
+    """`backbone` is the 2-D network whose feature maps the ConvLSTM sees; empty for pixels."""
     arg = data.parse(argument, dataset="motion", size="small", fold="", backbone="")
     config = data.get_config(arg.dataset, arg.size, arg.fold)
     config.model = {"name": "conv_lstm", "channels": (16, 32), "kernel_size": 3, "dropout": 0.0}

@@ -1,15 +1,15 @@
-"""I3D of Kinetics-400 fine-tuned on other classes: the whole network, its upper half, or the classifier alone.
+"""I3D, pretrained on Kinetics-400, fine-tuned: the whole network, its upper half, or the classifier alone.
 
     python -m vidjax.train --config configs/finetune_i3d.py:part=head --workdir runs/finetune_head
     python -m vidjax.train --config configs/finetune_i3d.py:fold=set1/0,part=upper --workdir runs/upper_0
 
-Carreira and Zisserman, 2017. What is frozen keeps its BatchNorm statistics too. Where only the classifier is trained
-and nothing is augmented, its inputs need to be computed only once: `configs/frame_pool.py`.
+Carreira and Zisserman, 2017. Frozen layers also keep their BatchNorm statistics. To train only the classifier without
+augmentation, compute its inputs once: see `configs/frame_pool.py`.
 
-UT-Interaction, 16 frames of 112x112, trained on sequences 2 to 10 (54 videos, 61 steps of 8 clips, one seed), hit@1 of
-sequence 1 (6 videos), and of the 60 videos of the other set, which none was chosen by. On 2 cores of an AMD EPYC:
+UT-Interaction, 16 frames of 112x112, trained on sequences 2 to 10 (54 videos, 61 steps of 8 clips, one seed): hit@1 on
+sequence 1 (6 videos) and on the 60 videos of set 2, which selected nothing. On 2 cores of an AMD EPYC:
 
-            step memory   s a step   sequence 1 %   set 2 %
+            step memory     s/step   sequence 1 %   set 2 %
     full       1.00 GiB        4.6           83.3      93.3
     upper      226 MiB         1.1           83.3      83.3
     head       165 MiB         0.9           66.7      75.0
@@ -22,12 +22,12 @@ FROZEN = {
     "upper": ("Conv3d_", "Mixed_3", "Mixed_4[bcd]"),
     "head": ("Conv3d_", "Mixed_"),
 }
-FIRST_FOLDS = {"ut_interaction": "set1/0"}  # of datasets without the splits train, val and test
+FIRST_FOLDS = {"ut_interaction": "set1/0"}  # for datasets without the splits train, val and test
 LEARNING_RATES = {"full": 1e-3, "upper": 1e-3, "head": 1e-2}
 
 
 def get_config(argument=""):
-    """`part` is what is trained: full, upper or head."""
+    """`part` is the trainable part: full, upper or head."""
     arg = data.parse(argument, dataset="ut_interaction", size="full", fold="", part="head")
     if arg.part not in FROZEN:
         raise ValueError(f"Unknown part {arg.part!r}; choose one of {', '.join(FROZEN)}.")

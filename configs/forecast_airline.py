@@ -1,12 +1,12 @@
-"""A month's airline passengers from the twelve months before (Box and Jenkins, series G, 1949 to 1960).
+"""Forecasts monthly airline passengers from the previous twelve months (Box and Jenkins, series G, 1949 to 1960).
 
     python -m vidjax.data.synthetic.series airline --log --out data/airline
     python -m vidjax.train --config configs/forecast_airline.py:variant=stacked --workdir runs/airline_stacked
     python -m vidjax.crossval --config configs/forecast_airline.py:variant=tcn --folds airline:test --workdir runs/tcn
 
-The first two thirds are trained on, the last third is forecast one step ahead; the last quarter of the first two thirds
-is for choosing among the variants (--folds airline:choose). Root mean square error in thousands of passengers, mean and
-deviation of three seeds, where the last value gives 48.0 and that of the year before 41.9; 10 s a run on 2 cores:
+The first two thirds of the series are for training; the last third is forecast one step ahead. The last quarter of the
+first two thirds selects the variant (--folds airline:choose). Root mean square error in thousands of passengers, mean
+and deviation of three seeds, 10 s per run on 2 cores; the last value gives 48.0, that of the year before 41.9:
 
                      choose           test
     single           14.5 +- 1.8      26.2 +- 2.6

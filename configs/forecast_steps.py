@@ -1,9 +1,9 @@
-"""10, 20, 30 -> 40; 20, 30, 40 -> 50; 30, 40, 50 -> 60: what follows 70, 80, 90?
+"""Forecasts a series of steps: 10, 20, 30 -> 40; 20, 30, 40 -> 50; 30, 40, 50 -> 60; 70, 80, 90 -> ?
 
     python -m vidjax.data.synthetic.series steps --window 3 --period 3 --out data/steps
     python -m vidjax.train --config configs/forecast_steps.py --workdir runs/steps
 
-All variants answer 100.0, in 10 s on 2 cores: they see a window relative to its last value.
+All variants forecast 100.0, in 10 s on 2 cores: they see each window relative to its last value.
 """
 
 from configs.common import data

@@ -1,4 +1,4 @@
-"""A 2-D network on frames, whose logits are averaged: blind to the order of frames. 3-D networks are inflated from it.
+"""A 2-D network whose logits are averaged over frames: blind to their order. 3-D networks can be inflated from it.
 
 python -m vidjax.train --config configs/frame_cnn.py:network=inception_v1 --workdir runs/frames
 python -m vidjax.train --config configs/i3d.py --config.init_from=runs/frames --workdir runs/inflated
@@ -8,7 +8,7 @@ from configs.common import data
 
 
 def get_config(argument=""):
-    """`network` is a 2-D network."""
+    """`network` is the name of a 2-D network."""
     arg = data.parse(argument, dataset="motion", size="small", fold="", network="resnet18")
     config = data.get_config(arg.dataset, arg.size, arg.fold)
     config.model = {"name": arg.network, "width": 0.125}

@@ -1,16 +1,16 @@
-"""One label a frame, on videos of several clips of the motion dataset in a row.
+"""One label per frame, on videos that concatenate clips of the motion dataset.
 
     python -m vidjax.data.make_records motion --concatenate 4 --motion_videos 1600 40 120 --short_side 0 \\
         --out data/motion_frames
     python -m vidjax.train --config configs/frame_labels.py --workdir runs/frame_labels
     python -m vidjax.train --config configs/frame_labels.py:dataset=motion_frames,model=tcn --workdir runs/frame_tcn
 
-`model` is "bidirectional" (an LSTM that sees the whole video), "encoder_decoder" (a TCN that does), "tcn" (causal and
-dilated, so that it has to name a motion by its first frames), or "stateful" (an LSTM that sees the past only, in chunks
-of 12 frames, each going on where the one before ended).
+`model` is "bidirectional" (an LSTM that sees the whole video), "encoder_decoder" (a TCN that sees the whole video),
+"tcn" (causal and dilated, so it must recognise a motion from its first frames) or "stateful" (an LSTM that sees only
+the past, in chunks of 12 frames that carry the state over).
 
-Accuracy of the 5,760 frames of 120 test videos, one seed, on one core of an AMD EPYC: bidirectional 86.3 % and tcn
-80.2 % in 5 epochs (6 minutes), encoder_decoder 88.2 % with --config.num_epochs=10; stateful not measured.
+Per-frame accuracy on the 5,760 frames of 120 test videos, one seed, on one core of an AMD EPYC: bidirectional 86.3 %
+and tcn 80.2 % in 5 epochs (6 minutes), encoder_decoder 88.2 % with --config.num_epochs=10; stateful not measured.
 """
 
 from configs.common import data

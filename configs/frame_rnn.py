@@ -1,5 +1,4 @@
-"""A recurrent network over the features of a 2-D network on each frame, or over stored features (LRCN, Donahue et al.,
-2015).
+"""A recurrent network over the frame features of a 2-D network, or over stored features (LRCN, Donahue et al., 2015).
 
     python -m vidjax.train --config configs/frame_rnn.py --workdir runs/frame_rnn
     python -m vidjax.train --config configs/frame_rnn.py:dataset=motion_large,cell=gru --workdir runs/gru
@@ -11,12 +10,12 @@
 
     lstm                98.5 / 98.8 / 99.2      5 epochs, 8 minutes
     gru                 99.8 / 100.0 / 100.0    5
-    rnn                 98.5 / 98.8 / 99.2      10  (at half the rate, --config.schedule.learning_rate=1e-3; else 96.9)
+    rnn                 98.5 / 98.8 / 99.2      10  (--config.schedule.learning_rate=1e-3, half the default; else 96.9)
     stacked             100.0 / 100.0 / 100.0   5    (num_layers=2)
     both ways           96.3 / 96.2 / 96.5      10   (bidirectional=true)
 
-Of motion (1,600 training videos), 6 epochs, lstm: 88.3 / 88.5. UT-Interaction from I3D's and VGG16's features, leave
-one sequence out (60 videos a set), hit@1, mean and deviation of three seeds by vidjax.crossval:
+On motion (1,600 training videos), lstm, 6 epochs: 88.3 / 88.5. UT-Interaction, features of I3D and VGG16, leave one
+sequence out (60 videos per set), hit@1, mean and deviation of three seeds by vidjax.crossval:
 
                  I3D, set 1     I3D, set 2     VGG16, set 1   VGG16, set 2
     lstm         87.8 +- 2.5    89.4 +- 2.5    67.8 +- 1.0    58.3 +- 7.6

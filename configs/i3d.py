@@ -3,7 +3,7 @@
     python -m vidjax.train --config configs/i3d.py --workdir runs/i3d
     python -m vidjax.train --config configs/papers/i3d_kinetics400.py --workdir runs/i3d_paper
 
-An eighth of the channels; `configs/ladder/motion.py` has what it reaches on motion.
+An eighth of the channels. `configs/ladder/motion.py` measures it on motion.
 """
 
 from configs.common import data

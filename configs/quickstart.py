@@ -1,6 +1,6 @@
-"""The quickstart: a small 3-D network on the synthetic motion dataset, and its contrast, which cannot see order.
+"""Quickstart: a small 3-D network on the synthetic motion dataset, and a baseline that is blind to frame order.
 
-    bash launch/local.sh                                        both, from nothing
+    bash launch/local.sh                                        both, with setup and data
     python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart
     python -m vidjax.train --config configs/quickstart.py:model=frame_pool --workdir runs/quickstart_frame_pool
 

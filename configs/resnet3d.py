@@ -3,8 +3,8 @@
     python -m vidjax.train --config configs/resnet3d.py --workdir runs/r2plus1d_18
     python -m vidjax.train --config configs/resnet3d.py:network=mc3_18 --workdir runs/mc3_18
 
-R3D has kernels of 3x3x3, MC3 has them in its lower layers alone, R(2+1)D splits them into space and time. An eighth of
-the channels; `configs/ladder/motion.py` has what they reach on motion, `configs/papers/` the published recipes.
+R3D has 3x3x3 kernels; MC3 has them in its lower layers only; R(2+1)D splits them into space and time. An eighth of the
+channels. `configs/ladder/motion.py` measures them on motion; `configs/papers/` has the published recipes.
 """
 
 from configs.common import data

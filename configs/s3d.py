@@ -1,9 +1,9 @@
-"""S3D: I3D with its kernels split into space and time (Xie et al., ECCV 2018).
+"""S3D: I3D with kernels split into space and time (Xie et al., ECCV 2018).
 
     python -m vidjax.train --config configs/s3d.py --workdir runs/s3d
     python -m vidjax.train --config configs/papers/s3d_kinetics400.py --workdir runs/s3d_paper
 
-An eighth of the channels; `configs/ladder/motion.py` has what it reaches on motion.
+An eighth of the channels. `configs/ladder/motion.py` measures it on motion.
 """
 
 from configs.common import data

@@ -1,6 +1,6 @@
-"""A temporal convolutional network over the features of frames, or over stored features.
+"""A temporal convolutional network over frame features, or over stored features.
 
-Bai et al. (2018): dilated, causal, residual. Lea et al. (2017): `kind=encoder_decoder`, which sees the future too.
+Bai et al. (2018): dilated, causal, residual. Lea et al. (2017): `kind=encoder_decoder`, which also sees the future.
 
     python -m vidjax.train --config configs/tcn.py --workdir runs/tcn
     python -m vidjax.train --config configs/tcn.py:dataset=ut_interaction_i3d,fold=set1/0 --workdir runs/ut_tcn_0
@@ -8,7 +8,7 @@ Bai et al. (2018): dilated, causal, residual. Lea et al. (2017): `kind=encoder_d
 480 test videos of motion_large, one seed, hit@1 / within pairs / reversed %, on one core of an AMD EPYC: dilated 99.4 /
 99.4 / 99.2 in 5 epochs and 7 minutes; encoder-decoder 99.0 / 99.2 / 98.3 with --config.num_epochs=10 in 15 minutes.
 
-UT-Interaction from I3D's features and VGG16's, leave one sequence out (60 videos a set), hit@1, mean and deviation of
+UT-Interaction, features of I3D and VGG16, leave one sequence out (60 videos per set), hit@1, mean and deviation of
 three seeds by vidjax.crossval:
 
                        I3D, set 1    I3D, set 2    VGG16, set 1  VGG16, set 2

@@ -1,4 +1,4 @@
-"""Two-stream networks of 2-D networks (Simonyan and Zisserman, NeurIPS 2014): each stream by itself, or both at once.
+"""Two-stream networks (Simonyan and Zisserman, NeurIPS 2014): each stream alone, or both trained jointly.
 
     python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
     python -m vidjax.train --config configs/two_stream.py:stream=spatial --workdir runs/rgb
@@ -8,11 +8,11 @@
     python -m vidjax.train --config configs/two_stream.py:stream=joint --workdir runs/joint
 
 On motion (480 test videos, one seed, one core of an AMD EPYC): spatial 34.6 % (within pairs 47.9 %, chance) in 1.5
-minutes, temporal 100.0 % in 3.1, fused by scores, logits or SVM 100.0 %, joint 100.0 % in 3.0. On coloured, where
-neither can pass 50 % and 25 %: spatial 48.5 %, temporal 23.3 %, fused 100.0 %, joint 100.0 %. On UT-Interaction, set 1,
-fold 0, six videos: spatial 5 of 6 in 1.2 minutes, temporal 4 in 3.4, fused 5.
+minutes, temporal 100.0 % in 3.1, fused by scores, logits or SVM 100.0 %, joint 100.0 % in 3.0. On coloured, where the
+streams cannot exceed 50 % and 25 %: spatial 48.5 %, temporal 23.3 %, fused 100.0 %, joint 100.0 %. On UT-Interaction,
+set 1, fold 0, six videos: spatial 5 of 6 in 1.2 minutes, temporal 4 in 3.4, fused 5.
 
-The features of UT-Interaction by AlexNet, and by AlexNet across modality on flow, for the whole protocol (README.md,
+AlexNet's features of UT-Interaction, of frames and (cross-modality) of flow, for the whole protocol (README.md,
 "Two streams"; records made with `--flow opencv_dis`):
 
     python -m vidjax.features --weights alexnet_imagenet --records data/ut_interaction --num_frames 16
@@ -23,14 +23,14 @@ The features of UT-Interaction by AlexNet, and by AlexNet across modality on flo
     python -m vidjax.features --workdir runs/untrained --records data/ut_interaction --size 224 --resize 224 224
         --out data/ut_interaction_alexnet_flow
 
-One frame, and ten fields of stored flow; the scores of five clips of a video are averaged (25 in the paper). A
-ResNet-18 of an eighth of the width stands in for CNN-M-2048, which is `config.model.backbone = {"name":
-"cnn_m_2048"}`, with `"num_norms": 1` for the temporal stream, on frames of 224x224.
+The spatial stream sees one frame, the temporal stream ten fields of stored flow; scores are averaged over five clips
+per video (25 in the paper). A ResNet-18 of an eighth of the width replaces CNN-M-2048. For the original, set
+`config.model.backbone = {"name": "cnn_m_2048"}`, with `"num_norms": 1` for the temporal stream, on 224x224 frames.
 """
 
 from configs.common import data
 
-FROM_IMAGENET = ("ut_interaction",)  # few videos
+FROM_IMAGENET = ("ut_interaction",)  # too few videos to train from scratch
 
 
 def get_config(argument=""):
@@ -60,7 +60,7 @@ def get_config(argument=""):
 
 
 def from_imagenet(config):
-    """Few videos: the convolutions of ImageNet's AlexNet, on flow by the mean of their kernels over RGB."""
+    """Starts from AlexNet's ImageNet convolutions; for flow, from their mean over RGB (cross-modality)."""
     is_joint = config.model.name == "two_stream"
     for stream in (config.model.spatial, config.model.temporal) if is_joint else (config.model,):
         stream.backbone, stream.dropout = {"name": "alexnet", "hidden": 0, "dropout": 0.0}, 0.5

@@ -1,4 +1,4 @@
-"""Two-stream I3D (Carreira and Zisserman, CVPR 2017): one I3D on frames, one on flow, the sum of their logits.
+"""Two-stream I3D (Carreira and Zisserman, CVPR 2017): one I3D on frames and one on flow, with summed logits.
 
     python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
     python -m vidjax.train --config configs/two_stream_i3d.py:stream=rgb --workdir runs/i3d_rgb
@@ -8,8 +8,8 @@
 
 An eighth of the channels. On motion (480 test videos, one seed, one core of an AMD EPYC): rgb 99.6 % in 11.7 minutes,
 flow 100.0 % in 10.8, fused by logits 100.0 %, joint 100.0 % in 20.9. The published networks are `kinetics_i3d_rgb` and
-`kinetics_i3d_flow`, from which a joint model of full width starts by
-`--config.init_from=kinetics_i3d_rgb,kinetics_i3d_flow` (not run: the files were not fetched).
+`kinetics_i3d_flow`. To start a joint model of full width from them, set
+`--config.init_from=kinetics_i3d_rgb,kinetics_i3d_flow` (not tested: the files were not downloaded).
 """
 
 from configs.common import data

@@ -3,8 +3,8 @@
     python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
     python -m vidjax.train --config configs/two_stream_rnn.py --workdir runs/two_stream_rnn
 
-Four steps in time, each a frame and a stack of five fields of flow. On motion 100.0 % of 480 test videos in 7.2 minutes
-on one core of an AMD EPYC, one seed.
+The input has four time steps, each a frame and a stack of five flow fields. On motion 100.0 % of 480 test videos in 7.2
+minutes on one core of an AMD EPYC, one seed.
 """
 
 from configs.common import data

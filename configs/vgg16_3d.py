@@ -1,12 +1,11 @@
-"""VGG16 inflated from ImageNet's convolutions, fine-tuned (without its fully connected layers).
+"""VGG16, inflated from its ImageNet convolutions and fine-tuned, without its fully connected layers.
 
     python -m vidjax.train --config configs/vgg16_3d.py --workdir runs/vgg16_3d
     python -m vidjax.train --config configs/vgg16_3d.py --workdir runs/vgg16_3d_scratch --config.init_from=
 
-Simonyan and Zisserman, 2015, inflated as by Carreira and Zisserman, 2017. Measured on 2 cores of an AMD EPYC with other
-work on them, 54 steps on sequences 3 to 10 (16 minutes), loss and hit@1 of the six videos of sequence 2: inflated 1.08
-nats and 50 %, from scratch 1.79 nats, which is the logarithm of the 6 classes, and 17 %. Accuracy of all folds: not
-measured.
+Simonyan and Zisserman, 2015, inflated like Carreira and Zisserman, 2017. Loss and hit@1 on the six videos of sequence
+2, after 54 steps on sequences 3 to 10 (16 minutes on 2 shared cores of an AMD EPYC): inflated 1.08 nats and 50 %, from
+scratch 1.79 nats (the logarithm of 6 classes) and 17 %. Accuracy over all folds: not measured.
 """
 
 from configs.common import data

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Installs each extra alone beside the requirements, in an environment of its own that is deleted after, looks for
-# packages that do not fit each other, and runs the tests that need it. cuda and tpu are resolved only: gigabytes.
+# Tests each extra alone: installs it with the requirements in a temporary environment, checks for conflicting packages,
+# and runs the tests that need it. cuda and tpu are only resolved, not installed: they are gigabytes.
 #
-#   bash launch/extras.sh               all
-#   bash launch/extras.sh onnx keras    some
+#   bash launch/extras.sh               all extras
+#   bash launch/extras.sh onnx keras    some of them
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,10 +21,10 @@ trap 'rm -rf "$place"' EXIT
 (($#)) || set -- tf torch keras onnx beam cuda tpu
 for extra in "$@"; do
   [[ -n ${tests[$extra]:-} || $extra == cuda || $extra == tpu ]] || {
-    echo "No extra $extra here: ${!tests[*]}, cuda, tpu." >&2
+    echo "Unknown extra $extra; choose from ${!tests[*]} cuda tpu." >&2
     exit 1
   }
-  echo "The extra $extra alone ..."
+  echo "Testing the extra $extra alone ..."
   rm -rf "$place/venv"
   "${PYTHON:-python3}" -m venv "$place/venv"
   pip=("$place/venv/bin/python" -m pip --quiet --disable-pip-version-check)
@@ -35,6 +35,6 @@ for extra in "$@"; do
   "${pip[@]}" install --editable ".[$extra]" pytest
   "${pip[@]}" check
   "$place/venv/bin/python" -c "import ${modules[$extra]}"
-  # shellcheck disable=SC2086  # several files
+  # shellcheck disable=SC2086  # word splitting: several files
   "$place/venv/bin/python" -m pytest ${tests[$extra]}
 done

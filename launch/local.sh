@@ -2,10 +2,10 @@
 # Sets up .venv, then trains.
 #
 #   bash launch/local.sh
-#       The quickstart: renders the synthetic motion dataset as mp4 files, makes TFRecords of them, trains a small 3-D
-#       network and an order-blind one on them, and prints a table. What is there already is used again.
+#       Runs the quickstart: renders the synthetic motion dataset as mp4 files, converts them to TFRecords, trains a
+#       small 3-D network and an order-blind one, and prints a table. Reuses finished parts.
 #   bash launch/local.sh CONFIG --workdir W [--config.key=value]
-#       Trains any other config.
+#       Trains another config.
 cd "$(dirname "$0")/.."
 source launch/setup.sh ""
 

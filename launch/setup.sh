@@ -1,11 +1,11 @@
 # shellcheck shell=bash
-# Makes .venv and installs vidjax with the extras named in $1 ("" or "test"). Sourced by local.sh and test.sh, from the
-# repository's root. Where requirements.txt and pyproject.toml have not changed since, it installs nothing.
+# Creates .venv and installs vidjax with the extras in $1 ("" or "test"). local.sh and test.sh source it in the
+# repository's root. Installs nothing if requirements.txt and pyproject.toml have not changed.
 set -euo pipefail
 
 python=${PYTHON:-python3}
 "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || {
-  echo "vidjax needs Python 3.11 or newer; $python is $("$python" --version). Set PYTHON to another one." >&2
+  echo "vidjax needs Python 3.11 or newer; $python is $("$python" --version). Set PYTHON to a newer one." >&2
   exit 1
 }
 

@@ -1,4 +1,4 @@
-"""A ladder in small, for the tests: files of a config and of a ladder, and results as runs write them."""
+"""Writes small ladders for the tests: the file of a config, the file of a ladder, and results of runs."""
 
 import json
 from pathlib import Path
@@ -33,12 +33,12 @@ RUNGS = [
 
 
 def copied(changes: dict) -> list[dict]:
-    """Those rungs, that of the name with changes."""
+    """Returns `RUNGS` with changes to the rung of that name."""
     return [{**rung, **(changes if rung["name"] == changes["name"] else {})} for rung in RUNGS]
 
 
 def write(directory: Path, dataset: Path, rungs: list[dict], **more) -> Path:
-    """Writes tiny.py and ladder.py to a directory; returns the path of the latter. `rungs` may name "tiny:wide"."""
+    """Writes tiny.py and ladder.py; returns the path of ladder.py. The config of a rung may be "tiny:wide"."""
     (directory / "tiny.py").write_text(CONFIG.format(dataset=dataset))
     rungs = [{"title": f"The {rung['name']} one", **rung} for rung in rungs]
     for rung in rungs:
@@ -49,10 +49,10 @@ def write(directory: Path, dataset: Path, rungs: list[dict], **more) -> Path:
     return directory / "ladder.py"
 
 
-TRAINED = {"splits": ["test"], "num_views": 1, "num_crops": 1}  # what training adds to a result
+TRAINED = {"splits": ["test"], "num_views": 1, "num_crops": 1}  # what vidjax.train adds to a result
 
 
 def write_result(place: Path, top1, **more):
-    """A result.json as training, cross-validation or fusion write it."""
+    """Writes a result.json like that of a training, a cross-validation or a fusion."""
     place.mkdir(parents=True, exist_ok=True)
     (place / "result.json").write_text(json.dumps({"top1": top1, "num_videos": 16, **more}))

@@ -35,7 +35,7 @@ def saved(tmp_path):
     return tmp_path / "checkpoints"
 
 
-def test_what_is_saved_is_restored(saved):
+def test_save_and_restore(saved):
     checkpoints = Checkpoints(saved)
     assert checkpoints.steps() == [2, 3]  # the last two are kept
     state, position = checkpoints.restore(abstract(state_of(0.0)))
@@ -46,7 +46,7 @@ def test_what_is_saved_is_restored(saved):
     assert state.params["layer"]["bias"][0] == 2
 
 
-def test_what_was_compiled_for_a_state_takes_the_restored_one(saved):
+def test_a_restored_state_needs_no_second_compilation(saved):
     state = jax.device_put(jax.tree.map(np.asarray, state_of(0.0)), sharding.replicated(sharding.make_mesh()))
     program = jax.jit(lambda state: state)
     program(state)
@@ -54,7 +54,7 @@ def test_what_was_compiled_for_a_state_takes_the_restored_one(saved):
     assert program._cache_size() == 1
 
 
-def test_the_model_alone_needs_no_optimizer(saved):
+def test_restoring_the_model_needs_no_optimizer(saved):
     wanted = abstract(state_of(0.0))
     params, model_state, step = Checkpoints(saved, read_only=True).restore_model(wanted.params, wanted.model_state)
     assert step == 3
@@ -70,7 +70,7 @@ def test_the_averaged_parameters_are_preferred(tmp_path):
     assert checkpoints.restore_model(wanted.params, wanted.model_state)[0]["layer"]["bias"][0] == 101
 
 
-def test_another_model_is_refused_with_what_differs(saved):
+def test_another_model_is_refused_with_the_differences(saved):
     with pytest.raises(
         ValueError, match=r"of another model:\n(.*\n)*.*layer/bias: the model has \(4,\), the checkpoint \(3,\)"
     ):
@@ -81,13 +81,13 @@ def test_another_model_is_refused_with_what_differs(saved):
 
 
 def test_missing_checkpoints(saved, tmp_path):
-    with pytest.raises(ValueError, match=r"No checkpoint of step 7 in .*; there are \[2, 3\]"):
+    with pytest.raises(ValueError, match=r"No checkpoint of step 7 in .*; choose one of \[2, 3\]"):
         Checkpoints(saved).restore(abstract(state_of(0.0)), step=7)
     with pytest.raises(ValueError, match="No checkpoint in"):
         Checkpoints(tmp_path / "none", read_only=True)
 
 
-def test_a_half_written_checkpoint_is_passed_over_named_and_cleared_by_the_run_alone(saved):
+def test_an_incomplete_checkpoint_is_skipped_and_only_the_run_removes_it(saved):
     half = saved / "4.orbax-checkpoint-tmp"
     shutil.copytree(saved / "3", half)
     assert Checkpoints(saved, read_only=True).steps() == [2, 3]
@@ -96,15 +96,15 @@ def test_a_half_written_checkpoint_is_passed_over_named_and_cleared_by_the_run_a
     assert checkpoints.steps() == [2, 3]
     assert checkpoints.partial == ["4.orbax-checkpoint-tmp"]
     checkpoints.close()
-    for _ in range(100):  # it is cleared in the background
+    for _ in range(100):  # removal runs in the background
         if not half.exists():
             break
         time.sleep(0.05)
     assert not half.exists()
 
 
-def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path):
-    """A limit on the size of files stands in for the disk."""
+def test_a_full_disk_leaves_the_previous_checkpoint_complete(tmp_path):
+    """A limit on file sizes stands in for the full disk."""
     import resource
     import signal
 
@@ -116,7 +116,7 @@ def test_a_full_disk_leaves_the_checkpoint_before_good(tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
     try:
-        message = r"could not be written to (.*\n)*.*step 1 is whole. When that is mended, the same command goes on"
+        message = r"could not be written to (.*\n)*The last complete checkpoint is of step 1. Fix the problem"
         with pytest.raises(OSError, match=message):
             checkpoints.save(large, {"step": 2})
             checkpoints.wait()
@@ -134,7 +134,7 @@ def files_of(checkpoint):
 
 
 def test_a_flipped_bit_is_found(tmp_path):
-    """One in each file of a checkpoint: what is restored is right, or an error says that it is damaged."""
+    """One in each file of a checkpoint: either the restored state is right, or an error says that it is damaged."""
     state = state_of(1.0)
     state = state.replace(params={"layer": {"kernel": jax.random.normal(jax.random.key(0), (200, 100))}})
     checkpoints = Checkpoints(tmp_path / "good")
@@ -166,7 +166,7 @@ def test_a_flipped_bit_in_the_parameters_names_them(tmp_path):
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(data)
-    message = "is damaged, .*the checksum of params layer/kernel does not match\n.*remove .*/2 to go on from step 1"
+    message = "is damaged .*the checksum of params layer/kernel does not match\n.*remove .*/2 to continue from step 1"
     wanted = abstract(state)
     with pytest.raises(ValueError, match=message):
         Checkpoints(tmp_path).restore(wanted)
@@ -176,10 +176,10 @@ def test_a_flipped_bit_in_the_parameters_names_them(tmp_path):
 
 def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="file is no directory you may write to"):
+    with pytest.raises(ValueError, match="file is not a writable directory"):
         Checkpoints(tmp_path / "file" / "checkpoints")
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(ValueError, match=f"Checkpoints cannot be written to .*: {tmp_path} is no directory you"):
+    with pytest.raises(ValueError, match=f"Checkpoints cannot be written to .*: {tmp_path} is not a writable"):
         Checkpoints(tmp_path / "checkpoints")
 
 
@@ -195,7 +195,7 @@ def test_a_directory_that_cannot_be_written_to(tmp_path, monkeypatch):
     ],
 )
 def test_space_for_checkpoints(steps, total, free, needed, tmp_path, monkeypatch):
-    """A checkpoint of 1 GiB every 10 steps; two are kept, and a third is there while it is written."""
+    """A checkpoint of 1 GiB every 10 steps; two are kept, and a third exists while it is written."""
     usage = collections.namedtuple("usage", "free")(int(free * 2**30))
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     state = {"params": jax.ShapeDtypeStruct((2**27,), np.float32), "ema": jax.ShapeDtypeStruct((2**28,), np.float16)}

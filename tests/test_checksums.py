@@ -33,5 +33,5 @@ def test_double_precision():
         assert checksums_of([values]) != checksums_of([changed])
 
 
-def test_places_count():
+def test_the_order_of_values_counts():
     assert checksums_of([jnp.array([1.0, 2.0])]) != checksums_of([jnp.array([2.0, 1.0])])

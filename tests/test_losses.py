@@ -30,7 +30,7 @@ def test_class_weights():
             )
 
 
-def test_one_loss_a_frame():
+def test_one_loss_per_frame():
     logits = jax.random.normal(jax.random.key(0), (2, 5, 3))
     target = jnp.array([[0, 1, 2, 0, 1], [2, 2, 1, 1, 0]])
     loss = losses.softmax_cross_entropy(logits, target)

@@ -42,7 +42,7 @@ def test_average_precision_agrees_with_sklearn_also_with_ties():
 
 
 def test_single_label_by_hand():
-    # two videos of two clips; the second clip of video 0 is wrong, but the average of its clips is right
+    # two videos of two clips; the second clip of video 0 is wrong, but the average over its clips is right
     scores = np.array([[[0.9, 0.1, 0.0], [0.4, 0.6, 0.0]], [[0.2, 0.7, 0.1], [0.1, 0.8, 0.1]]])
     result = metrics.single_label(scores, np.array([0, 2]))
     assert result["top1"] == 0.5
@@ -60,7 +60,7 @@ def test_confusion_agrees_with_sklearn():
     assert metrics.single_label(scores, target)["confusion"] == expected.tolist()
 
 
-def test_within_pairs_asks_only_for_the_direction():
+def test_within_pairs_counts_the_direction_only():
     # classes 0 and 1 are partners, as are 2 and 3: class 3 leads, but between 0 and 1 the true one does
     scores = np.array([[[0.3, 0.1, 0.0, 0.6]], [[0.2, 0.2, 0.0, 0.6]]])
     result = metrics.single_label(scores, np.array([0, 0]), pairs=[1, 0, 3, 2])

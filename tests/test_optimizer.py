@@ -34,7 +34,7 @@ def updates(tx, params=PARAMS, gradient=None):
 
 
 @pytest.mark.parametrize("name", ["sgd", "adamw"])
-def test_weight_decay_is_of_kernels_only(name):
+def test_weight_decay_applies_to_kernels_only(name):
     tx = optimizer.make_optimizer(name, optax.constant_schedule(0.5), weight_decay=0.1)
     moved = updates(tx)
     np.testing.assert_allclose(moved["stem"]["kernel"], -0.05)
@@ -73,13 +73,13 @@ def test_unknown_optimizer():
 
 
 def test_split_and_join_frozen():
-    trained, frozen = optimizer.split_frozen(PARAMS, ["st.m/kernel"])
-    assert sorted(trained) == ["head/kernel", "stem/bias"]
+    trainable, frozen = optimizer.split_frozen(PARAMS, ["st.m/kernel"])
+    assert sorted(trainable) == ["head/kernel", "stem/bias"]
     assert sorted(frozen) == ["stem/kernel"]
-    assert jax.tree.structure(optimizer.join_frozen(trained, frozen)) == jax.tree.structure(PARAMS)
+    assert jax.tree.structure(optimizer.join_frozen(trainable, frozen)) == jax.tree.structure(PARAMS)
 
 
-def test_frozen_patterns_must_match_and_leave_something():
+def test_freeze_errors():
     with pytest.raises(ValueError, match=r"'Conv.*' matches no parameter; the model has \['head', 'stem'\]"):
         optimizer.split_frozen(PARAMS, ["Conv.*"])
     with pytest.raises(ValueError, match="no parameter to train"):

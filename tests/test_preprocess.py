@@ -10,7 +10,7 @@ from vidjax import flow
 from vidjax.preprocess import preprocess, sees_flow
 
 
-def test_flow_is_computed_of_the_frames_or_taken_as_it_is_stored():
+def test_flow_is_computed_from_frames_or_read_from_the_batch():
     frames = np.random.default_rng(0).uniform(0, 255, (1, 3, 16, 16, 3)).astype(np.uint8)
     spec = {**flow.NORMALISED, "flow": "lucas_kanade"}
     seen = preprocess({"video": frames, "weight": 1}, spec)
@@ -18,7 +18,7 @@ def test_flow_is_computed_of_the_frames_or_taken_as_it_is_stored():
     pixels = flow.of_video(frames, "lucas_kanade")
     np.testing.assert_allclose(seen["video"], np.clip(pixels / 20, -1, 1), atol=1e-5)
     stored = np.rint(flow.to_levels(pixels)).astype(np.uint8)
-    for batch in ({"flow": stored}, {"video": stored}):  # of records, and of features or predict
+    for batch in ({"flow": stored}, {"video": stored}):  # from records; from features and predict
         np.testing.assert_allclose(preprocess(batch, spec)["video"], seen["video"], atol=0.5 / 127.5 + 1e-5)
     with pytest.raises(ValueError, match="needs two frames"):
         preprocess({"video": frames[:, :1]}, spec)

@@ -15,7 +15,7 @@ from vidjax import sharding
 
 @functools.cache
 def losses_on(devices, fsdp=1, *, model="frame_pool", dtype="float64", steps=10, processes=1, parts=1):
-    """The losses of a training run on simulated devices, in processes of its own."""
+    """The losses of a training run on simulated devices, in separate processes."""
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count={devices // processes}"
     environment = {**os.environ, "XLA_FLAGS": flags, "JAX_NUM_PROCESSES": str(processes)}
     environment["JAX_COORDINATOR_ADDRESS"] = f"127.0.0.1:{free_port()}"
@@ -44,7 +44,7 @@ MODELS = ["frame_pool", pytest.param("i3d", marks=pytest.mark.slow)]
     ("fsdp", "processes"),
     [pytest.param(1, 1, marks=pytest.mark.slow), (4, 1), pytest.param(8, 2, marks=pytest.mark.slow)],
 )
-def test_eight_devices_of_one_or_two_processes_compute_what_one_does(model, fsdp, processes):
+def test_eight_devices_of_one_or_two_processes_give_the_losses_of_one(model, fsdp, processes):
     one = losses_on(1, model=model)
     assert one[-1] < one[0]
     np.testing.assert_allclose(losses_on(8, fsdp, model=model, processes=processes), one, rtol=1e-9, atol=0)
@@ -52,7 +52,7 @@ def test_eight_devices_of_one_or_two_processes_compute_what_one_does(model, fsdp
 
 def test_a_batch_in_parts_is_the_same_on_any_number_of_devices():
     one = losses_on(1, parts=2)
-    assert abs(one - losses_on(1)).max() > 1e-6  # BatchNorm sees other batches
+    assert abs(one - losses_on(1)).max() > 1e-6  # BatchNorm normalises other batches
     np.testing.assert_allclose(losses_on(8, 8, parts=2, processes=2), one, rtol=1e-9, atol=0)
 
 
@@ -73,7 +73,7 @@ for name, size in memory.NETWORKS.items():
 """
 
 
-def test_fsdp_leaves_a_seventh_of_the_state_at_most_on_each_of_eight_devices():
+def test_each_of_eight_devices_holds_at_most_a_seventh_of_the_state():
     command = [sys.executable, "-c", STATE_ON_A_DEVICE]
     out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     shares = [float(line) for line in out.splitlines()]
@@ -94,7 +94,7 @@ def test_shardings_are_by_shape():
     assert specs["kernel"] == jax.sharding.PartitionSpec(None, None, "fsdp")
     assert specs["odd"] == jax.sharding.PartitionSpec(None, None, "fsdp")
     assert specs["bias"] == jax.sharding.PartitionSpec()  # too small
-    assert specs["prime"] == jax.sharding.PartitionSpec()  # does not divide
+    assert specs["prime"] == jax.sharding.PartitionSpec()  # 4 divides neither axis
 
 
 def test_mesh_errors():
@@ -109,7 +109,7 @@ def test_prefetching_keeps_the_order_and_drops_nothing():
         assert got == [0, 1, 2, 3, 4]
 
 
-def test_the_carry_of_a_stateful_model_lies_as_the_batch_does():
+def test_the_carry_of_a_stateful_model_is_split_like_the_batch():
     mesh = sharding.make_mesh()
     state = {"params": {"kernel": jax.ShapeDtypeStruct((8, 4), "float32")}}
     state["carry"] = {"lstm": {"state": (jax.ShapeDtypeStruct((8, 4), "float32"),)}}

@@ -13,7 +13,7 @@ SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 
 
 class Tiny(nn.Module):
-    """Mean colour of the clip -> classes, by way of a norm, with a penalty of its own."""
+    """Mean colour of the clip -> classes, with BatchNorm and a penalty."""
 
     dtype: jnp.dtype = jnp.float32
 
@@ -38,11 +38,11 @@ def batch_of(size, seed=0):
     return {"video": video, "target": rng.integers(2, size=size), "weight": np.ones(size, np.float32)}
 
 
-def test_a_step_changes_everything_that_it_should():
+def test_a_step_changes_parameters_and_statistics():
     state, train_step = make()
-    after, measured = train_step(state, batch_of(8))
+    after, train_metrics = train_step(state, batch_of(8))
     assert after.step == 1
-    assert set(measured) == {"loss", "grad_norm", "top1"}
+    assert set(train_metrics) == {"loss", "grad_norm", "top1"}
     changed = jax.tree.map(lambda a, b: bool((a != b).any()), state.params, after.params)
     assert all(jax.tree.leaves(changed["head"]) + jax.tree.leaves(changed["stem"]["kernel"]))
     assert (after.model_state["batch_stats"]["BatchNorm_0"]["mean"] != 0).any()
@@ -54,8 +54,8 @@ def test_training_learns():
     batch = batch_of(8)
     values = []
     for _ in range(60):
-        state, measured = train_step(state, batch)
-        values.append(float(measured["loss"]))
+        state, train_metrics = train_step(state, batch)
+        values.append(float(train_metrics["loss"]))
     assert values[-1] < values[0] - 0.1
 
 
@@ -73,8 +73,8 @@ def test_loss_is_the_weighted_mean_plus_the_penalty():
     arguments = {"model": Fixed(), "spec": SPEC, "tx": optax.sgd(0.1)}
     state = step.init_state(0, batch, **arguments)
     loss_fn = lambda logits, target: jnp.array([1.0, 2.0, 1e9])  # noqa: E731
-    _, measured = step.train_step(state, batch, loss_fn=loss_fn, **arguments)
-    assert measured["loss"] == 1.5 + 10
+    _, train_metrics = step.train_step(state, batch, loss_fn=loss_fn, **arguments)
+    assert train_metrics["loss"] == 1.5 + 10
 
 
 def test_padding_does_not_change_the_gradient():
@@ -93,7 +93,7 @@ def test_padding_does_not_change_the_gradient():
 
 
 class Plain(nn.Module):
-    """Mean colour of the clip -> classes, without a norm, with a penalty for each example and one for all."""
+    """Mean colour of the clip -> classes, without BatchNorm, with a penalty per example and one for the batch."""
 
     dtype: jnp.dtype = jnp.float32
 
@@ -111,9 +111,9 @@ def test_the_parts_of_a_batch_add_up_to_the_whole(num_parts):
     arguments = {"model": Plain(), "spec": SPEC, "tx": optax.sgd(0.1)}
     state = step.init_state(0, batch, **arguments)
     run = partial(step.train_step, state, batch, loss_fn=losses.softmax_cross_entropy, **arguments)
-    (whole, measured), (parts, measured_in_parts) = run(), run(num_parts=num_parts)
+    (whole, train_metrics), (parts, metrics_in_parts) = run(), run(num_parts=num_parts)
     close = partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-7)
-    jax.tree.map(close, (whole, measured), (parts, measured_in_parts))
+    jax.tree.map(close, (whole, train_metrics), (parts, metrics_in_parts))
 
 
 def test_the_parts_update_running_statistics_one_after_the_other_and_drop_out_differently():
@@ -124,11 +124,11 @@ def test_the_parts_update_running_statistics_one_after_the_other_and_drop_out_di
     }
     arguments = {"model": Tiny(), "spec": SPEC, "tx": optax.sgd(0.1), "loss_fn": losses.softmax_cross_entropy}
     once, _ = step.train_step(state, {name: value[::2] for name, value in batch.items()}, **arguments)
-    twice, measured = step.train_step(state, batch, num_parts=2, **arguments)
+    twice, train_metrics = step.train_step(state, batch, num_parts=2, **arguments)
     mean = once.model_state["batch_stats"]["BatchNorm_0"]["mean"]
     np.testing.assert_allclose(twice.model_state["batch_stats"]["BatchNorm_0"]["mean"], 1.9 * mean, rtol=1e-5)
     assert (once.params["head"]["kernel"] != twice.params["head"]["kernel"]).any()
-    assert set(measured) == {"loss", "grad_norm", "top1"}
+    assert set(train_metrics) == {"loss", "grad_norm", "top1"}
 
 
 def test_a_batch_that_does_not_divide_into_parts():
@@ -154,10 +154,10 @@ def test_frozen_norms_use_and_keep_their_running_statistics():
     statistics = {"mean": jnp.arange(4.0), "var": 1 + jnp.arange(4.0)}
     state = state.replace(model_state={"batch_stats": {"BatchNorm_0": statistics}})
     batch = batch_of(8)
-    after, measured = train_step(state, batch)
+    after, train_metrics = train_step(state, batch)
     jax.tree.map(np.testing.assert_array_equal, after.model_state, state.model_state)
     video = (jnp.float32(batch["video"]) - 127.5) / 127.5
-    key = jax.random.fold_in(jax.random.key(0), 0)  # of dropout, which is what is left of training
+    key = jax.random.fold_in(jax.random.key(0), 0)  # of dropout, which still applies
 
     class Expected(nn.Module):
         @nn.compact
@@ -168,10 +168,10 @@ def test_frozen_norms_use_and_keep_their_running_statistics():
 
     logits = Expected().apply({"params": state.params, **state.model_state}, video, rngs={"dropout": key})
     expected = losses.softmax_cross_entropy(logits, batch["target"]).mean() + 0.25
-    np.testing.assert_allclose(measured["loss"], expected, rtol=1e-6)
+    np.testing.assert_allclose(train_metrics["loss"], expected, rtol=1e-6)
 
 
-def test_a_norm_that_is_told_at_the_call_is_frozen_too():
+def test_a_norm_with_its_mode_given_at_the_call_is_frozen_too():
     class AtTheCall(nn.Module):
         dtype: jnp.dtype = jnp.float32
 
@@ -186,7 +186,7 @@ def test_a_norm_that_is_told_at_the_call_is_frozen_too():
     jax.tree.map(np.testing.assert_array_equal, after.model_state, state.model_state)
 
 
-def test_a_norm_of_which_a_part_is_trained_is_not_frozen():
+def test_a_partly_trainable_norm_is_not_frozen():
     state, train_step = make(freeze=("stem", "BatchNorm_0/scale"))
     after, _ = train_step(state, batch_of(8))
     assert (after.model_state["batch_stats"]["BatchNorm_0"]["mean"] != 0).any()
@@ -223,7 +223,7 @@ def test_bfloat16_computes_in_half_and_keeps_parameters_in_float32():
     assert step.eval_step(state.params, state.model_state, batch_of(2), model=model, spec=SPEC).dtype == jnp.float32
 
 
-def test_the_step_passes_what_the_signature_names():
+def test_the_model_gets_the_inputs_that_its_signature_names():
     batch = {**batch_of(2), "frame_mask": np.ones((2, 2)), "flow": np.ones((2, 2, 4, 4, 2))}
     assert set(step.model_inputs(Tiny(), batch)) == {"video", "frame_mask"}
     with pytest.raises(ValueError, match=r"Tiny needs the inputs \['video'\]; the batch has \['target', 'weight'\]"):

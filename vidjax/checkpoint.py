@@ -1,8 +1,8 @@
-"""Save and restore (Orbax).
+"""Saves and restores checkpoints (Orbax).
 
 A checkpoint is a composite of `params`, `model_state`, `ema`, `opt_state` and `position`, so that prediction and export
-restore what they need without building an optimizer. Writing is asynchronous; a checkpoint appears whole or not at all.
-Beside its position it keeps the checksum of each array, which is looked at when it is restored.
+can restore the model without building an optimizer. Writing is asynchronous and atomic: a checkpoint is complete or
+absent. `position` also holds the checksum of each array, which restoring verifies.
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from vidjax import trees
 from vidjax.checksums import checksums_of
 from vidjax.step import TrainState
 
-KEPT = 2  # checkpoints; a third one is written before the oldest is removed
+KEPT = 2  # checkpoints; a third exists while it is written, before the oldest is removed
 TREES = ("params", "model_state", "ema", "opt_state")
 
 
@@ -28,15 +28,15 @@ class Checkpoints:
     """The checkpoints of one work directory.
 
     Args:
-        directory: made where it is missing.
-        keep: how many of the last ones to keep.
-        read_only: for others than the training run itself, which alone may clear away what was half written.
+        directory: created if it is missing.
+        keep: number of latest checkpoints to keep.
+        read_only: for every reader except the training run, which alone may remove incomplete checkpoints.
 
     Attributes:
-        partial: names of the checkpoints that were there and not whole, as of a run that was killed.
+        partial: names of the incomplete checkpoints found at the start, which a killed run leaves behind.
 
     Raises:
-        ValueError: for a directory that cannot be written to, or where there is nothing to read.
+        ValueError: if the directory cannot be written to or, with `read_only`, does not exist.
     """
 
     def __init__(self, directory: str | Path, keep: int = KEPT, read_only: bool = False):
@@ -53,18 +53,19 @@ class Checkpoints:
         self._manager = ocp.CheckpointManager(self.directory, options=options, item_handlers=handlers)
 
     def steps(self) -> list[int]:
-        """The steps of all whole checkpoints, oldest first."""
+        """The steps of all complete checkpoints, oldest first."""
         return sorted(self._manager.all_steps())
 
     def save(self, state: TrainState, position: dict):
-        """Begins to write a checkpoint in the background; waits for the one before, and raises what went wrong there.
+        """Starts writing a checkpoint in the background; first waits for the previous one and raises its errors.
 
         Args:
-            state: is copied to the host before this returns.
-            position: a JSON dict with `step`, what the pipeline's position is computed from.
+            state: copied to the host before this returns.
+            position: a JSON dict with `step`, from which the pipeline's position is computed.
 
         Raises:
-            OSError: where it or the one before cannot be written (a full disk, say); says what there is to go on from.
+            OSError: if this or the previous checkpoint cannot be written, for example on a full disk; names the last
+                complete one.
         """
         kept = {name: getattr(state, name) for name in TREES if jax.tree.leaves(getattr(state, name))}
         noted = {**position, "checksums": {name: checksums_of(tree) for name, tree in kept.items()}}
@@ -74,12 +75,12 @@ class Checkpoints:
             self._manager.save(position["step"], args=args, force=True)
 
     def wait(self):
-        """Returns when all is written. Raises as `save` does."""
+        """Waits until all checkpoints are written. Raises the errors of `save`."""
         with self._writing():
             self._manager.wait_until_finished()
 
     def close(self):
-        """Waits until all is written. Raises as `save` does."""
+        """Waits until all checkpoints are written, then frees resources. Raises the errors of `save`."""
         with self._writing():
             self._manager.close()
 
@@ -87,23 +88,23 @@ class Checkpoints:
     def _writing(self):
         try:
             yield
-        except Exception as error:  # Orbax lets through whatever its parts raise
-            whole = [int(path.name) for path in self.directory.glob("*") if path.name.isdecimal()]
-            left = f"the checkpoint of step {max(whole)} is whole" if whole else "there is none yet"
+        except Exception as error:  # Orbax passes on the errors of its parts, of any type
+            complete = [int(path.name) for path in self.directory.glob("*") if path.name.isdecimal()]
+            last = f"The last complete checkpoint is of step {max(complete)}" if complete else "No checkpoint exists"
             raise OSError(
                 f"A checkpoint could not be written to {self.directory}: {_first_line(error)}\n"
-                f"Of those before, {left}. When that is mended, the same command goes on from there."
+                f"{last}. Fix the problem and run the same command to continue."
             ) from error
 
     def restore(self, abstract: TrainState, step: int | None = None) -> tuple[TrainState, dict]:
-        """Restores a state with its position.
+        """Restores a training state and its position.
 
         Args:
-            abstract: `jax.ShapeDtypeStruct`s with shardings: any mesh, not only that of the run which saved.
-            step: of the checkpoint; the last one by default.
+            abstract: `jax.ShapeDtypeStruct`s with shardings, on any mesh.
+            step: step of the checkpoint; by default the last one.
 
         Raises:
-            ValueError: where there is no such checkpoint, it is damaged, or of another model (what differs is listed).
+            ValueError: if there is no such checkpoint, it is damaged, or it is of another model; lists the differences.
         """
         step = self._find(step)
         with self._reading(step):
@@ -116,17 +117,18 @@ class Checkpoints:
                 trees[name] = ocp.args.StandardRestore(expected)
         restored, position = self._restore(step, trees)
         values = {name: restored[name] if name in trees else getattr(abstract, name) for name in TREES}
-        at_step = jax.device_put(np.int32(position["step"]), abstract.step.sharding)  # or the step is compiled anew
+        # With another sharding of the step number, the training step would compile again
+        at_step = jax.device_put(np.int32(position["step"]), abstract.step.sharding)
         return TrainState(step=at_step, **values), position
 
     def restore_model(self, params: dict, model_state: dict, step: int | None = None) -> tuple[dict, dict, int]:
-        """Restores what evaluation needs: the averaged parameters where there are some, and the model's state.
+        """Restores the model for evaluation: its averaged parameters, if it has them, and its state.
 
         Args:
             params, model_state: `jax.ShapeDtypeStruct`s with shardings.
 
         Returns:
-            params, model_state and the step. Raises as `restore` does.
+            params, model_state and the step. Raises the errors of `restore`.
         """
         step = self._find(step)
         with self._reading(step):
@@ -140,14 +142,14 @@ class Checkpoints:
         return restored[source], restored["model_state"] if "model_state" in wanted else {}, step
 
     def _restore(self, step: int, args: dict) -> tuple[dict, dict]:
-        """The trees by name, and the position; raises a ValueError where they are not what was saved."""
+        """The trees by name, and the position. Raises a ValueError if a checksum does not match."""
         with self._reading(step):
             position = ocp.args.JsonRestore()
             restored = self._manager.restore(step, args=ocp.args.Composite(position=position, **args))
             position = restored["position"]
             if position["step"] != step:
-                raise ValueError(f"it says that it is of step {position['step']}")
-            for name, expected in position.pop("checksums", {}).items():  # there were none in version 0.1
+                raise ValueError(f"its position is of step {position['step']}")
+            for name, expected in position.pop("checksums").items():
                 found = checksums_of(restored[name]) if name in args else expected
                 if wrong := [path for path in expected if found[path] != expected[path]]:
                     raise ValueError(f"the checksum of {name} {', '.join(wrong[:3])} does not match")
@@ -157,14 +159,14 @@ class Checkpoints:
     def _reading(self, step: int):
         try:
             yield
-        except (OSError, jax.errors.JaxRuntimeError):  # too little memory, a peer that has gone: no fault of the files
+        except (OSError, jax.errors.JaxRuntimeError):  # out of memory or a lost peer: the files are fine
             raise
-        except Exception as error:  # what a flipped bit makes of a file of JSON may be anything
+        except Exception as error:  # a flipped bit in a JSON file can raise any error
             before = [other for other in self.steps() if other < step]
             here = self.directory / str(step)
-            way_out = f"remove {here} to go on from step {before[-1]}" if before else "start again"
+            way_out = f"remove {here} to continue from step {before[-1]}" if before else "start again"
             raise ValueError(
-                f"The checkpoint of step {step} in {self.directory} is damaged, or cannot be read: "
+                f"The checkpoint of step {step} in {self.directory} is damaged or cannot be read: "
                 f"{_first_line(error)}\nIf it is damaged, {way_out}."
             ) from error
 
@@ -173,7 +175,7 @@ class Checkpoints:
         if not steps:
             raise ValueError(f"No checkpoint in {self.directory}.")
         if step is not None and step not in steps:
-            raise ValueError(f"No checkpoint of step {step} in {self.directory}; there are {steps}.")
+            raise ValueError(f"No checkpoint of step {step} in {self.directory}; choose one of {steps}.")
         return steps[-1] if step is None else step
 
 
@@ -183,10 +185,10 @@ def _check_same_tree(what: str, expected, saved):
 
 
 def _check_writable(directory: Path):
-    """Raises a ValueError where a directory, or the first of those above that is there, cannot be written to."""
+    """Raises a ValueError if a directory, or its nearest existing parent, cannot be written to."""
     exists = next(path for path in (directory, *directory.parents) if path.exists())
     if not (exists.is_dir() and os.access(exists, os.W_OK | os.X_OK)):
-        raise ValueError(f"Checkpoints cannot be written to {directory}: {exists} is no directory you may write to.")
+        raise ValueError(f"Checkpoints cannot be written to {directory}: {exists} is not a writable directory.")
 
 
 def _first_line(error: Exception) -> str:
@@ -194,18 +196,18 @@ def _first_line(error: Exception) -> str:
 
 
 def check_space(workdir: Path, state: TrainState, steps: Sequence[int], total_steps: int, every: int):
-    """Raises a ValueError where the checkpoints still to come take more space than the disk has.
+    """Raises a ValueError if the disk has too little space for the checkpoints still to be written.
 
     Args:
-        state: shapes and dtypes, the abstract state.
-        steps: of the checkpoints that are there.
-        total_steps, every: the length of the run, and steps between checkpoints.
+        state: the abstract state, shapes and dtypes.
+        steps: steps of the existing checkpoints.
+        total_steps, every: steps of the run, and steps between checkpoints.
     """
     size = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
-    to_come = math.ceil((total_steps - max(steps, default=0)) / every)
-    count, free = min(to_come, KEPT + 1 - len(steps)), shutil.disk_usage(workdir).free
+    remaining = math.ceil((total_steps - max(steps, default=0)) / every)
+    count, free = min(remaining, KEPT + 1 - len(steps)), shutil.disk_usage(workdir).free
     if count * size > free:
         raise ValueError(
             f"The checkpoints need {count} x {size / 2**30:.2f} GiB in {workdir}, where {free / 2**30:.2f} GiB are "
-            "free: free some space, or name a --workdir on another disk."
+            "free: free some space, or choose a --workdir on another disk."
         )

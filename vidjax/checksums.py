@@ -1,4 +1,4 @@
-"""A number for each array, by which a flipped bit in a checkpoint is found: Orbax stores the data without one."""
+"""Checksums of arrays, to find flipped bits in checkpoints: Orbax stores the data without checksums."""
 
 import math
 
@@ -8,11 +8,11 @@ from jax.experimental import multihost_utils
 
 
 def checksums_of(tree) -> dict[str, int]:
-    """The checksum of each array of a tree, by its path.
+    """The checksum of each array of a tree, by path.
 
-    It is the sum of the words times odd numbers by their places, modulo 2^32. A flipped bit always changes it, as an
-    odd number times a power of two below 2^32 is no multiple of 2^32. Each process sums up what it holds, so that it is
-    the same however the arrays are split; all processes have to call this.
+    It is the sum of the array's words, each times an odd number given by its position, modulo 2^32. A flipped bit
+    always changes it, because an odd number times a power of two below 2^32 is not a multiple of 2^32. Each process
+    sums its own shards, so the result does not depend on the sharding; all processes must call this together.
     """
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     sums = np.array([_checksum(x) for _, x in leaves], np.uint32)
@@ -23,9 +23,9 @@ def checksums_of(tree) -> dict[str, int]:
 
 
 def _checksum(x: jax.Array) -> int:
-    """Of the pieces of an array that this process holds, each once among all processes.
+    """The checksum of this process's shards of an array; each replicated shard counts in one process only.
 
-    A word's place is a sum of one number for each axis, so that sums along the axes are all that is needed.
+    The position of a word is a sum of one term per axis, so sums along the axes suffice.
     """
     strides = [math.prod(x.shape[axis + 1 :]) for axis in range(x.ndim)]
     total = 0

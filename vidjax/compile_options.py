@@ -1,4 +1,4 @@
-"""How XLA is to compile networks for CPUs: what goes to `jax.jit(compiler_options=)`. Elsewhere its defaults hold."""
+"""Compiler options (`jax.jit(compiler_options=)`) for networks on CPUs; elsewhere XLA's defaults apply."""
 
 import jax
 from flax import linen as nn
@@ -7,17 +7,17 @@ from vidjax.models.inception import Inception
 from vidjax.models.resnet import ResNet
 from vidjax.models.vgg import VGG
 
-# keeps a block's second computation behind the first, and the parts of a batch in a row; XLA drops the barriers on CPUs
+# keeps recomputed blocks after their first computation, and the parts of a batch in order; else CPUs drop the barriers
 KEEP_BARRIERS = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-# XLA's own convolutions in place of those of its library YNN, which it keeps for products of matrices
+# XLA's own convolutions in place of those of its library YNN, which still computes matrix products
 OWN_CONVOLUTIONS = {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}
 
 
 def of_inference(model: nn.Module) -> dict[str, str] | None:
-    """For a forward pass.
+    """Options for a forward pass.
 
-    On CPUs XLA's own convolutions are the faster ones where there are many channels: as published, I3D, R(2+1)D-18 and
-    C3D take 0.8 to 0.9 of the time. Networks of a fourth of the channels or less take more (R3D-18: 1.2).
+    On CPUs XLA's own convolutions are faster with many channels: I3D, R(2+1)D-18 and C3D of the published width take
+    0.8 to 0.9 of the time. Networks with a quarter of the channels or fewer take longer (R3D-18: 1.2).
     """
     if jax.default_backend() != "cpu":
         return None
@@ -25,13 +25,13 @@ def of_inference(model: nn.Module) -> dict[str, str] | None:
 
 
 def of_training(model: nn.Module) -> dict[str, str] | None:
-    """For a training step.
+    """Options for a training step.
 
-    XLA's own convolutions take 0.86 (C3D) and 0.95 (R(2+1)D-18) of the time, but 1.35 of I3D's.
+    With XLA's own convolutions C3D takes 0.86 and R(2+1)D-18 0.95 of the time, but I3D 1.35.
 
-    On CPUs XLA orders operations for concurrency more than for memory. Thinking of memory takes 72 in place of 183 MiB
-    (I3D) and 154 in place of 266 (R(2+1)D-18; a fourth of the channels, 8 clips), and the same time. Only
-    rematerialised residual blocks are better off with the default (2.1 in place of 4.1 GiB, R(2+1)D-18 on 4 clips of
+    By default XLA schedules operations on CPUs for concurrency. Its memory-optimised scheduler takes the same time and
+    72 instead of 183 MiB (I3D) or 154 instead of 266 MiB (R(2+1)D-18), with a quarter of the channels and 8 clips. Only
+    rematerialised residual blocks need less memory with the default: 2.1 instead of 4.1 GiB (R(2+1)D-18 on 4 clips of
     16x112x112).
     """
     if jax.default_backend() != "cpu":

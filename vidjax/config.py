@@ -1,4 +1,4 @@
-"""What a config may hold, and the `config.json` that a work directory keeps of it."""
+"""The keys of a config, their checks, and the `config.json` of a work directory."""
 
 import importlib
 import inspect
@@ -17,46 +17,45 @@ from vidjax import flow, losses, models, optimizer, sharding
 from vidjax.data import clips
 
 KEYS = {
-    "seed": "of the initial parameters, the order of the clips and their random draws",
+    "seed": "seed of the initial parameters, the clip order and all random draws",
     "dataset": "directory of records",
     "train_splits": "splits to train on",
-    "val_splits": "splits to watch while training; may be empty",
+    "val_splits": "splits to evaluate during training; may be empty",
     "test_splits": "splits of the final evaluation",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
-    "augment": "crop, flip, colour: of training clips only",
-    "preprocess": "mean, std: of each channel, in units of 0..255; of frames, flow has its own",
-    "flow": "what flow the model sees: stored (in the records) or a method (computed on the device); empty for none",
-    "model": "name, and the arguments of that model",
-    "init_from": "a name of vidjax.weights, a file of weights, or a work directory to start from; empty draws all",
-    "inflation": "repeat or centre: how init_from gives a 3-D network the kernels of a 2-D one",
-    "freeze": "regular expressions of parameters that are not trained; their BatchNorm statistics stay too",
-    "target": "clip, frame or words: one label (or set of labels) a clip, one a frame, or a caption",
+    "augment": "crop, flip, colour: augmentation of training clips",
+    "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
+    "flow": "optical flow for the model: stored (in the records) or a method (computed on the device); empty for none",
+    "model": "name and arguments of the model",
+    "init_from": "initial weights: a name of vidjax.weights, a file or a work directory; empty to initialise randomly",
+    "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
+    "freeze": "regular expressions of the parameters to freeze, together with their BatchNorm statistics",
+    "target": "clip (one label or set of labels per clip), frame (one label per frame) or words (a caption)",
     "loss": "name (softmax, sigmoid or squared_error), label_smoothing, class_weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
-    "accumulate": "parts that a batch is seen in, one after the other: less memory; BatchNorm sees each part by itself",
-    "ema_decay": "of the moving average of the parameters, which evaluation then uses; 0 keeps none",
+    "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",
+    "ema_decay": "decay of the moving average of the parameters, which evaluation then uses; 0 for none",
     "dtype": "compute type: float32 or bfloat16",
     "batch_size": "clips in a global batch",
     "num_epochs": "passes over the training splits; may be a fraction",
-    "eval": "num_views, num_crops, batch_size: of the final evaluation",
+    "eval": "num_views, num_crops, batch_size: settings of the final evaluation",
     "log_every": "steps between lines of metrics.jsonl",
     "eval_every": "steps between passes over the validation splits",
     "checkpoint_every": "steps between checkpoints",
-    "mesh": "fsdp: over how many devices the parameters are split",
-    "num_threads": "that read and decode clips; 0 is one a core",
+    "mesh": "fsdp: number of devices over which the parameters are split",
+    "num_threads": "threads that read and decode clips; 0 for one per core",
 }
-ADDED = {"flow": "", "accumulate": 1}  # keys that the config.json of older runs lacks, with what they then meant
-MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # between start and resume
+MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # when a run resumes
 
 
 def describe_keys() -> str:
-    """All keys of a config, a line each."""
+    """All keys of a config with their meaning, one line per key."""
     return "\n".join(f"  {key}: {meaning}" for key, meaning in KEYS.items())
 
 
 def check(config: ConfigDict):
-    """Raises a ValueError that says what is wrong with a config, and lists the valid choices."""
+    """Raises a ValueError for an invalid config; lists the valid choices."""
     if unknown := sorted(set(config) - set(KEYS)):
         raise ValueError(f"The config has no key {', '.join(unknown)}; valid keys are {', '.join(sorted(KEYS))}.")
     if missing := sorted(set(KEYS) - set(config)):
@@ -84,37 +83,46 @@ def check(config: ConfigDict):
     if config.num_epochs <= 0:
         raise ValueError(f"config.num_epochs = {config.num_epochs} must be more than 0: {KEYS['num_epochs']}.")
     if config.accumulate > 1 and config.clip.get("sampling") == "chunks":
-        raise ValueError("Chunks go on in the same row of the next batch, which config.accumulate > 1 would cut up.")
+        raise ValueError(
+            "config.accumulate > 1 cannot be used with config.clip.sampling = 'chunks': a chunk continues in the same "
+            "row of the next batch."
+        )
     if models.needs_flow(config.model.get("name")) and not config.flow:
         raise ValueError(
-            f"{config.model.name} sees optical flow: set config.flow = 'stored', or to a method "
+            f"{config.model.name} sees optical flow: set config.flow to 'stored' or to a method "
             f"({', '.join(flow.METHODS)})."
         )
     if models.needs_flow(config.model.get("name")) and config.clip.get("sampling") == "segments":
-        raise ValueError(f"{config.model.name} sees flow in a row: segments, a field of each, do not go with that.")
+        raise ValueError(
+            f"{config.model.name} needs consecutive flow fields: choose another config.clip.sampling than 'segments', "
+            "which takes one field per segment."
+        )
     if config.flow not in ("", "stored"):
         if config.clip.num_frames < 2:
-            raise ValueError("config.clip.num_frames = 1: optical flow needs two frames at least.")
+            raise ValueError("config.clip.num_frames = 1: optical flow needs two frames or more.")
         if config.target == "frame" or config.clip.get("sampling") in ("chunks", "segments"):
             raise ValueError(
-                f"config.flow = {config.flow!r} is computed between the frames of a clip, a field fewer than there are "
-                "frames: one label a frame, chunks and segments go with config.flow = 'stored'."
+                f"config.flow = {config.flow!r} computes one field fewer than a clip has frames: per-frame labels, "
+                "chunks and segments go with config.flow = 'stored' only."
             )
     if unknown := sorted(set(config.augment) - {"crop", "flip", "colour"}):
-        raise ValueError(f"config.augment has no {', '.join(unknown)}: augment is {KEYS['augment']}.")
+        raise ValueError(f"config.augment has no {', '.join(unknown)}; it takes {KEYS['augment']}.")
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
 
 
 def check_target(config: ConfigDict, inputs: dict):
-    """Raises a ValueError where the records hold nothing of what is to be learnt; `inputs` as of `DatasetInfo`."""
+    """Raises a ValueError if the records do not hold the config's target; `inputs` is that of `DatasetInfo`."""
     if ("caption_length" in inputs) != (config.target == "words"):
-        kind = "captions" if "caption_length" in inputs else "no captions"
-        raise ValueError(f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}.")
+        kind, valid = ("captions", "words") if "caption_length" in inputs else ("no captions", "clip or frame")
+        raise ValueError(
+            f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}: choose {valid}."
+        )
     if config.flow and "prefix" in inputs:
-        raise ValueError(f"{config.dataset} holds features, of which there is no optical flow: set config.flow = ''.")
+        raise ValueError(f"{config.dataset} holds features, not frames, so has no optical flow: set config.flow = ''.")
     if config.flow == "stored" and inputs and "flow" not in inputs:
         raise ValueError(
-            f"{config.dataset} holds no optical flow: make the records with --flow METHOD, or name one in config.flow."
+            f"{config.dataset} holds no optical flow: make the records with --flow METHOD, or choose a method for "
+            "config.flow."
         )
     if ("target" in inputs) != (config.loss.name == "squared_error"):
         kind = "a series to forecast" if "target" in inputs else "classes"
@@ -124,29 +132,29 @@ def check_target(config: ConfigDict, inputs: dict):
 def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=()):
     valid = [*inspect.signature(function).parameters, *extra]
     if unknown := sorted(set(values) - set(valid)):
-        raise ValueError(f"config.{key} has no {', '.join(unknown)}: {key} is {KEYS[key]}.")
+        raise ValueError(f"config.{key} has no {', '.join(unknown)}; it takes {KEYS[key]}.")
 
 
 def streams_of(config: ConfigDict) -> tuple[str, ...]:
-    """Which streams of a record the clips are of, as of `clips.train_clip`: frames, stored flow, or both."""
+    """The streams of a record that clips are cut from, see `clips.train_clip`: frames, stored flow or both."""
     if config.get("flow") != "stored":
         return ("video",)
     return ("video", "flow") if models.sees_both(config.model.name) else ("flow",)
 
 
 def clip_of(config: ConfigDict) -> dict:
-    """`config.clip`, and where the clips are of stored flow also `streams`."""
+    """`config.clip` as a dict; with `streams` if the config takes stored flow."""
     return config.clip.to_dict() | ({"streams": streams_of(config)} if config.get("flow") == "stored" else {})
 
 
 def view_arguments_of(config, num_views: int, num_crops: int) -> dict:
-    """The arguments of `pipeline.eval_batches` that cut the views of a run's config."""
+    """The arguments of `pipeline.eval_batches` for the views of a run's config."""
     kinds = {"multi_label": config.loss.name == "sigmoid", "per_frame": config.get("target") == "frame"}
     return {**clip_of(config), "num_views": num_views, "num_crops": num_crops, **kinds}
 
 
 def spec_of(config: ConfigDict) -> dict:
-    """How `preprocess` makes a model's inputs: `config.preprocess`, that of optical flow, or the first for both."""
+    """The spec of `preprocess`: mean and std from `config.preprocess` or, for flow alone, those of optical flow."""
     if not config.get("flow"):
         return config.preprocess.to_dict()
     normalised = config.preprocess.to_dict() if models.sees_both(config.model.name) else flow.NORMALISED
@@ -154,41 +162,43 @@ def spec_of(config: ConfigDict) -> dict:
 
 
 def model_from(config: ConfigDict, num_classes: int):
-    """The model that `config.model` names. Raises a ValueError for an unknown name or argument."""
+    """Builds the model that `config.model` names. Raises a ValueError for an unknown name or argument."""
     arguments = {name: value for name, value in config.model.to_dict().items() if name != "name"}
     return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
 
 
 def find_folds(name: str) -> list[tuple[list[str], list[str]]]:
-    """The splits that each fold trains on and tests, of `DATASET:NAME` in configs/common/data.py.
+    """The training and test splits of each fold that configs/common/data.py lists for `DATASET:NAME`.
 
     Raises:
-        ValueError: for folds that are not there, or where it is not run in the repository.
+        ValueError: for unknown folds, or outside the repository's directory.
     """
     sys.path.append(".")  # configs/ belongs to the repository and is not installed
     try:
         data = importlib.import_module("configs.common.data")
     except ModuleNotFoundError:
-        raise ValueError(f"{name} is in configs/common/data.py: run this in the repository's directory.") from None
+        raise ValueError(
+            f"No configs/common/data.py here to read {name} from: run this command in the repository's directory."
+        ) from None
     dataset, _, folds = name.partition(":")
     return data.folds(dataset, folds)
 
 
 def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
-    """Writes `config.json`, or checks that the one there says the same.
+    """Writes `config.json`; first checks that an existing one holds the same config, labels and inputs.
 
-    Of several processes all check, so that all end where it does not, and the first one writes.
+    With several processes, all of them check, so that all of them stop, and the first one writes.
 
     Args:
-        labels, inputs: of the records, see `records.DatasetInfo`.
+        labels, inputs: those of the records, see `records.DatasetInfo`.
 
     Raises:
-        ValueError: where the directory holds a run of another config; lists the keys that differ.
+        ValueError: if the directory holds a run of another config; lists the keys that differ.
     """
     path = workdir / "config.json"
     content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs}
     content["versions"] = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
-    content["started_in"] = str(Path.cwd())  # what config.dataset is relative to
+    content["started_in"] = str(Path.cwd())  # a relative config.dataset starts here
     if path.exists():
         before = read_json(path, ("config", "labels", "inputs"))
         differing = differences(before["config"], config, started_in=before.get("started_in", ""))
@@ -199,7 +209,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
             raise ValueError(f"{workdir} holds a run of another config:{''.join(differing)}\nUse another --workdir.")
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")  # the other processes see it whole or not at all
+        partial = path.with_suffix(".partial")  # other processes must never see half a file
         partial.write_text(json.dumps(content, indent=2) + "\n")
         os.replace(partial, path)
 
@@ -207,14 +217,16 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
 def differences(
     before: dict, config: ConfigDict, may_change: Sequence[str] = MAY_CHANGE, *, started_in: str = ""
 ) -> list[str]:
-    """The settings in which a config differs from an earlier one, one line each, except those that may differ.
+    """The settings that differ between a config and an earlier one, one line per setting.
 
     Args:
-        started_in: the directory in which the earlier run was started: data/mine and its absolute path are the same.
+        before: the earlier config.
+        may_change: keys to ignore.
+        started_in: the directory in which the earlier run was started; a relative `dataset` of `before` starts there.
     """
 
     def is_same(key: str, value) -> bool:
-        earlier = before.get(key, ADDED.get(key))
+        earlier = before.get(key)
         if key == "dataset" and earlier and value:
             return earlier == value or Path(started_in, earlier).resolve() == Path(value).resolve()
         return earlier == value
@@ -227,16 +239,16 @@ def differences(
 
 
 def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
-    """Returns the config, the labels and the inputs of a run, see `write`.
+    """Reads the config, the labels and the inputs of a run, see `write`.
 
-    A relative `config.dataset` that is found where the run was started, and not here, comes back as an absolute path.
+    A relative `config.dataset` that exists only where the run was started is returned as an absolute path.
 
     Raises:
-        ValueError: where the directory holds none.
+        ValueError: if the directory holds no readable `config.json`.
     """
     path = Path(workdir) / "config.json"
     if not path.exists():
-        raise ValueError(f"{workdir} is no work directory: it has no config.json. Train one with vidjax.train.")
+        raise ValueError(f"{workdir} is not a work directory: it has no config.json. Train with vidjax.train first.")
     content = read_json(path, ("config", "labels", "inputs"))
     config = ConfigDict(content["config"])
     if "dataset" in config:
@@ -246,37 +258,34 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
 
 
 def check_dataset(workdir: Path):
-    """Raises a ValueError where the dataset of a run is neither where the run was started nor here; names both places.
+    """Raises a ValueError if a run's dataset exists neither where the run was started nor here; names both places.
 
-    What is not a run raises as `read` does.
+    Also raises the errors of `read`.
     """
     config, _, _ = read(workdir)
     if not Path(config.dataset).is_dir():
         places = _dataset_places(read_json(Path(workdir) / "config.json"))
         tried = " and ".join(dict.fromkeys(map(str, places)))
         raise ValueError(
-            f"No dataset at {tried}, on which {workdir} was trained. Make the records again, or, if they were moved, "
-            "name their directory: vidjax.evaluate --dataset DIR."
+            f"No dataset at {tried}, on which {workdir} was trained. Make the records again or, if they were moved, "
+            "give their directory: vidjax.evaluate --dataset DIR."
         )
 
 
 def _dataset_places(content: dict) -> tuple[Path, Path]:
-    """Where the dataset of a config.json is: relative to the directory in which the run was started, and to this one.
-
-    Older runs did not note that directory.
-    """
+    """The path of a run's dataset, relative to the directory in which the run was started and to the current one."""
     dataset = content["config"]["dataset"]
-    return Path(content.get("started_in") or Path.cwd(), dataset), Path.cwd() / dataset
+    return Path(content.get("started_in", ""), dataset), Path.cwd() / dataset
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> dict:
-    """A file that holds an object with these keys. Raises a ValueError with its path where it does not."""
+    """Reads a JSON object. Raises a ValueError with the path if it cannot be read or lacks one of these keys."""
     try:
         content = json.loads(path.read_text())
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no object but {str(content)[:40]}.")
+        raise ValueError(f"{path} is not a JSON object: it holds {str(content)[:40]}.")
     if missing := [key for key in keys if key not in content]:
         raise ValueError(f"{path} lacks {', '.join(missing)}.")
     return content

@@ -1,4 +1,4 @@
-"""Losses: (outputs, target) -> one loss per example, unreduced. The step weighs and averages them."""
+"""Losses: (outputs, target) -> unreduced loss, one value per example or frame. The step weights and averages them."""
 
 from collections.abc import Sequence
 
@@ -14,13 +14,13 @@ def softmax_cross_entropy(
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] = (),
 ) -> jax.Array:
-    """Cross-entropy of one class per example, or per frame.
+    """Softmax cross-entropy, for one class per example or per frame.
 
     Args:
         logits: float (..., K).
         target: int (...), class indices.
         label_smoothing: in [0, 1): mixes the one-hot target with the uniform one (Szegedy et al., 2016, section 7).
-        class_weights: K factors, by the example's class; empty for none.
+        class_weights: K factors, applied by the target class; empty for none.
 
     Returns:
         float (...), nats.
@@ -42,13 +42,13 @@ def sigmoid_cross_entropy(
     label_smoothing: float = 0.0,
     class_weights: Sequence[float] = (),
 ) -> jax.Array:
-    """Sum over the classes of binary cross-entropies: for examples that may have several labels.
+    """Binary cross-entropy, summed over the classes, for examples that may have several labels.
 
     Args:
         logits: float (..., K).
         target: float (..., K), multi-hot.
         label_smoothing: in [0, 1): moves the targets 0 and 1 towards 1/2.
-        class_weights: K factors, by the class of each term; empty for none.
+        class_weights: K factors, one per class; empty for none.
 
     Returns:
         float (...), nats.
@@ -63,7 +63,7 @@ def sigmoid_cross_entropy(
 
 
 def squared_error(outputs: jax.Array, target: jax.Array) -> jax.Array:
-    """The mean over the last axis of the squared difference: float (..., H) twice -> (...)."""
+    """Squared difference, averaged over the last axis: float (..., H) twice -> (...)."""
     return jnp.square(outputs - target).mean(-1)
 
 

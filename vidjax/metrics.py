@@ -1,4 +1,4 @@
-"""Metrics: hit@k on the device while training, and the exact figures of an evaluation from all its scores."""
+"""Metrics: hit@k on the device during training, and the metrics of an evaluation on the host, from all its scores."""
 
 import jax
 import jax.numpy as jnp
@@ -6,27 +6,27 @@ import numpy as np
 
 
 def hit_at_k(scores: jax.Array, target: jax.Array, k: int) -> jax.Array:
-    """Whether the target's score is among the k highest: (..., K) and int (...) -> float (...).
+    """Whether the target's score is among the k highest: (..., K) and int (...) -> float (...), 0 or 1.
 
-    A class of equal score counts as ranked above the target, so constant scores never hit by accident.
+    A tie counts against the target, so constant scores never hit by accident.
     """
     own = jnp.take_along_axis(scores, target[..., None], axis=-1)
-    rank = (scores >= own).sum(axis=-1)  # 1 is the top
-    return ((rank >= 1) & (rank <= k)).astype(jnp.float32)  # rank 0: the score is not a number
+    rank = (scores >= own).sum(axis=-1)  # 1 is the highest
+    return ((rank >= 1) & (rank <= k)).astype(jnp.float32)  # the rank is 0 if the score is NaN
 
 
 def weighted_mean(values: jax.Array, weight: jax.Array, whole: jax.Array | None = None) -> jax.Array:
-    """sum(weight * values) / sum(weight); 0 where nothing has weight.
+    """sum(weight * values) / sum(weight); 0 if all weights are 0.
 
     Args:
-        whole: the weights of a batch of which `weight` is a part; what the parts give then adds up to the mean.
+        whole: weights of the whole batch, if `weight` is a part of it: the results of the parts add up to the mean.
     """
     whole = weight if whole is None else whole
     return (values * weight).sum() / jnp.maximum(whole.sum(), jnp.finfo(weight.dtype).tiny)
 
 
 def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, float]:
-    """The 95 % interval of a share of `right` out of `count` (Wilson, 1927): in [0, 1]."""
+    """The 95 % confidence interval of the proportion right / count (Wilson, 1927): in [0, 1]."""
     share, spread = right / count, z**2 / count
     centre = (share + spread / 2) / (1 + spread)
     half = z / (1 + spread) * np.sqrt(share * (1 - share) / count + spread / (4 * count))
@@ -34,14 +34,14 @@ def wilson_interval(right: int, count: int, z: float = 1.96) -> tuple[float, flo
 
 
 def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
-    """Area under the precision-recall curve as a step function, of one class.
+    """Average precision of one class: the area under the precision-recall curve, taken as a step function.
 
     Args:
         scores: float (N,).
         relevant: bool (N,).
 
     Returns:
-        In [0, 1]; nan where no example is relevant. Equal scores share one threshold.
+        In [0, 1]; NaN if no example is relevant. Equal scores share one threshold.
     """
     if not relevant.any():
         return float("nan")
@@ -54,17 +54,17 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
 
 
 def single_label(clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = None) -> dict:
-    """The figures of a single-label evaluation.
+    """Metrics of a single-label evaluation.
 
     Args:
-        clip_scores: float (N, V, K), class probabilities of each of the V clips of a video.
+        clip_scores: float (N, V, K), class probabilities of the V clips of each video.
         target: int (N,).
-        pairs: the dataset's time reversal, a permutation of the classes; adds `top1_within_pairs`: how often the
-            true class scores above its reversed partner, ties counting half (chance is 1/2).
+        pairs: the dataset's time reversal, a permutation of the classes; adds `top1_within_pairs`: how often the true
+            class scores above its time-reversed partner, where a tie counts 1/2 (chance is 1/2).
 
     Returns:
         top1, top5 (videos, scores averaged over their clips), top1_clip, top5_clip, num_videos, per_class (hit@1 of
-        each class, None where it has no video), confusion (K x K counts, rows are true classes).
+        each class, None for a class without videos), confusion (K x K counts; rows are true classes).
     """
     num_videos, num_clips, num_classes = clip_scores.shape
     scores = clip_scores.mean(axis=1)  # (N, K)
@@ -89,15 +89,15 @@ def single_label(clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] |
 
 
 def per_frame(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = None) -> dict:
-    """The figures of an evaluation with one label a frame: those of `single_label`, a frame being a video there.
+    """Metrics of an evaluation with one label per frame: those of `single_label`, with frames in place of videos.
 
     Args:
-        scores: float (M, K), class probabilities of all M frames that count.
+        scores: float (M, K), class probabilities of the M frames that are not padding.
         target: int (M,).
-        pairs: as of `single_label`.
+        pairs: see `single_label`.
 
     Returns:
-        top1 (the frame accuracy), top5, num_frames, per_class, confusion, and top1_within_pairs with `pairs`.
+        top1 (the per-frame accuracy), top5, num_frames, per_class, confusion, and top1_within_pairs with `pairs`.
     """
     result = single_label(scores[:, None], target, pairs)
     kept = {name: value for name, value in result.items() if not name.endswith("_clip") and name != "num_videos"}
@@ -105,29 +105,29 @@ def per_frame(scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = 
 
 
 def words(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> dict:
-    """The figures of captions, from the logits of teacher forcing.
+    """Metrics of captions, from the logits of teacher forcing.
 
     Args:
         logits: (N, V, L, K); target: int (N, V, L); weight: (N, V, L), 0 after the end.
 
     Returns:
-        top1 (of words, each given those before it) and exact: how many captions the greedy search writes word for word.
-        It does so exactly where each word of the target is the likeliest after those before it.
+        top1: the accuracy of words, each given the previous words of the target. exact: the share of captions that
+        greedy search writes word for word, which are those whose every word is the most likely one after the previous.
     """
     right = logits.argmax(-1) == target
     return {"top1": float(right[weight > 0].mean()), "exact": float((right | (weight == 0)).all(-1).mean())}
 
 
 def frames_used(updates: np.ndarray, target: np.ndarray | None, num_classes: int) -> dict:
-    """How many frames a network used that skips some.
+    """The share of frames that a frame-skipping network used.
 
     Args:
-        updates: float (N, V, T), 1 for a frame that was used, 0 for a skipped one, not a number for none.
-        target: int (N,), or None where a video is not of one class.
+        updates: float (N, V, T): 1 for a used frame, 0 for a skipped one, NaN for padding.
+        target: int (N,), or None if videos do not have exactly one class.
 
     Returns:
-        frames_used, the share of all frames, and where videos are of one class frames_used_per_class, that of each
-        frame of the clip (K x T), None where a class has no such frame.
+        frames_used, the share over all frames; with a target also frames_used_per_class (K x T), the share of each
+        class at each frame of the clip, None if a class has no such frame.
     """
     if target is None:
         return {"frames_used": float(np.nanmean(updates))}
@@ -139,15 +139,15 @@ def frames_used(updates: np.ndarray, target: np.ndarray | None, num_classes: int
 
 
 def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
-    """The figures of a multi-label evaluation.
+    """Metrics of a multi-label evaluation.
 
     Args:
         clip_scores: float (N, V, K).
         target: (N, K), multi-hot.
 
     Returns:
-        mAP (mean of the classes' average precision, over the classes that occur), per_class, num_videos, and top1,
-        top5: how often one of the k highest classes is among the labels.
+        mAP (mean average precision over the classes that occur), per_class (average precision, None for a class that
+        does not occur), num_videos, and top1, top5: how often one of the k highest classes is among the labels.
     """
     scores = clip_scores.mean(axis=1)  # (N, K)
     per_class = [average_precision(scores[:, k], target[:, k] > 0) for k in range(scores.shape[1])]
@@ -162,13 +162,13 @@ def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
 
 
 def forecast(outputs: np.ndarray, target: np.ndarray) -> dict:
-    """The figures of forecasts.
+    """Metrics of forecasts.
 
     Args:
-        outputs, target: float (N, H), of N windows the H values that follow, in the unit of the series.
+        outputs, target: float (N, H), the H values that follow each of N windows, in the unit of the series.
 
     Returns:
-        rmse and mae (root mean square and mean absolute error over all of them), num_videos (N), forecast and truth.
+        rmse and mae (root mean square and mean absolute error over all values), num_videos (N), forecast and truth.
     """
     error = outputs - target
     return {

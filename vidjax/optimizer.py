@@ -1,4 +1,4 @@
-"""Schedule, optax chain and frozen parameters, from plain arguments."""
+"""The learning rate schedule, the optax optimizer, and frozen parameters."""
 
 import re
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ def make_schedule(
     boundaries: Sequence[float] = (),
     factor: float = 0.1,
 ) -> optax.Schedule:
-    """Learning rate by step: a linear warm-up from 0, then one of three courses.
+    """Learning rate by step: a linear warm-up from 0, then a cosine, a step or a constant schedule.
 
     Args:
         name: "cosine" (to 0 at `total_steps`; Loshchilov and Hutter, 2017), "steps" or "constant".
-        learning_rate: at the end of the warm-up.
-        warmup_steps: length of the warm-up, steps.
-        boundaries: for "steps": where the rate is multiplied by `factor`, as shares of `total_steps`.
+        learning_rate: rate at the end of the warm-up.
+        warmup_steps: length of the warm-up, in steps.
+        boundaries: for "steps": when to multiply the rate by `factor`, as fractions of `total_steps`.
 
     Raises:
-        ValueError: for an unknown name or a warm-up that leaves no step.
+        ValueError: for an unknown name, or a warm-up that is not shorter than the run.
     """
     if not 0 <= warmup_steps < total_steps:
         raise ValueError(
@@ -59,10 +59,10 @@ def make_optimizer(
     """SGD with momentum, or AdamW.
 
     Args:
-        name: "sgd" (weight decay is added to the gradient, as the papers did it) or "adamw" (decoupled, Loshchilov and
-            Hutter, 2019).
-        weight_decay: of kernels; biases, scales and other parameters of one axis are never decayed.
-        clip_norm: largest global norm of the gradient; 0 does not clip.
+        name: "sgd" (weight decay is added to the gradient, as in the papers) or "adamw" (decoupled weight decay,
+            Loshchilov and Hutter, 2019).
+        weight_decay: decay of kernels; biases, scales and other parameters with one axis are never decayed.
+        clip_norm: largest global norm of the gradient; 0 for no clipping.
 
     Raises:
         ValueError: for an unknown name.
@@ -81,32 +81,32 @@ def _is_kernel(params):
 
 
 def split_frozen(params: dict, freeze: Sequence[str]) -> tuple[dict, dict]:
-    """Splits nested parameters into two flat dicts by path: the trained and the frozen ones.
+    """Splits nested parameters into two flat dicts by path: trainable and frozen ones.
 
     Args:
         params: nested dict.
-        freeze: regular expressions; a parameter is frozen where one matches the start of its path, as `Conv3d_.*`
+        freeze: regular expressions; a parameter is frozen if one of them matches the start of its path, as `Conv3d_.*`
             matches `Conv3d_1a_7x7/conv/kernel`.
 
     Raises:
-        ValueError: where a pattern matches nothing (the top-level names are listed) or nothing is left to train.
+        ValueError: if a pattern matches no parameter (lists the top-level names), or none is left to train.
     """
     flat = traverse_util.flatten_dict(params, sep="/")
     for pattern in freeze:
         if not any(re.match(pattern, path) for path in flat):
             raise ValueError(f"freeze pattern {pattern!r} matches no parameter; the model has {sorted(params)}.")
     frozen = {path: value for path, value in flat.items() if is_frozen(path, freeze)}
-    trained = {path: value for path, value in flat.items() if path not in frozen}
-    if not trained:
-        raise ValueError(f"freeze = {list(freeze)} leaves no parameter to train.")
-    return trained, frozen
+    trainable = {path: value for path, value in flat.items() if path not in frozen}
+    if not trainable:
+        raise ValueError(f"freeze = {list(freeze)} leaves no parameter to train; remove a pattern.")
+    return trainable, frozen
 
 
 def is_frozen(path: str, freeze: Sequence[str]) -> bool:
-    """Whether a parameter, or a layer by its path with a slash at the end, matches one of the patterns."""
+    """Whether the path of a parameter, or of a layer with a trailing slash, matches one of the patterns."""
     return any(re.match(pattern, path) for pattern in freeze)
 
 
-def join_frozen(trained: dict, frozen: dict) -> dict:
+def join_frozen(trainable: dict, frozen: dict) -> dict:
     """The inverse of `split_frozen`."""
-    return traverse_util.unflatten_dict({**trained, **frozen}, sep="/")
+    return traverse_util.unflatten_dict({**trainable, **frozen}, sep="/")

@@ -1,7 +1,7 @@
-"""uint8 -> normalised model inputs, on the device; and where a network is to see optical flow, the flow of its frames.
+"""Preprocessing on the device: uint8 video -> normalised model inputs, with optical flow computed if the model sees it.
 
-The spec is a plain dict that is kept in `config.json`; training, evaluation, prediction and export all call this one
-function with it, so that they cannot differ.
+The spec is a plain dict. Training, evaluation, prediction and export all call `preprocess` with the spec of the run, so
+that they cannot differ.
 """
 
 import jax
@@ -9,16 +9,16 @@ import jax.numpy as jnp
 
 from vidjax import flow
 
-Spec = dict  # `mean` and `std` of each channel, and `flow`, a method, where it is computed here
+Spec = dict  # see `preprocess`
 
 
 def is_of_flow(spec: Spec) -> bool:
-    """Whether a network's video is optical flow: u and v, two channels."""
+    """Whether the video that a network sees is optical flow, of the two channels u and v."""
     return len(spec["mean"]) == len(flow.NORMALISED["mean"])
 
 
 def sees_flow(spec: Spec) -> bool:
-    """Whether a network sees optical flow, in place of frames or beside them."""
+    """Whether a network sees optical flow, alone or beside frames."""
     return "flow" in spec or is_of_flow(spec)
 
 
@@ -26,18 +26,19 @@ def preprocess(inputs: dict[str, jax.Array], spec: Spec, dtype=jnp.float32) -> d
     """Normalises the `video` of a batch, and its `flow`: (x - mean) / std.
 
     Args:
-        inputs: of a batch by name; `video` is uint8 (B, T, H, W, C), `flow` uint8 (B, T, H, W, 2); others pass through.
-        spec: {"mean": C numbers, "std": C numbers} of the video that the network sees, in units of 0..255. With "flow",
-            a name in `flow.METHODS`, the optical flow between its frames, as they are after all augmentation, is
-            computed here: (B, T - 1, H, W, 2). A network of two channels sees flow as its `video`, one of three sees
-            the two side by side.
-        dtype: of the normalised video and flow; the arithmetic is float32 or better.
+        inputs: model inputs by name; `video` is uint8 (B, T, H, W, C), `flow` uint8 (B, T, H, W, 2); others are
+            returned unchanged.
+        spec: "mean" and "std", C numbers each, of the video that the network sees, in units of 0..255. If "flow" is a
+            name in `flow.METHODS`, the optical flow between the augmented frames is computed here: (B, T - 1, H, W, 2).
+            A network with two channels sees flow as its `video`; one with three channels sees `video` and `flow`.
+        dtype: dtype of the normalised video and flow; the arithmetic is float32 or better.
 
     Returns:
-        The inputs with `video`, and `flow` where the network sees both, in `dtype`.
+        The inputs with `video`, and `flow` if the network sees both, in `dtype`.
 
     Raises:
-        ValueError: for a video of another number of channels than the spec is for, or of one frame where there is flow.
+        ValueError: if the video has another number of channels than the spec, or one frame although the spec needs
+            flow.
     """
     precise, channels = jnp.promote_types(dtype, jnp.float32), len(spec["mean"])
     if spec.get("flow") and "video" in inputs and inputs["video"].shape[-1] == 3:

@@ -1,4 +1,4 @@
-"""The mesh, where each array lives on it, and local batches put onto it."""
+"""The device mesh, the shardings of arrays over it, and the transfer of batches to it."""
 
 import collections
 from collections.abc import Iterator
@@ -12,10 +12,10 @@ SMALLEST_SHARDED = 2**14  # elements; splitting smaller parameters costs more in
 
 
 def make_mesh(fsdp: int = 1) -> Mesh:
-    """A mesh ("data", "fsdp") over all devices; parameters are split over `fsdp` of them, the batch over all.
+    """A mesh ("data", "fsdp") over all devices; parameters are split over `fsdp` devices, the batch over all.
 
     Raises:
-        ValueError: where the number of devices is no multiple of `fsdp`.
+        ValueError: if `fsdp` does not divide the number of devices.
     """
     num_devices = jax.device_count()
     if fsdp < 1 or num_devices % fsdp:
@@ -24,20 +24,21 @@ def make_mesh(fsdp: int = 1) -> Mesh:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """The first axis over all devices."""
+    """Splits the first axis over all devices."""
     return NamedSharding(mesh, P(("data", "fsdp")))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
+    """Puts a copy on every device."""
     return NamedSharding(mesh, P())
 
 
 def state_shardings(mesh: Mesh, state, smallest: int = SMALLEST_SHARDED):
-    """Shardings for a tree of arrays (or their shapes) by shape alone: fully sharded data parallelism.
+    """Shardings of a tree of arrays (or their shapes), by shape alone: fully sharded data parallelism.
 
     Each array of at least `smallest` elements is split along its largest axis that the mesh's "fsdp" axis divides
-    (Rajbhandari et al., 2020, ZeRO stage 3); the others are on every device. The collection `carry` of stateful models
-    has a row for each row of the batch, and lies as the batch does.
+    (Rajbhandari et al., 2020, ZeRO stage 3); the others are replicated. The collection `carry` of stateful models has
+    one row per row of the batch, and is split like the batch.
     """
     fsdp = mesh.shape["fsdp"]
 
@@ -54,19 +55,20 @@ def state_shardings(mesh: Mesh, state, smallest: int = SMALLEST_SHARDED):
 
 
 def with_shardings(abstract, shardings):
-    """`jax.ShapeDtypeStruct`s that say where each array is to live, as a checkpoint is restored by."""
+    """Adds shardings to a tree of `jax.ShapeDtypeStruct`s, as `Checkpoints.restore` expects."""
     return jax.tree.map(lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), abstract, shardings)
 
 
 def shardings_of(state):
+    """The sharding of each array of a tree."""
     return jax.tree.map(lambda x: x.sharding, state)
 
 
 def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Assembles the global batch from each process's rows; returns before the copy is done.
+    """Assembles the global batch from the rows of each process; returns before the copy is done.
 
     Raises:
-        ValueError: where the batch does not divide over the devices.
+        ValueError: if the batch does not divide over the devices.
     """
     num_rows = len(batch["target"]) * jax.process_count()
     if num_rows % mesh.size:
@@ -76,7 +78,7 @@ def put_batch(batch: dict[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
 
 
 def prefetch(batches: Iterator[dict[str, np.ndarray]], mesh: Mesh, size: int = 2) -> Iterator[dict[str, jax.Array]]:
-    """Puts batches onto the mesh `size` ahead of their use, so that the copy overlaps the computation."""
+    """Copies batches to the mesh `size` batches ahead of their use, so that copies overlap the computation."""
     ahead = collections.deque()
     for batch in batches:
         ahead.append(put_batch(batch, mesh))

@@ -1,4 +1,4 @@
-"""TrainState, its initial value, the training step and the evaluation step: pure functions, no input or output."""
+"""The training state, the training step and the evaluation step: pure functions without input or output."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -17,14 +17,14 @@ Batch = dict[str, jax.Array]
 
 
 class TrainState(flax.struct.PyTreeNode):
-    """Everything that training changes.
+    """All values that training changes.
 
     Attributes:
-        step: int32, number of updates made.
+        step: int32, number of updates.
         params: nested dict, float32.
-        model_state: the other collections of the model by name (`batch_stats`, ...).
-        ema: moving average of `params`, or {} where there is none.
-        opt_state: of the trained parameters; frozen ones have none.
+        model_state: the model's collections other than `params`, by name (`batch_stats`, ...).
+        ema: moving average of `params`, or {} for none.
+        opt_state: optimizer state of the trainable parameters; frozen ones have none.
     """
 
     step: jax.Array
@@ -38,7 +38,7 @@ def model_inputs(model: nn.Module, batch: Batch) -> Batch:
     """The entries of the batch that the model's signature names.
 
     Raises:
-        ValueError: where an input without a default is missing from the batch.
+        ValueError: if the batch lacks an input without a default.
     """
     parameters = inspect.signature(type(model).__call__).parameters
     required = [name for name, p in parameters.items() if p.default is inspect.Parameter.empty and name != "self"]
@@ -48,13 +48,13 @@ def model_inputs(model: nn.Module, batch: Batch) -> Batch:
 
 
 def init_variables(seed: int, batch: Batch, *, model: nn.Module, spec: Spec) -> tuple[dict, dict]:
-    """Initial parameters and model state, a pure function of the seed. `batch` gives the shapes only."""
+    """Initial parameters and model state, as a pure function of the seed; only the shapes of `batch` matter."""
     key = jax.random.key(seed)
     inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     variables = dict(model.init({"params": key, "dropout": key}, **inputs))
     params = variables.pop("params")
     variables.pop("losses", None)
-    if model.dtype == jnp.float64:  # for proofs of equality; the state is float32 whatever else the model computes in
+    if model.dtype == jnp.float64:  # for proofs of equality; with any other compute type the state is float32
         params, variables = jax.tree.map(lambda x: x.astype(jnp.float64), (params, variables))
     return params, variables
 
@@ -69,21 +69,21 @@ def init_state(
     freeze: Sequence[str] = (),
     ema_decay: float = 0.0,
 ) -> TrainState:
-    """The state before the first step; arguments as of `init_variables` and `train_step`."""
+    """The state before the first step; for the arguments see `init_variables` and `train_step`."""
     params, model_state = init_variables(seed, batch, model=model, spec=spec)
-    trained, _ = optimizer.split_frozen(params, freeze)
+    trainable, _ = optimizer.split_frozen(params, freeze)
     ema = jax.tree.map(jnp.copy, params) if ema_decay else {}
-    return TrainState(jnp.zeros((), jnp.int32), params, model_state, ema, tx.init(trained))
+    return TrainState(jnp.zeros((), jnp.int32), params, model_state, ema, tx.init(trainable))
 
 
 def keep_frozen_statistics(freeze: Sequence[str]) -> Callable:
-    """An interceptor of Flax: frozen BatchNorm layers use their running statistics in training too, and keep them.
+    """A Flax interceptor that makes frozen BatchNorm layers use and keep their running statistics during training.
 
-    Otherwise the frozen part of a network would go on changing with the batches, and see each through statistics that
-    evaluation does not use. `torch` code does so by calling `.eval()` on the frozen part.
+    Otherwise the running statistics of the frozen part would still change, and training would normalise with batch
+    statistics that evaluation does not use. Torch code calls `.eval()` on the frozen part for the same effect.
 
     Args:
-        freeze: patterns of parameters; a layer is frozen where all of its parameters are (or its path, if it has none).
+        freeze: patterns of parameters; a layer is frozen if all its parameters match (or its path, if it has none).
     """
 
     def intercept(next_function, arguments, settings, context):
@@ -117,27 +117,27 @@ def train_step(
     """One update from one global batch.
 
     Args:
-        batch: inputs by name, `target`, `weight`; see the contracts of the pipeline.
-        loss_fn: (outputs, target) -> unreduced loss, of the shape of `weight`.
-        seed: of the random numbers of dropout; those of a step derive from (seed, step).
-        freeze: patterns of parameters that get no gradient, see `optimizer.split_frozen`; the BatchNorm layers among
-            them use and keep their running statistics.
-        ema_decay: of the moving average of the parameters; 0 keeps none.
-        num_parts: into how many parts the batch is cut, one after the other, so that the activations of one alone take
-            memory. Their gradients add up to that of the batch; BatchNorm sees each part by itself.
+        batch: inputs by name, `target` and `weight`, see `pipeline`.
+        loss_fn: (outputs, target) -> unreduced loss, in the shape of `weight`.
+        seed: seed of dropout; the random numbers of a step derive from (seed, step).
+        freeze: patterns of parameters without gradient, see `optimizer.split_frozen`; BatchNorm layers among them use
+            and keep their running statistics.
+        ema_decay: decay of the moving average of the parameters; 0 for none.
+        num_parts: number of parts in which the batch is processed, so that memory holds the activations of one part
+            only. The gradients of the parts add up to that of the batch; BatchNorm normalises each part by itself.
 
     Returns:
-        The next state, and scalars: loss (with the model's own penalties), grad_norm, and top1 where the target is one
-        class per output.
+        The next state, and scalar metrics: loss (with the model's own penalties), grad_norm, and top1 if the target is
+        one class per output.
     """
-    trained, frozen = optimizer.split_frozen(state.params, freeze)
+    trainable, frozen = optimizer.split_frozen(state.params, freeze)
     step_key = jax.random.fold_in(jax.random.key(seed), state.step)
 
-    def loss_of(trained, model_state, part, dropout_key):
-        """The part's share of the loss, then its share of what is measured beside it, and the next model state."""
+    def loss_of(trainable, model_state, part, dropout_key):
+        """The part's share of the loss; its share of the metrics, and the next model state."""
         inputs = model_inputs(model, preprocess(part, spec, model.dtype))
         target, weight = part["target"], part["weight"]
-        variables = {"params": optimizer.join_frozen(trained, frozen), **model_state}
+        variables = {"params": optimizer.join_frozen(trainable, frozen), **model_state}
         with nn.intercept_methods(keep_frozen_statistics(freeze)):
             (outputs, _), updates = model.apply(
                 variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*model_state, "losses"]
@@ -146,65 +146,71 @@ def train_step(
         if jnp.issubdtype(target.dtype, jnp.integer) and outputs.shape[:-1] != target.shape:
             raise ValueError(
                 f"The model's outputs are {outputs.shape}, the targets {target.shape}: a model that classifies frames "
-                "(model.per_frame) goes with one label a frame (config.target = 'frame'), and only with that."
+                "(model.per_frame = True) needs one label per frame (config.target = 'frame'), and vice versa."
             )
         if jnp.issubdtype(target.dtype, jnp.floating) and outputs.shape != target.shape:
             raise ValueError(f"The model's outputs are {outputs.shape}, the targets {target.shape}.")
         penalties = [penalty_of(x, weight, batch["weight"]) for x in jax.tree.leaves(updates.pop("losses", {}))]
         loss = metrics.weighted_mean(loss_fn(outputs, target), weight, batch["weight"]) + sum(penalties)
-        measured = {"loss": loss}
+        train_metrics = {"loss": loss}
         if target.ndim == outputs.ndim - 1:
             hits = metrics.hit_at_k(outputs, target, 1)
-            measured["top1"] = metrics.weighted_mean(hits, weight, batch["weight"])
-        return loss, (measured, dict(updates))
+            train_metrics["top1"] = metrics.weighted_mean(hits, weight, batch["weight"])
+        return loss, (train_metrics, dict(updates))
 
     gradient_of = jax.grad(loss_of, has_aux=True)
     if num_parts == 1:
-        gradient, (measured, model_state) = gradient_of(trained, state.model_state, batch, step_key)
+        gradient, (train_metrics, model_state) = gradient_of(trainable, state.model_state, batch, step_key)
     else:
-        gradient, measured, model_state = added_up(gradient_of, trained, state.model_state, batch, step_key, num_parts)
-    updates, opt_state = tx.update(gradient, state.opt_state, trained)
-    params = optimizer.join_frozen(optax.apply_updates(trained, updates), frozen)
+        gradient, train_metrics, model_state = added_up(
+            gradient_of, trainable, state.model_state, batch, step_key, num_parts
+        )
+    updates, opt_state = tx.update(gradient, state.opt_state, trainable)
+    params = optimizer.join_frozen(optax.apply_updates(trainable, updates), frozen)
     ema = jax.tree.map(lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.ema, params) if ema_decay else {}
-    measured["grad_norm"] = optax.tree.norm(gradient)
-    return TrainState(state.step + 1, params, model_state, ema, opt_state), measured
+    train_metrics["grad_norm"] = optax.tree.norm(gradient)
+    return TrainState(state.step + 1, params, model_state, ema, opt_state), train_metrics
 
 
-def added_up(gradient_of: Callable, trained: dict, model_state: dict, batch: Batch, key: jax.Array, num_parts: int):
-    """Gradient, measured figures and next model state of a batch that is seen part by part.
+def added_up(gradient_of: Callable, trainable: dict, model_state: dict, batch: Batch, key: jax.Array, num_parts: int):
+    """Gradient, metrics and next model state of a batch, processed part by part.
 
     Args:
-        gradient_of: (trained, model_state, part, key) -> gradient, (measured, model_state): a part's share.
-        batch: part i is its rows i, i + num_parts, ...: that way each device cuts up the rows which it has.
+        gradient_of: (trainable, model_state, part, key) -> gradient, (train_metrics, model_state): a part's share.
+        batch: part i is its rows i, i + num_parts, ..., so that each device splits its own rows.
 
     Raises:
-        ValueError: where the batch does not divide into so many parts.
+        ValueError: if the batch does not divide into `num_parts` parts.
     """
     num_rows = len(batch["target"])
     if num_rows % num_parts:
-        raise ValueError(f"accumulate = {num_parts} does not divide a batch of {num_rows}.")
+        raise ValueError(
+            f"accumulate = {num_parts} does not divide a batch of {num_rows}; choose a divisor of the batch size."
+        )
     parts = {name: x.reshape(-1, num_parts, *x.shape[1:]).swapaxes(0, 1) for name, x in batch.items()}
 
     def add(carry, part_and_number):
         carry, (part, number) = jax.lax.optimization_barrier((carry, part_and_number))
-        gradient, (measured, model_state) = gradient_of(trained, carry[1], part, jax.random.fold_in(key, number))
-        return (jax.tree.map(jnp.add, carry[0], (gradient, measured)), model_state), None
+        gradient, (train_metrics, model_state) = gradient_of(trainable, carry[1], part, jax.random.fold_in(key, number))
+        return (jax.tree.map(jnp.add, carry[0], (gradient, train_metrics)), model_state), None
 
     first = {name: x[0] for name, x in parts.items()}
-    gradient, (measured, _) = jax.eval_shape(gradient_of, trained, model_state, first, key)
-    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (gradient, measured))
-    # XLA's convolutions on CPUs are 6 times as slow within loops; unrolled, the barrier keeps the parts in a row
-    in_a_row = jax.default_backend() == "cpu"
+    gradient, (train_metrics, _) = jax.eval_shape(gradient_of, trainable, model_state, first, key)
+    nothing = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (gradient, train_metrics))
+    # On CPUs XLA's convolutions are 6 times slower inside loops; the barrier keeps the unrolled parts in sequence
+    unroll = jax.default_backend() == "cpu"
     numbered = parts, jnp.arange(num_parts)
-    (sums, model_state), _ = jax.lax.scan(add, (nothing, model_state), numbered, unroll=in_a_row)
+    (sums, model_state), _ = jax.lax.scan(add, (nothing, model_state), numbered, unroll=unroll)
     return *sums, model_state
 
 
 def penalty_of(penalty: jax.Array, weight: jax.Array, whole: jax.Array) -> jax.Array:
-    """What a model sowed in `losses`: a number, or one an example (B,), averaged over the examples that count.
+    """The mean of a penalty that a model sowed in `losses`, over the examples whose weight is not zero.
 
     Args:
-        weight, whole: of these examples, and of the batch that they are a part of: see `metrics.weighted_mean`.
+        penalty: a scalar, or one value per example (B,).
+        weight, whole: weights of these examples, and of the batch of which they are a part, see
+            `metrics.weighted_mean`.
     """
     if not penalty.ndim:
         return penalty * (len(weight) / len(whole))
@@ -215,9 +221,9 @@ def penalty_of(penalty: jax.Array, weight: jax.Array, whole: jax.Array) -> jax.A
 def apply_model(
     params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """What the model returns for a batch when it is not trained: its outputs and its endpoints.
+    """The model's outputs and endpoints for a batch, in inference mode.
 
-    A stateful model starts from zeros, not where its last training batch ended.
+    A stateful model starts from zeros, not from the state after its last training batch.
     """
     inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     return model.apply({"params": params, **without_carry(model_state)}, **inputs)
@@ -230,13 +236,13 @@ def without_carry(model_state: dict) -> dict:
 def carried_step(
     params: dict, model_state: dict, carry: dict, batch: Batch, *, model: nn.Module, spec: Spec
 ) -> tuple[jax.Array, dict[str, jax.Array], dict]:
-    """`eval_step` for batches that go on from each other.
+    """`eval_step` for batches that continue each other.
 
     Args:
-        carry: what the call for the batch before returned; {} starts from zeros.
+        carry: the carry that the call for the previous batch returned; {} starts from zeros.
 
     Returns:
-        The outputs, the endpoints, and the carry, {} of models that are not stateful.
+        The outputs, the endpoints, and the carry: {} if the model is not stateful.
     """
     inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     variables = {"params": params, **without_carry(model_state), **carry}
@@ -245,6 +251,6 @@ def carried_step(
 
 
 def eval_step(params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec) -> jax.Array:
-    """The model's outputs for a batch of clips, float32: (B, ..., K)."""
+    """The model's outputs for a batch of clips: float32 (B, ..., K)."""
     outputs, _ = apply_model(params, model_state, batch, model=model, spec=spec)
     return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))

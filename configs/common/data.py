@@ -1,20 +1,20 @@
-"""Datasets by name, in a small and a full size, and the settings that all configs share.
+"""Datasets by name, in a small and a full size, and the settings shared by all configs.
 
-A config names its settings and their defaults, takes its data from here, and sets model and optimizer itself:
+A config declares its settings with defaults, takes its data from here, and sets its own model and optimizer:
 
     arg = data.parse(argument, dataset="motion", size="small", fold="", cell="lstm")
     config = data.get_config(arg.dataset, arg.size, arg.fold)
 
-for `configs/frame_rnn.py:dataset=ut_interaction_i3d,fold=set1/0,cell=gru`.
+A command then gives settings as in `configs/frame_rnn.py:dataset=ut_interaction_i3d,fold=set1/0,cell=gru`.
 """
 
 from types import SimpleNamespace
 
 from ml_collections import ConfigDict
 
-# mean and std of each channel, in units of 0..255
-MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}  # Inception's and I3D's convention
-IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's
+# mean and std per channel, in units of 0..255
+MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}  # the convention of Inception and I3D
+IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # the convention of torchvision
 
 CIFAR10 = {"num_frames": 1, "frame_stride": 1, "size": 32, "resize": 0}
 MOTION = {
@@ -26,45 +26,45 @@ DATASETS = {
     "motion": MOTION,
     # With 6,400 training videos: --motion_videos 6400 160 480 --out data/motion_large
     "motion_large": MOTION,
-    # 4 colours times 2 directions, appearance and motion each half of the label: make_records coloured --short_side 0
-    # --flow opencv_dis --out data/coloured
+    # 4 colours times 2 directions: appearance gives half of the label, motion the other half: make_records coloured
+    # --short_side 0 --flow opencv_dis --out data/coloured
     "coloured": MOTION,
-    # The same as motion, four clips in a row and one label a frame: configs/frame_labels.py
+    # motion with four clips per video and one label per frame: configs/frame_labels.py
     "motion_frames": {
         "small": {"num_frames": 48, "frame_stride": 2, "size": 48, "resize": 48},
         "full": {"num_frames": 96, "frame_stride": 1, "size": 64, "resize": 0},
     },
-    # Shapes that move, and captions: make_records captions --short_side 0 --out data/captions
+    # Moving shapes with captions: make_records captions --short_side 0 --out data/captions
     "captions": MOTION,
     # Your own folder of videos: make_records path/to/videos --fps 12 --short_side 128 --out data/mine
     "mine": {
         "small": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 72},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": 128},
     },
-    # 10 classes, an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
+    # 10 classes; an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},
     # 6 interactions, 20 sequences of about 6 videos: python -m vidjax.data.make_records labels.csv --split_by sequence
-    # --short_side 0 --out data/ut_interaction, and for two streams --flow opencv_dis
+    # --short_side 0 --out data/ut_interaction; for two streams add --flow opencv_dis
     "ut_interaction": {
         "small": {"num_frames": 16, "frame_stride": 3, "size": 64, "resize": (72, 72)},
         "full": {"num_frames": 16, "frame_stride": 3, "size": 112, "resize": (128, 128)},
     },
-    # Five steps of I3D's features a video: README.md, "Features"
+    # I3D's features, five steps per video: README.md, "Features"
     "ut_interaction_i3d": {"small": {"num_frames": 5}},
-    # VGG16's convolutions on 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
+    # VGG16's convolutional features of 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
     # data/ut_interaction --num_frames 16 --sampling segments --resize 224 224 --out data/ut_interaction_vgg16
     "ut_interaction_vgg16": {"small": {"num_frames": 16}},
-    # AlexNet's in the same way, and on stacks of ten fields of flow: configs/two_stream.py
+    # AlexNet's features of 16 frames, and of stacks of ten flow fields: configs/two_stream.py
     "ut_interaction_alexnet": {"small": {"num_frames": 16}},
     "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
-    # 101 classes, 25 groups of each: python -m vidjax.data.make_records labels.csv --split_by group --out data/ucf101
+    # 101 classes of 25 groups each: python -m vidjax.data.make_records labels.csv --split_by group --out data/ucf101
     # --flow opencv_dis, with the columns path,label,group.
     "ucf101": {
         "small": {"num_frames": 16, "frame_stride": 2, "size": 64, "resize": (72, 96)},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
     },
-    # Features of UCF101, as of UT-Interaction
+    # Features of UCF101, made like those of UT-Interaction
     "ucf101_i3d": {"small": {"num_frames": 5}},
     "ucf101_alexnet": {"small": {"num_frames": 16}},
     # Windows of series: python -m vidjax.data.synthetic.series steps --window 3 --period 3 --out data/steps
@@ -75,11 +75,11 @@ DATASETS = {
 
 
 def leave_one_out(splits: list[str]) -> list[tuple[list[str], list[str]]]:
-    """Folds in which each of the splits is tested once, and the others are trained on."""
+    """One fold per split, which tests that split and trains on the others."""
     return [([other for other in splits if other != split], [split]) for split in splits]
 
 
-# Folds by dataset and name: the splits that are trained on, and those that are tested
+# Folds by dataset and name: (training splits, test splits) of each fold
 UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal, 2010)
     "set1": leave_one_out([f"sequence_{i}" for i in range(1, 11)]),
     "set2": leave_one_out([f"sequence_{i}" for i in range(11, 21)]),
@@ -95,14 +95,14 @@ FOLDS["airline"] = {"choose": [(["train"], ["val"])], "test": [(["train", "val"]
 
 
 def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:
-    """The (train_splits, test_splits) of each fold.
+    """The training and test splits of each fold.
 
     Raises:
         ValueError: for an unknown dataset or name.
     """
     if name not in FOLDS.get(dataset, {}):
         known = [f"{dataset}:{name}" for dataset, names in FOLDS.items() for name in names]
-        raise ValueError(f"Unknown folds {dataset}:{name}; configs/common/data.py has {', '.join(known)}.")
+        raise ValueError(f"Unknown folds {dataset}:{name}; choose one of {', '.join(known)} (configs/common/data.py).")
     return FOLDS[dataset][name]
 
 
@@ -111,7 +111,7 @@ def get_config(dataset: str, size: str = "small", fold: str = "") -> ConfigDict:
 
     Args:
         dataset: a key of `DATASETS`.
-        size: of it, "small" or "full".
+        size: size of the dataset, "small" or "full".
         fold: "NAME/NUMBER" of `FOLDS`, such as "set1/0"; empty for the splits train, val and test.
 
     Raises:
@@ -134,11 +134,11 @@ def get_config(dataset: str, size: str = "small", fold: str = "") -> ConfigDict:
 
 
 def shared(dataset: str, **clip) -> ConfigDict:
-    """Returns the settings that all configs share.
+    """Returns a config of the settings shared by all configs.
 
     Args:
         dataset: directory of the records.
-        **clip: `num_frames`, and of videos `frame_stride`, `size` and `resize`.
+        **clip: `num_frames`; for videos also `frame_stride`, `size` and `resize`.
     """
     config = ConfigDict()
     config.seed = 0
@@ -167,7 +167,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
 
 
 def is_video(config: ConfigDict) -> bool:
-    """Whether a config sees videos; else it sees stored features."""
+    """Whether a config takes videos rather than stored features."""
     return "size" in config.clip
 
 
@@ -175,21 +175,21 @@ def parse(argument: str, **defaults) -> SimpleNamespace:
     """Parses the argument of a config file, NAME=VALUE,NAME=VALUE.
 
     Args:
-        **defaults: of each setting; a value has the type of its default, booleans are true or false.
+        **defaults: default of each setting; a value has the type of its default, a boolean is true or false.
 
     Raises:
-        ValueError: for an unknown setting or a value of another type; lists the settings.
+        ValueError: for an unknown setting or a value of another type; lists the valid settings.
     """
     names = ", ".join(f"{name}={value}" for name, value in defaults.items())
     settings = dict(defaults)
     for part in filter(None, argument.split(",")):
         name, equals, value = part.partition("=")
         if not equals or name not in defaults:
-            raise ValueError(f"Unknown setting {part!r} of the config; give NAME=VALUE of {names}.")
+            raise ValueError(f"Unknown setting {part!r} of the config; give NAME=VALUE, with defaults {names}.")
         kind = type(defaults[name])
         try:
             settings[name] = {"true": True, "false": False}[value] if kind is bool else kind(value)
         except (ValueError, KeyError):
             wanted = "true or false" if kind is bool else f"a value like {defaults[name]!r}"
-            raise ValueError(f"The setting {part!r} of the config is not {wanted}.") from None
+            raise ValueError(f"The setting {part!r} of the config must be {wanted}.") from None
     return SimpleNamespace(**settings)

@@ -1,20 +1,20 @@
-"""The ladder on the synthetic motion dataset, where only the order of the frames tells a class from its partner.
+"""The ladder on the synthetic motion dataset, where only frame order distinguishes a class from its partner.
 
     python -m vidjax.ladder configs/ladder/motion.py --workdir runs/ladder_motion
 
-All rungs see the same 6,400 training videos, as often as each needs to learn what it can; networks have an eighth of
-the published channels. What is blind to order tells the pair of a class, and guesses which of the two.
+All rungs train on the same 6,400 videos, each for as many epochs as it needs; networks have an eighth of the published
+channels. Order-blind rungs can recognise the pair of a class, but must guess between the two.
 """
 
 RECORDS = "data/motion_large"
 INCEPTION = "network=inception_v1"
-# all that late fusion sees: apart by so little that a turn is told from its reverse, from four places of the video
+# late fusion sees two frames: close enough to tell a turn from its reverse, at four places of the video
 TWO_FRAMES = {"clip.num_frames": 5, "eval.num_views": 4}
 FRAMES, TIME, SPACETIME, STREAMS = "Blind to order", "Over frames", "Space and time", "Two streams"
 
 
 def rung(group, name, title, config, epochs, settings="", seeds=1, order=True, **overrides):
-    """A rung that is trained: a file of configs/ with its settings, passes over the videos, and other overrides."""
+    """A trained rung: a file of configs/ with its settings, the number of epochs, and other overrides."""
     config = ",".join(filter(None, [f"configs/{config}.py:dataset=motion_large", settings]))
     overrides = {"num_epochs": epochs, **overrides}
     described = {"group": group, "name": name, "title": title, "sees_order": order, "seeds": seeds}
@@ -22,7 +22,7 @@ def rung(group, name, title, config, epochs, settings="", seeds=1, order=True, *
 
 
 def svm(pool):
-    """A SVM of the frame features of the rung `mean`, pooled."""
+    """An SVM on pooled frame features of the rung `mean`."""
     title = f"{pool.replace('_', '-')} of frame features, SVM"
     return {
         "group": FRAMES,
@@ -35,12 +35,12 @@ def svm(pool):
 
 
 def fused(group, name, title, fuses, fusion="scores", seeds=1):
-    """Rungs whose scores or logits are averaged, or given to a SVM."""
+    """A rung that fuses others: averages their scores or logits, or trains an SVM on them."""
     return {"group": group, "name": name, "title": title, "fuses": fuses, "fusion": fusion, "seeds": seeds}
 
 
 def get_ladder():
-    """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
+    """The records and the rungs from bottom to top, see `vidjax.ladder.rungs`."""
     rungs = [
         rung(FRAMES, "single_frame", "one frame", "fusion", 2.0, "fusion=single", order=False),
         rung(FRAMES, "resnet18", "ResNet-18, logits averaged", "frame_cnn", 2.0, "network=resnet18", order=False),

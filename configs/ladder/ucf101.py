@@ -1,11 +1,11 @@
-"""The ladder on UCF101 (Soomro et al., 2012): 101 actions, the official splits, each of which tests 7 of 25 groups.
+"""The ladder on UCF101 (Soomro et al., 2012): 101 actions, official splits, each with 7 of 25 groups for testing.
 
     python -m vidjax.ladder configs/ladder/ucf101.py --workdir runs/ladder_ucf101
 
-The videos are expected in data/ucf101_videos, with a labels.csv of the columns path,label,group (v_Archery_g01_c01.avi
-is of group 1). Not measured: the videos were not here. Published (Tran et al., 2015; Simonyan and Zisserman, 2014;
-Carreira and Zisserman, 2017): frame features of ImageNet and a SVM 68.8, C3D and a SVM 82.3, two streams 88.0,
-two-stream I3D of ImageNet and Kinetics 98.0 (the first from memory, not read again).
+Put the videos in data/ucf101_videos, with a labels.csv of the columns path,label,group (v_Archery_g01_c01.avi belongs
+to group 1). Not measured: the videos were not available. Published (Tran et al., 2015; Simonyan and Zisserman, 2014;
+Carreira and Zisserman, 2017): ImageNet frame features and an SVM 68.8, C3D and an SVM 82.3, two streams 88.0,
+two-stream I3D pretrained on ImageNet and Kinetics 98.0 (the first from memory, not verified).
 """
 
 VIDEOS = "data/ucf101_videos/labels.csv"
@@ -14,20 +14,20 @@ BLIND, TIME, SPACETIME, STREAMS = "Blind to order", "Over frames", "Space and ti
 
 
 def svm(group, name, title, features, pool, order=False):
-    """A SVM of stored features, pooled over time."""
+    """An SVM on stored features, pooled over time."""
     described = {"group": group, "name": name, "title": title, "sees_order": order}
     return {**described, "features": f"data/{features}", "pool": pool}
 
 
 def rung(group, name, title, config, dataset, settings="", order=True, **overrides):
-    """A rung that is trained."""
+    """A trained rung."""
     config = ",".join(filter(None, [f"configs/{config}.py:dataset={dataset}", settings]))
     described = {"group": group, "name": name, "title": title, "sees_order": order}
     return {**described, "config": config, "overrides": overrides}
 
 
 def features(out, weights, num_frames):
-    """The command that stores a frozen network's features."""
+    """The command that stores the features of a frozen network."""
     return (
         f"vidjax.features --weights {weights} --records data/ucf101 --out data/{out} --num_frames {num_frames} "
         "--sampling segments --resize 224 224"
@@ -35,7 +35,7 @@ def features(out, weights, num_frames):
 
 
 def get_ladder():
-    """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
+    """The records and the rungs from bottom to top, see `vidjax.ladder.rungs`."""
     ucf101, from_nothing = "ucf101", {"num_epochs": 45.0, "augment.flip": True}
     rungs = [
         *(

@@ -1,10 +1,10 @@
-"""The ladder on UT-Interaction: 6 actions, two sets of 60 videos, one sequence of ten left out at a time in each set.
+"""The ladder on UT-Interaction: 6 actions, two sets of 60 videos, one of ten sequences left out at a time.
 
     python -m vidjax.ladder configs/ladder/ut_interaction.py --workdir runs/ladder_ut
 
-The videos, with their labels.csv, are expected in data/ut_interaction_videos (a link will do). The features of frozen
-networks are stored first: AlexNet's of 16 frames and of 18 stacks of flow, I3D's of five steps of 48 frames. Two rungs
-are trained end to end, on the first fold alone. Recipes and the best rung are chosen on set 1.
+Put the videos and their labels.csv, or a link to them, in data/ut_interaction_videos. The features of frozen networks
+are stored first: AlexNet's of 16 frames and of 18 flow stacks, I3D's of five steps of 48 frames. Two rungs are trained
+end to end, on the first fold only. Recipes and the best rung are chosen on set 1.
 """
 
 VIDEOS = "data/ut_interaction_videos/labels.csv"
@@ -12,37 +12,37 @@ I3D, FRAMES, FLOW = "ut_interaction_i3d", "ut_interaction_alexnet", "ut_interact
 BASELINE, BLIND, TIME = "Baseline", "AlexNet's frames, blind to order", "AlexNet's frames over time"
 SPACETIME, STREAMS, WHOLE = "I3D's clips", "Two streams", "End to end, on one fold"
 SETS = ("set1", "set2")
-FIRST_FOLD = "sequence_1"  # tested alone
-FLOW_NETWORK = "runs/ut_alexnet_flow"  # AlexNet as it is, across modality
+FIRST_FOLD = "sequence_1"  # tests this sequence only
+FLOW_NETWORK = "runs/ut_alexnet_flow"  # AlexNet with cross-modality weights, not trained further
 
 
 def svm(group, name, title, features, pool, classifier="svm", order=False):
-    """A classifier of stored features, pooled over time."""
+    """A classifier on stored features, pooled over time."""
     described = {"group": group, "name": name, "title": title, "sees_order": order, "folds": SETS}
     return {**described, "features": f"data/{features}", "pool": pool, "classifier": classifier}
 
 
 def rung(group, name, title, config, features, settings="", order=True):
-    """A rung that is trained on stored features, three times."""
+    """A rung trained on stored features, with three seeds."""
     config = ",".join(filter(None, [f"configs/{config}.py:dataset={features}", settings]))
     described = {"group": group, "name": name, "title": title, "sees_order": order, "folds": SETS}
     return {**described, "config": config, "seeds": 3}
 
 
 def fused(name, title, fuses, fusion="scores"):
-    """Streams that are trained apart."""
+    """A rung that fuses separately trained streams."""
     described = {"group": STREAMS, "name": name, "title": title, "folds": SETS, "seeds": 3}
     return {**described, "fuses": fuses, "fusion": fusion}
 
 
 def whole(name, title, config, order=True):
-    """A rung that is trained end to end, once, and tested on sequence 1 (6 videos)."""
+    """A rung trained end to end with one seed and tested on sequence 1 (6 videos)."""
     described = {"group": WHOLE, "name": name, "title": title, "sees_order": order, "folds": (FIRST_FOLD,)}
     return {**described, "config": config}
 
 
 def features(out, network, size):
-    """The command that stores a frozen network's features."""
+    """The command that stores the features of a frozen network."""
     return f"vidjax.features {network} --records data/ut_interaction --out data/{out} {size} --resize 224 224"
 
 
@@ -60,7 +60,7 @@ PUBLISHED = [
 
 
 def get_ladder():
-    """Records, and rungs from the bottom to the top: see `vidjax.ladder.rungs`."""
+    """The records and the rungs from bottom to top, see `vidjax.ladder.rungs`."""
     rungs = [
         svm(BASELINE, "size", "width, height and length of the clip alone", I3D, "size", "nearest"),
         *(

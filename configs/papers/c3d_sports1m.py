@@ -3,7 +3,8 @@
     python -m vidjax.train --config configs/papers/c3d_sports1m.py --workdir runs/c3d_sports1m
 
 Published: 44.9 % of clips, 60.0 % of videos (table 2). Not measured.
-Recipe: Section 3.2: 1.9 million steps; the rate is halved every 150,000. The paper does not give the weight decay.
+Recipe: Section 3.2: 1.9 million steps; the learning rate is halved every 150,000. The paper does not give the weight
+decay.
 """
 
 from configs.common import data

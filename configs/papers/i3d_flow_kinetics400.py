@@ -4,8 +4,8 @@
 
 Published: 61.5 % top-1 of the test set; 71.6 % with the stream on frames (`configs/papers/i3d_kinetics400.py`); from
 ImageNet 63.4 % and 74.2 % (the authors' repository). Not measured.
-Recipe: https://github.com/google-deepmind/kinetics-i3d, README: TV-L1 flow, 155,000 steps. There the rate falls
-twice, rises again at 115,000 steps, and falls twice more; here it falls twice.
+Recipe: https://github.com/google-deepmind/kinetics-i3d, README: TV-L1 flow, 155,000 steps. There the learning rate
+falls twice, rises at 115,000 steps and falls twice more; here it only falls twice.
 """
 
 from configs.common import data

@@ -3,7 +3,7 @@
     python -m vidjax.train --config configs/papers/r2plus1d_18_kinetics400.py --workdir runs/r2plus1d_18_kinetics400
 
 Published: 56.8 % of clips, 68.0 % of videos (table 2, ten clips per video). Not measured.
-Recipe: Sections 4.1 and 4.2: 45 epochs of a million clips, in the batches of 32 of one of the 64 GPUs.
+Recipe: Sections 4.1 and 4.2: 45 epochs of a million clips, with the batch of 32 that each of the 64 GPUs had.
 """
 
 from configs.common import data

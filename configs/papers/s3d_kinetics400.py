@@ -3,7 +3,7 @@
     python -m vidjax.train --config configs/papers/s3d_kinetics400.py --workdir runs/s3d_kinetics400
 
 Published: 72.2 % from ImageNet's Inception-v1 (table 2; set config.init_from). Not measured.
-Recipe: Section 3: 56 GPUs of 6 clips, 140,000 steps. Batch size, rate and steps are from memory, not checked.
+Recipe: Section 3: 56 GPUs of 6 clips, 140,000 steps. Batch size, learning rate and steps are from memory, not verified.
 """
 
 from configs.common import data

@@ -3,8 +3,8 @@
     python -m vidjax.train --config configs/papers/single_frame_ucf101.py --workdir runs/single_frame_ucf101
 
 Published: 67.4 % (table 1, mean of three splits). Not measured.
-Recipe: The authors' solver: 5,000 steps of 128 frames, the rate divided by ten every 3,000. The pooled convolutions
-of AlexNet replace fc6 of CaffeNet.
+Recipe: The authors' solver: 5,000 steps of 128 frames, with the learning rate divided by ten every 3,000. AlexNet's
+pooled convolutions replace fc6 of CaffeNet.
 """
 
 from configs.common import data

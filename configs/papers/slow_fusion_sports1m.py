@@ -3,7 +3,7 @@
     python -m vidjax.train --config configs/papers/slow_fusion_sports1m.py --workdir runs/slow_fusion_sports1m
 
 Published: 60.9 % of videos (table 1). Not measured.
-Recipe: Section 3: 20 clips per video. The authors lowered the rate by hand; here it is constant.
+Recipe: Section 3: 20 clips per video. The authors lowered the learning rate by hand; here it is constant.
 """
 
 from configs.common import data

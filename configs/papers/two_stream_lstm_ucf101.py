@@ -3,8 +3,8 @@
     python -m vidjax.train --config configs/papers/two_stream_lstm_ucf101.py --workdir runs/two_stream_lstm_ucf101
 
 Published: 88.6 % (five layers of 512 units over GoogLeNet on 30 frames). Not measured.
-Recipe: Section 3. The paper trains on the softmax of every frame; here the last output is trained. The recipe is from
-memory, not checked.
+Recipe: Section 3. The paper applies the loss to every frame; here it applies to the last output. The recipe is from
+memory, not verified.
 """
 
 from configs.common import data

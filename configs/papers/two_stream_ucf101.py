@@ -5,7 +5,7 @@
 Published: 81.0 % (table 1b); the spatial stream, from ImageNet with only the classifier trained, 72.7 % (table 1a).
 Fused by an SVM 87.0 % (table 3), 88.0 % over three splits (table 4), both with a temporal stream that also learned
 HMDB51. Not measured.
-Recipe: Section 5: 80,000 steps of 256 clips, 25 clips per video; one of the ten crops per clip.
+Recipe: Section 5: 80,000 steps of 256 clips, 25 clips per video; here one crop per clip, not ten.
 """
 
 from configs.common import data

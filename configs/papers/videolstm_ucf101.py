@@ -2,7 +2,7 @@
 
     python -m vidjax.train --config configs/papers/videolstm_ucf101.py --workdir runs/videolstm_ucf101
 
-Published: 77.6 %. Figure and recipe are from memory, not checked. Not measured.
+Published: 77.6 %. The figure and the recipe are from memory, not verified. Not measured.
 Recipe: Clips of 30 frames, the last maps of VGG16. AdamW replaces RMSProp.
 """
 

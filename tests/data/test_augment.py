@@ -39,7 +39,7 @@ def test_random_boxes_reach_every_place_and_stay_inside():
     assert set(boxes[:, 1]) == {0, 1, 2, 3}
 
 
-def test_random_resized_boxes_have_the_area_and_aspect_asked_for():
+def test_random_resized_boxes_have_the_given_area_and_aspect():
     rng = np.random.default_rng(0)
     boxes = np.array([augment.random_resized_box(rng, 200, 300, area=(0.2, 0.5)) for _ in range(300)])
     top, left, height, width = boxes.T
@@ -49,7 +49,7 @@ def test_random_resized_boxes_have_the_area_and_aspect_asked_for():
     assert (0.73 < width / height).all() and (width / height < 1.36).all()
 
 
-def test_crop_that_does_not_fit_says_what_to_set():
+def test_crop_that_does_not_fit_is_an_error():
     with pytest.raises(ValueError, match="crop of 64 pixels does not fit in frames of 48x80: set `resize` to 64"):
         augment.centre_box(48, 80, 64)
 
@@ -63,5 +63,5 @@ def test_colour_jitter_is_the_same_for_every_frame_and_keeps_grey_grey():
     clip = np.full((3, 8, 8, 3), 90, np.uint8)
     jittered = augment.jitter_colour(np.random.default_rng(1), clip, 0.4)
     assert (jittered == jittered[0]).all()
-    assert np.ptp(jittered) == 0  # one grey level; saturation does not colour it
+    assert np.ptp(jittered) == 0  # one grey level: saturation adds no colour
     assert jittered.flat[0] != 90  # but brightness changes it

@@ -14,7 +14,7 @@ IN_THIS_PROCESS = ("--runner", "beam", "--", "--direct_running_mode=in_memory", 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two classes of four videos of 4 frames, an empty file, and a text."""
+    """Two classes of four videos of 4 frames, an empty file, and a text file."""
     folder = tmp_path_factory.mktemp("folder")
     for label, base in (("a", 0), ("b", 100)):
         for i in range(4):
@@ -52,24 +52,24 @@ def test_every_file_is_that_of_the_local_build(arguments, folder, local, tmp_pat
     assert "empty.mp4 is empty" in out and "text.mp4 is not a video" in out and "2 classes; 2 skipped" in out
 
 
-def test_beam_goes_on_with_what_a_local_build_left(folder, local, tmp_path):
+def test_beam_continues_a_local_build(folder, local, tmp_path):
     shutil.copytree(local, tmp_path / "out")
     lost = records.shard_path(tmp_path / "out", "train", 1, 2)
     lost.unlink()
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
     assert make(folder, tmp_path / "out", *IN_THIS_PROCESS) is None
     assert contents(tmp_path / "out") == contents(local)
-    assert times == {path: path.stat().st_mtime_ns for path in times}  # no other was written again
+    assert times == {path: path.stat().st_mtime_ns for path in times}  # all other shards are unchanged
 
 
 def test_too_many_unreadable_videos_fail_as_locally(folder, tmp_path):
-    failure = make(folder, tmp_path / "out", "--max_bad", 0.1, *IN_THIS_PROCESS)
-    assert "2 of 10 videos could not be read, more than --max_bad 0.1 allows" in failure
+    with pytest.raises(ValueError, match="2 of 10 videos could not be read, more than --max_bad 0.1 allows"):
+        make(folder, tmp_path / "out", "--max_bad", 0.1, *IN_THIS_PROCESS)
     with pytest.raises(ValueError, match="not finished"):
         records.read_info(tmp_path / "out")
 
 
-def test_a_shard_that_is_asked_for_again_is_left_alone(folder, tmp_path):
+def test_a_repeated_shard_is_not_rewritten(folder, tmp_path):
     (tmp_path / "dataset.json").touch()
     encoding = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
     items = [Item(str(folder / "a/0.mp4"), ("a",), "train")]
@@ -81,7 +81,7 @@ def test_a_shard_that_is_asked_for_again_is_left_alone(folder, tmp_path):
     assert (tmp_path / "train-00000-of-00001.tfrecord").stat() == first
 
 
-def test_a_worker_that_does_not_see_the_directory_says_so(tmp_path):
+def test_a_worker_that_does_not_see_the_directory_raises_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"does not see .*dataset.json: --out must be a directory that all workers"):
         beam.write_shard(shards.Task(tmp_path / "train-00000-of-00001.tfrecord", [], ""), None, [])
     assert not list(tmp_path.iterdir())
@@ -89,7 +89,7 @@ def test_a_worker_that_does_not_see_the_directory_says_so(tmp_path):
 
 def test_shards_that_are_missing_at_the_end_are_an_error(folder, tmp_path, monkeypatch):
     monkeypatch.setattr(beam, "write_shard", lambda *arguments: None)
-    with pytest.raises(ValueError, match="6 of 6 shards are not here yet, .*; Beam says DONE"):
+    with pytest.raises(ValueError, match="6 of 6 shards are not written yet, .*; Beam's state is DONE"):
         make(folder, tmp_path / "out", *IN_THIS_PROCESS)
 
 

@@ -38,7 +38,7 @@ def test_bad_frames_are_named(source):
 
 @pytest.fixture(scope="module")
 def with_flow():
-    """Nine frames and the flow of eight: u is 2 t pixels where the frame is its left half, 0 elsewhere; v is -4."""
+    """Nine frames and the flow of eight: u is 2 t pixels in the left half and 0 elsewhere; v is -4."""
     fields = np.zeros((8, 16, 16, 2))
     fields[:, :, :8, 0] = 2 * np.arange(8)[:, None, None]
     fields[..., 1] = -4
@@ -55,7 +55,12 @@ WHOLE = {"num_frames": 4, "frame_stride": 2, "size": 16}
 
 def test_stored_flow_is_cut_like_the_frames_it_belongs_to(with_flow):
     clip = clips.eval_clips(with_flow, FORBIDDEN, **WHOLE, streams=("video", "flow"))
-    assert clip["video"][0, :, 0, 0, 0].tolist() == [0, 40, 80, 120]  # 0, 2, 4, 6 of the 8 that have a next one
+    assert clip["video"][0, :, 0, 0, 0].tolist() == [
+        0,
+        40,
+        80,
+        120,
+    ]  # frames 0, 2, 4, 6 of the 8 that have a next frame
     np.testing.assert_allclose(
         flow.from_levels(clip["flow"][0, :, 0, 0]), [[0, -4], [4, -4], [8, -4], [12, -4]], atol=0.1
     )
@@ -66,7 +71,7 @@ def test_stored_flow_is_cut_like_the_frames_it_belongs_to(with_flow):
     assert {name: x.shape for name, x in drawn.items()} == {"flow": (4, 16, 16, 2), "target": (), "weight": ()}
 
 
-def test_mirroring_turns_flow_around(with_flow):
+def test_mirroring_negates_horizontal_flow(with_flow):
     arguments = {**WHOLE, "streams": ("video", "flow")}
     seeds = range(8)
     plain = [clips.train_clip(with_flow, np.random.default_rng(s), UNCHANGED, **arguments) for s in seeds]
@@ -80,8 +85,8 @@ def test_mirroring_turns_flow_around(with_flow):
         np.testing.assert_array_equal(after["flow"][..., 1], before["flow"][..., ::-1, 1])
 
 
-def test_flow_that_is_turned_around_is_what_is_stored_of_the_motion_back():
-    """Of the small motions of a still background too, on which a level more or less is a drift of all of it."""
+def test_negated_flow_equals_the_stored_flow_of_the_reverse_motion():
+    """Also for the small motions of a still background, where an error of one level would be a drift of all of it."""
     motion = np.random.default_rng(0).normal(size=1000).astype(np.float32) * [[0.05], [5]]
     stored, back = (np.rint(flow.to_levels(x)).astype(np.uint8) for x in (motion, -motion))
     np.testing.assert_array_equal(clips.negate_flow(stored), back)
@@ -93,10 +98,10 @@ def test_flow_scales_with_its_frames(with_flow):
     np.testing.assert_allclose(flow.from_levels(half[0, :, 0, 0, 0]), np.arange(8), atol=0.1)
     np.testing.assert_allclose(flow.from_levels(half[..., 1]), -2, atol=0.1)
     wide = clips.eval_clips(with_flow, FORBIDDEN, num_frames=8, size=16, resize=(16, 32), streams=("flow",))["flow"]
-    np.testing.assert_allclose(flow.from_levels(wide[..., 1]), -4, atol=0.1)  # only its width has grown
+    np.testing.assert_allclose(flow.from_levels(wide[..., 1]), -4, atol=0.1)  # only the width grows
     np.testing.assert_allclose(flow.from_levels(wide[0, 2, 0, 0, 0]), 8, atol=0.1)
     boxes = lambda height, width: [(0, 0, 8, 8)]  # noqa: E731
-    out = np.empty((1, 1, 1, 16, 16, 2), np.uint8)  # a box that is enlarged, as "resized" crops are
+    out = np.empty((1, 1, 1, 16, 16, 2), np.uint8)  # an enlarged box, as for "resized" crops
     clips.cut(clips.decoder(with_flow, "flow"), np.array([[3]]), boxes, 0, out)
     np.testing.assert_allclose(flow.from_levels(out[0, 0, 0, 0, 0]), [12, -8], atol=0.1)
     tens = records.Example(images=[], labels=[0], flow=with_flow.flow, saturation=10.0)
@@ -104,7 +109,7 @@ def test_flow_scales_with_its_frames(with_flow):
     np.testing.assert_allclose(flow.from_levels(levels[..., 1]), -2, atol=0.1)
 
 
-def test_flow_that_is_missing_or_broken_is_told(with_flow):
+def test_missing_or_broken_flow_is_an_error(with_flow):
     with pytest.raises(ValueError, match="'a.mp4' holds no optical flow .*--flow METHOD"):
         clips.eval_clips(
             records.Example(images=with_flow.images, labels=[0], media_id="a.mp4"),
@@ -123,5 +128,5 @@ def test_a_blank_batch_has_the_shapes_of_a_real_one():
     assert {name: x.shape for name, x in streams.items()} == {"video": (2, 4, 8, 8, 3), "flow": (2, 4, 8, 8, 2)}
     blank = clips.blank_batch({"prefix": "RGB", "width": 5}, {"num_frames": 4}, 2)
     assert {name: array.shape for name, array in blank.items()} == {"features": (2, 4, 5), "frame_mask": (2, 4)}
-    with pytest.raises(ValueError, match="records of videos, but the config is one for features"):
+    with pytest.raises(ValueError, match="The records hold videos, but config.clip has no size"):
         clips.blank_batch({"fps": 25.0}, {"num_frames": 4}, 2)

@@ -94,7 +94,7 @@ def test_bad_packets_cost_their_frames_not_the_rest(tmp_path):
     assert numbers_of(frames)[-20:] == list(range(20, 40))
 
 
-def test_a_matroska_file_cut_short_is_told_by_its_header(tmp_path):
+def test_a_matroska_file_cut_short_is_detected_by_its_header(tmp_path):
     path = write(tmp_path / "a.mkv", grey(range(58)), "mjpeg")
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
@@ -144,7 +144,7 @@ def test_a_part_of_joined_files_is_that_of_a_full_decode(tmp_path):
         assert start < 2 or "wrong timestamps" in warning
 
 
-def test_a_lost_packet_of_a_transport_stream_is_told(tmp_path):
+def test_a_lost_packet_of_a_transport_stream_is_reported(tmp_path):
     path = write(tmp_path / "a.ts", grey(range(58), 64, 96), options={"bf": "0", "g": "5"})
     data = path.read_bytes()
     of_video = [i for i in range(0, len(data), 188) if (data[i + 1] & 31, data[i + 2]) == (1, 0)]  # stream 0x100
@@ -153,7 +153,7 @@ def test_a_lost_packet_of_a_transport_stream_is_told(tmp_path):
     assert "damaged frames: " in video.read_video(path).warning
 
 
-def test_avi_cut_short_is_told_by_its_header(tmp_path):
+def test_avi_cut_short_is_detected_by_its_header(tmp_path):
     noise = np.random.default_rng(0).integers(0, 255, (58, 64, 96, 3), np.uint8)  # fills the file evenly
     path = write(tmp_path / "a.avi", noise, "mpeg4", {"bf": "2"})
     data = path.read_bytes()
@@ -195,7 +195,7 @@ def test_frames_that_change_their_size(tmp_path):
     assert small.shape == (20, 16, 32, 3)
 
 
-def test_what_report_says_of_the_files_of_other_projects(shared_data):
+def test_reports_of_the_files_of_other_projects(shared_data):
     """Counts of frames as PyAV alone found them, in files without damage."""
     for entry in json.loads((shared_data / "codecs/report.json").read_text()):
         path = shared_data / "codecs" / entry["file"]

@@ -15,7 +15,7 @@ def sequence(length):
     [
         (6, {"num_frames": 4}, [2, 3, 4, 5]),  # the centre
         (6, {"num_frames": 3, "frame_stride": 2}, [1, 3, 5]),
-        (3, {"num_frames": 5}, [1, 2, 3, 0, 0]),  # too short: filled up with zeros that do not count
+        (3, {"num_frames": 5}, [1, 2, 3, 0, 0]),  # too short: padded with masked zeros
         (5, {"num_frames": 3, "frame_stride": 6}, [1, 0, 0]),
         (6, {"num_frames": 3, "sampling": "segments"}, [2, 4, 6]),
         (2, {"num_frames": 4, "sampling": "segments"}, [1, 1, 2, 2]),
@@ -41,7 +41,7 @@ def test_random_stretches_of_features():
     assert drawn == {(1, 2, 3, 4), (2, 3, 4, 5), (3, 4, 5, 6)}
 
 
-def test_features_that_are_not_what_the_dataset_says():
+def test_features_that_do_not_match_the_dataset():
     wide = records.DatasetInfo(["a", "b"], "unchanged", inputs={"prefix": "RGB", "width": 7})
     with pytest.raises(ValueError, match=r"record of 'v' holds {'RGB': \(6, 1\)}; expected RGB of width 7"):
         feature_clips.eval_features(sequence(6), wide, num_frames=2)

@@ -10,7 +10,7 @@ from vidjax.flow import opencv
 def test_methods_are_ours_and_opencvs():
     assert list(flow_images.METHODS) == [*flow.METHODS, *opencv.METHODS]
     assert flow_images.find_method("tvl1") is flow.tvl1
-    with pytest.raises(ValueError, match="no optical flow 'raft'; choose one of farneback, .*opencv_tvl1"):
+    with pytest.raises(ValueError, match="Unknown optical flow 'raft'; choose one of farneback, .*opencv_tvl1"):
         flow_images.find_method("raft")
 
 

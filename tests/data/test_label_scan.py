@@ -41,7 +41,7 @@ def test_the_fields_of_a_record_may_come_in_any_order(tmp_path):
 
 @pytest.mark.parametrize("index", [-1, 2, 2**40])
 @pytest.mark.parametrize("multi_label", [False, True])
-def test_an_index_of_no_class_is_named(index, multi_label, tmp_path):
+def test_an_invalid_class_index_is_named(index, multi_label, tmp_path):
     write_numbered(tmp_path, "train", 5, 2, labels=lambda v: [index if v == 3 else 1])
     records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
     source = pipeline.open_records(tmp_path, ["train"])
@@ -51,16 +51,16 @@ def test_an_index_of_no_class_is_named(index, multi_label, tmp_path):
     )
     with pytest.raises(ValueError, match=message):
         label_scan.check(source, multi_label=multi_label, per_frame=False)
-    with pytest.raises(ValueError, match=message):  # where no scan came that far
+    with pytest.raises(ValueError, match=message):  # if the scan did not reach it
         source[3]
-    with pytest.raises(ValueError, match=message):  # in the threads that load
+    with pytest.raises(ValueError, match=message):  # in the loading threads
         clip = {"num_frames": 2, "size": 8, "multi_label": multi_label}
         list(pipeline.train_batches(source, clip, batch_size=2, num_steps=5, num_threads=2))
-    label_scan.check(source, multi_label=multi_label, per_frame=False, seconds=0)  # has no time for any
+    label_scan.check(source, multi_label=multi_label, per_frame=False, seconds=0)  # no time for any record
 
 
 @pytest.mark.parametrize("index", [-1, 2])
-def test_an_index_of_a_frame(index, tmp_path):
+def test_an_invalid_frame_label(index, tmp_path):
     source = dataset(tmp_path, [example(frame_labels=[0, 1, index])])
     for look in (lambda: label_scan.check(source, multi_label=False, per_frame=True), lambda: source[0]):
         with pytest.raises(
@@ -73,13 +73,13 @@ def test_words_of_captions(tmp_path):
     inputs = {"caption_length": 4}
     source = dataset(tmp_path, [example(labels=[2, 1])], ["<end>", "a", "b"], inputs=inputs)
     label_scan.check(source, **KINDS)
-    for word in (0, 3):  # the end is not a word
+    for word in (0, 3):  # 0 marks the end and is not a word
         source = dataset(tmp_path, [example(labels=[1, word])], ["<end>", "a", "b"], inputs=inputs)
         with pytest.raises(ValueError, match=f"index {word} at position 1, but .* valid are 1 to 2"):
             label_scan.check(source, **KINDS)
 
 
-def test_labels_that_do_not_go_with_the_loss(tmp_path):
+def test_labels_that_do_not_fit_the_loss(tmp_path):
     source = dataset(tmp_path, [example(labels=[])])
     with pytest.raises(ValueError, match="record 0 .*A record has no label, but the loss softmax needs one"):
         label_scan.check(source, **KINDS)

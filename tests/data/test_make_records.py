@@ -18,7 +18,7 @@ from vidjax.data.synthetic import motion
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Two classes of five videos; video i of class "a" is grey of level 20 * i, of class "b" 100 more."""
+    """Two classes of five videos; video i has grey level 20 * i in class "a", 100 more in class "b"."""
     folder = tmp_path_factory.mktemp("folder")
     for label, base in (("a", 0), ("b", 100)):
         for i in range(5):
@@ -59,7 +59,7 @@ def test_optical_flow_is_stored_too(folder, tmp_path):
     texture = cv2.normalize(texture, None, 0, 255, cv2.NORM_MINMAX).astype(np.uint8)
     frames = np.stack(
         [np.roll(texture, (t, -2 * t), axis=(0, 1)) for t in range(4)]
-    )  # a pixel down and two to the left
+    )  # one pixel down and two to the left per frame
     video.write_video(tmp_path / "videos/a/0.mp4", frames, 10, quality=1)
     video.write_video(tmp_path / "videos/a/1.mp4", frames[:1], 10)  # no flow
     arguments = (
@@ -82,9 +82,9 @@ def test_optical_flow_is_stored_too(folder, tmp_path):
     details = json.loads((tmp_path / "out/dataset.json").read_text())
     assert "needs at least two frames" in details["skipped"][0][1] and details["arguments"]["flow"] == "opencv_tvl1"
     levels = clips.eval_clips(example, source.info, num_frames=3, size=32, streams=("flow",))["flow"]
-    found = flow.from_levels(levels[0].astype(float))  # of frames of half the size
+    found = flow.from_levels(levels[0].astype(float))  # the frames have half the size
     np.testing.assert_allclose(np.median(found, axis=(0, 1, 2)), [-1, 0.5], atol=0.15)
-    with pytest.raises(ValueError, match="no optical flow 'tv'; choose one of farneback, .*opencv_deepflow"):
+    with pytest.raises(ValueError, match="Unknown optical flow 'tv'; choose one of farneback, .*opencv_deepflow"):
         make(folder, "--out", tmp_path / "other", "--flow", "tv")
 
 
@@ -92,7 +92,7 @@ def test_a_second_run_reuses_and_a_lost_shard_is_made_again(folder, tmp_path):
     arguments = (folder, "--out", tmp_path / "out", "--num_shards", 2)
     make(*arguments)
     before = contents(tmp_path / "out")
-    assert len(before) == 6  # two for each split
+    assert len(before) == 6  # two per split
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
     records.shard_path(tmp_path / "out", "train", 1, 2).unlink()
     make(*arguments)
@@ -103,7 +103,9 @@ def test_a_second_run_reuses_and_a_lost_shard_is_made_again(folder, tmp_path):
 
 def test_other_arguments_need_another_directory(folder, tmp_path):
     make(folder, "--out", tmp_path / "out")
-    with pytest.raises(ValueError, match=r"records of other arguments \(fps: 0.0 there, 3.0 now\). Give another --out"):
+    with pytest.raises(
+        ValueError, match=r"records made with other arguments \(fps: 0.0 there, 3.0 now\). Give another --out"
+    ):
         make(folder, "--out", tmp_path / "out", "--fps", 3)
 
 
@@ -114,7 +116,7 @@ def test_the_same_relative_source_elsewhere_is_another_source(folder, tmp_path, 
     assert make("videos", "--out", tmp_path / "out") is None
     assert make(tmp_path / "a/videos", "--out", tmp_path / "out") is None
     monkeypatch.chdir(tmp_path / "b")
-    with pytest.raises(ValueError, match=r"records of other arguments \(sources: "):
+    with pytest.raises(ValueError, match=r"records made with other arguments \(sources: "):
         make("videos", "--out", tmp_path / "out")
 
 
@@ -124,9 +126,9 @@ def test_unreadable_files_are_listed_skipped_and_counted(folder, tmp_path, capsy
     (tmp_path / "videos/a/zero.mp4").touch()
     whole = (folder / "a/0.mp4").read_bytes()
     (tmp_path / "videos/b/cut.mp4").write_bytes(whole[: len(whole) // 2])
-    failure = make(tmp_path / "videos", "--out", tmp_path / "out")
+    with pytest.raises(ValueError, match="3 of 13 videos could not be read, more than --max_bad 0.01 allows"):
+        make(tmp_path / "videos", "--out", tmp_path / "out")
     out = capsys.readouterr().out
-    assert "3 of 13 videos could not be read, more than --max_bad 0.01 allows" in failure
     assert "text.mp4 is not a video" in out
     assert "zero.mp4 is empty" in out
     assert "cut.mp4 is not a video" in out
@@ -137,15 +139,16 @@ def test_unreadable_files_are_listed_skipped_and_counted(folder, tmp_path, capsy
     assert len(json.loads((tmp_path / "out/dataset.json").read_text())["skipped"]) == 3
 
 
-def test_a_mended_file_is_read_and_a_removed_one_is_dropped(folder, tmp_path, capsys):
+def test_a_repaired_file_is_read_and_a_removed_one_is_dropped(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "videos")
     for name in ("5.mp4", "6.mp4"):
         (tmp_path / "videos/a" / name).write_text("not a video")
-    assert "2 of 12 videos could not be read" in make(tmp_path / "videos", "--out", tmp_path / "out")
+    with pytest.raises(ValueError, match="2 of 12 videos could not be read"):
+        make(tmp_path / "videos", "--out", tmp_path / "out")
     shutil.copy(folder / "a/0.mp4", tmp_path / "videos/a/5.mp4")
     (tmp_path / "videos/a/6.mp4").unlink()
     assert make(tmp_path / "videos", "--out", tmp_path / "out") is None
-    assert "shards are written again" in capsys.readouterr().out
+    assert "note: the videos or their splits have changed; rewriting" in capsys.readouterr().out
     source = pipeline.open_records(tmp_path / "out", ["train", "val", "test"])
     assert sorted(Path(source[i].media_id).name for i in range(11) if "/a/" in source[i].media_id) == [
         f"{i}.mp4" for i in range(6)
@@ -153,7 +156,7 @@ def test_a_mended_file_is_read_and_a_removed_one_is_dropped(folder, tmp_path, ca
     assert len(source) == 11
 
 
-def test_what_has_not_changed_is_not_read_again(folder, tmp_path):
+def test_unchanged_videos_are_not_read_again(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "videos")
     (tmp_path / "videos/a/5.mp4").write_text("not a video")
     arguments = ("--out", tmp_path / "out", "--num_shards", 2, "--max_bad", 0.2)
@@ -180,8 +183,8 @@ def test_nothing_readable_fails(tmp_path):
     for name in "123":
         (tmp_path / "videos/a").mkdir(parents=True, exist_ok=True)
         (tmp_path / f"videos/a/{name}.mp4").touch()
-    failure = make(tmp_path / "videos", "--out", tmp_path / "out", "--max_bad", 1)
-    assert failure == "None of the 3 videos could be read."
+    with pytest.raises(ValueError, match="None of the 3 videos could be read; see the reasons above"):
+        make(tmp_path / "videos", "--out", tmp_path / "out", "--max_bad", 1)
 
 
 def test_csv_with_parts_splits_and_a_missing_file(folder, tmp_path, capsys):
@@ -222,7 +225,7 @@ def test_motion(tmp_path):
     assert (len(example.images), example.fps, example.height) == (24, 12, 64)
 
 
-def test_the_command_says_what_is_wrong_and_exits(tmp_path, monkeypatch):
+def test_the_command_prints_the_error_and_exits(tmp_path, monkeypatch):
     (tmp_path / "empty").mkdir()
     monkeypatch.setattr("sys.argv", ["make_records", str(tmp_path / "empty"), "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit, match="has no videos") as stopped:
@@ -231,19 +234,19 @@ def test_the_command_says_what_is_wrong_and_exits(tmp_path, monkeypatch):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_runner_that_cannot_be(folder, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "apache_beam", None)  # as where it is not installed
+def test_invalid_runners(folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "apache_beam", None)  # as if Beam were not installed
     with pytest.raises(ValueError, match=r"needs apache_beam, which is not installed: pip install -e '\.\[beam\]'"):
         make(folder, "--out", tmp_path / "out", "--runner", "beam")
     arguments = [str(folder), "--out", str(tmp_path / "out"), "--", "--runner=FlinkRunner"]
-    with pytest.raises(ValueError, match="--runner beam asks for: --runner=FlinkRunner"):
+    with pytest.raises(ValueError, match="Options after -- need --runner beam: --runner=FlinkRunner"):
         make_records.make_records(make_records.parse_args(arguments))
     with pytest.raises(ValueError, match="gs:/bucket/out: records are written to a directory"):
         make(folder, "--out", "gs://bucket/out")
     assert not (tmp_path / "out").exists()
 
 
-def test_motion_with_one_label_a_frame(tmp_path):
+def test_motion_with_one_label_per_frame(tmp_path):
     out = tmp_path / "data"
     arguments = "motion --concatenate 3 --motion_videos 2 1 1 --short_side 16 --workers 1 --out".split()
     assert make_records.make_records(make_records.parse_args([*arguments, str(out)])) is None
@@ -254,15 +257,15 @@ def test_motion_with_one_label_a_frame(tmp_path):
         assert len(example.images) == len(example.frame_labels) == 72
         assert sorted(set(example.frame_labels)) == sorted(example.labels)
         assert all(len(set(example.frame_labels[start : start + 24])) == 1 for start in (0, 24, 48))
-    with pytest.raises(ValueError, match="--concatenate is at least 1, for the source motion, and goes without --fps"):
+    with pytest.raises(ValueError, match="--concatenate 2: give 1 or more; more than 1 needs the source motion"):
         make_records.make_records(make_records.parse_args([str(tmp_path), "--concatenate", "2", "--out", str(out)]))
 
 
-def test_a_run_that_is_killed_goes_on_and_writes_the_same(tmp_path):
+def test_a_killed_run_continues_and_writes_the_same_files(tmp_path):
     arguments = ["motion", "--motion_videos", "16", "8", "8", "--num_shards", "2", "--short_side", "32"]
     arguments += ["--out", str(tmp_path / "out")]
     assert make_records.make_records(make_records.parse_args(arguments)) is None
-    (tmp_path / "out").rename(tmp_path / "whole")  # records name the files that they are made from
+    (tmp_path / "out").rename(tmp_path / "whole")  # records store the paths of their videos
     command = [sys.executable, "-m", "vidjax.data.make_records", *arguments]
     killed = 0
     for shards in (1, 3):
@@ -282,7 +285,7 @@ def test_a_run_that_is_killed_goes_on_and_writes_the_same(tmp_path):
     assert records.read_info(tmp_path / "out") == records.read_info(tmp_path / "whole")
 
 
-def test_classes_are_counted_and_what_is_ignored_is_said(folder, tmp_path, capsys):
+def test_classes_are_counted_and_ignored_files_are_listed(folder, tmp_path, capsys):
     shutil.copytree(folder, tmp_path / "around/videos")
     (tmp_path / "around/videos/a/notes.txt").touch()
     (tmp_path / "around/annotations").mkdir()
@@ -290,9 +293,9 @@ def test_classes_are_counted_and_what_is_ignored_is_said(folder, tmp_path, capsy
     lines = capsys.readouterr().out.splitlines()
     assert lines[:5] == [
         f"warning: no videos in annotations of {tmp_path}/around; ignored.",
-        f"note: {tmp_path}/around has one folder, videos; what is in it is read.",
+        f"note: {tmp_path}/around holds only the folder videos; reading its content.",
         "ignored: 1 .txt files, like videos/a/notes.txt.",
-        "If videos are among what is ignored, list them in a CSV (path,label).",
+        "If some of these are videos, list them in a CSV (path,label).",
         "class   train  val  test  all",
     ]
     assert records.read_info(tmp_path / "out").labels == ["a", "b"]
@@ -330,7 +333,7 @@ def test_splits_of_groups_that_look_alike(folder, tmp_path):
     assert all(len(pipeline.open_records(tmp_path / "out", [split])) == 1 for split in found)
 
 
-def test_what_cannot_work_is_said_before_anything_is_made(folder, tmp_path):
+def test_errors_come_before_anything_is_written(folder, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match="--out .*file: .*file is not a directory"):
         make("motion", "--out", tmp_path / "file")

@@ -79,7 +79,7 @@ def test_batch_must_divide_over_processes(source):
         train(source, process=(0, 3))
 
 
-def test_flips_mirror_video_and_label_as_the_dataset_says(source):
+def test_flips_mirror_video_and_label(source):
     batches = train(source, {**CLIP, "flip": True}, num_steps=11)
     flipped = 0
     for batch in batches:
@@ -127,7 +127,7 @@ def test_evaluation_on_three_processes_sees_the_same_videos(source):
 def test_views_are_crops_times_clips(source):
     video = evaluated(source, num_views=2, num_crops=3)[0]["video"]
     assert video.shape == (4, 6, 4, 8, 8, 3)
-    assert video[0, :, 0, 0, 0, 1].tolist() == [0, 2] * 3  # first frames: 9 frames hold a span of 7 at 0 and at 2
+    assert video[0, :, 0, 0, 0, 1].tolist() == [0, 2] * 3  # first frames: in 9 frames a span of 7 starts at 0 or 2
     assert video[0, :, 0, 0, 0, 2].tolist() == [0, 0, 4, 4, 8, 8]  # left, centre, right
 
 
@@ -151,7 +151,7 @@ def features(numbered_features):
 
 
 def test_a_batch_of_features(features):
-    clip = {"num_frames": 4, "crop": "random", "size": 8, "flip": False}  # settings of videos are passed over
+    clip = {"num_frames": 4, "crop": "random", "size": 8, "flip": False}  # features ignore the arguments of videos
     batches = train(features, clip)
     batch = batches[0]
     assert {name: (array.shape, str(array.dtype)) for name, array in batch.items()} == {
@@ -187,7 +187,7 @@ def chunked(directory, clip=None, **changes):
     return list(pipeline.train_batches(source, clip, **arguments))
 
 
-def test_one_label_a_frame(frame_labels):
+def test_one_label_per_frame(frame_labels):
     batch = chunked(frame_labels, {"num_frames": 12, "sampling": "clip", "num_chunks": 1, "per_frame": True})[0]
     assert batch["target"].shape == batch["weight"].shape == (2, 12) and batch["target"].dtype == np.int32
     np.testing.assert_array_equal(batch["weight"], batch["frame_mask"])
@@ -247,16 +247,16 @@ def test_evaluation_in_chunks(frame_labels):
     batches = list(pipeline.eval_batches(source, clip, batch_size=4, num_threads=2))
     assert batches[0]["features"].shape == (4, 3, 4, 3) and batches[0]["target"].shape == (4, 3, 4)
     assert [batch["weight"].sum((1, 2)).tolist() for batch in batches] == [[10, 9, 8, 7], [6, 5, 0, 0]]
-    with pytest.raises(ValueError, match="Chunks go through a video once: set eval.num_views and eval.num_crops to 1"):
+    with pytest.raises(ValueError, match="Chunks cover a video once: set eval.num_views and eval.num_crops to 1"):
         pipeline.eval_batches(source, {**clip, "num_views": 2}, batch_size=4)
 
 
 def test_what_is_wrong_with_chunks_and_frame_labels(source, frame_labels):
-    with pytest.raises(ValueError, match="num_chunks = 2: at least 1, and more go with clip.sampling = 'chunks'"):
+    with pytest.raises(ValueError, match="num_chunks = 2: at least 1 is needed, and more than 1 needs clip.sampling"):
         chunked(frame_labels, {"sampling": "clip", "num_chunks": 2})
     with pytest.raises(ValueError, match=r"has 0 frame labels \(image/label/index\) for 9 frames or steps"):
         train(source, {**CLIP, "per_frame": True})
-    with pytest.raises(ValueError, match="Several labels a frame are not supported"):
+    with pytest.raises(ValueError, match="Several labels per frame are not supported"):
         chunked(frame_labels, {"per_frame": True, "multi_label": True})
 
 
@@ -274,6 +274,6 @@ def test_labels_are_read_without_spaces_and_carriage_returns(numbered_records, t
 
 def test_a_flip_does_not_take_an_index_from_the_end(source):
     example = records.Example(source[0].images, [-1])
-    for seed in range(4):  # two of which flip
+    for seed in range(4):  # two of these seeds flip
         with pytest.raises(ValueError, match="holds the class index -1"):
             clips.train_clip(example, np.random.default_rng(seed), source.info, **CLIP, flip=True)

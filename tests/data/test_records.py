@@ -67,7 +67,7 @@ def test_keys_are_those_of_dmvr_and_mediasequence():
 
     proto = tf_example.SequenceExample.FromString(records.encode(example(start=1.0)))
     timestamps = [step.int64_list.value[0] for step in proto.feature_lists.feature_list["image/timestamp"].feature]
-    assert timestamps == [1_000_000, 1_040_000, 1_080_000]  # microseconds, 25 frames a second from second 1
+    assert timestamps == [1_000_000, 1_040_000, 1_080_000]  # microseconds, 25 frames per second from second 1
     assert proto.context.feature["clip/label/text"].bytes_list.value[0] == b"run"
     assert proto.context.feature["clip/label/string"].bytes_list.value[0] == b"run"
     assert proto.context.feature["clip/label/index"].int64_list.value[0] == 1
@@ -91,7 +91,7 @@ def test_details_are_those_of_the_shard_that_is_there(tmp_path):
     records.write_shard(path, examples(), problems=found, digest="12")
     details = records.read_details(path)
     assert (details["problems"], details["digest"]) == ({"skipped": ["x.mp4"]}, "12")
-    path.write_bytes(path.read_bytes() * 2)  # another file by now
+    path.write_bytes(path.read_bytes() * 2)  # the file has changed
     assert records.read_details(path) == {} and len(records.read_index(path)) == 2
     assert records.read_details(path).get("digest") is None
     assert records.read_details(tmp_path / "none.tfrecord") == {}
@@ -128,7 +128,7 @@ def test_a_flipped_bit_is_found_and_named(shard):
     data = bytearray(shard.read_bytes())
     data[offset + 40] ^= 4
     shard.write_bytes(data)
-    records.read_record(shard, records.read_index(shard)[1])  # its neighbours are whole
+    records.read_record(shard, records.read_index(shard)[1])  # its neighbours are intact
     with pytest.raises(ValueError, match=rf"{shard.name}.* byte {offset} is damaged"):
         records.read_record(shard, offset)
 
@@ -167,7 +167,7 @@ def test_two_writers_of_one_shard_do_not_meet(tmp_path):
 
     def first():
         yield b"abc"
-        records.write_shard(path, [b"abc", b"def"])  # another one begins and ends meanwhile
+        records.write_shard(path, [b"abc", b"def"])  # another writer starts and ends meanwhile
         yield b"def"
 
     assert records.write_shard(path, first()) == 2
@@ -227,7 +227,7 @@ def test_info_of_others_forbids_flips_and_asks_for_labels(tmp_path):
         records.read_info(tmp_path)
     (tmp_path / "labels.txt").write_text("a\nb\n")
     assert records.read_info(tmp_path) == records.DatasetInfo(["a", "b"], "forbidden", None)
-    (tmp_path / "labels.txt").write_bytes("\ufeffa \r\n张\r\n\r\n".encode())  # an editor's mark and line ends
+    (tmp_path / "labels.txt").write_bytes("\ufeffa \r\n张\r\n\r\n".encode())  # a byte-order mark and Windows line ends
     assert records.read_info(tmp_path).labels == ["a", "张"]
     (tmp_path / "labels.txt").write_text("a\n\nb\n")
     with pytest.raises(ValueError, match="labels.txt, line 2 is empty: write one class name per line"):
@@ -236,7 +236,7 @@ def test_info_of_others_forbids_flips_and_asks_for_labels(tmp_path):
     with pytest.raises(ValueError, match="labels.txt is not UTF-8 .*: save it as UTF-8"):
         records.read_info(tmp_path)
     (tmp_path / "labels.txt").write_text("a\nb\n")
-    for text, message in (("{not", "dataset.json cannot be read"), ("[]", "dataset.json is not a JSON object")):
+    for text, message in (("{not", "dataset.json is not valid JSON"), ("[]", "dataset.json is not a JSON object")):
         (tmp_path / "dataset.json").write_text(text)
         with pytest.raises(ValueError, match=f"{message}.*: remove it, and make the records again"):
             records.read_info(tmp_path)

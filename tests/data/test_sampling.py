@@ -5,7 +5,7 @@ from vidjax.data import sampling
 
 
 def test_the_centre_clip():
-    # as DMVR's sample_sequence: 10 frames at stride 2 of 100 are frames 40, 42, ..., 58
+    # like DMVR's sample_sequence: 10 frames at stride 2 of 100 are frames 40, 42, ..., 58
     assert sampling.spaced_clips(100, 10, 2).tolist() == [list(range(40, 60, 2))]
 
 
@@ -61,7 +61,7 @@ def test_the_kinds_of_sampling():
 @pytest.mark.parametrize(
     ("length", "stride", "expected"),
     [
-        (7, 1, [[0, 1, 2], [3, 4, 5], [4, 5, 6]]),  # the last is moved back to end with the video
+        (7, 1, [[0, 1, 2], [3, 4, 5], [4, 5, 6]]),  # the last clip moves back to end with the video
         (6, 1, [[0, 1, 2], [3, 4, 5]]),
         (3, 1, [[0, 1, 2]]),
         (2, 1, [[0, 1, 0]]),
@@ -76,6 +76,6 @@ def test_chunks():
     indices, mask = sampling.chunks(10, 4, num_chunks=3)
     assert indices.tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
     assert mask.tolist() == [[True] * 4, [True] * 4, [True, True, False, False]]
-    assert sampling.chunks(10, 2, 2, 2)[0].tolist() == [[1, 3], [5, 7]]  # of the middle
+    assert sampling.chunks(10, 2, 2, 2)[0].tolist() == [[1, 3], [5, 7]]  # from the middle
     rng = np.random.default_rng(0)
     assert {sampling.chunks(10, 4, 1, 2, rng)[0][0, 0] for _ in range(50)} == {0, 1, 2}

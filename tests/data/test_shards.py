@@ -25,7 +25,7 @@ def test_plan_is_contiguous_and_even_within_a_split(tmp_path):
 
 @pytest.fixture
 def items(tmp_path):
-    """A video and a file that is not one, both of class b."""
+    """A video and a file that is not a video, both of class b."""
     video.write_video(tmp_path / "good.mp4", np.full((3, 32, 48, 3), 50, np.uint8), 10)
     (tmp_path / "bad.mp4").write_text("not a video")
     return [Item(str(tmp_path / name), ("b",), "train") for name in ("bad.mp4", "good.mp4")]
@@ -52,7 +52,7 @@ def test_a_shard_is_done_until_something_that_it_is_made_from_changes(items, tmp
     assert shards.missing_of([task]) == [task]
     write(task)
     assert shards.missing_of(plan(items, tmp_path / "out")) == []
-    (tmp_path / "bad.mp4").write_bytes((tmp_path / "good.mp4").read_bytes())  # mended
+    (tmp_path / "bad.mp4").write_bytes((tmp_path / "good.mp4").read_bytes())  # repaired
     (mended,) = shards.missing_of(plan(items, tmp_path / "out"))
     write(mended)
     assert len(records.read_index(task.path)) == 2
@@ -96,7 +96,7 @@ def test_a_video_that_does_not_fit_in_a_record_costs_itself_only(items, tmp_path
     assert path.endswith("long.mp4") and "take more than the 2 GiB that a record holds; lower --short_side" in why
 
 
-def test_what_cannot_be_read_as_asked(tmp_path):
+def test_parts_that_cannot_be_read(tmp_path):
     video.write_video(tmp_path / "video.mp4", np.full((3, 32, 48, 3), 50, np.uint8), 10)
     path = str(tmp_path / "video.mp4")
     with pytest.raises(ValueError, match="no frame between 5 s and None s"):

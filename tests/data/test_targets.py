@@ -5,7 +5,7 @@ from vidjax.data import records, targets
 
 INFO = records.DatasetInfo(["a", "b", "c"], "unchanged")
 NAMED = {"multi_label": False, "per_frame": False}
-CLIP = np.array([[1, 3]]), np.array([[True, False]])  # frames 1 and 3, of which the second only fills up
+CLIP = np.array([[1, 3]]), np.array([[True, False]])  # frames 1 and 3; the second is padding
 
 
 def example(**content):
@@ -24,12 +24,12 @@ def test_several_classes_a_clip():
     assert found["target"].tolist() == [1, 0, 1] and found["target"].dtype == np.float32
 
 
-def test_one_class_a_frame():
+def test_one_class_per_frame():
     found = targets.targets(example(frame_labels=[0, 1, 2, 2]), INFO, *CLIP, multi_label=False, per_frame=True)
     assert (found["target"].tolist(), found["weight"].tolist()) == ([[1, 2]], [[1, 0]])
     with pytest.raises(ValueError, match="'v.mp4' has 3 frame labels .* for 4 frames"):
         targets.targets(example(frame_labels=[0, 1, 2]), INFO, *CLIP, multi_label=False, per_frame=True)
-    with pytest.raises(ValueError, match="Several labels a frame are not supported"):
+    with pytest.raises(ValueError, match="Several labels per frame are not supported"):
         targets.targets(example(), INFO, *CLIP, multi_label=True, per_frame=True)
 
 
@@ -42,10 +42,10 @@ def test_words_of_a_caption():
     }
     info = records.DatasetInfo(["<end>", "a", "b"], "forbidden", inputs={"caption_length": 4})
     found = targets.targets(example(labels=[2, 1]), info, *CLIP, **NAMED)
-    assert found["tokens"].tolist() == [[0, 2, 1, 0]]  # of one view
-    with pytest.raises(ValueError, match="The caption of 'v.mp4' has 0 words; 1 to 3 are right"):
+    assert found["tokens"].tolist() == [[0, 2, 1, 0]]  # one view
+    with pytest.raises(ValueError, match="The caption of 'v.mp4' has 0 words; 1 to 3 are valid"):
         targets.caption(example(labels=[]), 4)
-    with pytest.raises(ValueError, match="has 4 words; 1 to 3 are right"):
+    with pytest.raises(ValueError, match="has 4 words; 1 to 3 are valid"):
         targets.caption(example(labels=[1, 2, 1, 2]), 4)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from vidjax.data import video
 
-LEVELS = [8 * i + 20 for i in range(24)]  # frame i of the test videos is a grey of this level
+LEVELS = [8 * i + 20 for i in range(24)]  # grey level of frame i of the test videos
 
 
 def grey(levels, height=32, width=48):
@@ -24,7 +24,7 @@ def assert_levels(frames, expected):
 
 @pytest.fixture(scope="module")
 def mp4(tmp_path_factory):
-    """24 frames at 12 frames a second."""
+    """24 frames at 12 frames per second."""
     path = tmp_path_factory.mktemp("video") / "grey.mp4"
     video.write_video(path, grey(LEVELS), 12)
     return path
@@ -33,7 +33,7 @@ def mp4(tmp_path_factory):
 def write(
     path, frames, seconds, codec="libx264", pixels="yuv420p", options=None, container_options=None, rotation=None
 ):
-    """Writes frames with timestamps of their own."""
+    """Writes frames with the given timestamps."""
     with av.open(str(path), "w", options=container_options or {}) as container:
         stream = container.add_stream(codec, rate=Fraction(1000), options=options or {"g": "4"})
         stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], pixels
@@ -125,11 +125,11 @@ def test_rotation_metadata_turns_the_frames(tmp_path):
     import cv2
 
     frames = grey(LEVELS[:4])
-    frames[:, :16] = 0  # dark above
+    frames[:, :16] = 0  # dark at the top
     for angle in (90, -90, 180):
         write(tmp_path / "turned.mp4", frames, np.arange(4) / 10, rotation=angle)
         ours = video.read_video(tmp_path / "turned.mp4").frames[-1]
-        capture = cv2.VideoCapture(str(tmp_path / "turned.mp4"))  # turns frames by itself
+        capture = cv2.VideoCapture(str(tmp_path / "turned.mp4"))  # OpenCV turns the frames itself
         theirs = [capture.read()[1] for _ in range(4)][-1][:, :, ::-1]
         assert ours.shape == theirs.shape
         np.testing.assert_allclose(ours.astype(int), theirs, atol=6)
@@ -230,7 +230,7 @@ def test_real_videos(shared_data):
 
 
 class Camera:
-    """In place of OpenCV's: frame i comes after (i + 1) / 10 seconds, blue in OpenCV's order; the fourth fails."""
+    """Replaces OpenCV's camera: frame i comes after (i + 1) / 10 seconds, blue in OpenCV's order; the fourth fails."""
 
     def __init__(self, number):
         self.number, self.count = number, -1

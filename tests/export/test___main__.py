@@ -9,7 +9,7 @@ from vidjax.export import __main__ as export
 from vidjax.export import exported, formats
 from vidjax.export.__main__ import main
 
-# --------------------------------------------------------------------------------------------------- what is written
+# ------------------------------------------------------------------------------------------------------------- success
 
 
 def test_the_logits_are_those_of_the_checkpoint(exported_run, tiny_trained):
@@ -19,12 +19,12 @@ def test_the_logits_are_those_of_the_checkpoint(exported_run, tiny_trained):
     run = tiny_trained
     expected = step.eval_step(run.params, run.model_state, batch, model=run.model, spec=run.preprocess)
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
-    said = json.loads((exported_run / "model.json").read_text())
-    assert said["verified"]["clips"] == 8
-    assert said["verified"]["largest_difference"] <= 1e-5 * said["verified"]["largest_logit"]
+    manifest = json.loads((exported_run / "model.json").read_text())
+    assert manifest["verified"]["clips"] == 8
+    assert manifest["verified"]["largest_difference"] <= 1e-5 * manifest["verified"]["largest_logit"]
 
 
-def test_predict_says_the_same(exported_run, tiny_run, monkeypatch, capsys):
+def test_predict_agrees_with_the_checkpoint(exported_run, tiny_run, monkeypatch, capsys):
     answers = []
     for source in (["--workdir", str(tiny_run.workdir)], ["--exported", str(exported_run)]):
         monkeypatch.setattr(sys, "argv", ["predict", str(tiny_run.videos["test"][0]), "--json", *source])
@@ -36,28 +36,28 @@ def test_predict_says_the_same(exported_run, tiny_run, monkeypatch, capsys):
     np.testing.assert_allclose(*([x["probability"] for x in answer] for answer in answers), atol=1e-5)
 
 
-def test_weights_by_our_names(tiny_trained, tmp_path):
-    said = export.export(tiny_trained, "safetensors", tmp_path / "out", [])
-    assert said["verified"]["names"] == "vidjax"
+def test_safetensors_with_our_names(tiny_trained, tmp_path):
+    manifest = export.export(tiny_trained, "safetensors", tmp_path / "out", [])
+    assert manifest["verified"]["names"] == "vidjax"
     assert (tmp_path / "out/model.safetensors").exists()
-    with pytest.raises(ValueError, match="holds weights alone"):
+    with pytest.raises(ValueError, match="holds weights only"):
         exported.load(tmp_path / "out")
 
 
-# --------------------------------------------------------------------------------------------------- what goes wrong
+# ------------------------------------------------------------------------------------------------------------ failures
 
 
-def test_a_directory_that_holds_something_else_is_left_alone(tiny_trained, tmp_path):
+def test_other_directories_are_not_overwritten(tiny_trained, tmp_path):
     (tmp_path / "thesis.txt").write_text("")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="is not an exported network"):
         export.export(tiny_trained, "stablehlo", tmp_path, [])
     (tmp_path / "model.json").write_text("{}")
-    with pytest.raises(ValueError, match="holds something else"):
+    with pytest.raises(ValueError, match="is not an exported network"):
         export.export(tiny_trained, "stablehlo", tmp_path, [])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.json", "thesis.txt"]
 
 
-def test_nothing_is_left_where_the_logits_differ(tiny_trained, tmp_path, monkeypatch):
+def test_an_export_with_other_logits_is_deleted(tiny_trained, tmp_path, monkeypatch):
     write = formats.write_stablehlo
 
     def other(writes, directory):
@@ -70,7 +70,7 @@ def test_nothing_is_left_where_the_logits_differ(tiny_trained, tmp_path, monkeyp
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_left_where_there_is_nothing_to_compare_on(tiny_trained, tmp_path):
+def test_an_export_without_clips_to_compare_on_is_deleted(tiny_trained, tmp_path):
     with pytest.raises(ValueError, match="no clip to compare on"):
         export.export(tiny_trained, "stablehlo", tmp_path / "out", [])
     assert list(tmp_path.iterdir()) == []
@@ -79,14 +79,14 @@ def test_nothing_is_left_where_there_is_nothing_to_compare_on(tiny_trained, tmp_
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["--format", "onnx", "--names", "torchvision"], "--names is for --format safetensors"),
-        (["--format", "safetensors", "--stream"], "--stream is for the formats that hold a program"),
-        (["--format", "stablehlo", "--num_clips", "0"], "--num_clips is 1 or more"),
+        (["--format", "onnx", "--names", "torchvision"], "--names requires --format safetensors"),
+        (["--format", "safetensors", "--stream"], "--stream does not apply to --format safetensors"),
+        (["--format", "stablehlo", "--num_clips", "0"], "--num_clips must be 1 or more; got 0"),
         (["--format", "stablehlo", "--stream"], "sees a clip at once"),
-        (["--format", "safetensors", "--names", "torchvision"], "torchvision has no network of the parameters"),
+        (["--format", "safetensors", "--names", "torchvision"], "torchvision has no network with the parameters"),
     ],
 )
-def test_the_command_says_what_is_wrong(arguments, message, tiny_run, tmp_path, monkeypatch):
+def test_errors_of_the_command(arguments, message, tiny_run, tmp_path, monkeypatch):
     command = ["export", "--workdir", str(tiny_run.workdir), "--out", str(tmp_path / "out"), *arguments]
     monkeypatch.setattr(sys, "argv", command)
     with pytest.raises(SystemExit, match=message):

@@ -15,8 +15,8 @@ def test_a_step_over_a_stream(format, tmp_path):
     if format == "onnx":
         pytest.importorskip("onnxruntime")
     run, out = network_of("frame_rnn", hidden=4, **RESNET), tmp_path / "out"
-    said = export.export(run, format, out, [{"video": clips()}], of_stream=True)
-    assert said["verified"]["clips"] == 2 * 8  # compared after each frame
+    manifest = export.export(run, format, out, [{"video": clips()}], of_stream=True)
+    assert manifest["verified"]["clips"] == 2 * 8  # compared after each frame
     network, video = exported.load(str(out)), clips()
     state = network.first_state(out, 2)
     for t in range(8):
@@ -26,7 +26,7 @@ def test_a_step_over_a_stream(format, tmp_path):
     np.testing.assert_allclose(outputs["logits"], expected, atol=1e-5)
 
 
-def test_other_lengths_are_right(tmp_path):
+def test_clips_of_another_length(tmp_path):
     run = network_of("frame_rnn", hidden=4, **RESNET)
     export.export(run, "stablehlo", tmp_path / "out", [{"video": clips()}])
     video = clips(1, 5)
@@ -49,7 +49,7 @@ def test_wrong_arrays(exported_run, inputs, message):
         exported.load(exported_run)(inputs)
 
 
-def test_a_length_that_does_not_fit(exported_run):
+def test_an_invalid_length(exported_run):
     network = dataclasses.replace(exported.load(exported_run), time={"multiple_of": 8, "at_least": 16})
     network.arrays["video"]["shape"][1] = "time"
     for length in (8, 20):
@@ -61,11 +61,11 @@ def test_a_length_that_does_not_fit(exported_run):
 def test_damaged_and_later_exports(exported_run, tmp_path):
     with pytest.raises(ValueError, match="has no model.json"):
         exported.load(tmp_path)
-    said = json.loads((exported_run / "model.json").read_text())
-    (tmp_path / "model.json").write_text(json.dumps(said | {"vidjax_export": 99}))
-    with pytest.raises(ValueError, match="version 99"):
+    manifest = json.loads((exported_run / "model.json").read_text())
+    (tmp_path / "model.json").write_text(json.dumps(manifest | {"vidjax_export": 99}))
+    with pytest.raises(ValueError, match="has version 99"):
         exported.load(tmp_path)
-    (tmp_path / "model.json").write_text(json.dumps(said))
+    (tmp_path / "model.json").write_text(json.dumps(manifest))
     for name in ("model.stablehlo", "variables.safetensors", "model.onnx"):
         (tmp_path / name).write_bytes(b"half")
     with pytest.raises(ValueError, match="is damaged"):

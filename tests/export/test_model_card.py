@@ -6,7 +6,7 @@ from tests.networks import RESNET, network_of
 from vidjax.export import model_card
 
 
-def test_labels_and_card_lie_beside_it(exported_run, tiny_trained):
+def test_labels_and_card(exported_run, tiny_trained):
     assert (exported_run / "labels.txt").read_text().split() == tiny_trained.labels
     card = (exported_run / "README.md").read_text()
     assert "of 8 videos (95 % interval" in card and "python -m vidjax.export ..." in card
@@ -23,24 +23,24 @@ def test_the_code_of_the_card_runs(exported_run, monkeypatch):
     assert np.shape(seen["logits"]) == (1, 8)
 
 
-def test_the_licence_of_the_weights_that_it_came_from(tiny_trained):
+def test_the_licence_of_the_weights_that_it_started_from(tiny_trained):
     drawn = network_of("frame_pool", **RESNET)
     assert "i3d_kinetics400_rgb" in model_card.licence(dataclasses.replace(drawn, name="i3d_kinetics400_rgb"))
     features = dataclasses.replace(drawn, inputs={"source": "alexnet_imagenet"})
     assert "(`alexnet_imagenet`)" in model_card.licence(features)
-    assert "drawn at random" in model_card.licence(tiny_trained)
+    assert "randomly initialised" in model_card.licence(tiny_trained)
     config = tiny_trained.config.copy_and_resolve_references()
     with config.unlocked():
         config.init_from = "runs/frames"
-    assert "started from `runs/frames`: see there" in model_card.licence(
+    assert "- `runs/frames`: see the terms there" in model_card.licence(
         dataclasses.replace(tiny_trained, config=config)
     )
 
 
-def test_limits_name_what_is_inside():
+def test_limits_name_the_optical_flow():
     run = network_of("frame_pool", **RESNET)
     lines = model_card.limits(dataclasses.replace(run, inputs={"fps": 12.5}), {"format": "onnx", "state": []})
-    assert "read at 12.5 frames a second" in lines and "Clips are of the length in `model.json`" in lines
+    assert "read at 12.5 frames per second" in lines and "Clips must have the length in `model.json`" in lines
     spec = {**run.preprocess, "flow": "farneback"}
     assert "Optical flow (farneback)" in model_card.limits(
         dataclasses.replace(run, preprocess=spec), {"format": "onnx", "state": []}
@@ -49,8 +49,9 @@ def test_limits_name_what_is_inside():
 
 def test_agreement_in_words():
     verified = {"clips": 20, "largest_logit": 10.0, "largest_difference": 2e-6}
-    said = {"verified": verified, "state": []}
-    assert model_card.agreement(said) == (
-        "on 20 clips the logits differ from those of the checkpoint by at most 2e-06, which is 2e-07 of the largest"
+    manifest = {"verified": verified, "state": []}
+    assert model_card.agreement(manifest) == (
+        "on 20 clips the logits differ from those of the checkpoint by at most 2e-06, which is 2e-07 times the "
+        "largest logit"
     )
-    assert model_card.agreement({**said, "state": ["state_0"]}).startswith("on 20 steps of a stream the logits")
+    assert model_card.agreement({**manifest, "state": ["state_0"]}).startswith("on 20 steps of a stream the logits")

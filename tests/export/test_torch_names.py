@@ -13,7 +13,7 @@ from vidjax.inference import restore
 from vidjax.weights import importers
 
 NAMES = json.loads((Path(__file__).parents[1] / "peers/names.json").read_text())
-LAYOUTS = {  # of the networks in it
+LAYOUTS = {  # of the networks in NAMES
     "resnet18": (importers.RESNET, torch_names.resnet),
     "resnet50": (importers.RESNET, torch_names.resnet),
     "googlenet": (importers.GOOGLENET, torch_names.googlenet),
@@ -41,7 +41,7 @@ def test_arrays_have_the_shapes_of_the_library_and_come_back(network):
     rng = np.random.default_rng(0)
     theirs = {name: rng.integers(0, 9, shape).astype(np.float32) for name, shape in shapes.items()}
     ours, _ = importers.translate(theirs, layout)
-    if network == "googlenet":  # whose classifier is a convolution here
+    if network == "googlenet":  # its classifier is a convolution here
         kernel = "params/Logits/Conv3d_0c_1x1/conv_3d/kernel"
         ours[kernel] = ours[kernel][None, None]
     back = torch_names.to_torch(ours, layout, name_of)
@@ -50,7 +50,7 @@ def test_arrays_have_the_shapes_of_the_library_and_come_back(network):
 
 
 def network_of(name, labels, **arguments) -> restore.Trained:
-    """With all parameters 1."""
+    """A network with all parameters 1."""
     model = models.make_model(name, len(labels), **arguments)
     shapes = jax.eval_shape(model.init, jax.random.key(0), np.zeros((1, 16, 64, 64, 3), np.float32))
     variables = jax.tree.map(lambda x: np.ones(x.shape, np.float32), dict(shapes))
@@ -66,9 +66,9 @@ def flat(run):
 
 def test_i3d_without_scales_becomes_one_with_scales_of_one(tmp_path):
     run = network_of("i3d", ["a", "b"])
-    said = torch_names.write(run, flat(run), "pytorch_i3d", tmp_path / "model.safetensors")
+    manifest = torch_names.write(run, flat(run), "pytorch_i3d", tmp_path / "model.safetensors")
     arrays = safetensors.numpy.load_file(tmp_path / "model.safetensors")
-    assert said["network"] == "i3d" and said["arrays"] == len(arrays)
+    assert manifest["network"] == "i3d" and manifest["arrays"] == len(arrays)
     assert arrays["logits.conv3d.weight"].shape == (2, 1024, 1, 1, 1)
     assert arrays["Mixed_5b.b2b.bn.weight"].tolist() == [1.0] * 128
 
@@ -77,11 +77,11 @@ def test_i3d_without_scales_becomes_one_with_scales_of_one(tmp_path):
     "name, arguments, library",
     [
         ("r3d_18", {"width": 0.125}, "torchvision"),
-        ("r3d_18", {"causal": True}, "torchvision"),  # of the same shapes
+        ("r3d_18", {"causal": True}, "torchvision"),  # the same shapes, another function
         ("r3d_18", {}, "pytorch_i3d"),
     ],
 )
-def test_a_network_that_the_library_has_not(name, arguments, library):
+def test_a_network_that_the_library_lacks(name, arguments, library):
     run = network_of(name, ["a", "b"], **arguments)
-    with pytest.raises(ValueError, match=f"{library} has no network of the parameters of ones .*published widths"):
+    with pytest.raises(ValueError, match=f"{library} has no network with the parameters of ones .*published widths"):
         torch_names.find(run, flat(run), library)

@@ -9,7 +9,7 @@ from vidjax.data.synthetic import motion
 from vidjax.flow import __main__ as command
 from vidjax.flow import flowviz
 
-NUM_FRAMES, SIZE = 12, 32  # more frames than are computed at once
+NUM_FRAMES, SIZE = 12, 32  # more frames than one call computes
 
 
 @pytest.fixture(scope="module")
@@ -45,11 +45,11 @@ def test_flow_of_file(clip):
 
 def test_a_video_of_colours(clip, run, tmp_path):
     printed = run(clip, "--method", "opencv_farneback", "--largest", 10)
-    assert printed.startswith(f"flow.mp4: 11 fields of {SIZE}x{SIZE}, opencv_farneback; pixels a frame: mean ")
+    assert printed.startswith(f"flow.mp4: 11 fields of {SIZE}x{SIZE}, opencv_farneback; pixels per frame: mean ")
     shown = video.read_video(tmp_path / "flow.mp4")
     assert (shown.frames.shape, shown.fps) == ((11, SIZE, SIZE, 3), 8.0)
     expected = flowviz.to_colours(command.flow_of_file(clip, "opencv_farneback")[0], 10)
-    assert np.abs(shown.frames.astype(float) - expected).mean() < 8  # the colours are halved in size by the codec
+    assert np.abs(shown.frames.astype(float) - expected).mean() < 8  # the codec halves the resolution of colours
 
 
 def test_a_directory_of_flo_files(clip, run, tmp_path):
@@ -63,12 +63,12 @@ def test_a_directory_of_flo_files(clip, run, tmp_path):
 def test_errors(clip, run, tmp_path):
     with pytest.raises(SystemExit, match="vidjax.flow: Unknown optical flow 'raft'; choose one of farneback, horn"):
         run(clip, "--method", "raft")
-    with pytest.raises(SystemExit, match="out.gif: a name that ends in .mp4, or a directory, is needed"):
+    with pytest.raises(SystemExit, match="out.gif is neither an .mp4 nor a directory"):
         run(clip, "--method", "opencv_dis", "--out", tmp_path / "out.gif")
     with pytest.raises(SystemExit, match="vidjax.flow: .*nowhere.mp4"):
         run(tmp_path / "nowhere.mp4")
     video.write_video(tmp_path / "one.mp4", np.zeros((1, SIZE, SIZE, 3), np.uint8), 8.0)
-    with pytest.raises(SystemExit, match="one.mp4 has one frame: optical flow needs two at least"):
+    with pytest.raises(SystemExit, match="one.mp4 has one frame: optical flow needs two or more"):
         run(tmp_path / "one.mp4", "--method", "opencv_dis")
     assert not (tmp_path / "flow.mp4").exists()
 
@@ -77,4 +77,4 @@ def test_help(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["flow", "--help"])
     with pytest.raises(SystemExit):
         command.main()
-    assert "by default 99 % are shorter" in " ".join(capsys.readouterr().out.split())
+    assert "default: the 99th percentile" in " ".join(capsys.readouterr().out.split())

@@ -23,7 +23,7 @@ def test_equals_opencv():
     first, second, truth = moved_pair(picture, turn_and_grow, np.array([1.5, -1]))
     theirs = opencv.farneback(first, second)
     np.testing.assert_allclose(farneback(first, second), theirs, atol=1e-3)
-    assert np.linalg.norm(theirs - truth, axis=-1)[16:-16, 16:-16].mean() < 0.2  # so that the equality says something
+    assert np.linalg.norm(theirs - truth, axis=-1)[16:-16, 16:-16].mean() < 0.2  # else the equality would prove little
     shared = {"num_levels": 1, "window": 9, "num_iterations": 3, "poly_n": 7, "poly_sigma": 1.5}
     ours = farneback(first, second, scale_step=0.7, **shared)
     np.testing.assert_allclose(ours, opencv.farneback(first, second, pyramid_scale=0.7, **shared), atol=1e-3)
@@ -32,7 +32,7 @@ def test_equals_opencv():
 def test_expansion_of_a_parabola():
     y, x = np.indices((21, 26)).astype(np.float32) - np.array([10, 12], np.float32)[:, None, None]
     parabola = 0.3 * x**2 - 0.2 * y**2 + 0.5 * x * y + 2 * x - 3 * y + 7
-    b_x, b_y, a_xx, a_yy, a_xy = np.asarray(expand(parabola, 5, 1.1))[:, 5:-5, 5:-5]  # the border sees beyond it
+    b_x, b_y, a_xx, a_yy, a_xy = np.asarray(expand(parabola, 5, 1.1))[:, 5:-5, 5:-5]  # without the border
     x, y = x[5:-5, 5:-5], y[5:-5, 5:-5]
     np.testing.assert_allclose(b_x, 2 + 0.6 * x + 0.5 * y, atol=1e-3)
     np.testing.assert_allclose(b_y, -3 - 0.4 * y + 0.5 * x, atol=1e-3)

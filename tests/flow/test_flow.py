@@ -1,4 +1,4 @@
-"""What every method has to do, and what is done with flow of any of them."""
+"""Requirements of every method, and the functions of `vidjax.flow`."""
 
 import cv2
 import jax
@@ -10,7 +10,7 @@ from tests.peers.formula import uniform
 from vidjax import flow
 
 HEIGHT, WIDTH = 64, 72
-FEWER_SCALES = {"tvl1": {"num_scales": 3}}  # compiles sooner
+FEWER_SCALES = {"tvl1": {"num_scales": 3}}  # to compile faster
 every_method = pytest.mark.parametrize("method", flow.METHODS)
 
 
@@ -50,7 +50,7 @@ def test_finds_a_shift(flows, method):
     for of_pair, shift in ((found[0, 0], [2, -1]), (found[1, 0], [-1, 2])):
         errors = np.linalg.norm(of_pair - shift, axis=-1)
         assert errors[12:-12, 12:-12].max() < 0.1
-        assert errors.mean() < 0.05  # what moves out of sight does not spoil the rest
+        assert errors.mean() < 0.05  # pixels that leave the frame do not spoil the rest
 
 
 @every_method
@@ -63,7 +63,7 @@ def test_frames_without_texture_do_not_move(flows, method):
 def test_equal_frames_do_not_move(flows, method):
     found = flows[method][1, 1]
     np.testing.assert_allclose(found[12:-12, 12:-12], 0, atol=0.01)
-    np.testing.assert_allclose(found, 0, atol=0.5 if method == "farneback" else 0.01)  # at the border, as OpenCV's
+    np.testing.assert_allclose(found, 0, atol=0.5 if method == "farneback" else 0.01)  # at the border, like OpenCV's
 
 
 @every_method
@@ -96,7 +96,7 @@ def test_errors(method):
     function = flow.METHODS[method]
     with pytest.raises(ValueError, match=r"different sizes: \(16, 20\) and \(16, 21\)"):
         function(np.zeros((16, 20)), np.zeros((16, 21)))
-    with pytest.raises(ValueError, match=r"at least 8x8 pixels are needed, not \(4, 7, 20\)"):
+    with pytest.raises(ValueError, match=r"Frames must be \(\.\.\., H, W\) of at least 8x8 pixels, not \(4, 7, 20\)"):
         function(np.zeros((4, 7, 20)), np.zeros((4, 7, 20)))
 
 
@@ -110,7 +110,7 @@ def test_errors(method):
     ],
 )
 def test_gradient_is_that_of_finite_differences(method, settings):
-    """Of the mean end-point error, with respect to both frames."""
+    """The gradient of the mean end-point error, with respect to both frames."""
     truth = uniform("truth", (24, 24, 2))
     pair = np.array([cv2.GaussianBlur(300 * uniform(name, (24, 24)), (0, 0), 1.5) + 128 for name in ("a", "b")])
     pair[1] = pair[0] + 0.1 * (pair[1] - 128)
@@ -140,17 +140,17 @@ def test_of_video():
 
 def test_of_video_errors():
     with pytest.raises(
-        ValueError, match="no optical flow 'raft'; choose one of farneback, horn_schunck, lucas_kanade, "
+        ValueError, match="Unknown optical flow 'raft'; choose one of farneback, horn_schunck, lucas_kanade, "
     ):
         flow.of_video(np.zeros((2, 16, 16, 3), np.uint8), "raft")
-    with pytest.raises(ValueError, match="needs two frames at least; the video has one"):
+    with pytest.raises(ValueError, match="needs two frames or more; the video has one"):
         flow.of_video(np.zeros((4, 1, 16, 16, 3), np.uint8))
     for shape in ((3, 16, 16), (16, 16, 3), (2, 16, 16, 1)):
-        with pytest.raises(ValueError, match=r"A video \(\.\.\., T, H, W, 3\) is needed, not \("):
+        with pytest.raises(ValueError, match=r"A video must have the shape \(\.\.\., T, H, W, 3\), not \("):
             flow.of_video(np.zeros(shape, np.uint8))
 
 
-def test_to_grey_is_opencvs_without_its_rounding():
+def test_to_grey_is_opencvs_without_rounding():
     frames = (128 + 127 * uniform("colours", (4, 30, 40, 3))).astype(np.uint8)
     grey = flow.to_grey(frames)
     assert grey.shape == (4, 30, 40) and grey.dtype == np.float32

@@ -65,9 +65,9 @@ def test_largest_is_by_default_that_of_the_whole_array():
 
 
 def test_to_colours_errors():
-    with pytest.raises(ValueError, match=r"\(\.\.\., height, width, 2\), not \(4, 4, 3\)"):
+    with pytest.raises(ValueError, match=r"must be \(\.\.\., height, width, 2\), not \(4, 4, 3\)"):
         flowviz.to_colours(np.zeros((4, 4, 3)))
-    with pytest.raises(ValueError, match="largest is 0: it has to be a length above 0 pixels"):
+    with pytest.raises(ValueError, match="largest = 0 must be above 0 pixels"):
         flowviz.to_colours(np.zeros((4, 4, 2)), largest=0)
 
 
@@ -94,19 +94,19 @@ def test_flo_round_trip_and_opencv(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "is cut short: 0 bytes are there, the header alone has 12"),
-        (b"PIEH\1\0\0", "is cut short: 7 bytes are there, the header alone has 12"),
+        (b"", "is cut short: it has 0 bytes, but the header alone has 12"),
+        (b"PIEH\1\0\0", "is cut short: it has 7 bytes, but the header alone has 12"),
         (b"RIFF" + bytes(16), "is not a .flo file: it begins with b'RIFF', not b'PIEH'"),
-        (b"PIEH" + struct.pack("<ii", 2, 1) + bytes(15), "is cut short: 27 bytes are there, 28 expected for 2x1"),
-        (b"PIEH" + struct.pack("<ii", 2, 1) + bytes(17), "is too long: 29 bytes are there, 28 expected for 2x1"),
-        (b"PIEH" + struct.pack("<ii", 0, 1), "a flow 0 wide and 1 high makes no sense: 1 to 99999 does"),
-        (b"PIEH" + struct.pack("<ii", 1, -1) + bytes(8), "a flow 1 wide and -1 high makes no sense"),
-        (b"PIEH" + struct.pack("<ii", 100000, 1) + bytes(8), "a flow 100000 wide and 1 high makes no sense"),
-        # 80 GB by its header: refused by its size, before anything is allocated
-        (b"PIEH" + struct.pack("<ii", 99999, 99999), "is cut short: 12 bytes are there, 79998400020 expected"),
+        (b"PIEH" + struct.pack("<ii", 2, 1) + bytes(15), "is cut short: it has 27 bytes, not 28 as for 2x1"),
+        (b"PIEH" + struct.pack("<ii", 2, 1) + bytes(17), "is too long: it has 29 bytes, not 28 as for 2x1"),
+        (b"PIEH" + struct.pack("<ii", 0, 1), "the flow is 0x1; sides must be 1 to 99999"),
+        (b"PIEH" + struct.pack("<ii", 1, -1) + bytes(8), "the flow is 1x-1; sides"),
+        (b"PIEH" + struct.pack("<ii", 100000, 1) + bytes(8), "the flow is 100000x1; sides"),
+        # 80 GB by its header: refused by the file size, before allocation
+        (b"PIEH" + struct.pack("<ii", 99999, 99999), "is cut short: it has 12 bytes, not 79998400020"),
     ],
 )
-def test_files_that_are_no_flo(tmp_path, content, message):
+def test_invalid_flo_files(tmp_path, content, message):
     (tmp_path / "bad.flo").write_bytes(content)
     with pytest.raises(ValueError, match=message):
         flowviz.read_flo(tmp_path / "bad.flo")
@@ -119,8 +119,8 @@ def test_missing_file(tmp_path):
 
 def test_flows_that_cannot_be_written(tmp_path):
     for shape in [(4, 4), (4, 4, 3), (1, 4, 4, 2)]:
-        with pytest.raises(ValueError, match=r"holds one flow, \(height, width, 2\), not "):
+        with pytest.raises(ValueError, match=r"must be \(height, width, 2\), not "):
             flowviz.write_flo(tmp_path / "bad.flo", np.zeros(shape))
-    with pytest.raises(ValueError, match="A flow 0 wide and 4 high makes no sense"):
+    with pytest.raises(ValueError, match="The flow is 0x4; sides must be"):
         flowviz.write_flo(tmp_path / "bad.flo", np.zeros((4, 0, 2)))
     assert not list(tmp_path.iterdir())

@@ -7,12 +7,12 @@ from scipy import ndimage
 from tests.peers.formula import uniform
 from vidjax.flow import images
 
-IMAGE = 128 + 127 * uniform("image", (31, 42))  # noise: nothing hides
+IMAGE = 128 + 127 * uniform("image", (31, 42))  # noise, so that every error shows
 STACK = 128 + 127 * uniform("stack", (3, 17, 23))
 
 
 def of_each(function, *arguments, **settings) -> np.ndarray:
-    """Of OpenCV or scipy, for each image of STACK."""
+    """A function of OpenCV or scipy, applied to each image of STACK."""
     return np.stack([function(image, *arguments, **settings) for image in STACK])
 
 
@@ -54,7 +54,7 @@ def test_central_differences():
 
 
 def grid_of_positions(height: int, width: int, outside: float):
-    """Multiples of 1/32, to which OpenCV rounds: all over the image and `outside` pixels around it."""
+    """Positions over the image and `outside` pixels around it, in multiples of 1/32, to which OpenCV rounds."""
     x = np.arange(-outside, width - 1 + outside, 21 / 32, np.float32)
     y = np.arange(-outside, height - 1 + outside, 19 / 32, np.float32)
     corners = np.float32([0, width - 1, -1, width, 0.5, width - 1.5]), np.float32([0, height - 1, -1, height, 0.5, 1])
@@ -104,9 +104,9 @@ def test_median_is_opencvs(size):
 def test_settings():
     images.check_settings(scale_step=0.5, window=3, num_warps=1)
     for name, value, message in (
-        ("scale_step", 1.5, "scale_step = 1.5: .*below 1"),
-        ("window", 20, "window = 20: .*odd"),
-        ("num_scales", 0, "num_scales = 0: .*above 0"),
+        ("scale_step", 1.5, "scale_step = 1.5 must be below 1"),
+        ("window", 20, "window = 20 must be odd"),
+        ("num_scales", 0, "num_scales = 0 must be above 0"),
     ):
         with pytest.raises(ValueError, match=message):
             images.check_settings(**{name: value})
@@ -144,9 +144,9 @@ def test_over_pairs():
     for shapes, message in {
         ((8, 9), (9, 8)): r"different sizes: \(8, 9\) and \(9, 8\)",
         ((2, 8, 9), (8, 9)): r"different sizes: \(2, 8, 9\) and \(8, 9\)",
-        ((7, 9), (7, 9)): r"at least 8x8 pixels are needed, not \(7, 9\)",
-        ((8, 9, 3), (8, 9, 3)): r"at least 8x8 pixels are needed, not \(8, 9, 3\)",
-        ((9,), (9,)): r"at least 8x8 pixels are needed, not \(9,\)",
+        ((7, 9), (7, 9)): r"at least 8x8 pixels, not \(7, 9\)",
+        ((8, 9, 3), (8, 9, 3)): r"at least 8x8 pixels, not \(8, 9, 3\)",
+        ((9,), (9,)): r"at least 8x8 pixels, not \(9,\)",
     }.items():
         with pytest.raises(ValueError, match=message):
             images.over_pairs(mean_and_difference, *map(np.zeros, shapes))

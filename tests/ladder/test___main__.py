@@ -33,12 +33,11 @@ def three(tiny_motion, tmp_path) -> Path:
 
 @pytest.fixture
 def commands(monkeypatch) -> list[list[str]]:
-    """The commands that a ladder runs, in order; instead of being run they leave a result."""
+    """Records the commands of a ladder in order. Instead of running, they only leave a result."""
     ran = []
 
-    def run(command, log, stop, look, locks=()):
+    def run(command, log, stop, locks=()):
         ran.append(command)
-        look()
         if command[0] == "vidjax.train":
             place = Path(command[command.index("--workdir") + 1])
             ladder_files.write_result(place, 0.5, **ladder_files.TRAINED, top1_within_pairs=0.75)
@@ -50,7 +49,7 @@ def commands(monkeypatch) -> list[list[str]]:
     return ran
 
 
-def test_what_is_done_is_skipped(three, commands, tmp_path, capsys):
+def test_finished_runs_are_skipped(three, commands, tmp_path, capsys):
     arguments = [str(three), "--workdir", str(tmp_path / "W")]
     assert ladder.main([*arguments, "--only", "narrow"]) == 0
     assert [command[0] for command in commands] == ["vidjax.train", "vidjax.bench"]
@@ -62,28 +61,28 @@ def test_what_is_done_is_skipped(three, commands, tmp_path, capsys):
     assert re.search(r"narrow +The narrow one +1 +1 +\d", out) and re.search(r"wide +The wide one +1 +0 ", out)
     commands.clear()
     assert ladder.main(arguments) == 0
-    assert [command[0] for command in commands] == ["vidjax.bench"] * 2  # which has left nothing
+    assert [command[0] for command in commands] == ["vidjax.bench"] * 2  # it has not written a speed.json
     rows = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
     assert [row["figures"][""]["top1"]["mean"] for row in rows] == [0.5, 0.5, 1.0]
     assert rows[2]["parameters"] == rows[0]["parameters"] + rows[1]["parameters"]
 
 
-def test_costs_come_before(three, commands, tmp_path, capsys):
+def test_the_plan(three, commands, tmp_path, capsys):
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--plan", "--seeds", "2"]) == 0
     out = capsys.readouterr().out
-    assert not commands and re.search(r"training in all: ([\d.]+) T multiply-adds, of which \1 T are to be done", out)
+    assert not commands and re.search(r"Training: ([\d.]+) T multiply-adds in all, \1 T to do", out)
     assert re.search(r"narrow +The narrow one +2 +0 +45,036 +[\d.]+ M +[\d.]+ T", out), out
 
 
-def test_a_rung_that_fails_does_not_stop_the_others(three, commands, tmp_path, monkeypatch, capsys):
+def test_a_failed_rung_does_not_stop_the_others(three, commands, tmp_path, monkeypatch, capsys):
     run = ladder.run_command
 
-    def fails(command, log, stop, look, locks=()):
+    def fails(command, log, stop, locks=()):
         if "wide" in command[2]:
             log.write("step 3 of 9\rTraceback\njaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED\n-----\nFor simplicity,\n")
             log.flush()
             return 1
-        return run(command, log, stop, look)
+        return run(command, log, stop)
 
     monkeypatch.setattr(ladder, "run_command", fails)
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W")]) == 1
@@ -92,27 +91,27 @@ def test_a_rung_that_fails_does_not_stop_the_others(three, commands, tmp_path, m
     assert notes["narrow"] == "" and notes["wide"] == "jaxlib.XlaRuntimeError: RESOURCE_EXHAUSTED"
     assert notes["both"] == f"needs {tmp_path}/W/wide/seed_0, which has no result"
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
-    assert json.loads((tmp_path / "W/ladder.json").read_text())["rungs"][1]["note"] == notes["wide"]  # still
+    assert json.loads((tmp_path / "W/ladder.json").read_text())["rungs"][1]["note"] == notes["wide"]
     monkeypatch.setattr(ladder, "run_command", run)
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W")]) == 0
     assert [row["note"] for row in json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]] == [""] * 3
 
 
-def test_a_run_at_which_another_process_works(three, commands, tmp_path, capsys):
+def test_a_run_of_another_process(three, commands, tmp_path, capsys):
     with ladder_process.locked(tmp_path / "W/narrow/seed_0.log") as log:
         assert log is not None
         assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 1
-    assert not commands and "narrow, seed_0: another process is at work on it" in capsys.readouterr().out
+    assert not commands and "narrow, seed_0: another process is running it" in capsys.readouterr().out
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
 
 
 def test_speed_is_measured_when_nothing_runs(three, commands, tmp_path, monkeypatch):
     busy, run, free = tmp_path / "W/busy.lock", ladder.run_command, {}
 
-    def noting(command, log, stop, look, locks=()):
-        with ladder_process.locked(busy) as mine:
+    def noting(command, log, stop, locks=()):
+        with ladder_process.locked(busy, ladder_process.NO_WAIT) as mine:
             free[command[0]] = mine is not None
-        return run(command, log, stop, look)
+        return run(command, log, stop)
 
     monkeypatch.setattr(ladder, "run_command", noting)
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 0
@@ -121,36 +120,42 @@ def test_speed_is_measured_when_nothing_runs(three, commands, tmp_path, monkeypa
     of_file, stop = rungs.read(three), ladder_process.Stop()
     (narrow,) = runs.runs_of(of_file, of_file.rungs["narrow"], tmp_path / "W")
     with open(busy) as other:
-        fcntl.flock(other, fcntl.LOCK_SH)  # another command's run
-        monkeypatch.setattr(ladder_process.time, "sleep", lambda _: setattr(stop, "asked", signal.SIGINT))
-        assert ladder.measure_speed(narrow, stop) == "" and stop.asked and not commands
+        fcntl.flock(other, fcntl.LOCK_SH)  # a run of another command
+        before = signal.signal(signal.SIGALRM, stop)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt):  # it waits for the lock
+                ladder.measure_speed(narrow, stop)
+        finally:
+            signal.signal(signal.SIGALRM, before)
+    assert not commands
 
 
-def test_what_cannot_be_run(three, commands, tmp_path):
+def test_invalid_arguments(three, commands, tmp_path):
     for only in ("tall", ""):
         with pytest.raises(SystemExit, match=f"vidjax.ladder: no rung '{only}'; .*ladder.py has narrow, wide, both"):
             ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", only])
     with pytest.raises(SystemExit, match="vidjax.ladder: .*ladder.py'"):
         ladder.main([str(three), "--workdir", str(three)])  # a file
-    with pytest.raises(SystemExit, match="vidjax.ladder: .*none.py is no file of a ladder"):
+    with pytest.raises(SystemExit, match="vidjax.ladder: .*none.py is not a ladder file"):
         ladder.main([str(tmp_path / "none.py"), "--workdir", str(tmp_path / "W")])
     with pytest.raises(SystemExit):
         ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--seeds", "0"])
 
 
-def test_records_that_are_missing_are_made(tiny_motion, tmp_path, commands, monkeypatch, capsys):
+def test_missing_records_are_made(tiny_motion, tmp_path, commands, monkeypatch, capsys):
     records = {str(tiny_motion): "vidjax.data.make_records a", str(tmp_path / "none"): "vidjax.data.make_records x"}
     of_rungs = [THREE[0], {**THREE[1], "overrides": {"dataset": str(tmp_path / "none")}}]
     path = ladder_files.write(tmp_path, tiny_motion, of_rungs, records=records)
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan"]) == 0
     assert not commands and f"wide: No dataset at {tmp_path}/none" in capsys.readouterr().out
-    assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1  # still not there
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1  # the command has made none
     assert commands[0] == ["vidjax.data.make_records", "x"] and "vidjax.train" in {command[0] for command in commands}
     rows = {row["name"]: row for row in json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]}
     assert rows["narrow"]["note"] == "" and rows["wide"]["note"].startswith("No dataset at")
 
 
-def test_what_is_finished_stays_so_where_its_records_are_gone(tiny_motion, tmp_path, commands):
+def test_finished_runs_count_without_their_records(tiny_motion, tmp_path, commands):
     records = tmp_path / "records"
     shutil.copytree(tiny_motion, records)
     path = ladder_files.write(tmp_path, records, THREE)
@@ -164,7 +169,7 @@ def test_what_is_finished_stays_so_where_its_records_are_gone(tiny_motion, tmp_p
 
 
 def test_a_result_without_accuracy_is_a_failure(three, tmp_path, monkeypatch):
-    def run(command, log, stop, look, locks=()):
+    def run(command, log, stop, locks=()):
         place = Path(command[command.index("--workdir") + 1])
         place.mkdir(parents=True, exist_ok=True)
         (place / "result.json").write_text('{"mAP": 0.5, "num_videos": 16}')
@@ -174,10 +179,10 @@ def test_a_result_without_accuracy_is_a_failure(three, tmp_path, monkeypatch):
     for _ in range(2):
         assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "narrow"]) == 1
         rows = json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]
-        assert rows[0]["note"].startswith("it ended without a top1 of what was asked for: see")
+        assert rows[0]["note"].startswith("it ended without the expected top1: see")
 
 
-def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_motion, tmp_path, commands):
+def test_an_unknown_network_and_a_run_of_another_config(tiny_motion, tmp_path, commands):
     of_rungs = [THREE[0], {**THREE[1], "overrides": {"model.name": "i4d"}}]
     path = ladder_files.write(tmp_path, tiny_motion, of_rungs)
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--only", "wide"]) == 1
@@ -193,7 +198,7 @@ def test_a_rung_whose_network_cannot_be_traced_and_one_of_another_config(tiny_mo
     assert "unknown network 'i4d'" in wide["note"]
 
 
-def test_what_is_made_from_a_run_that_does_not_count_does_not_count(three, commands, tmp_path):
+def test_a_fusion_of_a_stale_run_does_not_count(three, commands, tmp_path):
     arguments = [str(three), "--workdir", str(tmp_path / "W")]
     assert ladder.main(arguments) == 0
     configs.write(tmp_path / "W/wide/seed_0", rungs.config_of(rungs.read(three).rungs["narrow"]), [], {})
@@ -205,20 +210,9 @@ def test_what_is_made_from_a_run_that_does_not_count_does_not_count(three, comma
     assert narrow["runs"] == ["narrow/seed_0"]
 
 
-def test_a_rung_comes_after_what_it_needs(three, commands, tmp_path):
+def test_rungs_run_in_the_order_of_the_file(three, commands, tmp_path):
     assert ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", "both,wide,narrow"]) == 0
     assert [command[0] for command in commands][:3] == ["vidjax.train", "vidjax.train", "vidjax.evaluate"]
-
-
-def test_how_far_a_run_is(tmp_path):
-    train = runs.Run("a", tmp_path / "seed_0", [["vidjax.train"]], [])
-    assert ladder.fraction_done(train, 8) == 0
-    train.place.mkdir()
-    (train.place / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}\n')
-    assert ladder.fraction_done(train, 8) == 0.25
-    folds = runs.Run("a", tmp_path / "set1", [["vidjax.crossval"]], [])
-    ladder_files.write_result(tmp_path / "set1/seed_0/fold_0", 0.5)
-    assert ladder.fraction_done(folds, 4) == 0.25
 
 
 def start(path: Path, workdir: Path) -> subprocess.Popen:
@@ -239,18 +233,18 @@ def test_a_ladder_interrupted_three_times_ends_in_the_same_table(three, tmp_path
             assert time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(number)
-        if number == signal.SIGKILL:  # its run lives on, and keeps others away until it has ended
+        if number == signal.SIGKILL:  # its run continues, and locks others out until it ends
             process.wait()
             continue
         out, _ = process.communicate(timeout=300)
         assert process.returncode == interrupts.INTERRUPTED, out
-        assert "Interrupted: the same command goes on." in out
+        assert "Interrupted. Run the same command to continue." in out
     for _ in range(20):
         process = start(three, interrupted)
         out, _ = process.communicate(timeout=600)
         if process.returncode == 0:
             break
-        assert "another process is at work on it" in out
+        assert "another process is running it" in out
     tables = []
     for workdir in (tmp_path / "A", interrupted):
         with open(workdir / "ladder.csv") as file:

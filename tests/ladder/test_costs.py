@@ -7,7 +7,7 @@ from vidjax.ladder import rungs
 from vidjax.ladder.costs import Cost
 
 
-def test_costs_of_what_is_trained_and_of_what_is_made_from_it(tiny_motion, tmp_path):
+def test_costs_of_trained_rungs_and_of_rungs_made_from_them(tiny_motion, tmp_path):
     of_rungs = [
         {"name": "narrow", "config": "tiny:narrow", "seeds": 2, "overrides": {"eval.num_views": 5}},
         {"name": "wide", "config": "tiny:wide"},
@@ -21,7 +21,7 @@ def test_costs_of_what_is_trained_and_of_what_is_made_from_it(tiny_motion, tmp_p
     narrow, wide = costs["narrow"], costs["wide"]
     assert narrow.num_params == 45036 and narrow.of_video == 5 * narrow.multiply_adds and not narrow.on_features
     videos = len(pipeline.open_records(tiny_motion, ["train"]))
-    assert narrow.training == 3 * narrow.multiply_adds * 3 * videos * 2  # passes, and seeds
+    assert narrow.training == 3 * narrow.multiply_adds * 3 * videos * 2  # epochs and seeds
     assert wide.training == 3 * wide.multiply_adds * 3 * videos
     sums = [getattr(narrow, of) + getattr(wide, of) for of in ("num_params", "multiply_adds", "of_video")]
     assert costs["both"] == Cost(*sums) and costs["max"] == narrow._replace(training=0)
@@ -31,7 +31,7 @@ def test_costs_of_what_is_trained_and_of_what_is_made_from_it(tiny_motion, tmp_p
 
 
 def test_costs_on_features_and_of_folds(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "open_records", lambda dataset, splits: splits)  # a video each
+    monkeypatch.setattr(pipeline, "open_records", lambda dataset, splits: splits)  # one video per split
     monkeypatch.setattr(ladder_costs.networks, "find_inputs", lambda *_: ({"features": None}, 6, None))
     network = types.SimpleNamespace(num_params=10, multiply_adds=100)
     monkeypatch.setattr(ladder_costs.layer_table, "layers_of", lambda *_: ([network], None, None))
@@ -40,4 +40,4 @@ def test_costs_on_features_and_of_folds(tmp_path, monkeypatch):
     path = ladder_files.write(tmp_path, tmp_path, of_rungs, folds=["set1", "set2"])
     costs, problems = ladder_costs.costs_of(rungs.read(path))
     assert not problems and costs["lstm"].on_features
-    assert costs["lstm"].training == 3 * 100 * 2 * (2 * 10 * 9) * 3  # 2 sets, 10 folds that train on 9 sequences each
+    assert costs["lstm"].training == 3 * 100 * 2 * (2 * 10 * 9) * 3  # 2 sets with 10 folds, each trained on 9 sequences

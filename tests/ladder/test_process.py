@@ -7,17 +7,17 @@ import pytest
 from vidjax.ladder import process
 
 
-def test_why_a_run_ended(tmp_path):
+def test_the_reason_of_a_failure(tmp_path):
     log = tmp_path / "log"
     log.write_text("")
-    assert process.reason(log, -9) == "ended by SIGKILL: out of memory, perhaps"
-    assert process.reason(log, 3) == "exit status 3, without a word"
-    log.write_text("ValueError: of the attempt before\nvidjax.train: W holds another config:\n  seed: 0 there\n")
+    assert process.reason(log, -9) == "ended by SIGKILL (out of memory?)"
+    assert process.reason(log, 3) == "exit status 3 without any output"
+    log.write_text("ValueError: of an earlier attempt\nvidjax.train: W holds another config:\n  seed: 0 there\n")
     assert process.reason(log, 1) == "vidjax.train: W holds another config:; seed: 0 there"
-    assert process.reason(log, 1, start=log.stat().st_size) == "exit status 1, without a word"
+    assert process.reason(log, 1, start=log.stat().st_size) == "exit status 1 without any output"
 
 
-def test_signals_without_a_run_and_before_it_has_begun(tmp_path, monkeypatch):
+def test_signals_without_a_command_and_while_it_starts(tmp_path, monkeypatch):
     stop = process.Stop()
     with pytest.raises(KeyboardInterrupt):
         stop(signal.SIGINT, None)
@@ -25,24 +25,31 @@ def test_signals_without_a_run_and_before_it_has_begun(tmp_path, monkeypatch):
     popen = subprocess.Popen
 
     def slow(*arguments, **more):
-        stop(signal.SIGTERM, None)  # between the start of the process and its being known
+        stop(signal.SIGTERM, None)  # before the process is known
         return popen([sys.executable, "-c", "import time; time.sleep(60)"])
 
     stop = process.Stop()
     monkeypatch.setattr(process.subprocess, "Popen", slow)
     with open(tmp_path / "log", "a") as log:
-        assert process.run_command(["x"], log, stop, look=lambda: None) == -signal.SIGTERM
-    assert stop.child is None and not stop.at_work
+        assert process.run_command(["x"], log, stop) == -signal.SIGTERM
+    assert stop.child is None and not stop.is_running
 
 
 def test_locks_keep_others_away(tmp_path):
     path = tmp_path / "W" / "log"
     with process.locked(path) as log:
-        with process.locked(path) as other:
+        with process.locked(path, process.NO_WAIT) as other:
             assert log is not None and other is None
-        stop = process.Stop()
-        stop.asked = signal.SIGINT
-        with process.waiting(path, stop):  # who is asked to stop does not wait for ever
-            pass
-    with process.locked(path) as log:
+    with process.locked(path, process.NO_WAIT) as log:
         assert log is not None
+
+
+def test_a_signal_ends_the_wait_for_a_lock(tmp_path):
+    before = signal.signal(signal.SIGALRM, process.Stop())
+    try:
+        with process.locked(tmp_path / "log"):
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(KeyboardInterrupt), process.locked(tmp_path / "log"):
+                pass
+    finally:
+        signal.signal(signal.SIGALRM, before)

@@ -52,7 +52,7 @@ def test_commands_of_cross_validations(tmp_path):
 
 
 def made(tiny_motion, tmp_path) -> tuple[rungs.Ladder, dict[str, ladder_runs.Run]]:
-    """The rungs, and the first run of each, with a result; the first has been trained."""
+    """Returns a ladder and the first run of each rung. All have results; the first also has a metrics.jsonl."""
     ladder = rungs.read(ladder_files.write(tmp_path, tiny_motion, copied({"name": ""})))
     runs = {name: ladder_runs.runs_of(ladder, rung, tmp_path)[0] for name, rung in ladder.rungs.items()}
     assert not any(map(ladder_runs.is_finished, runs.values()))
@@ -66,11 +66,11 @@ def finished(runs: dict[str, ladder_runs.Run]) -> list[str]:
     return [name for name, run in runs.items() if ladder_runs.is_finished(run)]
 
 
-def test_what_is_finished(tiny_motion, tmp_path):
+def test_which_runs_are_finished(tiny_motion, tmp_path):
     _, runs = made(tiny_motion, tmp_path)
     assert finished(runs) == ["narrow", "wide", "both", "max"]
     for name, changes in [
-        ("wide", {"splits": ["val"]}),  # evaluated on other videos since
+        ("wide", {"splits": ["val"]}),  # evaluated on other videos
         ("wide", {"num_views": 25}),
         ("wide", {"steps": 8, "checkpoint": 4}),
         ("both", {"fusion": "scores"}),
@@ -83,26 +83,26 @@ def test_what_is_finished(tiny_motion, tmp_path):
         (runs["narrow"].place / "result.json").write_text(broken)
         assert "narrow" not in finished(runs)
     (runs["narrow"].place / "result.json").unlink()
-    assert finished(runs) == []  # what is made from it neither
+    assert finished(runs) == []  # all others start from it
 
 
-def test_what_is_made_from_a_run_that_is_trained_anew(tiny_motion, tmp_path):
+def test_runs_that_started_from_a_run_that_is_trained_again(tiny_motion, tmp_path):
     ladder, runs = made(tiny_motion, tmp_path)
     configs.write(runs["wide"].place, rungs.config_of(ladder.rungs["wide"]), [], {})
     for run in runs.values():
         run.parents.write_text(json.dumps(ladder_runs.parents_of(run)))
     assert finished(runs) == ["narrow", "wide", "both", "max"]
     metrics = runs["narrow"].place / "metrics.jsonl"
-    metrics.write_text(metrics.read_text() + '{"step": 3}\n')  # it only went on
+    metrics.write_text(metrics.read_text() + '{"step": 3}\n')  # it only continued
     assert len(finished(runs)) == 4 and ladder_runs.stale(ladder.rungs["wide"], [runs["wide"]]) == ""
     metrics.write_text('{"step": 1, "clips_per_second": 8.5}\n')
     assert finished(runs) == ["narrow"]
     why = ladder_runs.stale(ladder.rungs["wide"], [runs["wide"]])
-    assert why.endswith("wide/seed_0 started from an earlier narrow/seed_0: remove it to run it anew")
+    assert why.endswith("wide/seed_0 started from an earlier narrow/seed_0: remove it to run it again")
 
 
 def test_results_of_fewer_seeds(tmp_path):
-    ladder_files.write_result(tmp_path / "folds", [0.5])  # of one seed, where three are wanted
+    ladder_files.write_result(tmp_path / "folds", [0.5])  # one seed of three
     assert not ladder_runs.is_finished(ladder_runs.Run("a", tmp_path / "folds", [], [], seeds=3))
     assert ladder_runs.is_finished(ladder_runs.Run("a", tmp_path / "folds", [], [], seeds=1))
 
@@ -111,7 +111,7 @@ def test_runs_of_another_config(tiny_motion, tmp_path):
     ladder, runs = made(tiny_motion, tmp_path)
     rung, wide = ladder.rungs["wide"], runs["wide"]
     config = rungs.config_of(rung)
-    config.init_from = "/somewhere/else/narrow/seed_0"  # the ladder has been moved since
+    config.init_from = "/somewhere/else/narrow/seed_0"  # the ladder has been moved
     configs.write(wide.place, config, [], {})
     assert ladder_runs.stale(rung, [wide]) == ""
     config.batch_size = 4
@@ -121,14 +121,14 @@ def test_runs_of_another_config(tiny_motion, tmp_path):
     assert "wide/seed_0/config.json cannot be read: Expecting " in ladder_runs.stale(rung, [wide])
 
 
-def test_figures_over_seeds_and_folds(tmp_path):
+def test_metrics_over_seeds_and_folds(tmp_path):
     for seed, top1 in enumerate((0.5, 0.75)):
         ladder_files.write_result(tmp_path / f"seed_{seed}", top1, top1_reversed=top1 / 2)
     runs = [ladder_runs.Run("a", tmp_path / f"seed_{seed}", [], []) for seed in range(2)]
-    assert ladder_runs.figures_of(runs) == {"top1": [0.5, 0.75], "top1_reversed": [0.25, 0.375], "num_videos": 16}
+    assert ladder_runs.metrics_of(runs) == {"top1": [0.5, 0.75], "top1_reversed": [0.25, 0.375], "num_videos": 16}
     ladder_files.write_result(tmp_path / "set1", [0.25, 0.5, 0.75], mean=0.5)
-    figures = ladder_runs.figures_of([ladder_runs.Run("a", tmp_path / "set1", [], [])])
-    summary = ladder_runs.summarised(figures["top1"], figures["num_videos"])
+    metrics = ladder_runs.metrics_of([ladder_runs.Run("a", tmp_path / "set1", [], [])])
+    summary = ladder_runs.summarise(metrics["top1"], metrics["num_videos"])
     assert (summary["mean"], summary["deviation"]) == (0.5, 0.25)
     assert summary["interval"] == pytest.approx((0.28, 0.72), abs=0.01)  # 8 of 16
-    assert ladder_runs.summarised([0.5], 16)["deviation"] is None
+    assert ladder_runs.summarise([0.5], 16)["deviation"] is None

@@ -13,7 +13,7 @@ CONFIG = "configs/frame_rnn.py:dataset=ut_interaction_i3d"
 
 
 def cross_validated(tmp_path) -> rungs.Ladder:
-    """Three seeds of an LSTM on two sets, a GRU on the first set, a fusion that has not run, a SVM."""
+    """An LSTM with three seeds on two sets, a GRU on the first set, a fusion that is not finished, and an SVM."""
     of_rungs = [
         {"name": "lstm", "config": CONFIG, "seeds": 3, "title": "LSTM"},
         {"name": "gru", "config": CONFIG + ",cell=gru", "seeds": 3, "title": "GRU"},
@@ -51,17 +51,19 @@ def test_the_table_of_a_ladder(tmp_path):
     row = dict(zip(heads, rows["GRU"], strict=True))
     assert row["set2, top1 % [95 %]"] == "" and row["note"] == "1 of 2 runs" and row["minutes"] == "3.0"
     row = dict(zip(heads, rows["both"], strict=True))
-    assert row["note"] == "1 of 2 runs: out of luck" and row["forward clips/s"] == "100"  # one after the other
+    assert (
+        row["note"] == "1 of 2 runs: out of luck" and row["forward clips/s"] == "100"
+    )  # the members run one after the other
     row = dict(zip(heads, rows["SVM"], strict=True))
     assert row["set1, top1 % [95 %]"] == "62.5 [38.6, 81.5]" and row["parameters"] == ""
-    assert "within pairs" not in text  # which nobody has
+    assert "within pairs" not in text  # an empty column
     assert "Chosen on set1: LSTM, 87.5 ± 12.5 [64.0, 96.5]. Reported: set2 50.0 ± 0.0 [28.0, 72.0]." in text
     assert rows["by others"] == ["83.3", "", "a paper, table 1"]
     assert "2 cores of x86_64, backend cpu" in text
     assert (tmp_path / "ladder.md").read_text() == text + "\n"
 
 
-def test_numbers_as_they_are(tmp_path):
+def test_raw_numbers(tmp_path):
     table.write(cross_validated(tmp_path), COSTS, tmp_path, {})
     with open(tmp_path / "ladder.csv") as file:
         lstm, gru, both, svm = csv.DictReader(file)
@@ -76,12 +78,12 @@ def test_numbers_as_they_are(tmp_path):
     assert rows[0]["figures"]["set1"]["seeds"] == 3 and rows[0]["figures"]["set1"]["num_videos"] == 16
 
 
-def test_time_of_training_is_that_of_the_runs(tmp_path):
+def test_the_time_of_training_sums_over_runs(tmp_path):
     text = table.write(cross_validated(tmp_path), COSTS, tmp_path, {})
     assert "Training took 0.1 hours in all." in text  # 2 folds of 90 s
 
 
-def test_what_is_unfit_has_no_figures(tmp_path):
+def test_stale_rungs_have_no_figures(tmp_path):
     table.write(cross_validated(tmp_path), COSTS, tmp_path, {"lstm": "of another config"}, ["lstm"])
     rows = json.loads((tmp_path / "ladder.json").read_text())
     lstm = rows["rungs"][0]
@@ -89,7 +91,7 @@ def test_what_is_unfit_has_no_figures(tmp_path):
     assert rows["chosen"]["name"] == "both"
 
 
-def test_why_runs_are_missing(tmp_path):
+def test_notes_on_missing_runs(tmp_path):
     runs = [Run("a", tmp_path / f"seed_{seed}", [], []) for seed in range(3)]
     assert table.note_of(runs, runs, "") == "" and table.note_of(runs, [], "") == "not run"
     for run in runs[:2]:
@@ -98,7 +100,7 @@ def test_why_runs_are_missing(tmp_path):
     assert table.note_of(runs, [], "interrupted") == "interrupted"
 
 
-def test_chosen_before_it_is_reported():
+def test_the_chosen_rung_without_other_folds():
     figures = {"top1": {"mean": 0.5, "deviation": None, "interval": (0.25, 0.75)}}
     content = {"chosen": {"title": "LSTM", "on": "set1", "figures": {"set1": figures}}}
     assert table.chosen_text(content) == "Chosen on set1: LSTM, 50.0 [25.0, 75.0]."

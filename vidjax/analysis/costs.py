@@ -1,4 +1,4 @@
-"""Parameters, multiply-adds, output sizes and receptive fields of a network, layer by layer, without any array."""
+"""Parameters, multiply-adds, output sizes and receptive fields of a network per layer, from shapes alone."""
 
 import collections
 import dataclasses
@@ -14,7 +14,7 @@ from vidjax.analysis.receptive_rules import Field, input_value
 from vidjax.models.backend import traced_for
 
 SPACETIME = {1: "frames", 2: "height", 3: "width"}
-AXES = {"video": SPACETIME, "flow": SPACETIME, "features": {1: "frames"}}  # that receptive fields are in
+AXES = {"video": SPACETIME, "flow": SPACETIME, "features": {1: "frames"}}  # the axes that have receptive fields
 POOLS = {"reduce_window_max": "max_pool", "reduce_window_sum": "average_pool"}
 
 Shape = jax.ShapeDtypeStruct
@@ -22,14 +22,14 @@ Shape = jax.ShapeDtypeStruct
 
 @dataclasses.dataclass
 class Layer:
-    """A module, with all that is in it, or a pool.
+    """A module with its submodules, or a pool.
 
     Attributes:
-        path: names of the modules, from the outside in; a pool's ends in its window.
-        output: shape and dtype of what it computes last; within a loop, of one step.
-        fields: receptive field of that output, by the axes of the input.
-        num_params: numbers in its parameters; running statistics are none.
-        multiply_adds: of convolutions and matrix products, for the whole batch.
+        path: names of the modules, outermost first; the path of a pool ends in its window.
+        output: shape and dtype of its last result; in a loop, the result of one step.
+        fields: receptive field of that output per axis of the input.
+        num_params: number of trainable values; running statistics do not count.
+        multiply_adds: multiply-adds of convolutions and matrix products, for the whole batch.
     """
 
     path: tuple[str, ...]
@@ -40,22 +40,22 @@ class Layer:
 
 
 def layers_of(model: nn.Module, inputs: Mapping[str, Shape]) -> tuple[list[Layer], dict[str, Layer]]:
-    """Traces a network as it is evaluated.
+    """Lists the layers of a network in evaluation mode.
 
     Args:
         model: the network.
-        inputs: of the model by name: `video` and `flow`, (B, T, H, W, C) and float, or `features`, (B, T, D).
+        inputs: shapes of the model inputs by name: `video` and `flow`, float (B, T, H, W, C), or `features`, (B, T, D).
 
     Returns:
-        The layers in the order of execution, each module before those within it, and first the whole network, whose
-        path is (). Then what the network returns, by name: the endpoints and "outputs".
+        The layers in the order of execution: first the whole network with the path (), and each module before its
+        submodules. Then the network's results by name: the endpoints and "outputs".
 
     Raises:
         ValueError: for inputs that the network does not take.
     """
     inputs = dict(inputs)
     apply = lambda batch, variables: model.apply(variables, **batch)  # noqa: E731
-    with traced_for("tpu"):  # layers as they are defined: on CPUs some are computed in another way
+    with traced_for("tpu"):  # the plain form of each layer; CPUs compute some in another way
         variables = jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
         jaxpr, returned = jax.make_jaxpr(apply, return_shape=True)(inputs, variables)
     values = [input_value(x.shape, AXES.get(name, {})) if name in AXES else None for name, x in sorted(inputs.items())]
@@ -94,21 +94,21 @@ def layers_of(model: nn.Module, inputs: Mapping[str, Shape]) -> tuple[list[Layer
 
 
 def module_path(stack: str) -> tuple[str, ...]:
-    """`ResNet/ResNet.stem/conv1` -> ("conv1",): without the network's class and the names of methods."""
+    """Drops the network's class and method names: `ResNet/ResNet.stem/conv1` -> ("conv1",)."""
     return tuple(name for name in stack.split("/")[1:] if name and "." not in name)
 
 
 def multiply_adds(eqn) -> int:
-    """Of a convolution or a matrix product, from its shapes, padding included; 0 of all other operations.
+    """Multiply-adds of a convolution or matrix product, padding included; 0 for all other operations.
 
-    A multiply-add is what torchvision's tables count as a FLOP ("GFLOPS"); additions of biases are not counted.
+    A multiply-add is what torchvision's tables count as a FLOP ("GFLOPS"). Bias additions do not count.
     """
     if not eqn.outvars or not hasattr(eqn.outvars[0].aval, "shape"):
         return 0
     size = math.prod(eqn.outvars[0].aval.shape)
     if eqn.primitive.name == "conv_general_dilated":
         kernel, numbers = eqn.invars[1].aval.shape, eqn.params["dimension_numbers"]
-        return size * math.prod(kernel) // kernel[numbers.rhs_spec[0]]  # kernel size times input channels of a group
+        return size * math.prod(kernel) // kernel[numbers.rhs_spec[0]]  # kernel size times input channels per group
     if eqn.primitive.name == "dot_general":
         (contracted, _), _ = eqn.params["dimension_numbers"]
         return size * math.prod(eqn.invars[0].aval.shape[k] for k in contracted)

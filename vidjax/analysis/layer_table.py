@@ -15,9 +15,9 @@ from vidjax.preprocess import preprocess
 
 
 def layers_of(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple[list[costs.Layer], dict, Inputs]:
-    """`costs.layers_of` of a config's model, and the floats that the network sees by name."""
+    """Returns `costs.layers_of` for a config's model, and the shapes of its float inputs by name."""
     model = configs.model_from(config, num_classes)
-    # The network sees videos after vidjax.preprocess; without a mask, all frames count
+    # Networks get preprocessed videos. Without a mask, all frames count
     seen = jax.eval_shape(functools.partial(preprocess, spec=configs.spec_of(config), dtype=config.dtype), inputs)
     floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in seen.items() if name in costs.AXES}
     words = {name: x for name, x in inputs.items() if name == "tokens"}
@@ -25,10 +25,10 @@ def layers_of(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple[lis
 
 
 def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> str:
-    """The layers of a config's model down to a depth, a line each, what the network returns, and the totals."""
+    """Formats the layers of a config's model, one line per layer down to `depth`, then its results and totals."""
     (network, *layers), ends, floats = layers_of(config, inputs, num_classes)
-    kind, x = max(floats.items())  # of the two streams, which have the same axes, video
-    axes = dict(zip(costs.AXES[kind].values(), x.shape[1:-1], strict=False))  # lengths by name
+    kind, x = max(floats.items())  # two streams have the same axes: take video
+    axes = dict(zip(costs.AXES[kind].values(), x.shape[1:-1], strict=False))  # length by name
 
     def row(name: str, layer: costs.Layer) -> tuple[str, ...]:
         shape, size = layer.output.shape, math.prod(layer.output.shape) * layer.output.dtype.itemsize
@@ -45,7 +45,7 @@ def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> s
 
 
 def aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    """The rows as lines of columns, numbers to the right; an empty row is a rule."""
+    """Formats rows as lines of aligned columns, numbers on the right; an empty row becomes a rule."""
     widths = [max(len(row[k]) for row in rows if row) for k in range(len(rows[0]))]
     rule = "-" * (sum(widths) + 2 * len(widths) - 2)
     sides = (str.ljust, str.ljust, *[str.rjust] * (len(widths) - 3), str.ljust)
@@ -58,9 +58,9 @@ def in_giga(number: float) -> str:
 
 
 def field_size(field: Field | None, length: int) -> str:
-    """A field's extent along an axis of the input of `length`, in frames or pixels.
+    """Formats the size of a field in frames or pixels, along an input axis of `length`.
 
-    "all" where every output sees all of the axis, "past" where each sees all that was before.
+    "all": every output sees the whole axis. "past": every output sees all earlier positions.
     """
     if field is None:
         return "none"
@@ -72,11 +72,11 @@ def field_size(field: Field | None, length: int) -> str:
 
 
 def where_it_looks(layers: list[costs.Layer], axes: dict[str, int]) -> list[str]:
-    """Says of the last layer that still runs along every axis which positions its outputs see: shows what is causal."""
+    """Describes which positions the outputs of the last layer with all axes see. This shows what is causal."""
     running = [x for x in layers if all(name in x.fields and x.fields[name].step for name in axes)]
     if not running:
         return []
-    layer = next(x for x in running if running[-1].path[: len(x.path)] == x.path)  # the block that it is in
+    layer = next(x for x in running if running[-1].path[: len(x.path)] == x.path)  # the block that contains it
     lines = [f"output i of {'/'.join(layer.path)} sees"]
     for name in axes:
         step, first, last = layer.fields[name]
@@ -84,4 +84,4 @@ def where_it_looks(layers: list[costs.Layer], axes: dict[str, int]) -> list[str]
         ends = [f"{moving}{end:+}" if end else moving for end in dict.fromkeys((first, last)) if math.isfinite(end)]
         what = "frames" if name == "frames" else f"pixels of the {name}"
         lines.append(f"  {what} {'up to ' if first == -math.inf else ''}{' to '.join(ends) or '(all)'}")
-    return [*lines, "  (in theory: what is before 0 or after the end is padding)"]
+    return [*lines, "  (positions before 0 or after the end are padding)"]

@@ -1,4 +1,4 @@
-"""What is analysed: a network by its name or by a config, and the shapes of its inputs."""
+"""Finds the network to analyse, by name or config, and the shapes of its inputs."""
 
 import importlib.util
 import re
@@ -13,25 +13,20 @@ from vidjax import config as configs
 from vidjax.data import clips, records
 from vidjax.models import MODELS, inputs_of, needs_flow
 
-NUM_CLASSES, BATCH_SIZE = 400, 8  # of a model by its name: as many classes as Kinetics-400 has
-
-
-NUM_WORDS = 16  # of a caption
-
-
+NUM_CLASSES, BATCH_SIZE = 400, 8  # defaults for a model by name; Kinetics-400 has 400 classes
+NUM_WORDS = 16  # length of a caption
 OPTIMIZER = {"name": "adamw", "weight_decay": 0.01}
-
 
 Inputs = dict[str, jax.ShapeDtypeStruct]
 
 
 def find_config(name: str) -> ConfigDict:
-    """A file of configs, `configs/frame_rnn.py` or with its argument `configs/frame_rnn.py:dataset=motion`; or a model.
+    """Returns the config for a model name or a config file, such as `configs/frame_rnn.py:dataset=motion`.
 
-    A model by its name gets float32, AdamW and softmax.
+    A model by name gets float32, AdamW and softmax.
 
     Raises:
-        ValueError: for neither; lists the valid names.
+        ValueError: if it is neither; lists the valid names.
     """
     if name in MODELS:
         return ConfigDict({
@@ -59,21 +54,21 @@ def find_config(name: str) -> ConfigDict:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     if not hasattr(module, "get_config"):
-        raise ValueError(f"{path} is no config: it has no get_config().")
+        raise ValueError(f"{path} is not a config: it has no get_config().")
     config = module.get_config(*([argument] if colon else []))
     configs.check(config)
     return config
 
 
 def find_inputs(config: ConfigDict, size: str | None, batch_size: int, num_classes: int | None):
-    """The inputs of a batch as shapes, the number of classes, and where that is from.
+    """Returns the input shapes of a batch, the number of classes, and the source of that number.
 
     Args:
-        size: "16x112x112" (frames, height, width), "224x224" (an image), "32x1024" (features: steps, width); None: the
-            config's.
+        size: "16x112x112" (frames, height, width), "224x224" (an image), "32x1024" (features: steps, width), or None
+            for the size in the config.
 
     Raises:
-        ValueError: for another form, an input that the model does not take, or no size where one is needed.
+        ValueError: for a malformed size, an input that the model does not take, or a missing size.
     """
     described, info = "--num_classes", None
     if "dataset" in config:
@@ -85,9 +80,9 @@ def find_inputs(config: ConfigDict, size: str | None, batch_size: int, num_class
         num_classes, described = (len(info.labels), config.dataset) if info else (NUM_CLASSES, "by default")
     if size is None:
         if "clip" not in config:
-            raise ValueError(f"Say what {config.model.name} is to see: --input 16x112x112 (frames, height, width).")
+            raise ValueError(f"{config.model.name} needs a size: set --input 16x112x112 (frames, height, width).")
         if "size" not in config.clip and not info:
-            raise ValueError(f"No records at {config.dataset}: say how wide the features are, --input STEPSxWIDTH.")
+            raise ValueError(f"No records at {config.dataset}: set the size of the features, --input STEPSxWIDTH.")
         blank = clips.blank_batch(info.inputs if info else {}, configs.clip_of(config), 1)
         inputs = {name: (x.shape[1:], x.dtype) for name, x in blank.items()}
     else:
@@ -97,18 +92,18 @@ def find_inputs(config: ConfigDict, size: str | None, batch_size: int, num_class
 
 
 def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
-    """Shape and dtype of each input of one clip; arguments and errors as of `find_inputs`."""
+    """Returns the shape and dtype of each input of one clip; arguments and errors like `find_inputs`."""
     if not re.fullmatch(r"[1-9]\d*(x[1-9]\d*){1,2}", size):
         raise ValueError(
-            f"--input {size} is none of: 16x112x112 (frames, height, width), 224x224 (height and width of an image), "
-            "32x1024 (steps and width of features)."
+            f"--input {size} is not a size; use the form 16x112x112 (frames, height, width), 224x224 (height and "
+            "width of an image) or 32x1024 (steps and width of features)."
         )
     numbers = tuple(map(int, size.split("x")))
-    taken = inputs_of(config.model.name) or ["video"]  # an unknown name is told of where the model is made
+    taken = inputs_of(config.model.name) or ["video"]  # make_model reports an unknown name
     if len(numbers) == 2 and "features" in taken:
         return {"features": (numbers, np.float32), "frame_mask": (numbers[:1], np.float32)}
     if "video" not in taken:
-        raise ValueError(f"{config.model.name} takes features: give --input STEPSxWIDTH, as in 32x1024.")
+        raise ValueError(f"{config.model.name} takes features: set --input STEPSxWIDTH, such as 32x1024.")
     numbers = numbers if len(numbers) == 3 else (1, *numbers)
     channels = {"video": len(config.preprocess.mean), "flow": clips.CHANNELS["flow"]}
     streams = {name: ((*numbers, channels[name]), np.uint8) for name in configs.streams_of(config)}
@@ -116,5 +111,6 @@ def parse_size(size: str, config: ConfigDict) -> dict[str, tuple]:
 
 
 def described(config: ConfigDict, inputs: Inputs, num_classes: int, known_from: str) -> str:
+    """Describes a network and its inputs in one line."""
     shown = ", ".join(f"{name} {'x'.join(map(str, x.shape))} {x.dtype}" for name, x in inputs.items())
     return f"{config.model.name}: {shown}; {num_classes} classes ({known_from})"

@@ -1,13 +1,13 @@
-"""How near a training step comes to what its devices could compute at most: the share of their peak FLOP/s."""
+"""The duration of a training step at the devices' peak FLOP/s."""
 
 import jax
 from ml_collections import ConfigDict
 
 from vidjax.analysis import layer_table, networks
 
-# Dense matrix products in bfloat16, TFLOP/s of one device of JAX, by its `device_kind`. On TPU v3 and TPU7x that is one
-# of the two cores of a chip. NVIDIA gives most figures with sparsity, which is twice the dense one (not of the
-# L40S: 733). Sources:
+# TFLOP/s of dense bfloat16 matrix products per JAX device, by `device_kind`. A device is one of the two cores of a chip
+# on TPU v3 and TPU7x. NVIDIA publishes most numbers with sparsity, which doubles them (except for the L40S: 733).
+# Sources:
 #   TPU      docs.cloud.google.com/tpu/docs/v3, v4, v5e, v6e and tpu7x, "peak compute per chip"; v5p is in that of tpu7x
 #   A100     NVIDIA A100 data sheet;  H100 PCIe: NVIDIA H100 data sheet of 2022
 #   others   nvidia.com/en-us/data-center/h100, h200, hgx (B200), l4, l40s
@@ -37,23 +37,23 @@ PEAK_TFLOPS = {
 
 
 def seconds_at_peak(config: ConfigDict, inputs: networks.Inputs, num_classes: int) -> float | None:
-    """How long a training step would take at the peak of all devices; None where that is not known.
+    """Returns the seconds that a training step would take at the peak of all devices, or None if unknown.
 
-    A step is taken to cost three times the forward pass (backward, each layer has a product for its inputs and one for
-    its weights), and a multiply-add is two FLOPs. The forward pass is that of `costs`: convolutions and matrix products
-    of the network as it is evaluated, padding included; neither optical flow nor what is computed again
-    (`model.remat`). So it is the work that the network asks for, not what the program does (model FLOPs utilisation:
-    Chowdhery et al., "PaLM", 2022, appendix B). XLA's own count takes a loop for one round of it: of an LSTM over 32
-    steps it finds less than half of this. Of R3D-18 it finds 9 % less: no padding, no gradient of the video.
+    A step counts as three forward passes, because the backward pass of a layer has one product for its inputs and one
+    for its weights. A multiply-add is two FLOPs. `costs` counts the forward pass: convolutions and matrix products of
+    the network in evaluation mode, padding included, without optical flow and rematerialisation (`model.remat`). This
+    is the work of the network, not of the program (model FLOPs utilisation: Chowdhery et al., "PaLM", 2022, appendix
+    B). XLA's own count takes one iteration per loop: for an LSTM over 32 steps it is less than half of this one. For
+    R3D-18 it is 9 % lower, because it leaves out padding and the gradient of the video.
 
-    The peak is that of bfloat16, whatever `config.dtype` is: what float32 loses is to be seen.
+    The peak is always that of bfloat16, so that the loss of speed in float32 shows.
 
-    Not known are CPUs, devices that are not in the table, parts of a GPU (MIG), and networks with frozen parameters,
-    whose backward pass is shorter.
+    The result is unknown on CPUs, on devices outside the table, on parts of a GPU (MIG), and for networks with frozen
+    parameters, whose backward pass is shorter.
 
     Args:
-        config: of the run.
-        inputs: of the model, a global batch as it leaves the pipeline; only the shapes count.
+        config: config of the run.
+        inputs: model inputs of a global batch from the pipeline; only the shapes count.
     """
     devices = jax.devices()
     if config.freeze or devices[0].device_kind not in PEAK_TFLOPS:

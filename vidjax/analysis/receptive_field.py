@@ -1,13 +1,12 @@
-"""Which frames and pixels each element of a network's outputs can depend on, from the program that JAX traces.
+"""Receptive fields: the frames and pixels that each element of a network's outputs can depend on.
 
 The receptive field of a stack of layers follows from their kernels, strides, dilations and padding (Araujo et al.,
-"Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). Here it is not derived layer by layer but
-by walking over the jaxpr: for each axis of each array, along which axis of the input it runs, and which input positions
-element i of it can depend on, as an interval that moves with i. That holds for any network, and for a convolution
-however it is computed. No array is made.
+"Computing Receptive Fields of Convolutional Neural Networks", Distill 2019). This module walks over the jaxpr and
+tracks two things for each axis of each array: the input axis that it follows, and the interval of input positions that
+element i depends on. This works for any network, and for every way to compute a convolution. It creates no arrays.
 
-Where a rule would be needed that is not here (sorting, indexing by numbers that are only known later), the whole
-input is assumed, so that a field may be too large but never too small.
+An operation without a rule (such as sorting, or indexing by computed numbers) counts as depending on the whole input.
+So a field may be too large, but never too small.
 """
 
 import fnmatch
@@ -32,18 +31,18 @@ from vidjax.models.backend import traced_for
 
 
 def receptive_fields(function: Callable, x: jax.ShapeDtypeStruct, names: Mapping[int, str]):
-    """The fields of all that a function of one array returns.
+    """Computes the receptive fields of the outputs of a function of one array.
 
     Args:
-        function: of an array; may return any tree of arrays.
-        x: shape and dtype of the input; no array is needed.
-        names: the axes of x to follow, and what to call them: {1: "frames", 2: "height", 3: "width"}.
+        function: takes an array and returns any tree of arrays.
+        x: shape and dtype of the input.
+        names: the axes of x to follow, with a name for each: {1: "frames", 2: "height", 3: "width"}.
 
     Returns:
-        The tree of `function`'s outputs with a dict of `Field`s by name for each array; empty for one that does not
-        depend on x.
+        The tree of `function`'s outputs, with a dict of `Field`s by name in place of each array. The dict is empty for
+        an output that does not depend on x.
     """
-    with traced_for("tpu"):  # layers as they are defined: on CPUs some are computed in another way
+    with traced_for("tpu"):  # the plain form of each layer; CPUs compute some in another way
         jaxpr, shapes = jax.make_jaxpr(function, return_shape=True)(x)
     outputs = interpret(jaxpr, [input_value(x.shape, names)])
     return jax.tree.unflatten(jax.tree.structure(shapes), [value.fields if value else {} for value in outputs])
@@ -56,19 +55,19 @@ def interpret(
     stack: str = "",
     times: int = 1,
 ) -> list[Value | None]:
-    """Walks over a program in the order of execution.
+    """Walks over a program in the order of execution and propagates `Value`s.
 
     Args:
         closed: the program.
-        inputs: of its arguments.
-        visit: called as visit(eqn, values, stack, times) for each operation that holds no other program: `values` are
-            those of its outputs, `stack` is the path of names of modules and scopes that it is in, `times` how often
-            it is done. Of a conditional all branches are visited, and the body of a `while`, of which nobody knows how
-            often it runs, counts once.
-        stack, times: of the program itself.
+        inputs: values of its arguments.
+        visit: called as visit(eqn, values, stack, times) for each operation that contains no other program. `values`
+            are the values of its outputs, `stack` is its path of module and scope names, `times` the number of its
+            executions. All branches of a conditional are visited. The body of a `while`, whose number of iterations is
+            unknown, counts once.
+        stack, times: path and number of executions of the program itself.
 
     Returns:
-        Those of its outputs.
+        The values of its outputs.
     """
     jaxpr = getattr(closed, "jaxpr", closed)
     known = dict(zip(jaxpr.invars, inputs, strict=True))
@@ -85,7 +84,7 @@ def interpret(
 
 
 def programs_in(eqn) -> list[ClosedJaxpr | Jaxpr]:
-    """The programs that an operation holds: the function that a jit calls, the body of a loop."""
+    """Returns the programs inside an operation, such as the function of a jit or the body of a loop."""
     found = [p for value in eqn.params.values() for p in (value if isinstance(value, tuple | list) else [value])]
     return [p for p in found if isinstance(p, ClosedJaxpr | Jaxpr)]
 
@@ -105,7 +104,7 @@ CALLS = set("jit pjit closed_call core_call remat remat2 checkpoint custom_jvp_c
 
 
 def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, times: int) -> list[Value | None]:
-    """The rule for one operation: values of its inputs -> values of its outputs."""
+    """Applies the rule for one operation: values of its inputs -> values of its outputs."""
     name, programs = eqn.primitive.name, programs_in(eqn)
     if name == "scan":
         return _scan(eqn, values, visit, stack, times)
@@ -115,7 +114,7 @@ def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, 
         return [join([value, all_of(values[0], var)]) for value, var in zip(outputs, eqn.outvars, strict=True)]
     if name in CALLS and len(getattr(programs[0], "jaxpr", programs[0]).invars) == len(values):
         return interpret(programs[0], values, visit, stack, times)
-    for program in programs:  # a while loop, or one with a rule of its own: only to visit what is in it
+    for program in programs:  # a while loop or another operation with its own rule: only visit the contents
         interpret(program, [None] * len(getattr(program, "jaxpr", program).invars), visit, stack, times)
     if not any(values):
         outputs = [None] * len(eqn.outvars)
@@ -134,13 +133,13 @@ def _apply(eqn, values: list[Value | None], visit: Callable | None, stack: str, 
 
 
 def _scan(eqn, values, visit, stack, times):
-    """A loop over the first axis of some inputs, with a carry through which a step sees all steps before it.
+    """Propagates values through a loop over the first axis of some inputs, whose carry passes on earlier steps.
 
-    Within the body, the scanned axis is in no array, and its field is that of iteration i.
+    Arrays in the body lack the scanned axis; fields along that axis are those of iteration i.
     """
     params, body, length = eqn.params, eqn.params["jaxpr"], eqn.params["length"]
     jaxpr = getattr(body, "jaxpr", body)
-    # Scanned arrays have one axis more outside than inside (the parameters that count them differ between versions)
+    # A scanned array loses one axis in the body. (The parameters that count these arrays differ between versions.)
     num_carry = sum(o.aval.ndim == i.aval.ndim for o, i in zip(eqn.outvars, jaxpr.outvars, strict=True))
     num_scanned = sum(o.aval.ndim > i.aval.ndim for o, i in zip(eqn.invars, jaxpr.invars, strict=True))
     num_consts = len(values) - num_carry - num_scanned
@@ -148,13 +147,13 @@ def _scan(eqn, values, visit, stack, times):
     names = {f.name for x in scanned if x for f in x.axes[0]} - {None}
     running = names if len(names) == 1 and all(len(x.axes[0]) == 1 for x in scanned if x) else set()
     if any(x and x.axis_of(name) is not None for x in (*consts, *carry) for name in running):
-        running = set()  # then iteration i stands for more than position i
+        running = set()  # iteration i depends on more than position i
     scanned = [x and (x if running else see_all(x, [0])) for x in scanned]
     scanned = [x and Value(x.axes[1:], x.fields) for x in scanned]
     direction = -1 if params["reverse"] else 1
 
     def in_next(value):
-        """What an iteration left, as seen from the next one."""
+        """The carry of one iteration, from the position of the next."""
         if value is None:
             return None
         fields = dict(value.fields)
@@ -168,14 +167,14 @@ def _scan(eqn, values, visit, stack, times):
         after = [join([old, in_next(new)]) for old, new in zip(carry, outputs, strict=False)]
         if after == carry:
             break
-        # What grows from one iteration to the next grows without end
+        # A bound that grows from one iteration to the next has no limit
         carry = [_widened(old, new) for old, new in zip(carry, after, strict=True)] if attempt else after
     else:
         carry = [x and _without_bounds(x) for x in after]
     outputs = interpret(body, [*consts, *carry, *scanned], visit, stack, times * length)
 
     def after_last(value):
-        """The carry that the loop returns."""
+        """The carry after the last iteration."""
         fields = dict(value.fields)
         for name in running & set(fields):
             step, first, last = fields[name]
@@ -197,7 +196,7 @@ def _without_bounds(x: Value) -> Value:
 
 
 def _widened(old: Value | None, new: Value | None) -> Value | None:
-    """`new`, without the bounds that differ from those of `old`."""
+    """Returns `new` with infinite bounds in place of those that differ from `old`."""
     if old is None or new is None:
         return new
     fields = {}

@@ -1,8 +1,8 @@
-"""The rules of `receptive_field`: how the elements that an operation returns depend on those of its inputs.
+"""The rules of `receptive_field`: how the outputs of each operation depend on its inputs.
 
-Almost all of them are one rule, `along`: element j of an axis depends on the elements stride * j + first, ...,
-stride * j + last of what was there. A rule takes the operation and the values of its inputs, and returns the values of
-its outputs; None where it does not apply.
+Almost all rules use `along`: element j of an axis depends on elements stride * j + first, ..., stride * j + last of the
+input's axis. A rule takes the operation and the values of its inputs. It returns the values of its outputs, or None if
+it does not apply.
 """
 
 import math
@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """Element i along its axis depends on the input positions step * i + first, ..., step * i + last, both included.
+    """A receptive field: element i depends on input positions step * i + first, ..., step * i + last, both included.
 
-    Positions before 0 and after the end are padding: the field is the theoretical one, whatever the input's size. An
-    infinite bound says that there is no limit: a recurrent network sees all of the past. A step of 0 says that the
-    array does not run along that axis (any more): after a mean over time, all depends on all frames.
+    The field is theoretical: positions before 0 and after the end are padding, whatever the input's size. An infinite
+    bound means no limit: a recurrent network sees the whole past. A step of 0 means that the array has no such axis
+    (any more): after a mean over time, every element depends on all frames.
 
-    A network whose output i stands for the time step * i is causal where last <= 0.
+    A network whose output i represents the time step * i is causal if last <= 0.
     """
 
     step: int
@@ -30,14 +30,14 @@ class Field(NamedTuple):
 
 
 class Factor(NamedTuple):
-    """A part of an axis: reshaping (B, T) into B * T leaves an axis of two. `name`: the input's axis it runs along."""
+    """A part of an axis: reshaping (B, T) to B * T gives an axis of two factors. `name`: the input axis it follows."""
 
     length: int
     name: str | None = None
 
 
 class Value(NamedTuple):
-    """An array: the factors of each axis, and its field in each of the input's axes. None stands for no dependence."""
+    """The factors of each axis of an array, and its field per input axis. None in its place means no dependence."""
 
     axes: tuple[tuple[Factor, ...], ...]
     fields: dict[str, Field]
@@ -47,13 +47,13 @@ class Value(NamedTuple):
 
 
 def input_value(shape: Sequence[int], names: Mapping[int, str]) -> Value:
-    """The network's input itself: element i sees position i."""
+    """Returns the value of the network's input: element i sees position i."""
     axes = tuple((Factor(length, names.get(k)),) for k, length in enumerate(shape))
     return Value(axes, {name: Field(1, 0, 0) for name in names.values()})
 
 
 def join(values: Sequence[Value | None]) -> Value | None:
-    """The value of an array each of whose elements depends on the elements at its place in arrays of the same shape."""
+    """Returns the value of an array whose elements depend on the elements at the same place in several arrays."""
     values = [value for value in values if value is not None]
     if len(values) < 2:
         return values[0] if values else None
@@ -75,7 +75,7 @@ def join(values: Sequence[Value | None]) -> Value | None:
 
 
 def along(x: Value, k: int, length: int, stride: int, first: float, last: float) -> Value:
-    """Axis k becomes one of `length`; element j depends on the elements stride * j + first, ..., stride * j + last."""
+    """Gives axis k a new length; its element j depends on elements stride * j + first, ..., stride * j + last."""
     old = math.prod(factor.length for factor in x.axes[k])
     if (length, stride, first, last) == (old, 1, 0, 0):
         return x
@@ -91,19 +91,19 @@ def along(x: Value, k: int, length: int, stride: int, first: float, last: float)
 
 
 def extent(x: Value, name: str) -> Field:
-    """All that any element of the array depends on in one of the input's axes."""
+    """Returns the union of the fields of all elements of an array, along one input axis."""
     step, first, last = x.fields[name]
     if not step:
         return x.fields[name]
     lengths = [factor.length for axis in x.axes for factor in axis if factor.name == name]
-    if not lengths:  # the loop that it runs along is an outer one
+    if not lengths:  # the axis is that of an outer loop
         return Field(0, -math.inf, math.inf)
     reach = step * (lengths[0] - 1)
     return Field(0, first + min(reach, 0), last + max(reach, 0))
 
 
 def see_all(x: Value, ks: Sequence[int]) -> Value:
-    """The input's axes that run along the axes ks of the array are seen as a whole from every element."""
+    """Makes every element depend on all positions of the input axes that the array's axes ks follow."""
     lost = {factor.name for k in ks for factor in x.axes[k]} - {None}
     if not lost:
         return x
@@ -112,7 +112,7 @@ def see_all(x: Value, ks: Sequence[int]) -> Value:
 
 
 def all_of(x: Value | None, var) -> Value | None:
-    """An array of the shape of `var` that depends on all of x."""
+    """Returns the value of an array like `var` that depends on all of x."""
     if x is None:
         return None
     axes = tuple((Factor(length),) for length in getattr(var.aval, "shape", ()))
@@ -127,7 +127,7 @@ def broadcast_scalar(x: Value | None, shape: Sequence[int]) -> Value | None:
 
 
 def _convolution(eqn, values):
-    """Along space, output j sees input s j - padding, ..., that + dilation * (kernel - 1); all channels are mixed."""
+    """Output j sees s * j - padding, ..., s * j - padding + dilation * (kernel - 1) in space, and all channels."""
     x, kernel = values
     if kernel is not None or eqn.params["batch_group_count"] != 1 or any(d != 1 for d in eqn.params["lhs_dilation"]):
         return None
@@ -145,7 +145,7 @@ def _convolution(eqn, values):
 
 
 def _window(eqn, values):
-    """Pools: as a convolution along each axis."""
+    """A pool: like a convolution along each axis."""
     if len(values) > 1 or any(d != 1 for d in eqn.params["base_dilation"]):
         return None
     x, keys = values[0], ("window_dimensions", "window_strides", "padding", "window_dilation")
@@ -204,13 +204,9 @@ def _cumulative(eqn, values):
 def _reduce(eqn, values):
     if len(values) > 1:
         return None
-    x = see_all(values[0], eqn.params["axes"])
-    return [Value(tuple(axis for k, axis in enumerate(x.axes) if k not in eqn.params["axes"]), x.fields)]
-
-
-def _squeeze(eqn, values):
-    x = see_all(values[0], eqn.params["dimensions"])
-    return [Value(tuple(axis for k, axis in enumerate(x.axes) if k not in eqn.params["dimensions"]), x.fields)]
+    removed = eqn.params["dimensions" if eqn.primitive.name == "squeeze" else "axes"]
+    x = see_all(values[0], removed)
+    return [Value(tuple(axis for k, axis in enumerate(x.axes) if k not in removed), x.fields)]
 
 
 def _transpose(eqn, values):
@@ -231,17 +227,17 @@ def _broadcast(eqn, values):
 
 
 def _reshape(eqn, values):
-    """Regroups the factors. One that no longer lies within one axis is lost, and all of it seen by all."""
+    """Regroups the factors. A factor that is split over several axes loses its name: every element sees all of it."""
     shape = eqn.outvars[0].aval.shape
     factors = [factor for axis in values[0].axes for factor in axis]
-    if any(len(axis) > 1 for axis in values[0].axes):  # of merged axes, those of length 1 have no certain place
+    if any(len(axis) > 1 for axis in values[0].axes):  # the place of length-1 axes among merged ones is unknown
         factors = [factor for factor in factors if factor.length > 1 or factor.name]
     groups, lost = [], set()
     for k, length in enumerate(shape):
         group, product = [], 1
         while product < length:
             factor = factors.pop(0)
-            if length % (product * factor.length):  # a part of this factor is left for the next axis
+            if length % (product * factor.length):  # a part of this factor belongs to the next axis
                 part = math.gcd(factor.length, length // product)
                 if part == 1 or factor.name:
                     lost.update(f.name for f in (factor, *group))
@@ -251,7 +247,7 @@ def _reshape(eqn, values):
                 factor = Factor(part)
             group.append(factor)
             product *= factor.length
-        # Axes of length 1 are kept apart: one for each such axis that follows, the others stay with this one
+        # Keep one length-1 factor for each length-1 axis that follows; the others stay with this axis
         ones = next((i for i, factor in enumerate(factors) if factor.length > 1), len(factors))
         wanted = next((i for i, n in enumerate(shape[k + 1 :]) if n > 1), len(shape) - k - 1)
         take = max(ones - wanted, 1 if length == 1 and ones else 0)
@@ -264,7 +260,7 @@ def _reshape(eqn, values):
 
 
 def _matrix_product(eqn, values):
-    """Contracted axes are seen as a whole; of the other operand, the free axes are new."""
+    """Each output sees all of the contracted axes. The free axes of the other operand are new."""
     (contract, batch), shape = eqn.params["dimension_numbers"], eqn.outvars[0].aval.shape
     free = [
         [k for k in range(len(atom.aval.shape)) if k not in contract[i] and k not in batch[i]]
@@ -284,7 +280,7 @@ def _matrix_product(eqn, values):
 
 
 def _take(eqn, values):
-    """Indexing: axes that are taken in full keep their place; along the others, all is seen."""
+    """Indexing: axes taken in full keep their place; each output sees all of the other axes."""
     x, indices = values[0], values[1:]
     if x is None or any(indices):
         return None
@@ -313,7 +309,7 @@ RULES = {
     "cum*": _cumulative,
     "reduce_*": _reduce,
     "arg*": _reduce,
-    "squeeze": _squeeze,
+    "squeeze": _reduce,
     "transpose": _transpose,
     "broadcast_in_dim": _broadcast,
     "reshape": _reshape,

@@ -1,8 +1,7 @@
-"""The memory that a training step takes, read from the compiled program before anything is allocated.
+"""The memory of a training step, read from the compiled program before anything is allocated.
 
-That is what XLA assigns buffers for. What its kernels allocate by themselves while they run is not in it: on CPUs
-convolutions rearrange their inputs so. The peak of the process was 4 to 13 % above the figure there (R3D-18 and C3D;
-tests/peak_memory.py).
+This is the sum of XLA's buffers. It excludes memory that kernels allocate while they run, such as the rearranged inputs
+of convolutions on CPUs. There the peak of the process was 4 to 13 % higher (R3D-18 and C3D; tests/peak_memory.py).
 """
 
 import math
@@ -20,17 +19,17 @@ from vidjax.step import Batch
 
 
 class StepMemory(NamedTuple):
-    """Bytes on each device while a step runs, from XLA's assignment of buffers.
+    """Bytes per device during a step, from XLA's assignment of buffers.
 
     Attributes:
         arguments: the state (parameters, statistics, optimizer) and the batch.
-        outputs: the next state and the measured scalars.
+        outputs: the next state and the scalar metrics.
         temporaries: activations kept for the backward pass, gradients, workspace.
-        aliased: of the outputs, what lies where the arguments lay: the state is updated in place.
+        aliased: outputs that share memory with arguments, because the state is updated in place.
         state: the state alone.
-        gradients: of the trained parameters; a part of the temporaries.
-        program: the compiled code; not in the total.
-        collectives: what the devices send each other in a step, by kind.
+        gradients: gradients of the trained parameters, a part of the temporaries.
+        program: the compiled code; not part of the total.
+        collectives: traffic between the devices per step, by kind.
     """
 
     arguments: int
@@ -48,7 +47,7 @@ class StepMemory(NamedTuple):
 
 
 def batch_shapes(inputs: Batch, config: ConfigDict, num_classes: int) -> Batch:
-    """The shapes of a whole batch: `inputs`, and what the pipeline makes beside them for the loss and the sampling."""
+    """Returns the shapes of a whole batch: `inputs`, and the pipeline's arrays for the loss and the sampling."""
     if config.target == "words":
         labelled = inputs["tokens"].shape  # (B, L)
     else:
@@ -62,15 +61,16 @@ def batch_shapes(inputs: Batch, config: ConfigDict, num_classes: int) -> Batch:
 
 
 def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemory:
-    """Compiles the training step of a config for the present backend, on shapes, and asks the program.
+    """Compiles the training step of a config for the current backend and returns its memory.
 
     Args:
-        config: model, preprocess, loss, optimizer, schedule, freeze, ema_decay, dtype, mesh and seed, as of training.
-        inputs: shapes of the model inputs of a global batch, as the pipeline gives them (videos as uint8).
+        config: config of the run, with model, preprocess, loss, optimizer, schedule, freeze, ema_decay, dtype, mesh and
+            seed.
+        inputs: shapes of the model inputs of a global batch from the pipeline (videos as uint8).
 
     Raises:
-        ValueError: for a config that cannot be, or a batch that does not divide over the devices.
-        MemoryError: where the compiler finds, or itself runs into, too little memory.
+        ValueError: for an invalid config, or a batch that does not divide over the devices.
+        MemoryError: if the step does not fit, or the compiler itself runs out of memory.
     """
     prepared = training_step(config, num_classes, inputs)
     batch = batch_shapes(inputs, config, num_classes)
@@ -84,10 +84,10 @@ def step_memory(config: ConfigDict, num_classes: int, inputs: Batch) -> StepMemo
 
 
 def memory_of(compiled: jax.stages.Compiled, prepared: TrainingStep, config: ConfigDict) -> StepMemory:
-    """What a compiled training step takes; raises a ValueError where the compiler does not tell."""
+    """Returns the memory of a compiled training step; raises a ValueError if the compiler does not report it."""
     analysis = compiled.memory_analysis()
     if analysis is None:
-        raise ValueError(f"The compiler of the backend {jax.default_backend()} does not tell how much memory it needs.")
+        raise ValueError(f"The compiler of the backend {jax.default_backend()} does not report memory.")
     on_device = jax.tree.map(_bytes_on_device, prepared.abstract, prepared.shardings)
     trained = optimizer.split_frozen(on_device.params, tuple(config.freeze))[0]
     return StepMemory(
@@ -107,22 +107,22 @@ def _bytes_on_device(x: jax.ShapeDtypeStruct, sharding) -> int:
 
 
 def available_bytes() -> tuple[int, str]:
-    """What a device may hold, and where that is known from. The devices of a CPU share what the machine has left."""
+    """Returns the memory available per device, and its source. CPU devices share the free memory of the machine."""
     device = jax.local_devices()[0]
     stats = device.memory_stats() or {}
     if "bytes_limit" in stats:
         return stats["bytes_limit"], f"the limit of {device.device_kind}"
     available = psutil.virtual_memory().available // jax.local_device_count()
     if jax.local_device_count() == 1:
-        return available, "what this machine has free"
-    return available, f"a device's share of what this machine has free, of {jax.local_device_count()}"
+        return available, "the free memory of this machine"
+    return available, f"the free memory of this machine over {jax.local_device_count()} devices"
 
 
 def largest_batch(memory: StepMemory, batch_size: int, available: int, divisor: int = 1) -> int:
-    """About the largest batch that fits and `divisor` divides, or 0.
+    """Estimates the largest batch that fits and is a multiple of `divisor`; 0 if there is none.
 
-    All but the state and the gradients is taken to grow with the batch.
+    Assumes that all memory except the state and the gradients grows with the batch.
     """
     fixed = memory.state + memory.gradients
-    a_clip = max(memory.total - fixed, 1) / batch_size
-    return max(int((available - fixed) / a_clip) // divisor * divisor, 0)
+    per_clip = max(memory.total - fixed, 1) / batch_size
+    return max(int((available - fixed) / per_clip) // divisor * divisor, 0)

@@ -1,4 +1,4 @@
-"""The memory of a training step in words, and what to do where it does not fit."""
+"""A report on the memory of a training step, with advice if it does not fit."""
 
 import jax
 from ml_collections import ConfigDict
@@ -7,11 +7,11 @@ from vidjax.analysis import step_memory
 from vidjax.analysis.networks import Inputs
 from vidjax.models import MODELS
 
-ON_CPU = "on CPUs convolutions take scratch memory besides: 4 to 13 % more of it was measured"
+ON_CPU = "convolutions on CPUs take 4 to 13 % more, as scratch memory"
 
 
 def describe_step(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple[str, bool]:
-    """What a training step takes of the memory of a device, part by part, and whether it fits."""
+    """Describes the memory of a training step on each device, part by part; also returns whether it fits."""
     available, known_from = step_memory.available_bytes()
     batch_size = jax.tree.leaves(inputs)[0].shape[0]
     device = jax.local_devices()[0]
@@ -23,10 +23,10 @@ def describe_step(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple
     except MemoryError as error:
         return f"{head}:\n  does not fit: the compiler says {error}\n{ways_out(config, 0, batch_size)}", False
     parts = {
-        "arguments": (memory.arguments, f"the state takes {in_gib(memory.state)}, the rest is the batch"),
+        "arguments": (memory.arguments, f"the state takes {in_gib(memory.state)}, the batch the rest"),
         "+ outputs": (memory.outputs, "the next state"),
         "+ temporaries": (memory.temporaries, f"activations, workspace and {in_gib(memory.gradients)} of gradients"),
-        "- aliased": (memory.aliased, "the next state lies where the state was"),
+        "- aliased": (memory.aliased, "the next state replaces the state"),
         "= a step": (memory.total, ON_CPU if jax.default_backend() == "cpu" else "on each device"),
         "available": (available, known_from),
     }
@@ -43,7 +43,7 @@ def describe_step(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple
 
 
 def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
-    """What to do where a step does not fit; `fitting` is a batch size that should, or 0."""
+    """Lists ways to make a step fit; `fitting` is a batch size that should fit, or 0."""
     ways = [f"batch_size = {fitting} or less should fit (estimated)"] if fitting else []
     if not fitting and batch_size > 1:
         ways.append("a smaller batch_size")
@@ -51,12 +51,12 @@ def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
         ways.append("dtype = 'bfloat16' halves the activations on GPUs and TPUs")
     in_chunks = config.get("clip", {}).get("sampling") == "chunks"
     if not batch_size % (2 * config.accumulate * jax.device_count()) and not in_chunks:
-        ways.append(f"accumulate = {2 * config.accumulate} sees the batch in that many parts, one after the other")
+        ways.append(f"accumulate = {2 * config.accumulate} processes the batch in that many parts, one after another")
     network = MODELS[config.model.name]
     has_blocks = hasattr(getattr(network, "func", network), "remat")
     if has_blocks and not config.model.get("remat") and jax.default_backend() != "cpu":
-        ways.append("model.remat = True computes the activations of each block twice and keeps few")
-    ways.append("freeze = ('layer1.*',) and the like: frozen layers have neither gradients nor optimizer state")
+        ways.append("model.remat = True keeps few activations and computes those of each block twice")
+    ways.append("freeze = ('layer1.*',): frozen layers have neither gradients nor optimizer state")
     if config.mesh.get("fsdp", 1) == 1:
         ways.append("mesh.fsdp = N splits the state over N devices")
     return "\n".join(f"  - {way}" for way in ways)

@@ -1,4 +1,4 @@
-"""The training step of a config without arrays, to compile and measure it; `vidjax.train` builds the same inline."""
+"""The training step of a config without arrays, for compiling and measuring; `vidjax.train` builds the same inline."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -14,12 +14,14 @@ from vidjax.training import setup
 
 
 class TrainingStep(NamedTuple):
-    """What a run computes.
+    """The functions and shapes of a run.
 
     Attributes:
-        init: (seed, batch) -> the state before the first step; `batch` only gives shapes.
+        model: the network.
+        mesh: the devices.
+        init: (seed, batch) -> the state before the first step; only the shapes of `batch` count.
         abstract: shapes of the state.
-        shardings: of the state.
+        shardings: shardings of the state.
         update: jitted (state, batch) -> (next state, metrics).
     """
 
@@ -35,10 +37,12 @@ def training_step(config: ConfigDict, num_classes: int, inputs: step.Batch) -> T
     """Builds the training step of a config.
 
     Args:
-        inputs: of the model, a global batch; only shapes and dtypes count.
+        config: config of the run.
+        num_classes: number of classes.
+        inputs: model inputs of a global batch; only shapes and dtypes count.
 
     Raises:
-        ValueError: for a model, optimizer, schedule or mesh that cannot be built, or a batch that does not divide.
+        ValueError: for an invalid model, optimizer, schedule or mesh, or a batch that does not divide over the devices.
     """
     config = ConfigDict({**config, "batch_size": jax.tree.leaves(inputs)[0].shape[0]})
     model = configs.model_from(config, num_classes)

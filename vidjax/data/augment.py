@@ -1,7 +1,7 @@
-"""Resize, crop, flip and colour: one draw for all the frames of a clip.
+"""Resize, crop and colour jitter, with one random draw for all frames of a clip.
 
-A frame is uint8 (H, W, 3) RGB. A box is (top, left, height, width) in pixels. Boxes are drawn once and applied to every
-frame, so that a clip moves only as its video did.
+A frame is uint8 (H, W, 3) RGB. A box is (top, left, height, width) in pixels. Boxes are drawn once per clip and applied
+to every frame, so that cropping adds no motion.
 """
 
 import cv2
@@ -11,7 +11,7 @@ Box = tuple[int, int, int, int]
 
 
 def resized_shape(height: int, width: int, resize: int | tuple[int, int]) -> tuple[int, int]:
-    """The shape after resizing: an int is the short side's length, a pair is (height, width)."""
+    """The shape (height, width) after resizing: `resize` is the length of the short side, or (height, width)."""
     if not isinstance(resize, int):
         return tuple(resize)
     scale = resize / min(height, width)
@@ -19,7 +19,7 @@ def resized_shape(height: int, width: int, resize: int | tuple[int, int]) -> tup
 
 
 def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Resizes a frame: by area when it shrinks, so that fine texture does not alias, else bilinearly."""
+    """Resizes a frame: by area if it shrinks, so that fine texture does not alias, else bilinearly."""
     if frame.shape[:2] == (height, width):
         return frame
     shrinks = height < frame.shape[0]
@@ -27,7 +27,7 @@ def resize(frame: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def fit_inside(frame: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scales a frame as large as fits inside height x width with its aspect ratio kept, in the middle of black."""
+    """Scales a frame to fit in height x width, keeping its aspect ratio, and centres it on black."""
     scale = min(height / frame.shape[0], width / frame.shape[1])
     inner = resize(frame, max(1, round(frame.shape[0] * scale)), max(1, round(frame.shape[1] * scale)))
     canvas = np.zeros((height, width, *frame.shape[2:]), frame.dtype)
@@ -42,13 +42,13 @@ def crop(frame: np.ndarray, box: Box) -> np.ndarray:
 
 
 def centre_box(height: int, width: int, size: int) -> Box:
-    """The size x size box in the middle."""
+    """The size x size box in the centre."""
     _check_size(height, width, size)
     return (height - size) // 2, (width - size) // 2, size, size
 
 
 def random_box(rng: np.random.Generator, height: int, width: int, size: int) -> Box:
-    """A size x size box at a uniformly random place."""
+    """A size x size box at a uniformly random position."""
     _check_size(height, width, size)
     return int(rng.integers(height - size + 1)), int(rng.integers(width - size + 1)), size, size
 
@@ -69,9 +69,9 @@ def random_resized_box(
     area: tuple[float, float] = (0.08, 1.0),
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
 ) -> Box:
-    """A box of random area (share of the frame) and aspect (width / height), to be resized to the model's input.
+    """A box of random area (share of the frame) and aspect (width / height); resize it to the model's input size.
 
-    Inception's crop (Szegedy et al., 2015, section 6). Falls back on the largest central square.
+    Inception's crop (Szegedy et al., 2015, section 6). Falls back to the largest centred square.
     """
     for _ in range(10):
         box_area = rng.uniform(*area) * height * width
@@ -91,12 +91,12 @@ def jitter_colour(rng: np.random.Generator, clip: np.ndarray, strength: float) -
         strength: in [0, 1].
 
     Returns:
-        uint8 (T, H, W, 3). The three steps are one affine map of colour, applied once and rounded once.
+        uint8 (T, H, W, 3). One affine map of colour combines the three steps, so that values are rounded only once.
     """
     brightness, contrast, saturation = rng.uniform(1 - strength, 1 + strength, 3)
     grey = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 luma
     saturate = saturation * np.eye(3) + (1 - saturation) * np.outer(np.ones(3), grey)
-    mean = brightness * float(clip[:, ::4, ::4].reshape(-1, 3).mean(axis=0) @ grey)  # a sixteenth of the pixels will do
+    mean = brightness * float(clip[:, ::4, ::4].reshape(-1, 3).mean(axis=0) @ grey)  # one pixel in 16 is enough
     colour = np.hstack([brightness * contrast * saturate, np.full((3, 1), (1 - contrast) * mean)])
     return cv2.transform(clip.reshape(1, -1, 3), colour).reshape(clip.shape)
 

@@ -1,6 +1,6 @@
-"""One record of a video -> the clips of a batch: which frames, decoded, cropped, augmented.
+"""Cut clips out of a video record: select frames, decode, crop and augment them.
 
-Of records of features, `feature_clips`; what is to be learnt of them, `targets`.
+See `feature_clips` for records of features, and `targets` for targets and weights.
 """
 
 import dataclasses
@@ -17,30 +17,31 @@ from vidjax.data.targets import check_indices, targets
 DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
 CROPS = ("random", "resized", "centre")
-CHANNELS = {"video": 3, "flow": 2}  # of the streams of a record
+CHANNELS = {"video": 3, "flow": 2}  # per stream
 
 Clip = dict[str, np.ndarray]
 
 
 def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
-    """The model inputs of a batch, all zeros: what a model is built from.
+    """A batch of blank model inputs, used to initialise a model. All are zeros, except `frame_mask`: ones.
 
     Args:
-        inputs: of `records.DatasetInfo`: whether the records hold videos or features.
-        clip: `num_frames`, and of videos `size` and `streams`.
+        inputs: `records.DatasetInfo.inputs`, which tells whether the records hold videos or features.
+        clip: `num_frames`; for videos also `size` and `streams`.
 
     Returns:
-        `video` uint8 (B, T, size, size, 3), `flow` uint8 (B, T, size, size, 2), or both, as the streams say; or
-        `features` float32 (B, T, D) and `frame_mask` float32 (B, T); `tokens` int32 (B, L) where they hold captions.
+        For videos `video` uint8 (B, T, size, size, 3), `flow` uint8 (B, T, size, size, 2), or both, depending on
+        `streams`, and for captions also `tokens` int32 (B, L). For features `features` float32 (B, T, D) and
+        `frame_mask` float32 (B, T).
 
     Raises:
-        ValueError: where the records hold videos and the clip has no size.
+        ValueError: if the records hold videos but `clip` has no `size`.
     """
     if "prefix" in inputs:
         shape = (batch_size, clip["num_frames"])
         return {"features": np.zeros((*shape, inputs["width"]), np.float32), "frame_mask": np.ones(shape, np.float32)}
     if "size" not in clip:
-        raise ValueError("These are records of videos, but the config is one for features: config.clip has no size.")
+        raise ValueError("The records hold videos, but config.clip has no size: use a config for videos, not features.")
     length = inputs.get("caption_length")
     tokens = {"tokens": np.zeros((batch_size, length), np.int32)} if length else {}
     shape = (batch_size, clip["num_frames"], clip["size"], clip["size"])
@@ -71,27 +72,27 @@ def train_clip(
     """Cuts one random clip out of a video.
 
     Args:
-        num_frames, frame_stride: of the clip, in frames of the record.
-        size: of the square that comes out, pixels.
-        resize: before cropping: short side, or (height, width); 0 leaves the frames as they are.
-        sampling: "clip" (consecutive frames), "segments" (one frame a segment, TSN) or "chunks" (clip number `chunk` of
-            `num_chunks` consecutive ones, which draw alike from an equal `rng`).
+        num_frames, frame_stride: length and stride of the clip, in frames of the record.
+        size: side of the output square, in pixels.
+        resize: short side, or (height, width), to resize frames to before cropping; 0 keeps their size.
+        sampling: "clip" (consecutive frames), "segments" (one frame per segment, TSN) or "chunks" (clip `chunk` of
+            `num_chunks` consecutive clips; equal states of `rng` give all of them the same random draws).
         crop: "random" (size x size), "resized" (random area and aspect) or "centre".
-        flip: mirrors every other clip, and its label as the dataset says.
+        flip: mirror the clip with probability 1/2, and change its labels as `info.horizontal_flip` states.
         colour: strength of the colour jitter; 0 is none.
-        streams: "video", the frames, and "flow", the optical flow that is stored of them: one or both.
-        multi_label: the target is multi-hot (K,) instead of one index.
-        per_frame: the target is one index a frame (T,), and so is the weight: 0 where the video is too short.
-        out: where to write the first of the streams; a new array by default.
+        streams: "video" (the frames), "flow" (their stored optical flow), or both.
+        multi_label: return a multi-hot target (K,) instead of one class index.
+        per_frame: return one class index and one weight per frame (T,); frames beyond the end of the video weigh 0.
+        out: array that receives the first stream; a new array by default.
 
     Returns:
-        video uint8 (T, size, size, 3), flow uint8 (T, size, size, 2) from each of its frames to the next one of the
-        record, target, weight 1; with `per_frame` or chunks also frame_mask float32 (T,).
+        video uint8 (T, size, size, 3), flow uint8 (T, size, size, 2) from each frame to the next frame of the record,
+        target, weight 1; with `per_frame` or chunks also frame_mask float32 (T,).
     """
     frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
     indices, mask = (x[chunk] for x in find_frames(number_of_frames(example, streams), rng, **frames))
 
-    @functools.cache  # all streams are cut alike
+    @functools.cache  # all streams get the same crop
     def draw_box(height: int, width: int) -> list[augment.Box]:
         if crop == "resized":
             return [augment.random_resized_box(rng, height, width)]
@@ -108,16 +109,16 @@ def train_clip(
         for x in clip.values():
             x[:] = x[:, :, ::-1].copy()
         if "flow" in clip:
-            clip["flow"][..., 0] = negate_flow(clip["flow"][..., 0])  # what moved to the right moves to the left
+            clip["flow"][..., 0] = negate_flow(clip["flow"][..., 0])  # motion to the right becomes motion to the left
         if info.horizontal_flip != "unchanged":
-            check_indices(example, info)  # -1 would take the last one
+            check_indices(example, info)  # -1 would index the last class
             flipped = [[info.horizontal_flip[x] for x in labels] for labels in (example.labels, example.frame_labels)]
             example = dataclasses.replace(example, labels=flipped[0], frame_labels=flipped[1])
     if colour and "video" in clip:
         clip["video"][:] = augment.jitter_colour(rng, clip["video"], colour)
-    wanted = {"frame_mask": mask.astype(np.float32)} if per_frame or sampling == "chunks" else {}
+    masked = {"frame_mask": mask.astype(np.float32)} if per_frame or sampling == "chunks" else {}
     labelled = targets(example, info, indices, mask, multi_label=multi_label, per_frame=per_frame)
-    return {**clip, **wanted, **labelled}
+    return {**clip, **masked, **labelled}
 
 
 def eval_clips(
@@ -130,15 +131,15 @@ def eval_clips(
     out: np.ndarray | None = None,
     **arguments,
 ) -> Clip:
-    """Cuts the views of a video that an evaluation averages.
+    """Cuts the views of a video that evaluation averages.
 
     Args:
-        multi_label, per_frame, streams, out: as of `train_clip`.
-        **arguments: of `cut_views`.
+        multi_label, per_frame, streams, out: see `train_clip`.
+        **arguments: see `cut_views`.
 
     Returns:
-        video uint8 (V, T, size, size, 3), flow uint8 (V, T, size, size, 2), target, weight 1; with `per_frame` target
-        and weight are (V, T), and with it or of chunks there is frame_mask (V, T).
+        video uint8 (V, T, size, size, 3), flow uint8 (V, T, size, size, 2), target, weight 1. With `per_frame`, target
+        and weight are (V, T). With `per_frame` or chunks there is also frame_mask float32 (V, T).
     """
     length, clip = number_of_frames(example, streams), {}
     for stream in streams:
@@ -168,14 +169,14 @@ def cut_views(
     channels: int = 3,
     out: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Cuts `num_views` places in time times `num_crops` in space out of a video; of chunks each is a view.
+    """Cuts `num_views` clips times `num_crops` crops out of a video; with sampling "chunks" each chunk is a view.
 
     Args:
-        frame_at: index -> frame, uint8 (H, W, channels); is called in ascending order.
-        length: of the video, frames.
+        frame_at: index -> frame, uint8 (H, W, channels); called in ascending order.
+        length: number of frames in the video.
         num_crops: 1 (centre) or 3 (along the long side).
-        channels: 3, or 2 of optical flow.
-        out, and the others: as of `train_clip`.
+        channels: 3 for frames, 2 for optical flow.
+        out and the other arguments: see `train_clip`.
 
     Returns:
         uint8 (num_views * num_crops, T, size, size, channels).
@@ -203,11 +204,11 @@ def find_frames(
     num_chunks: int = 1,
     num_views: int = 1,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The frames of one random clip given an `rng`, else those of the views of an evaluation; of all chunks.
+    """Frame indices of one random clip if `rng` is given, else of all evaluation views; with "chunks", of all chunks.
 
     Returns:
-        Indices (V, T) in [0, length), and which of them are frames of their own, bool: not those that only fill up a
-        clip because the video is too short.
+        Indices (V, T) in [0, length), and a bool mask (V, T) that is false for frames that only fill up the clip of a
+        video that is too short.
     """
     if sampling == "chunks":
         return chunks(length, num_frames, frame_stride, num_chunks, rng)
@@ -221,43 +222,43 @@ def find_frames(
 
 
 def number_of_frames(example: records.Example, streams: Sequence[str] = ("video",)) -> int:
-    """How many frames a clip can be of: with flow all but the last. Raises a ValueError where the record holds none."""
+    """Number of frames to cut clips from; with flow, all but the last. Raises a ValueError if a stream is missing."""
     if "flow" in streams and not example.flow:
         raise ValueError(
             f"The record of {example.media_id!r} holds no optical flow (FORWARD_FLOW/image/encoded): make records with "
-            "--flow METHOD, or name the method in config.flow, and it is computed on the device."
+            "--flow METHOD, or set config.flow to a method to compute it on the device."
         )
     if "video" in streams and not example.images:
-        raise ValueError(f"The record of {example.media_id!r} holds no frames.")
+        raise ValueError(f"The record of {example.media_id!r} holds no frames: make records from the videos.")
     return len(example.flow) if "flow" in streams else len(example.images)
 
 
 def decoder(example: records.Example, stream: str = "video") -> Callable[[int], np.ndarray]:
-    """Returns index -> frame, uint8 (H, W, 3) RGB, which raises a ValueError where that frame is no picture.
+    """Returns a function index -> frame, uint8 (H, W, 3) RGB, that raises a ValueError if the frame is not a picture.
 
-    Of the stream "flow" a frame is uint8 (H, W, 2), u and v; its levels are those of `records.SATURATION`.
+    For the stream "flow" a frame is uint8 (H, W, 2), u and v, in levels for `records.SATURATION`.
     """
     pictures, name = (example.flow, "Flow") if stream == "flow" else (example.images, "Frame")
 
     def frame_at(index: int) -> np.ndarray:
         frame = cv2.imdecode(np.frombuffer(pictures[index], np.uint8), DECODE)
         if frame is None:
-            raise ValueError(f"{name} {index} of {example.media_id!r} is not a JPEG or PNG picture.")
+            raise ValueError(f"{name} {index} of {example.media_id!r} is not a JPEG or PNG picture; remake the record.")
         return scale_flow(frame[..., :2], example.saturation / records.SATURATION) if stream == "flow" else frame
 
     return frame_at
 
 
 def negate_flow(levels: np.ndarray) -> np.ndarray:
-    """Turns flow around, uint8: exactly, since 127.5 is no motion. (Stored as 128, it becomes 127: 0.16 pixels less.)
+    """Negates uint8 flow exactly: level 127.5 is no motion. (No motion stored as 128 becomes 127, 0.16 pixels less.)
 
-    So do TSN (https://github.com/yjxiong/temporal-segment-networks) and mmaction2.
+    TSN (https://github.com/yjxiong/temporal-segment-networks) and mmaction2 do the same.
     """
     return 255 - levels
 
 
 def scale_flow(levels: np.ndarray, scale: float | Sequence[float]) -> np.ndarray:
-    """Makes the vectors of flow longer: uint8 (..., 2); `scale` of both, or of u and v."""
+    """Multiplies flow vectors, uint8 (..., 2), by `scale`: one factor, or one each for u and v."""
     if np.all(np.asarray(scale) == 1):
         return levels
     return np.rint(np.clip(127.5 + (levels - 127.5) * np.asarray(scale), 0, 255)).astype(np.uint8)
@@ -270,15 +271,15 @@ def cut(
     resize: int | tuple[int, int],
     out: np.ndarray,
 ):
-    """Takes the frames that some clips need, each once and in order, and cuts the same boxes out of all of them.
+    """Reads each frame that the clips need once, in ascending order, and cuts the same boxes out of all frames.
 
-    The vectors of optical flow are scaled with the frames.
+    Flow vectors are scaled with their frames.
 
     Args:
-        frame_at: index -> frame, uint8 (H, W, 3), or of optical flow (H, W, 2).
-        clips: int (V, T), frame indices.
+        frame_at: index -> frame, uint8 (H, W, 3), or (H, W, 2) for optical flow.
+        clips: frame indices, int (V, T).
         make_boxes: (height, width) of the resized frames -> boxes; called once.
-        out: uint8 (boxes, V, T, size, size, channels), is written; boxes of another size are resized to it.
+        out: output, uint8 (boxes, V, T, size, size, channels); boxes of another size are resized to `size`.
     """
     boxes, size = [], out.shape[-2]
     for index in np.unique(clips).tolist():

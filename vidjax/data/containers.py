@@ -1,4 +1,4 @@
-"""Opens a video file: which stream is the video, what its frame rate is, and what is not a video at all (PyAV)."""
+"""Open video files with PyAV: select the video stream, find the frame rate, reject files without a video."""
 
 import itertools
 import statistics
@@ -6,16 +6,16 @@ from pathlib import Path
 
 import av
 
-FALLBACK_FPS = 25.0  # of a file that does not say
+FALLBACK_FPS = 25.0  # for files that do not state a rate
 FASTEST_FPS = 1000.0  # a higher rate in a header counts ticks, not frames
-FIRST = 100  # frames that tell the rate of an AVI file
+FIRST = 100  # frames from which the rate of an AVI file is computed
 
-NOT_VIDEO = frozenset("ansi bintext xbin idf".split())  # codecs by which FFmpeg draws text files
+NOT_VIDEO = frozenset("ansi bintext xbin idf".split())  # codecs with which FFmpeg renders text files
 PLAYLISTS = frozenset("hls dash concat sdp rtsp imf".split())  # formats that name other files
 
 
 def open_video(path: str | Path):
-    """Opens a video file with PyAV: a container whose video stream `video_stream` returns.
+    """Opens a video file as a PyAV container; `video_stream` returns its video stream.
 
     Raises:
         ValueError: if the file does not exist, is empty, or FFmpeg finds no video in it.
@@ -26,9 +26,9 @@ def open_video(path: str | Path):
     if path.stat().st_size == 0:
         raise ValueError(f"{path} is empty.")
     try:
-        # Without file:, a name like 12:30.mp4 is taken for a protocol; the whitelist keeps playlists off the network
+        # Without file:, a name like 12:30.mp4 is parsed as a protocol; the whitelist keeps playlists off the network
         container = av.open(f"file:{path}", metadata_errors="ignore", options={"protocol_whitelist": "file"})
-    except UnicodeEncodeError:  # PyAV takes UTF-8 names only
+    except UnicodeEncodeError:  # PyAV accepts UTF-8 names only
         return _open_by_descriptor(path)
     except (av.error.FFmpegError, OSError) as error:
         raise ValueError(f"{path} is not a video that FFmpeg can read: {error.strerror}.") from None
@@ -55,7 +55,7 @@ def _checked(container, path: Path):
 
 
 def video_stream(container):
-    """The default video stream, else the first; None if there are only cover pictures, thumbnails or text."""
+    """Returns the default video stream, else the first; None if there are only cover pictures, thumbnails or text."""
     candidates = [
         stream
         for stream in container.streams.video
@@ -68,7 +68,7 @@ def video_stream(container):
 
 
 def why_not_a_video(path: Path) -> str | None:
-    """None if FFmpeg finds a video stream in a file, else the reason. Only the head of the file is read."""
+    """Returns why a file is not a video, or None if FFmpeg finds a video stream. Reads only the head of the file."""
     try:
         open_video(path).close()
     except ValueError as error:
@@ -77,7 +77,7 @@ def why_not_a_video(path: Path) -> str | None:
 
 
 def frame_rate(path: str | Path) -> float:
-    """Frames per second of a file, from its header, its number of frames and its duration, or else 25.
+    """Returns the frames per second of a file: from its header, else from frame count and duration, else 25.
 
     Raises:
         ValueError: if the file is not a video.
@@ -87,10 +87,10 @@ def frame_rate(path: str | Path) -> float:
 
 
 def frame_rate_of(container) -> float:
-    """`frame_rate` of a file that is open; nothing is read."""
+    """Returns the `frame_rate` of an open container; reads nothing from the file."""
     stream = video_stream(container)
     if container.format.name == "avi":  # the header may count fields, or ticks of the codec
-        # An entry without bytes is a frame that is left out
+        # An entry without bytes is a dropped frame
         times = sorted(entry.timestamp for entry in itertools.islice(stream.index_entries, FIRST) if entry.size)
         steps = [after - before for before, after in itertools.pairwise(times) if after > before]
         if steps:

@@ -1,7 +1,7 @@
-"""Video file -> decoded frames in order of display, with their times (PyAV: any container and codec of FFmpeg).
+"""Decode a video file into frames in display order, with their times (PyAV: any container and codec of FFmpeg).
 
-A seek may land after the time asked for (MPEG-TS, MPEG-PS), AVI stores no times of display, a file may be damaged or
-cut short, and its first video stream may be a cover picture. `vidjax.data.video` is the interface.
+A seek may land after the requested time (MPEG-TS, MPEG-PS), AVI stores no display times, a file may be damaged or cut
+short, and its first video stream may be a cover picture. `vidjax.data.video` is the public interface.
 """
 
 import collections
@@ -16,30 +16,30 @@ import av
 
 from vidjax.data.containers import frame_rate_of, open_video, video_stream
 
-SEEK_FROM = 2.0  # seconds: to a part that starts earlier, decoding everything is as fast
-GUESSED = 8  # frames: so late may the first frames after a seek be
-ONE_CLOCK = frozenset("mpegts mpeg flv".split())  # formats that people join as bytes: times begin again in the middle
-LONGEST_GAP = 600.0  # seconds between two frames: a longer one is a wrong timestamp
-CUT_SHORT = 0.5  # seconds that may be missing at the end: headers round
+SEEK_FROM = 2.0  # seconds; for parts that start earlier, decoding everything is as fast
+GUESSED = 8  # frames: the first timestamps after a seek may be too late by up to this
+ONE_CLOCK = frozenset("mpegts mpeg flv".split())  # files joined byte by byte: times restart in the middle
+LONGEST_GAP = 600.0  # seconds between two frames; a longer gap is a wrong timestamp
+CUT_SHORT = 0.5  # seconds that may be missing at the end, because headers round
 
-av.logging.set_level(av.logging.PANIC)  # PyAV prints nothing, and counts what FFmpeg calls an error,
-av.logging.set_skip_repeated(False)  # also one that it has reported before
+av.logging.set_level(av.logging.PANIC)  # print nothing, but count the errors of FFmpeg,
+av.logging.set_skip_repeated(False)  # repeated ones too
 
 TimedFrame = tuple[av.VideoFrame, float, float]  # the frame, seconds from the first frame, 1 / frame rate
 
 
 class DamagedVideo(ValueError):
-    """Raised after the last frame of a file in which something is wrong; the message says what."""
+    """Raised after the last frame of a damaged file; the message describes the damage."""
 
 
 @dataclasses.dataclass
 class Damage:
-    """What goes wrong while a file is decoded.
+    """Problems found while decoding a file.
 
     Attributes:
         frames: times of the frames that FFmpeg marks as corrupt or could not decode, seconds.
-        timestamps: times that frames got whose timestamps go back or are impossible, seconds.
-        notes: whatever else is wrong, in words.
+        timestamps: times assigned to frames whose timestamps go back or are impossible, seconds.
+        notes: descriptions of other problems.
     """
 
     frames: list[float] = dataclasses.field(default_factory=list)
@@ -47,7 +47,7 @@ class Damage:
     notes: list[str] = dataclasses.field(default_factory=list)
 
     def check(self, path):
-        """Raises a DamagedVideo if anything went wrong."""
+        """Raises a DamagedVideo if there is any problem."""
         found = list(self.notes)
         if self.frames:
             found.append(f"damaged frames: {len(self.frames)}, the first at {self.frames[0]:.2f} s")
@@ -58,11 +58,11 @@ class Damage:
 
 
 def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> Iterator[TimedFrame]:
-    """Yields the frames from `start` or a little before it to `end` or a little after it, in order of display.
+    """Yields the frames from `start` to `end`, and perhaps a few before and after, in display order.
 
     Args:
-        path: of the file.
-        start, end: seconds from the first frame of the file; end None is the end of the file.
+        path: the video file.
+        start, end: seconds from the first frame of the file; None for `end` is the end of the file.
 
     Raises:
         ValueError: if the file is not a video, or no frame can be decoded.
@@ -88,7 +88,7 @@ def decode(path: str | Path, start: float = 0.0, end: float | None = None) -> It
                 seconds += 1 / rate
                 if time is not None and not seconds - 2.5 / rate < time <= seconds:
                     damage.timestamps.append(seconds)
-            # What is damaged shows until the next key frame; in AVI a lost frame shifts all that follow
+            # Damage is visible until the next key frame; in AVI a lost frame shifts all later frames
             is_spoilt = is_bad or is_spoilt and not (frame.key_frame and decoder.recovers)
             if (is_spoilt or is_lost) and seconds >= start - 1.5 / rate:
                 damage.frames.append(seconds)
@@ -116,10 +116,11 @@ def _num_errors() -> int:
 
 @functools.lru_cache(maxsize=64)
 def has_one_clock(path: Path, size: int, changed: int) -> bool:
-    """Whether the times of a file only go on: no packet is decoded, but all are read.
+    """Returns whether the timestamps of a file never decrease. Reads all packets and decodes none.
 
     Args:
-        path: of the file; size, changed: its bytes and time of change, so that another file is read again.
+        path: the video file.
+        size, changed: its bytes and modification time: part of the cache key, so that a changed file is read again.
     """
     with open_video(path) as container:
         before = -math.inf
@@ -135,18 +136,18 @@ def has_one_clock(path: Path, size: int, changed: int) -> bool:
 
 
 class _Decoder:
-    """A file that is open, and stands at or before a time.
+    """An open file, positioned at or before a time.
 
     Attributes:
-        container: PyAV's.
+        container: PyAV container.
         origin: the presentation time of the first frame of the file, seconds.
-        length: seconds from the origin to the end of the file according to its header; 0 if it does not say.
-        read_to: seconds from the origin to the end of what has been read: of the video if the header says how long that
-            is, else of all streams.
-        recovers: whether a key frame ends what earlier damage does.
-        frames: iterator of (frame, its presentation time in seconds or None, whether FFmpeg reported an error when it
-            came out); the frame is None at an error without a frame.
-        notes: what is wrong with the beginning of the file, in words.
+        length: seconds from the origin to the end of the file according to its header; 0 if it has no duration.
+        read_to: seconds from the origin to the end of the data read so far: of the video stream if its header has a
+            duration, else of all streams.
+        recovers: whether a key frame ends the effect of earlier damage.
+        frames: iterator over (frame, presentation time in seconds or None, whether FFmpeg reported an error while
+            decoding it); the frame is None if an error yields no frame.
+        notes: descriptions of problems at the beginning of the file.
         reading_error: why reading stopped before the end of the file, or "".
         decoding_error: why the last packet without a frame could not be decoded, or "".
     """
@@ -158,7 +159,7 @@ class _Decoder:
         while start > SEEK_FROM and margin < start and self._can_seek(Path(path)):
             if self._seek(start - margin, start):
                 return
-            margin *= 4  # the frame before `start` may be a key frame far back
+            margin *= 4  # the last key frame before `start` may be far back
         if margin > 1:
             self.container.close()
             self._open(path)
@@ -166,10 +167,10 @@ class _Decoder:
     def _open(self, path):
         before = _num_errors()
         self.container = open_video(path)
-        self.notes = ["FFmpeg finds errors in its beginning"] if _num_errors() > before else []
+        self.notes = ["FFmpeg reports errors at its beginning"] if _num_errors() > before else []
         self.recovers = self.container.format.name not in ("avi", "gif")
         self.stream = video_stream(self.container)
-        self.stream.codec_context.thread_count = 1  # make_records runs one process a core
+        self.stream.codec_context.thread_count = 1  # make_records runs one process per core
         self._read_to = -math.inf
         self._restart()
         if self._lost_first:
@@ -178,11 +179,11 @@ class _Decoder:
         self.length, start = 0.0, self.stream.start_time or 0
         if self.stream.duration:
             duration = self.stream.duration
-            if self.container.format.name == "avi":  # FFmpeg shortens it to what the size of the file allows
+            if self.container.format.name == "avi":  # FFmpeg limits it to what the file size allows
                 duration = max(duration, self.stream.frames)
             self.length = float((start + duration) * self.stream.time_base) - self.origin
         elif self.container.duration:
-            # Matroska's counts from 0, not from the first frame
+            # Matroska's duration counts from 0, not from the first frame
             start = 0 if "matroska" in self.container.format.name else self.container.start_time or 0
             self.length = (start + self.container.duration) / av.time_base - self.origin
 
@@ -195,7 +196,7 @@ class _Decoder:
         if name in ONE_CLOCK:
             status = path.stat()
             return has_one_clock(path, status.st_size, status.st_mtime_ns)
-        return name != "avi"  # there, order alone tells the time of a frame
+        return name != "avi"  # AVI: only the order of frames gives their times
 
     def _seek(self, target: float, start: float) -> bool:
         """Seeks to before `target`; returns whether the first frame there is known to be at or before `start`."""
@@ -209,7 +210,7 @@ class _Decoder:
         return self._first_time is not None and self._first_time - self.origin <= start
 
     def _restart(self):
-        """Decodes up to the first frame from where the container stands; after a seek, what comes before it is cut."""
+        """Decodes from the current position up to the first frame; drops errors before it, see `_lost_first`."""
         frames, self._lost_first, self._first_time = self._decode(), False, None
         for first in frames:
             if first[0] is not None:
@@ -221,7 +222,7 @@ class _Decoder:
 
     def _decode(self):
         is_avi, due, first_pts = self.container.format.name == "avi", collections.deque(), None
-        packets, ticks = self.container.demux(), collections.defaultdict(float)  # seconds, as float: fractions are slow
+        packets, ticks = self.container.demux(), collections.defaultdict(float)  # seconds; fractions are slow
         ticks |= {stream.index: float(stream.time_base or 0) for stream in self.container.streams}
         while True:
             before = _num_errors()
@@ -230,7 +231,7 @@ class _Decoder:
             except (av.error.FFmpegError, OSError) as error:
                 self.reading_error = error.strerror
                 return
-            except IndexError:  # PyAV's
+            except IndexError:  # raised by PyAV
                 self.reading_error = "a new stream begins"
                 return
             is_bad = _num_errors() > before
@@ -243,7 +244,7 @@ class _Decoder:
             if packet.dts is not None and (is_video or not self.stream.duration):
                 end = packet.dts if packet.pts is None else packet.pts
                 self._read_to = max(self._read_to, (end + (packet.duration or 0)) * ticks[packet.stream.index])
-            if not is_video or (not packet.size and packet.dts is not None):  # empty: a frame that AVI leaves out
+            if not is_video or (not packet.size and packet.dts is not None):  # empty: a dropped frame in AVI
                 if is_bad:
                     yield None, None, True
                 continue
@@ -258,11 +259,11 @@ class _Decoder:
                     due.pop()
                 is_bad = True
             first_pts = packet.pts if first_pts is None else first_pts
-            if packet.pts is None or packet.pts >= first_pts:  # else a B frame, whose reference is before the seek
+            if packet.pts is None or packet.pts >= first_pts:  # else a B frame whose reference is before the seek
                 is_bad |= _num_errors() > before
             if is_bad and not decoded:
                 yield None, None, True
             for frame in decoded:
-                if is_avi:  # the k-th frame that is shown has the k-th smallest timestamp
+                if is_avi:  # the k-th displayed frame has the k-th smallest timestamp
                     frame.pts = due.popleft() if due else None
                 yield frame, frame.time, is_bad or frame.is_corrupt

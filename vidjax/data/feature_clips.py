@@ -1,4 +1,4 @@
-"""One record of features -> the stretches of a batch, cut as `clips` cuts videos."""
+"""Cut stretches of a feature record, as `clips` cuts clips out of a video."""
 
 import numpy as np
 
@@ -21,11 +21,11 @@ def train_features(
     per_frame: bool = False,
     out: np.ndarray | None = None,
 ) -> Clip:
-    """Cuts one random stretch out of a sequence of features. Arguments as of `clips.train_clip`.
+    """Cuts one random stretch out of a sequence of features. For the arguments see `clips.train_clip`.
 
     Returns:
-        features float32 (T, D), frame_mask float32 (T,), target, weight 1. A shorter sequence is filled up with zeros,
-        for which the mask is 0.
+        features float32 (T, D), frame_mask float32 (T,), target, weight 1. Shorter sequences are padded with zeros,
+        where the mask is 0.
     """
     sequence = feature_sequence(example, info)
     frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
@@ -48,16 +48,16 @@ def eval_features(
     per_frame: bool = False,
     out: np.ndarray | None = None,
 ) -> Clip:
-    """Cuts the views of a sequence of features, as `clips.eval_clips` does of a video.
+    """Cuts the evaluation views of a sequence of features, like `clips.eval_clips` for a video.
 
     Returns:
         features float32 (V, T, D), frame_mask float32 (V, T), target, weight 1.
 
     Raises:
-        ValueError: for more than one crop, which features do not have.
+        ValueError: if `num_crops` is not 1.
     """
     if num_crops != 1:
-        raise ValueError("Features have no space to crop: set eval.num_crops to 1.")
+        raise ValueError(f"eval.num_crops = {num_crops}, but features have no space to crop: set it to 1.")
     sequence = feature_sequence(example, info)
     frames = {"num_frames": num_frames, "frame_stride": frame_stride, "sampling": sampling, "num_chunks": num_chunks}
     indices, mask = find_frames(len(sequence), num_views=num_views, **frames)
@@ -66,10 +66,10 @@ def eval_features(
 
 
 def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.ndarray:
-    """The features of a record: float32 (L, D).
+    """The features of a record, float32 (L, D).
 
     Raises:
-        ValueError: where they are missing or of another width than `dataset.json` says.
+        ValueError: if they are missing, empty, or their width differs from `dataset.json`.
     """
     prefix, width = info.inputs["prefix"], info.inputs["width"]
     sequence = example.features.get(prefix)
@@ -77,12 +77,12 @@ def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.
         found = {name: array.shape for name, array in example.features.items()}
         raise ValueError(f"The record of {example.media_id!r} holds {found}; expected {prefix} of width {width}.")
     if not len(sequence):
-        raise ValueError(f"The record of {example.media_id!r} holds a sequence of no step.")
+        raise ValueError(f"The record of {example.media_id!r} holds an empty sequence of features: remove the record.")
     return sequence
 
 
 def cut_features(sequence: np.ndarray, indices: np.ndarray, mask: np.ndarray, out: np.ndarray | None) -> Clip:
-    """(L, D) at the indices (..., T) -> features (..., T, D), 0 where the mask (..., T) is, and frame_mask (..., T)."""
+    """Selects `indices` (..., T) from a sequence (L, D): features (..., T, D), 0 where `mask` is, and frame_mask."""
     out = np.empty((*indices.shape, sequence.shape[1]), np.float32) if out is None else out
     out[:] = np.where(mask[..., None], sequence[indices], 0)
     return {"features": out, "frame_mask": mask.astype(np.float32)}

@@ -1,4 +1,4 @@
-"""A folder of numbered images as a video: what `ffmpeg -i video.mp4 frame_%05d.jpg` writes, and others extract."""
+"""Read a folder of numbered images as a video, for example the output of `ffmpeg -i video.mp4 frame_%05d.jpg`."""
 
 import itertools
 import re
@@ -15,13 +15,13 @@ FPS = 25.0  # images have no frame rate
 
 
 def numbered_images(directory: Path) -> list[Path]:
-    """The images directly in a folder in the order of their numbers; [] if they are not one numbered sequence.
+    """Returns the images directly in a folder, ordered by number; [] if they are not one numbered sequence.
 
-    All names share one beginning before the number: img_00001.jpg, img_00002.jpg, ... Optical flow beside them
-    (flow_x_00001.jpg, as TSN stores it) does not count.
+    All names share one prefix before the number: img_00001.jpg, img_00002.jpg, ... Images of optical flow beside them
+    (flow_x_00001.jpg, as TSN stores it) are ignored.
 
     Raises:
-        ValueError: if a number is there twice.
+        ValueError: if a number occurs twice.
     """
     sequences = {}
     for path in Path(directory).iterdir():
@@ -43,7 +43,7 @@ def numbered_images(directory: Path) -> list[Path]:
 
 def read_image(path: Path) -> np.ndarray:
     """Reads an image as uint8 (H, W, 3) RGB. Raises a ValueError if it cannot be decoded."""
-    data = np.fromfile(path, np.uint8)  # cv2.imread takes UTF-8 names only
+    data = np.fromfile(path, np.uint8)  # cv2.imread accepts UTF-8 names only
     image = cv2.imdecode(data, cv2.IMREAD_COLOR_RGB) if data.size else None
     if image is None:
         raise ValueError(f"{path} is not an image that OpenCV can read: replace or remove it.")
@@ -51,7 +51,7 @@ def read_image(path: Path) -> np.ndarray:
 
 
 def missing_numbers(images: list[Path]) -> int:
-    """How many images are missing between the first and the last, if most follow each other at one distance."""
+    """Counts the images missing between the first and the last; the median distance of numbers is the regular one."""
     numbers = np.array([int(re.search(r"\d+$", path.stem)[0]) for path in images])
     steps = np.diff(numbers)
     if not len(steps):
@@ -61,11 +61,11 @@ def missing_numbers(images: list[Path]) -> int:
 
 
 def decode(directory: Path, fps: float = FPS) -> Iterator[tuple[Path, float, float]]:
-    """Yields (image, seconds from the first one, 1 / fps) of a frame folder.
+    """Yields (path, seconds from the first image, 1 / fps) for each image of a frame folder.
 
     Raises:
         ValueError: if the folder does not hold one numbered sequence of images.
-        DamagedVideo: after the last one, if numbers are missing in between.
+        DamagedVideo: after the last image, if numbers are missing in between.
     """
     images = numbered_images(directory)
     if not images:

@@ -1,4 +1,4 @@
-"""The labels of records, read without their frames: finds wrong ones before long work begins."""
+"""Read the labels of records without their frames, to find invalid labels before a long run starts."""
 
 import time
 from collections.abc import Iterator
@@ -10,21 +10,21 @@ from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
 from vidjax.data import pipeline, records, targets
 
-SECONDS = 10.0  # at most for a scan; the records that it does not reach are checked when they are loaded
-CONTEXT, FEATURE_LISTS = 1, 2  # numbers of the fields of a SequenceExample
-KEY = 1  # of an entry of its feature lists
+SECONDS = 10.0  # time limit of a scan; loading checks the records that the scan does not reach
+CONTEXT, FEATURE_LISTS = 1, 2  # field numbers of a SequenceExample
+KEY = 1  # field number of the key in an entry of its feature lists
 
 
 def check(source: pipeline.Records, *, multi_label: bool, per_frame: bool, seconds: float = SECONDS):
-    """Checks the labels of records, in an order that is random but always the same, for `seconds` at most.
+    """Checks the labels of records in a fixed random order, for at most `seconds`.
 
     Args:
-        multi_label: a video may have several labels or none (loss sigmoid); else it needs one.
-        per_frame: each frame has a label, and that of the video does not count.
+        multi_label: a video may have any number of labels (loss sigmoid); otherwise it needs exactly one.
+        per_frame: each frame needs a label; labels of the video are not counted.
 
     Raises:
-        ValueError: for a class index that labels.txt has no name for, or a number of labels that the loss does not
-            allow; names shard and record.
+        ValueError: if labels.txt has no name for a class index, or the loss does not allow the number of labels; names
+            shard and record.
     """
     is_single = not (multi_label or per_frame or {"target", "caption_length"} & set(source.info.inputs))
     end = time.monotonic() + seconds
@@ -38,18 +38,18 @@ def check(source: pipeline.Records, *, multi_label: bool, per_frame: bool, secon
                 targets.check_single(example.labels)
             if per_frame and not example.frame_labels:
                 raise ValueError(
-                    f"{example.media_id!r} has no frame labels ({targets.FRAME_LABELS}), which config.target = 'frame' "
-                    "needs."
+                    f"{example.media_id!r} has no frame labels ({targets.FRAME_LABELS}), but config.target = 'frame' "
+                    "needs one per frame."
                 )
 
 
 def of_record(shard: Path, offset: int) -> records.Example:
-    """A record without frames, flow and features: only its context and frame labels are read from the file.
+    """Reads a record without frames, flow and features: only its context and its frame labels.
 
-    The checksum is not verified, which would need the whole record.
+    The checksum is not verified: that would need the whole record.
 
     Raises:
-        ValueError: where the record is damaged; the message names shard and offset.
+        ValueError: if the record is damaged, with the shard and the offset.
     """
     proto = tf_example.SequenceExample()
     try:
@@ -63,28 +63,28 @@ def of_record(shard: Path, offset: int) -> records.Example:
                 elif number == FEATURE_LISTS:
                     proto.feature_lists.MergeFromString(frame_labels_in(file, start + length))
         return records.decode(proto.SerializeToString())
-    except Exception:  # protobuf's DecodeError is another class in each implementation
-        return records.decode(records.read_record(shard, offset))  # which says what is wrong
+    except Exception:  # protobuf's DecodeError differs between implementations
+        return records.decode(records.read_record(shard, offset))  # raises an error with the reason
 
 
 def frame_labels_in(file: BinaryIO, end: int) -> bytes:
-    """The entry of the frame labels of a FeatureLists message that begins here, with its tag; b"" without one."""
+    """Reads the frame labels' entry, with its tag, of a FeatureLists message that starts here; b"" if there is none."""
     before = file.tell()
     for _, start, length in fields(file, end):
         after = start + length
         for number, key_start, key_length in fields(file, after):
             if number == KEY and read_at(file, key_start, key_length) == targets.FRAME_LABELS.encode():
                 return read_at(file, before, after - before)
-            break  # the value is large, and comes second
+            break  # skip the value, which is large and follows the key
         before = after
     return b""
 
 
 def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
-    """Number, start and length of each field of the message between here and `end`; the content is not read.
+    """Yields number, start and length of each field of the message between here and `end`, without its content.
 
     Raises:
-        ValueError: for what is not such a message: all fields of a SequenceExample down to its lists have a length.
+        ValueError: if a field has no length: in a SequenceExample all fields down to its lists have one.
     """
     at = file.tell()
     while at < end:
@@ -98,7 +98,7 @@ def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:
 
 
 def varint(file: BinaryIO) -> int:
-    """The number at this place: 7 bits per byte, the lowest first, and a bit that says whether more follow."""
+    """Reads a variable-length integer: 7 bits per byte, lowest first; the top bit marks that more bytes follow."""
     value = shift = 0
     while True:
         byte = file.read(1)
@@ -111,6 +111,6 @@ def varint(file: BinaryIO) -> int:
 
 
 def read_at(file: BinaryIO, start: int, length: int) -> bytes:
-    """Bytes of a file."""
+    """Reads `length` bytes at `start`."""
     file.seek(start)
     return file.read(length)

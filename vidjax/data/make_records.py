@@ -4,8 +4,8 @@
     python -m vidjax.data.make_records SOURCE --out DIR --runner beam -- --runner=FlinkRunner --flink_master=HOST:8081
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
-one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `captions`. Run it again to go on with the
-shards that are missing.
+one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `captions`. Run the command again to write
+the missing shards.
 """
 
 import argparse
@@ -19,14 +19,14 @@ from vidjax.data import beam, flow_images, frame_folder, record_checks, records,
 from vidjax.data.sources import class_counts, datasets
 from vidjax.data.sources.datasets import say
 
-MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad")  # from one run to the next; not sources
+MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad")  # between runs; `sources` may not
 
 
-def make_records(args: argparse.Namespace) -> str | None:
-    """Runs the command; returns why it failed, or None.
+def make_records(args: argparse.Namespace):
+    """Writes the shards of a dataset, `labels.txt` and `dataset.json`.
 
     Raises:
-        ValueError: for a source or arguments that cannot work.
+        ValueError: if an argument is invalid, or too many videos cannot be read (finished shards are kept).
     """
     started = time.perf_counter()
     out = args.out
@@ -35,7 +35,7 @@ def make_records(args: argparse.Namespace) -> str | None:
     if args.runner == "beam":
         pipeline = beam.make_pipeline(args.beam_options, args.workers)
     elif args.beam_options:
-        raise ValueError(f"What follows -- is for Beam, which --runner beam asks for: {' '.join(args.beam_options)}.")
+        raise ValueError(f"Options after -- need --runner beam: {' '.join(args.beam_options)}.")
     items, labels, flip, reversal, caption_length = datasets.find(args)
     if caption_length is None:
         say(class_counts.table(items))
@@ -49,16 +49,16 @@ def make_records(args: argparse.Namespace) -> str | None:
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
     if datasets.kind_of(args.sources) in ("table", "folder"):
         arguments["sources"] = [str(Path(source).resolve()) for source in args.sources]
-    arguments = json.loads(json.dumps(arguments, default=str))  # as dataset.json gives them back
+    arguments = json.loads(json.dumps(arguments, default=str))  # as read from dataset.json
     is_update = (out / "dataset.json").exists()
     _check_same_arguments(out, arguments)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ValueError(f"--out {out} cannot be made: {error.strerror}; give another directory.") from None
+        raise ValueError(f"--out {out} cannot be created: {error.strerror}; give another directory.") from None
     info = records.DatasetInfo(labels, flip, reversal, inputs=inputs)
     records.write_info(out, info, complete=False, arguments=arguments)
-    _say_what_is_written_again(tasks)
+    _say_what_is_rewritten(tasks)
     if args.runner == "beam":
         beam.write_shards(tasks, encoding, labels, pipeline)
     else:
@@ -78,21 +78,20 @@ def make_records(args: argparse.Namespace) -> str | None:
             say(f"{kind}: {reason if path in reason else f'{path}: {reason}'}")
     num_skipped, num_written = len(problems["skipped"]), sum(written.values())
     if not num_written:
-        return f"None of the {len(items)} videos could be read."
+        raise ValueError(f"None of the {len(items)} videos could be read; see the reasons above.")
     if num_skipped > args.max_bad * len(items):
-        return (
+        raise ValueError(
             f"{num_skipped} of {len(items)} videos could not be read, more than --max_bad {args.max_bad:g} allows. "
-            "Mend or remove them, or give a larger --max_bad, and run the same command again: it keeps the finished "
-            "shards and reads what has changed."
+            "Repair or remove them, or give a larger --max_bad. Then run the same command again: it keeps finished "
+            "shards and reads only what changed."
         )
     records.write_info(out, info, complete=True, splits=written, **problems, arguments=arguments)
     counts = ", ".join(f"{count} {name}" for name, count in written.items())
     say(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
-    return None
 
 
 def _check_same_arguments(out: Path, arguments: dict):
-    """Raises a ValueError if a directory holds a dataset that another command has made."""
+    """Raises a ValueError if the directory holds a dataset made with other arguments."""
     path = out / "dataset.json"
     if not path.exists():
         return
@@ -100,68 +99,70 @@ def _check_same_arguments(out: Path, arguments: dict):
     differing = sorted(name for name in {*before, *arguments} if before.get(name) != arguments.get(name))
     if differing:
         changes = "; ".join(f"{name}: {before.get(name)!r} there, {arguments.get(name)!r} now" for name in differing)
-        raise ValueError(f"{out} holds records of other arguments ({changes}). Give another --out, or remove it.")
+        raise ValueError(
+            f"{out} holds records made with other arguments ({changes}). Give another --out, or remove it."
+        )
 
 
-def _say_what_is_written_again(tasks: list[shards.Task]):
+def _say_what_is_rewritten(tasks: list[shards.Task]):
     missing = shards.missing_of(tasks)
     if again := sum(task.path.exists() for task in missing):
-        say(f"note: videos, or how they are split, have changed: {again} of {len(tasks)} shards are written again.")
+        say(f"note: the videos or their splits have changed; rewriting {again} of {len(tasks)} shards.")
 
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description="Videos -> TFRecord shards, in parallel; run it again to go on with what is missing.",
+        description="Videos -> TFRecord shards, in parallel. Run the command again to write the missing shards.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
     add(
         "source",
         nargs="+",
-        help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label), each "
-        "with its split in its name, like trainlist01.txt testlist01.txt; tfds:NAME; "
-        "or what is rendered: motion, coloured, captions",
+        help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label) with "
+        "the split in the file name, like trainlist01.txt testlist01.txt; tfds:NAME; "
+        "or a synthetic dataset: motion, coloured, captions",
     )
     add("--out", type=Path, required=True, help="directory of the dataset")
-    add("--fps", type=float, default=0.0, help="frames a second to resample to; 0 keeps the source's frames")
+    add("--fps", type=float, default=0.0, help="frames per second to resample to; 0 keeps the source's frames")
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
-    add("--format", choices=("jpeg", "png"), default="jpeg", help="of the stored frames")
-    add("--quality", type=int, default=90, help="of JPEG, 1 to 100")
+    add("--format", choices=("jpeg", "png"), default="jpeg", help="format of the stored frames")
+    add("--quality", type=int, default=90, help="JPEG quality, 1 to 100")
     methods = ", ".join(flow_images.METHODS)
     add(
         "--flow",
         metavar="METHOD",
         default="",
-        help=f"optical flow to store too, as PNG: {methods}; "
-        "opencv_* suits videos of many sizes, for each of which the others compile anew",
+        help=f"also store optical flow, as PNG: {methods}; "
+        "for videos of many sizes use opencv_*: the others compile once per size",
     )
-    add("--num_shards", type=int, help=f"for each split; by default one for {shards.VIDEOS_PER_SHARD} videos")
-    add("--workers", type=int, default=os.cpu_count(), help="processes of this machine")
+    add("--num_shards", type=int, help=f"shards per split; by default one per {shards.VIDEOS_PER_SHARD} videos")
+    add("--workers", type=int, default=os.cpu_count(), help="processes on this machine")
     add(
         "--runner",
         choices=("local", "beam"),
         default="local",
-        help="beam: Apache Beam, whose own options follow -- at the end; "
-        "without any, it too runs on this machine in --workers processes",
+        help="beam: Apache Beam; put its own options last, after --. "
+        "Without any, it runs on this machine in --workers processes",
     )
-    add("--split_by", metavar="COLUMN", help="one split for each value of this column of the CSV")
-    add("--group", metavar="COLUMN", help="the random split keeps videos together that are equal in this CSV column")
-    add("--multi_label", action="store_true", help="videos of the CSV may have no label")
+    add("--split_by", metavar="COLUMN", help="make one split per value of this CSV column")
+    add("--group", metavar="COLUMN", help="when splitting at random, keep equal values of this CSV column together")
+    add("--multi_label", action="store_true", help="allow videos without a label in the CSV")
     add(
         "--class_file",
         type=Path,
         metavar="FILE",
         help="class names for the numbers in a list: one per line, or `1 NAME`",
     )
-    add("--frame_folders", action="store_true", help="folders of numbered images are the videos; else recognised")
+    add("--frame_folders", action="store_true", help="read folders of numbered images as videos; else detect them")
     add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of folders of numbered images")
-    add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test, where no split is given")
-    add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val, where no split is given")
-    add("--seed", type=int, default=0, help="of the random split, and of the videos that are rendered")
-    add("--max_bad", type=float, default=0.01, help="share of unreadable videos beyond which the command fails")
+    add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test if no split is given")
+    add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val if no split is given")
+    add("--seed", type=int, default=0, help="seed of the random split and of rendered videos")
+    add("--max_bad", type=float, default=0.01, help="largest share of unreadable videos; above it the command fails")
     add(
         "--horizontal_flip",
-        help="labels when mirrored: unchanged, forbidden (as captions are by themselves), or CLASS:CLASS,... that swap",
+        help="what mirroring does to labels: unchanged, forbidden (default for captions), or CLASS:CLASS,... to swap",
     )
     add(
         "--motion_videos",
@@ -169,9 +170,9 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs=3,
         default=(1600, 160, 480),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="videos of motion, coloured or captions to render",
+        help="numbers of videos to render for motion, coloured or captions",
     )
-    add("--concatenate", type=int, default=1, help="clips in a row in each video of motion; more: one label a frame")
+    add("--concatenate", type=int, default=1, help="motion clips per video; above 1, with one label per frame")
     argv = sys.argv[1:] if argv is None else list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:end])
@@ -183,13 +184,12 @@ def parse_args(argv=None) -> argparse.Namespace:
 def main():
     args = parse_args()
     try:
-        failure = make_records(args)
+        return make_records(args)
     except ValueError as error:
-        failure = str(error)
-    except OSError as error:  # a full disk
-        failure = f"{error.filename or args.out}: {error.strerror}."
-    if failure:
-        sys.exit(f"make_records: {failure}".encode(errors="backslashreplace").decode())
+        reason = str(error)
+    except OSError as error:  # a full disk, for example
+        reason = f"{error.filename or args.out}: {error.strerror}."
+    sys.exit(f"make_records: {reason}".encode(errors="backslashreplace").decode())
 
 
 if __name__ == "__main__":

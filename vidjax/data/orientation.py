@@ -1,4 +1,4 @@
-"""Decoded frame -> upright image: the display matrix of phones and flipped cameras, all eight orientations."""
+"""Turn decoded frames upright by their display matrix (phones, flipped cameras): all eight orientations."""
 
 import av
 import numpy as np
@@ -16,7 +16,7 @@ class ToImage:
         """Returns uint8 (H, W, 3) RGB."""
         if frame.rotation != self._rotation:
             self._rotation = frame.rotation
-            # Of a small copy: PyAV keeps a frame whose side data is read alive, and with it the decoder's buffers
+            # Read a small copy: reading side data makes PyAV keep the frame, and with it the decoder's buffers
             matrix = frame.reformat(width=16, height=16).side_data.get(DISPLAY_MATRIX)
             self._matrix = None if matrix is None else np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
         image = frame.to_ndarray(format="rgb24")
@@ -24,11 +24,11 @@ class ToImage:
 
 
 def upright(image: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Applies a display matrix to an image (H, W, C); angles between the right ones are rounded.
+    """Applies a display matrix to an image (H, W, C); rounds to multiples of 90 degrees.
 
     Args:
         matrix: int (3, 3) [[a, b, u], [c, d, v], [x, y, w]]: a pixel at (p, q), p to the right and q down, is shown at
-            (a p + c q + x, b p + d q + y), ISO/IEC 14496-12, 8.3.2. FFmpeg's `libavutil/display.h` has the same.
+            (a p + c q + x, b p + d q + y), ISO/IEC 14496-12, 8.3.2. FFmpeg's `libavutil/display.h` agrees.
     """
     (a, b), (c, d) = matrix[0, :2].tolist(), matrix[1, :2].tolist()
     if abs(a) + abs(d) < abs(b) + abs(c):  # columns become rows

@@ -1,14 +1,14 @@
-"""Records -> batches of numpy arrays, for this process (Grain, threads).
+"""Records -> batches of NumPy arrays for this process, loaded by the threads of Grain.
 
-The order of the clips is a pure function of numbers. Global batch i is positions [i * B, (i + 1) * B) of an endless
-order: each epoch is one permutation of the records, drawn from (seed, epoch). Process p of P loads rows
-[p * B / P, (p + 1) * B / P) of each batch, and the random draws of a clip come from (seed, epoch, position), where the
-position counts on over the epochs. So the whole state of the pipeline is one integer, the number of batches that the
-step has consumed, and it means the same on any number of processes.
+The order of the clips is a pure function of integers. Global batch i holds positions [i * B, (i + 1) * B) of an endless
+sequence, in which each epoch is one permutation of the records, drawn from (seed, epoch). Process p of P loads rows
+[p * B / P, (p + 1) * B / P) of each batch. The random draws of a clip come from (seed, epoch, position); positions
+continue across epochs. The state of the pipeline is therefore one integer, the number of batches consumed, and is
+valid on any number of processes.
 
-With `sampling="chunks"` each video gives `num_chunks` consecutive clips, and a row of batch i + 1 holds the clip that
-follows the one in that row of batch i: then batch i is clip i mod num_chunks of the videos at the positions
-[jB, (j + 1)B) of that order, j = floor(i / num_chunks), and a video's random draws come from its own position.
+With `sampling="chunks"` each video gives `num_chunks` consecutive clips. Each row of batch i + 1 holds the clip that
+follows the clip in the same row of batch i: batch i holds clip i mod num_chunks of the videos at positions
+[jB, (j + 1)B) of the sequence, j = floor(i / num_chunks). The random draws come from the position of the video.
 """
 
 import contextlib
@@ -26,9 +26,9 @@ import numpy as np
 
 from vidjax.data import clips, feature_clips, records, targets
 
-cv2.setNumThreads(1)  # Grain's threads share the cores; OpenCV's own would fight them
+cv2.setNumThreads(1)  # Grain's threads use all cores; OpenCV's threads would compete with them
 
-OF_VIDEOS = ("size", "resize", "crop", "flip", "colour", "streams")  # settings that features do not have
+VIDEO_ONLY = ("size", "resize", "crop", "flip", "colour", "streams")  # arguments that do not apply to features
 
 Batch = dict[str, np.ndarray]
 
@@ -38,9 +38,9 @@ class Records:
     """The records of some splits of a dataset, with random access.
 
     Attributes:
-        info: of the dataset.
+        info: description of the dataset.
         places: shard and byte offset of each record.
-        classes: the index in `info.labels` of each class index in the records; None where they are the same.
+        classes: maps class indices in the records to indices in `info.labels`; others are dropped. None keeps all.
     """
 
     info: records.DatasetInfo
@@ -51,7 +51,7 @@ class Records:
         return len(self.places)
 
     def __getitem__(self, index: int) -> records.Example:
-        """Raises a ValueError, which names shard and record, for a damaged record or an index that no class has."""
+        """Raises a ValueError, naming shard and record, if the record is damaged or has an invalid class index."""
         shard, offset = self.places[index]
         example = records.decode(records.read_record(shard, offset))
         if self.classes is not None:
@@ -65,7 +65,7 @@ class Records:
 
     @contextlib.contextmanager
     def naming(self, index: int):
-        """Puts shard and record in front of the ValueErrors that are raised within."""
+        """Prefixes ValueErrors raised in the block with the shard and the record."""
         try:
             yield
         except ValueError as error:
@@ -75,18 +75,18 @@ class Records:
 
 
 def open_records(directory: str | Path, splits: Sequence[str]) -> Records:
-    """Opens the records of `splits`, in the order named.
+    """Opens the records of `splits`, in the order given.
 
     Raises:
-        ValueError: if the dataset, a split or a shard is missing, a shard is damaged, or labels.txt or the permutations
-            in dataset.json are wrong.
+        ValueError: if the dataset, a split or a shard is missing, a shard is damaged, or labels.txt or a permutation in
+            dataset.json is invalid.
     """
     info = records.read_info(Path(directory))
     targets.check_info(info, directory)
     shards = [shard for split in splits for shard in records.find_shards(Path(directory), split)]
     places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
     if not places:
-        raise ValueError(f"The splits {list(splits)} of {directory} hold no records.")
+        raise ValueError(f"The splits {list(splits)} of {directory} hold no records: choose other splits.")
     return Records(info, places)
 
 
@@ -95,7 +95,7 @@ def open_records(directory: str | Path, splits: Sequence[str]) -> Records:
 
 @functools.lru_cache(maxsize=4)
 def epoch_order(num_records: int, seed: int, epoch: int) -> np.ndarray:
-    """The permutation of the records in an epoch: (num_records,)."""
+    """The permutation of the records in one epoch: (num_records,)."""
     return np.random.default_rng((seed, epoch)).permutation(num_records)
 
 
@@ -114,27 +114,29 @@ def train_batches(
 
     Args:
         source: from `open_records`.
-        clip_arguments: keyword arguments of `clips.train_clip`; for features those of `feature_clips.train_features`,
-            and settings of videos are passed over.
-        batch_size: of the global batch, clips.
-        process: (index, count) of this process.
-        num_threads: that read, decode and crop; 0 is one a core.
+        clip_arguments: keyword arguments of `clips.train_clip`, or for features of `feature_clips.train_features`;
+            features ignore the arguments in `VIDEO_ONLY`.
+        batch_size: number of clips in the global batch.
+        process: index of this process, and number of processes.
+        num_threads: threads that read, decode and crop; 0 starts one per core.
 
     Raises:
-        ValueError: where the batch does not divide over the processes, or a flip is asked for that the dataset forbids.
+        ValueError: if the batch does not divide over the processes, the dataset forbids flips, or flip or colour is on
+            for features.
     """
     blank = clips.blank_batch(source.info.inputs, clip_arguments, 1)
     if "features" in blank and (clip_arguments.get("flip") or clip_arguments.get("colour")):
         raise ValueError("Features cannot be flipped or recoloured: turn config.augment.flip and colour off.")
     if clip_arguments.get("flip") and source.info.horizontal_flip == "forbidden":
         raise ValueError(
-            "config.augment.flip is on, but dataset.json forbids horizontal flips: mirroring changes the label."
+            "config.augment.flip is on, but dataset.json forbids horizontal flips, since mirroring changes the label: "
+            "turn it off."
         )
 
     def load(position: int, out: np.ndarray) -> Batch:
         step, row = divmod(position, batch_size)
         group, chunk = divmod(step, num_chunks)
-        place = group * batch_size + row  # of the video; the position itself where there are no chunks
+        place = group * batch_size + row  # position of the video; equals `position` without chunks
         epoch, index = divmod(place, len(source))
         rng = np.random.default_rng((seed, epoch, place))
         example = source[epoch_order(len(source), seed, epoch)[index]]
@@ -156,10 +158,14 @@ def eval_batches(
     process: tuple[int, int] = (0, 1),
     num_threads: int = 0,
 ) -> Iterator[Batch]:
-    """Yields this process's rows of one pass over the records, in order, each once.
+    """Yields this process's rows of one pass over the records, each record once and in order.
 
-    The last batch is filled up with clips of weight 0, so that every process sees equally many batches of one shape.
-    Args: as of `train_batches`, with `clip_arguments` those of `clips.eval_clips` or `feature_clips.eval_features`.
+    The last batch is padded with clips of weight 0, so that all processes get equally many batches of one shape.
+
+    Args: see `train_batches`, but `clip_arguments` are those of `clips.eval_clips` or `feature_clips.eval_features`.
+
+    Raises:
+        ValueError: if the batch does not divide over the processes, or there are chunks and several views or crops.
     """
 
     def load(position: int, out: np.ndarray) -> Batch:
@@ -172,7 +178,7 @@ def eval_batches(
     num_clips = clip_arguments.get("num_views", 1) * clip_arguments.get("num_crops", 1)
     is_chunked, num_chunks = chunking(clip_arguments)
     if is_chunked and num_clips > 1:
-        raise ValueError("Chunks go through a video once: set eval.num_views and eval.num_crops to 1.")
+        raise ValueError("Chunks cover a video once: set eval.num_views and eval.num_crops to 1.")
     num_clips *= num_chunks
     blank = {name: np.repeat(array[:, None], num_clips, axis=1) for name, array in blank.items()}
     cut = feature_clips.eval_features if "features" in blank else clips.eval_clips
@@ -181,19 +187,21 @@ def eval_batches(
 
 
 def chunking(clip_arguments: dict) -> tuple[bool, int]:
-    """Whether videos are cut into chunks, and into how many (else 1).
+    """Whether videos are cut into chunks, and the number of chunks per video (1 without chunks).
 
     Raises:
-        ValueError: for a number of chunks without the sampling for it, or no chunk.
+        ValueError: if the number is below 1, or above 1 with another sampling than "chunks".
     """
     is_chunked, num_chunks = clip_arguments.get("sampling") == "chunks", clip_arguments.get("num_chunks", 1)
     if num_chunks < 1 or num_chunks > 1 and not is_chunked:
-        raise ValueError(f"clip.num_chunks = {num_chunks}: at least 1, and more go with clip.sampling = 'chunks'.")
+        raise ValueError(
+            f"clip.num_chunks = {num_chunks}: at least 1 is needed, and more than 1 needs clip.sampling = 'chunks'."
+        )
     return is_chunked, num_chunks
 
 
 def _without_unused(clip_arguments: dict, blank: Batch) -> dict:
-    unused = OF_VIDEOS if "features" in blank else ()
+    unused = VIDEO_ONLY if "features" in blank else ()
     return {name: value for name, value in clip_arguments.items() if name not in unused}
 
 
@@ -207,11 +215,11 @@ def _batches(
 ) -> Iterator[Batch]:
     process_index, process_count = process
     if batch_size % process_count:
-        raise ValueError(f"batch_size = {batch_size} does not divide over {process_count} processes.")
+        raise ValueError(f"batch_size = {batch_size} does not divide over {process_count} processes: use a multiple.")
     rows = batch_size // process_count
     num_threads = num_threads or os.cpu_count()
-    # A thread writes its row straight into the video (or the features) of its batch: stacking rows afterwards costs a
-    # tenth of the speed. An array lives here as long as one of its rows is under way.
+    # Each thread writes its row straight into the video (or features) array of its batch: stacking rows afterwards
+    # costs a tenth of the speed. The dict keeps an array only while one of its rows is in use.
     large, row_of = next(iter(blank.items()))
     arrays, lock = weakref.WeakValueDictionary(), threading.Lock()
 
@@ -228,7 +236,7 @@ def _batches(
         batch = {name: np.stack([row[name] for row in loaded]) for name in loaded[0] if name != large}
         return {**batch, large: loaded[0][large]}
 
-    # Enough rows ahead that every thread has work while a batch is consumed, few enough that memory stays small.
+    # Enough rows to keep every thread busy while a batch is consumed, and few enough to keep memory small.
     options = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=max(num_threads, 2 * rows))
     dataset = grain.MapDataset.range(len(steps) * rows).map(load_row)
     return iter(dataset.to_iter_dataset(options).batch(rows, drop_remainder=True, batch_fn=assemble))

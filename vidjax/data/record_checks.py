@@ -1,4 +1,4 @@
-"""What `make_records` checks before long work: its arguments, the output directory, the labels and the files."""
+"""Checks of `make_records` before long work: arguments, output directory, labels and files."""
 
 import argparse
 import math
@@ -11,21 +11,23 @@ from vidjax.data import flow_images
 from vidjax.data.sources import splits
 from vidjax.data.sources.items import Item
 
-LARGEST = 16384  # pixels: FFmpeg and JPEG go on to 65535, memory does not
+LARGEST = 16384  # pixels: FFmpeg and JPEG allow 65535, memory does not
 
 
 def check_arguments(args: argparse.Namespace, kind: str):
-    """Checks ranges, and which arguments go together.
+    """Checks the ranges of arguments and their combinations.
 
     Args:
-        args: of the command.
-        kind: of the source, see `datasets.kind_of`.
+        args: parsed arguments of the command.
+        kind: kind of the source, see `datasets.kind_of`.
 
     Raises:
-        ValueError: for the first argument that cannot work.
+        ValueError: for the first invalid argument.
     """
     if args.concatenate < 1 or args.concatenate > 1 and (args.source != "motion" or args.fps):
-        raise ValueError("--concatenate is at least 1, for the source motion, and goes without --fps.")
+        raise ValueError(
+            f"--concatenate {args.concatenate}: give 1 or more; more than 1 needs the source motion, without --fps."
+        )
     ranges = {
         "fps": (0, 1000, "frames per second; 0 keeps those of the source"),
         "short_side": (0, LARGEST, "pixels; 0 keeps the size of the source"),
@@ -52,19 +54,19 @@ def check_arguments(args: argparse.Namespace, kind: str):
         if getattr(args, name) and kind != "table":
             raise ValueError(f"--{name} is for a CSV or list of videos; the source is {args.source}.")
     if args.group and args.split_by:
-        raise ValueError("--group is for a random split, --split_by makes one split per value: give one of them.")
+        raise ValueError("--group needs a random split, but --split_by makes one split per value: remove one of them.")
     if args.source in ("motion", "coloured") and args.horizontal_flip:
-        raise ValueError(f"--horizontal_flip is known for {args.source}: leave it out.")
+        raise ValueError(f"--horizontal_flip is fixed for the source {args.source}: remove it.")
 
 
 def check_out(out: Path):
-    """Checks that a directory is, or can be made, on this machine, and can be written.
+    """Checks that the output directory is local, exists or can be created, and is writable.
 
     Raises:
-        ValueError: if not.
+        ValueError: if it is not.
     """
     if re.match(r"\w+:/", str(out)):
-        raise ValueError(f"--out {out}: records are written to a directory; copy them to a bucket after.")
+        raise ValueError(f"--out {out} is not a local directory: write records to one, then copy them to the bucket.")
     existing = Path(os.path.abspath(out))
     while not existing.exists() and not existing.is_symlink():
         existing = existing.parent
@@ -80,7 +82,7 @@ def check_labels(labels: Sequence[str]):
     """Checks that each label fits on a line of `labels.txt`, in UTF-8.
 
     Raises:
-        ValueError: if not, or if there are none.
+        ValueError: if a label does not, or if there are none.
     """
     if not labels:
         raise ValueError("No video has a label: give labels, separated by | if there are several.")
@@ -94,10 +96,10 @@ def check_labels(labels: Sequence[str]):
 
 
 def check_files(items: Sequence[Item], max_bad: float):
-    """Checks that not too many files are missing.
+    """Checks that the files of the items exist.
 
     Raises:
-        ValueError: if more than the share `max_bad` of the items has no file.
+        ValueError: if the share of missing files is above `max_bad`.
     """
     exists = {path: os.path.exists(path) for path in {item.path for item in items}}
     missing = [item.path for item in items if not exists[item.path]]

@@ -1,9 +1,9 @@
-"""Records: the one place that knows TFRecord framing and the keys of a video example.
+"""Records: TFRecord framing and the keys of a video example, defined only here.
 
 A video is a `tf.train.SequenceExample` in the keys that DMVR, Scenic and MediaSequence read:
 https://github.com/google-deepmind/dmvr/tree/master/examples and
 https://github.com/google-ai-edge/mediapipe/blob/master/mediapipe/util/sequence/README.md.
-TensorFlow is not needed: the protos come with tensorflow-datasets, and the framing of a TFRecord is
+TensorFlow is not needed: tensorflow-datasets has the protos, and the framing of a TFRecord is
 `length (uint64), crc32c(length), data, crc32c(data)`, little endian, checksums masked
 (https://www.tensorflow.org/tutorials/load_data/tfrecord#tfrecords_format_details).
 """
@@ -21,30 +21,30 @@ import google_crc32c
 import numpy as np
 from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
-HEADER_BYTES = 12  # length and its checksum
+HEADER_BYTES = 12  # the length and its checksum
 FOOTER_BYTES = 4  # checksum of the data
-FEATURES = "/feature/floats"  # of MediaSequence, after a prefix
+FEATURES = "/feature/floats"  # MediaSequence's key, after a prefix
 FLOW = "FORWARD_FLOW/image/"
-SATURATION = 20.0  # pixels: flow of level 255, unless a record says otherwise; that of `vidjax.flow.to_levels`
+SATURATION = 20.0  # pixels: flow at level 255 unless a record stores another value; as in `vidjax.flow.to_levels`
 
 
 @dataclasses.dataclass(frozen=True)
 class Example:
-    """One labelled video (or the image that is a video of one frame), its frames still compressed.
+    """One labelled video (or an image: a video of one frame), with its frames still compressed.
 
     Attributes:
-        images: one JPEG or PNG a frame; empty where there are only features.
-        labels: class indices: one, or several where a video may have more than one.
-        label_names: their names.
-        media_id: where the video comes from, for people.
-        fps: frames a second; 0 for an image.
-        height, width: of the frames, pixels.
-        start, end: the part of the original video, seconds.
-        frame_labels: one class index a frame, or empty.
-        features: by prefix ("RGB", "FLOW"): float32 (L, D), one vector a step in time.
-        flow: one PNG or JPEG for each frame but the last, or empty: the optical flow to the next frame. Red is u, green
-            is v, blue is 0; the levels 0..255 are -saturation..saturation pixels.
-        saturation: of the flow, pixels.
+        images: one JPEG or PNG per frame; empty if there are only features.
+        labels: class indices; several for multi-label datasets, word indices for captions.
+        label_names: names of the labels.
+        media_id: source of the video, for readers.
+        fps: frames per second; 0 for an image.
+        height, width: size of the frames, in pixels.
+        start, end: part of the original video, in seconds.
+        frame_labels: one class index per frame, or empty.
+        features: features by prefix ("RGB", "FLOW"): float32 (L, D), one vector per time step.
+        flow: optical flow to the next frame, one PNG or JPEG for each frame but the last, or empty. Red is u, green
+            is v, blue is 0; levels 0..255 span -saturation..saturation pixels.
+        saturation: largest flow that is stored, in pixels.
     """
 
     images: Sequence[bytes]
@@ -63,10 +63,10 @@ class Example:
 
 
 def encode(example: Example) -> bytes:
-    """Returns the example as a serialised SequenceExample; timestamps are microseconds.
+    """Serialises the example as a SequenceExample; timestamps are in microseconds.
 
     Raises:
-        ValueError: if it takes more than the 2 GiB that protobuf allows.
+        ValueError: if it is larger than the 2 GiB that protobuf allows.
     """
     proto = tf_example.SequenceExample()
     context = proto.context.feature
@@ -100,16 +100,16 @@ def encode(example: Example) -> bytes:
             steps.add().float_list.value.extend(vector.tolist())
     try:
         return proto.SerializeToString(deterministic=True)
-    except Exception as error:  # protobuf's EncodeError is another class in each implementation
-        raise ValueError(f"{example.media_id}: a record holds at most 2 GiB ({error}).") from None
+    except Exception as error:  # protobuf's EncodeError differs between implementations
+        raise ValueError(f"{example.media_id}: a record holds at most 2 GiB ({error}); split the video.") from None
 
 
 def _to_bytes(name: str) -> bytes:
-    return name.encode(errors="surrogateescape")  # a file name that is not UTF-8 keeps its bytes
+    return name.encode(errors="surrogateescape")  # keeps the bytes of file names that are not UTF-8
 
 
 class Images(Sequence):
-    """The compressed frames of a parsed record; each is copied out of it only when it is asked for."""
+    """The compressed frames of a parsed record; each is copied only on access."""
 
     def __init__(self, steps):
         self._steps = steps
@@ -122,16 +122,16 @@ class Images(Sequence):
 
 
 def decode(data: bytes) -> Example:
-    """Parses what `encode`, DMVR or MediaSequence wrote. Missing keys take the defaults of `Example`.
+    """Parses a record written by `encode`, DMVR or MediaSequence. Missing keys get the defaults of `Example`.
 
-    Names that are not UTF-8 come back printable: caf\\xe9.mp4.
+    Names that are not UTF-8 are escaped: caf\\xe9.mp4.
 
     Raises:
         ValueError: if the bytes are not a SequenceExample.
     """
     try:
         proto = tf_example.SequenceExample.FromString(data)
-    except Exception as error:  # protobuf's DecodeError is another class in each implementation
+    except Exception as error:  # protobuf's DecodeError differs between implementations
         raise ValueError(f"The record is not a tf.train.SequenceExample: {error}.") from None
     context, lists = proto.context.feature, proto.feature_lists.feature_list
 
@@ -170,17 +170,17 @@ def decode(data: bytes) -> Example:
 
 
 def masked_crc32c(data: bytes) -> int:
-    """The checksum of TFRecord: CRC-32C, rotated right by 15 bits, plus a constant."""
+    """The masked checksum of TFRecord: CRC-32C, rotated right by 15 bits, plus a constant."""
     crc = google_crc32c.value(data)
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def write_shard(path: Path, records: Iterable[bytes], **details) -> int:
-    """Writes a TFRecord file and its index. The file appears whole or not at all, whoever else writes it at the time.
+    """Writes a TFRecord file and its index, atomically even if other processes write the same file.
 
     Args:
-        records: serialised examples; may be a generator that fills `details` as it goes.
-        **details: JSON, kept in the index: what `read_details` returns.
+        records: serialised examples; may be a generator that fills the values of `details` as it goes.
+        **details: JSON values to store in the index, see `read_details`.
 
     Returns:
         The number of records.
@@ -200,24 +200,24 @@ def write_shard(path: Path, records: Iterable[bytes], **details) -> int:
             os.fsync(file.fileno())
         _write_index(path, offset, offsets, details)
         os.replace(partial, path)
-    finally:  # after Ctrl-C too
+    finally:  # also after Ctrl-C
         partial.unlink(missing_ok=True)
     return len(offsets)
 
 
 def _partial(path: Path) -> Path:
-    """A name beside `path` that no other process uses, on whatever machine."""
+    """A path beside `path` that no other process on any machine uses."""
     return path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
 
 
 def remove_partial(directory: Path):
-    """Removes what writers that were killed have left behind."""
+    """Removes the partial files of writers that were killed."""
     for path in Path(directory).glob("*.partial"):
         path.unlink(missing_ok=True)
 
 
 def remove_other_shards(directory: Path, kept: Iterable[Path]):
-    """Removes the shards of a directory, and their indices, that an earlier build has left behind."""
+    """Removes shards of an earlier build, and their indices: all in the directory except `kept`."""
     kept = {path for shard in kept for path in (shard, index_path(shard))}
     for path in Path(directory).glob("*-of-?????.tfrecord*"):
         if path not in kept:
@@ -229,16 +229,16 @@ def index_path(shard: Path) -> Path:
 
 
 def _write_index(shard: Path, size: int, offsets: list[int], details: dict):
-    partial = _partial(index_path(shard))  # several processes may rebuild it at once
+    partial = _partial(index_path(shard))  # several processes may rebuild the index at once
     partial.write_text(json.dumps({**details, "bytes": size, "offsets": offsets}))
     os.replace(partial, index_path(shard))
 
 
 def read_index(shard: Path) -> list[int]:
-    """Returns the byte offset of each record of a shard; makes the index where it is missing or stale.
+    """Returns the byte offset of each record of a shard; rebuilds the index if it is missing or stale.
 
     Raises:
-        ValueError: where the shard is truncated or damaged, with the offset of the first bad record.
+        ValueError: if the shard is truncated or damaged, with the offset of the first bad record.
     """
     size = shard.stat().st_size
     try:
@@ -258,12 +258,12 @@ def read_index(shard: Path) -> list[int]:
     try:
         _write_index(shard, size, offsets, {})
     except OSError:
-        pass  # a read-only dataset: the index is made again by each run
+        pass  # a read-only dataset: each run rebuilds the index
     return offsets
 
 
 def read_details(shard: Path) -> dict:
-    """Returns the details that `write_shard` was given; {} if the shard, or its index, is not the one it wrote."""
+    """Returns the `details` of `write_shard` and the index; {} if there is no index that fits the shard."""
     try:
         index = json.loads(index_path(shard).read_text())
         return index if index["bytes"] == shard.stat().st_size else {}
@@ -284,7 +284,7 @@ def read_record(shard: Path, offset: int) -> bytes:
     """Reads one record and verifies its checksums.
 
     Raises:
-        ValueError: where it is gone, truncated or damaged; the message names shard and offset.
+        ValueError: if it is missing, truncated or damaged, with the shard and the offset.
     """
     try:
         with open(shard, "rb") as file:
@@ -305,20 +305,20 @@ def shard_path(directory: Path, split: str, shard: int, num_shards: int) -> Path
 
 
 def split_of(shard: Path) -> str:
-    """The split that a shard belongs to, by its name."""
+    """The split in the name of a shard."""
     return shard.name.rsplit("-", 3)[0]
 
 
 def find_splits(directory: Path) -> list[str]:
-    """Returns the names of the splits that have shards in a directory, sorted."""
+    """Returns the sorted names of the splits that have shards in a directory."""
     return sorted({match[1] for match, _ in _all_shards(directory)})
 
 
 def find_shards(directory: Path, split: str) -> list[Path]:
-    """Returns the shards of a split in order, with or without an ending after `-00000-of-00010`.
+    """Returns the shards of a split in order, with or without `.tfrecord` after `-00000-of-00010`.
 
     Raises:
-        ValueError: where there are none (the splits that exist are listed) or some are missing.
+        ValueError: if there are no shards (lists the splits that exist), or some are missing.
     """
     shards = [(match, path) for match, path in _all_shards(directory) if match[1] == split]
     if not shards:
@@ -326,7 +326,9 @@ def find_shards(directory: Path, split: str) -> list[Path]:
         raise ValueError(f"No split {split!r} in {directory}; it has {splits}.")
     num_shards = int(shards[0][0][3])
     if [int(match[2]) for match, _ in shards] != list(range(num_shards)):
-        raise ValueError(f"Split {split!r} in {directory} has {len(shards)} of {num_shards} shards: some are missing.")
+        raise ValueError(
+            f"Split {split!r} in {directory} has {len(shards)} of {num_shards} shards: copy or make the missing ones."
+        )
     return [path for _, path in shards]
 
 
@@ -338,15 +340,15 @@ def _all_shards(directory: Path) -> list[tuple[re.Match, Path]]:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-    """What the pipeline knows of a dataset beside its records.
+    """Description of a dataset, stored beside its records.
 
     Attributes:
         labels: class names in the order of their indices.
         horizontal_flip: what mirroring does to a label: "unchanged", "forbidden", or a permutation of the classes.
-        time_reversal: the permutation of the classes that reversing time makes, or None where there is none.
-        inputs: what the records hold. Of videos `fps` (0 where they keep their own) and `short_side` (pixels; 0 where
-            they keep their size), and of optical flow `flow`, its method. Of features `prefix`, `width`, `layer`,
-            `source` (the network), `clip` (of which frames they are), see `vidjax.features`. Empty where nobody said.
+        time_reversal: permutation of the classes under time reversal, or None if there is none.
+        inputs: contents of the records; empty if unknown. For videos `fps` (0: that of each video) and `short_side`
+            (pixels; 0: the size of each video), and with optical flow `flow`, its method. For features `prefix`,
+            `width`, `layer`, `source` (the network) and `clip` (the frames they come from), see `vidjax.features`.
     """
 
     labels: list[str]
@@ -356,10 +358,10 @@ class DatasetInfo:
 
 
 def write_info(directory: Path, info: DatasetInfo, **details):
-    """Writes `labels.txt` and `dataset.json`, with `details`: whether it is complete, counts, the build's arguments.
+    """Writes `labels.txt` and `dataset.json`; `details` are `complete`, counts and the arguments of the build.
 
     Raises:
-        ValueError: if a label does not fit in a line of `labels.txt`.
+        ValueError: if a label does not fit on one line of `labels.txt`.
     """
     for label in info.labels:
         if label != label.strip() or not label or len(label.splitlines()) > 1:
@@ -371,12 +373,12 @@ def write_info(directory: Path, info: DatasetInfo, **details):
 
 
 def read_info(directory: Path) -> DatasetInfo:
-    """Reads what `write_info` wrote.
+    """Reads `labels.txt` and `dataset.json`.
 
-    Records that others made have no `dataset.json`: flipping is then forbidden, since it may change labels.
+    Records made by other tools have no `dataset.json`: flipping is then forbidden, since it may change labels.
 
     Raises:
-        ValueError: if the directory or its `labels.txt` is missing, or unusable; says how to make it.
+        ValueError: if the directory or a file in it is missing, invalid or unfinished; says how to make it.
     """
     directory = Path(directory)
     if not directory.is_dir():
@@ -401,7 +403,7 @@ def read_description(directory: Path) -> dict:
     try:
         content = json.loads(path.read_text()) if path.exists() else {}
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}): remove it, and make the records again.") from None
+        raise ValueError(f"{path} is not valid JSON ({error}): remove it, and make the records again.") from None
     if not isinstance(content, dict):
         raise ValueError(f"{path} is not a JSON object: remove it, and make the records again.")
     return content

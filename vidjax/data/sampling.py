@@ -1,25 +1,25 @@
-"""Which frames of a video make a clip: functions from numbers to frame indices.
+"""Select the frames of a clip: functions from numbers to frame indices.
 
-The words are DMVR's (https://github.com/google-deepmind/dmvr, `processors.py`) and TSN's. A clip of `num_frames` frames
-at `frame_stride` spans (num_frames - 1) * frame_stride + 1 frames; where the video is shorter, it wraps around.
-All functions return int arrays of indices in [0, length).
+The terms are those of DMVR (https://github.com/google-deepmind/dmvr, `processors.py`) and TSN. A clip of `num_frames`
+frames at `frame_stride` spans (num_frames - 1) * frame_stride + 1 frames; in a shorter video it wraps around.
+The samplers return int arrays of indices in [0, length).
 """
 
 import numpy as np
 
 
 def span(num_frames: int, frame_stride: int) -> int:
-    """Number of consecutive frames from the first to the last frame of a clip, both counted."""
+    """Number of frames from the first to the last frame of a clip, inclusive."""
     return (num_frames - 1) * frame_stride + 1
 
 
 def clip_at(start: int, length: int, num_frames: int, frame_stride: int) -> np.ndarray:
-    """The clip that begins at frame `start`: (num_frames,)."""
+    """The clip that starts at frame `start`: (num_frames,)."""
     return (start + np.arange(num_frames) * frame_stride) % length
 
 
 def random_clip(rng: np.random.Generator, length: int, num_frames: int, frame_stride: int = 1) -> np.ndarray:
-    """A clip at a uniformly random place: (num_frames,)."""
+    """A clip at a uniformly random position: (num_frames,)."""
     last_start = max(0, length - span(num_frames, frame_stride))
     return clip_at(rng.integers(last_start + 1), length, num_frames, frame_stride)
 
@@ -38,7 +38,7 @@ def spaced_clips(length: int, num_frames: int, frame_stride: int = 1, num_views:
 
 
 def covering_clips(length: int, num_frames: int, frame_stride: int = 1) -> np.ndarray:
-    """Consecutive clips that together show the whole video, the last one moved back to end with it: (V, num_frames)."""
+    """Consecutive clips that cover the video: (V, num_frames). The last clip moves back to end with the video."""
     last_start = max(0, length - span(num_frames, frame_stride))
     starts = np.append(np.arange(0, last_start, num_frames * frame_stride), last_start)
     return np.stack([clip_at(start, length, num_frames, frame_stride) for start in starts])
@@ -47,7 +47,7 @@ def covering_clips(length: int, num_frames: int, frame_stride: int = 1) -> np.nd
 def segments(length: int, num_segments: int, rng: np.random.Generator | None = None) -> np.ndarray:
     """One frame from each of `num_segments` equal parts of the video: (num_segments,).
 
-    Random within its part given an `rng`, else the part's middle: Temporal Segment Networks (Wang et al., 2016),
+    With `rng` a random frame of each part, else its middle frame: Temporal Segment Networks (Wang et al., 2016),
     section 3.1.
     """
     within = np.full(num_segments, 0.5) if rng is None else rng.random(num_segments)
@@ -57,13 +57,13 @@ def segments(length: int, num_segments: int, rng: np.random.Generator | None = N
 def chunks(
     length: int, num_frames: int, frame_stride: int = 1, num_chunks: int = 1, rng: np.random.Generator | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Consecutive clips of a video, for a model that hands its state from one to the next.
+    """Consecutive clips of a video, for a model that passes its state from one clip to the next.
 
-    A longer video gives a stretch of `num_chunks` clips, at a random place given an `rng`, else from its middle.
+    A longer video gives a stretch of `num_chunks` clips: at a random position with `rng`, else from its middle.
 
     Returns:
-        Indices (num_chunks, num_frames), and which of them are frames of the video, bool: beyond its end the last frame
-        stands for what is missing.
+        Indices (num_chunks, num_frames), and a bool mask of the same shape. Beyond the end of the video the mask is
+        false and the last frame is repeated.
     """
     last_start = max(0, length - span(num_chunks * num_frames, frame_stride))
     start = last_start // 2 if rng is None else rng.integers(last_start + 1)
@@ -74,10 +74,10 @@ def chunks(
 def train_indices(
     rng: np.random.Generator, length: int, *, num_frames: int, frame_stride: int = 1, sampling: str = "clip"
 ) -> np.ndarray:
-    """The frames of one random clip, (num_frames,): "clip" (consecutive frames) or "segments" (one a segment).
+    """Frame indices of one random clip, (num_frames,): "clip" (consecutive frames) or "segments" (one per segment).
 
     Raises:
-        ValueError: for another kind of sampling.
+        ValueError: for any other `sampling`.
     """
     _check(sampling)
     if sampling == "segments":
@@ -88,10 +88,10 @@ def train_indices(
 def eval_indices(
     length: int, *, num_frames: int, frame_stride: int = 1, sampling: str = "clip", num_views: int = 1
 ) -> np.ndarray:
-    """The frames of the views that an evaluation averages, (V, num_frames); V is 1 for "segments".
+    """Frame indices of the views that evaluation averages, (V, num_frames); V is 1 for "segments".
 
     Raises:
-        ValueError: for another kind of sampling.
+        ValueError: for any other `sampling` than "clip" and "segments".
     """
     _check(sampling)
     if sampling == "segments":

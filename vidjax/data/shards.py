@@ -1,6 +1,6 @@
-"""Labelled videos -> shards: how one video is read, how one shard is written, and the processes that do it here.
+"""Write shards of labelled videos: read a video, write a shard, and run processes on this machine.
 
-`vidjax.data.make_records` is the command, `vidjax.data.beam` has other machines write the same shards.
+`vidjax.data.make_records` is the command. `vidjax.data.beam` writes the same shards on other machines.
 """
 
 import concurrent.futures
@@ -21,7 +21,7 @@ from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
 
 VIDEOS_PER_SHARD = 100
-MOST_BYTES = 2**31 - 2**26  # of the pictures of a record: protobuf allows 2 GiB with all the rest
+MOST_BYTES = 2**31 - 2**26  # for the pictures of a record: protobuf allows 2 GiB in all
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Task:
     """One shard to write.
 
     Attributes:
-        path: of the shard.
+        path: file of the shard.
         items: its videos.
-        digest: of everything that decides what is in the shard: videos with their size and time of change, labels, how
-            frames are stored. A shard with this digest in its index is up to date.
+        digest: hash of all that determines the content: videos with their sizes and modification times, labels, and
+            the encoding of frames. A shard with this digest in its index is up to date.
     """
 
     path: Path
@@ -40,20 +40,20 @@ class Task:
     digest: str
 
     def is_done(self) -> bool:
-        """Whether the shard exists and is up to date."""
+        """Returns whether the shard exists and is up to date."""
         return records.read_details(self.path).get("digest") == self.digest
 
 
 @dataclasses.dataclass(frozen=True)
 class Encoding:
-    """How frames are stored."""
+    """The encoding of stored frames."""
 
     fps: float  # 0 keeps the source's frames
     short_side: int  # pixels; 0 keeps the source's size
     format: str  # "jpeg" or "png"
     quality: int  # of JPEG, 1..100
-    flow: str = ""  # method of the optical flow that is stored too, "" for none
-    folder_fps: float = frame_folder.FPS  # of folders of numbered images
+    flow: str = ""  # method of the optical flow to store, "" for none
+    folder_fps: float = frame_folder.FPS  # frame rate of folders of numbered images
 
     def image(self, frame: np.ndarray) -> bytes:
         """Compresses a frame, uint8 (H, W, 3) RGB."""
@@ -65,10 +65,10 @@ class Encoding:
 
 
 def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
-    """Reads, resamples, resizes and compresses one video, a frame at a time.
+    """Reads, resamples, resizes and compresses one video, frame by frame.
 
     Returns:
-        The example and a warning: None, or what is damaged in the file.
+        The example, and None or a description of the damage in the file.
 
     Raises:
         ValueError: if the video cannot be read, or its pictures do not fit in one record.
@@ -102,7 +102,7 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
     if not images:
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
     if encoding.flow and len(images) < 2:
-        raise ValueError(f"{item.path}: optical flow needs at least two frames, it has one")
+        raise ValueError(f"{item.path}: optical flow needs at least two frames, but the video has one")
     if item.frame_labels and len(item.frame_labels) != len(images):
         raise ValueError(f"{item.path}: {len(item.frame_labels)} frame labels for {len(images)} frames")
     example = records.Example(
@@ -122,7 +122,7 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
 
 
 def plan(items: list[Item], out: Path, num_shards: int | None, encoding: Encoding, labels: list[str]) -> list[Task]:
-    """Distributes the videos of each split over shards: contiguous, equally many; `num_shards` for each split."""
+    """Distributes the videos of each split over `num_shards` contiguous shards of equal size (to within one video)."""
     tasks = []
     for split in sorted({item.split for item in items}):
         of_split = [item for item in items if item.split == split]
@@ -138,7 +138,7 @@ def plan(items: list[Item], out: Path, num_shards: int | None, encoding: Encodin
 
 
 def _stamp(path: Path, out: Path) -> tuple[int, ...]:
-    """What changes when a file, or a folder of images, does: sizes and times of change; () for what is rendered."""
+    """Returns sizes and modification times of a file or of a folder's images; () for rendered videos."""
     if path.is_relative_to(out):
         return ()
     files = frame_folder.numbered_images(path) if path.is_dir() else [path] if path.is_file() else []
@@ -146,20 +146,20 @@ def _stamp(path: Path, out: Path) -> tuple[int, ...]:
 
 
 def missing_of(tasks: list[Task]) -> list[Task]:
-    """Those of the tasks whose shards are not up to date."""
-    # Listed first: on a file system over a network, a "no" from before may be remembered
+    """Returns the tasks whose shards are not up to date."""
+    # List the directories first: a network file system may cache that a file did not exist
     there = {path for directory in {task.path.parent for task in tasks} for path in directory.glob("*.tfrecord")}
     return [task for task in tasks if task.path not in there or not task.is_done()]
 
 
 def prepare_process():
-    """What a process that writes shards sets first: one core for it, and no accelerator."""
+    """Sets up a process that writes shards: one thread for OpenCV, and no accelerator."""
     cv2.setNumThreads(1)
-    jax.config.update("jax_platforms", "cpu")  # of the optical flow: processes cannot share an accelerator
+    jax.config.update("jax_platforms", "cpu")  # for optical flow: processes cannot share an accelerator
 
 
 def write_shard(task: Task, encoding: Encoding, labels: list[str], count: Callable[[], None]):
-    """Reads the videos of one shard and writes it; what cannot be read, or is damaged, is listed in its index.
+    """Reads the videos of one shard and writes it; its index lists the skipped and the damaged videos.
 
     Args:
         count: called after each video, to show progress.
@@ -182,9 +182,9 @@ def write_shard(task: Task, encoding: Encoding, labels: list[str], count: Callab
     records.write_shard(task.path, examples(), problems=problems, digest=task.digest)
 
 
-# ---------------------------------------------------------------------------------------------- one shard a task
+# -------------------------------------------------------------------------------------------- one shard per task
 
-_done = None  # in a worker: the shared count of videos read, for the progress bar
+_done = None  # in a worker: shared count of the videos read, for the progress bar
 
 
 def _start_worker(done):
@@ -199,7 +199,7 @@ def _count():
 
 
 def write_shards(tasks: list[Task], encoding: Encoding, labels: list[str], num_workers: int):
-    """Writes the shards that are not up to date, one process per core, with a progress bar over the videos.
+    """Writes the shards that are not up to date in `num_workers` processes, with a progress bar over the videos.
 
     Raises:
         ValueError: if a process dies.
@@ -221,6 +221,6 @@ def write_shards(tasks: list[Task], encoding: Encoding, labels: list[str], num_w
                     future.result()
             except concurrent.futures.process.BrokenProcessPool:
                 raise ValueError(
-                    "A process that reads videos has died, as when memory runs out: lower --workers and run the same "
-                    "command again; finished shards are kept."
+                    "A process that reads videos died, perhaps for lack of memory: lower --workers and run the same "
+                    "command again. It keeps finished shards."
                 ) from None

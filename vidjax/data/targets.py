@@ -1,4 +1,4 @@
-"""The target of a clip and its weight, from the labels of a record; and checks of these labels."""
+"""Targets and weights of clips, made from the labels of a record, and checks of these labels."""
 
 from collections.abc import Sequence
 
@@ -19,13 +19,19 @@ def targets(
     multi_label: bool,
     per_frame: bool,
 ) -> Targets:
-    """The target and the weight of a clip, or of its frames at the indices (..., T), where the mask (..., T) is true.
+    """Returns `target` and `weight` of a clip or, with `per_frame`, of each of its frames.
 
-    A series to forecast has a float target (H,). A caption has `tokens` (..., L) too, see `caption`.
+    A series to forecast has a float target (H,). A caption also has `tokens` (..., L), see `caption`.
+
+    Args:
+        indices: frame indices of the clip (..., T).
+        mask: false for frames beyond the end of the video (..., T); their weight is 0.
+        multi_label: return a multi-hot target (K,) instead of one class index.
+        per_frame: return one class index and one weight per frame (..., T).
 
     Raises:
-        ValueError: for a record without one label for each of its frames, several labels per frame, part of a window,
-            or an index that no class has.
+        ValueError: if the frame labels do not match the frames, `multi_label` and `per_frame` are both set, the clip is
+            not the full window of a series, or a class index is invalid.
     """
     if "target" in info.inputs:
         window = len(example.features[info.inputs["prefix"]])
@@ -38,41 +44,41 @@ def targets(
     if not per_frame:
         return {"target": make_target(example.labels, len(info.labels), multi_label), "weight": np.float32(1)}
     if multi_label:
-        raise ValueError("Several labels a frame are not supported: config.target = 'frame' needs the loss softmax.")
+        raise ValueError("Several labels per frame are not supported: config.target = 'frame' needs the loss softmax.")
     sequence = example.features.get(info.inputs.get("prefix"))
     length = len(example.images) if sequence is None else len(sequence)
     if len(example.frame_labels) != length:
         raise ValueError(
             f"The record of {example.media_id!r} has {len(example.frame_labels)} frame labels (image/label/index) for "
-            f"{length} frames or steps: config.target = 'frame' needs one for each."
+            f"{length} frames or steps: config.target = 'frame' needs one per frame."
         )
     check_range(example.frame_labels, len(info.labels), f"{FRAME_LABELS} of {example.media_id!r}")
     return {"target": np.asarray(example.frame_labels, np.int32)[indices], "weight": mask.astype(np.float32)}
 
 
 def caption(example: records.Example, length: int) -> Targets:
-    """The words of a caption as a decoder reads and writes them.
+    """Decoder targets and input tokens of a caption.
 
     Returns:
-        target int32 (L,): the words, then 0 for the end; tokens int32 (L,): the word before each, 0 for the start;
-        weight float32 (L,): 0 after the end.
+        target int32 (L,): the words, then 0 for the end; tokens int32 (L,): the word before each target, 0 for the
+        start; weight float32 (L,): 0 after the end.
 
     Raises:
-        ValueError: for a record without a word, or with more than fit in.
+        ValueError: if the record has no words, or more than `length` - 1.
     """
     words = list(example.labels)
     if not 0 < len(words) < length:
-        raise ValueError(f"The caption of {example.media_id!r} has {len(words)} words; 1 to {length - 1} are right.")
+        raise ValueError(f"The caption of {example.media_id!r} has {len(words)} words; 1 to {length - 1} are valid.")
     target, tokens, weight = np.zeros(length, np.int32), np.zeros(length, np.int32), np.zeros(length, np.float32)
     target[: len(words)], tokens[1 : len(words) + 1], weight[: len(words) + 1] = words, words, 1
     return {"target": target, "tokens": tokens, "weight": weight}
 
 
 def make_target(labels: Sequence[int], num_classes: int, multi_label: bool) -> np.ndarray:
-    """One class index as int32, or float32 multi-hot (K,), which is all zeros for a record without any label.
+    """One class index, int32, or with `multi_label` a multi-hot vector, float32 (K,); all zeros if there is no label.
 
     Raises:
-        ValueError: for an index outside of 0 .. K - 1, and without `multi_label` for no label or several.
+        ValueError: if an index is outside 0..K-1, or if there is not exactly one label and `multi_label` is false.
     """
     check_range(labels, num_classes, CLIP_LABELS)
     if multi_label:
@@ -87,11 +93,11 @@ def make_target(labels: Sequence[int], num_classes: int, multi_label: bool) -> n
 
 
 def check_single(labels: Sequence[int]):
-    """Raises a ValueError where there is not one label, which exclusive classes (loss softmax) need."""
+    """Raises a ValueError unless there is exactly one label: exclusive classes (loss softmax) need one."""
     if not labels:
         raise ValueError(
-            "A record has no label, but the loss softmax needs one for each video: leave the video out, or use the "
-            "loss sigmoid, for which a video may have no label."
+            "A record has no label, but the loss softmax needs one per video: leave the video out, or use the loss "
+            "sigmoid, which allows videos without a label."
         )
     if len(labels) > 1:
         raise ValueError(
@@ -101,14 +107,14 @@ def check_single(labels: Sequence[int]):
 
 
 def check_range(indices: Sequence[int], num_classes: int, what: str, first: int = 0):
-    """Raises a ValueError for an index outside of first .. num_classes - 1; `what` says where the indices are from."""
+    """Raises a ValueError if an index is outside first..num_classes-1; `what` names the source of the indices."""
     if not indices or (first <= min(indices) and max(indices) < num_classes):
         return
     position = next(i for i, index in enumerate(indices) if not first <= index < num_classes)
     at = f" at position {position}" if len(indices) > 1 else ""
     remedy = "If the indices count from 1, subtract 1; if labels.txt lacks names, add them."
     if indices[position] < 0:
-        remedy = "If it marks what has no label, leave these videos out."
+        remedy = "If it marks videos without a label, leave them out."
     raise ValueError(
         f"{what} holds the class index {indices[position]}{at}, but labels.txt names {num_classes} classes: valid are "
         f"{first} to {num_classes - 1}. {remedy}"
@@ -116,7 +122,7 @@ def check_range(indices: Sequence[int], num_classes: int, what: str, first: int 
 
 
 def check_indices(example: records.Example, info: records.DatasetInfo):
-    """Raises a ValueError for a class index, of the clip or of a frame, that `info.labels` has no name for."""
+    """Raises a ValueError if `info.labels` has no name for a class index of the clip or of a frame."""
     if "target" in info.inputs:  # a series has no classes
         return
     first = 1 if "caption_length" in info.inputs else 0  # word 0 is the end of a caption
@@ -125,7 +131,7 @@ def check_indices(example: records.Example, info: records.DatasetInfo):
 
 
 def check_info(info: records.DatasetInfo, directory: object):
-    """Raises a ValueError if a permutation of the classes in dataset.json is wrong; `directory` is named."""
+    """Raises a ValueError, naming `directory`, if a permutation of the classes in dataset.json is invalid."""
     for key in ("horizontal_flip", "time_reversal"):
         value, num_classes = getattr(info, key), len(info.labels)
         if value is None or (key == "horizontal_flip" and value in ("unchanged", "forbidden")):

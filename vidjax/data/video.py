@@ -1,4 +1,4 @@
-"""Video file or folder of numbered images -> frames, resampled and resized; frames -> video file."""
+"""Read frames of a video file or a folder of numbered images, resampled and resized; write a video file."""
 
 import os
 import time
@@ -23,7 +23,7 @@ class Video(NamedTuple):
     Attributes:
         frames: uint8 (T, H, W, 3), RGB.
         fps: frames per second.
-        warning: None, or what is wrong with the file.
+        warning: None, or a description of the damage in the file.
     """
 
     frames: np.ndarray
@@ -60,24 +60,24 @@ def iterate_frames(
     only: Collection[int] | None = None,
     folder_fps: float = frame_folder.FPS,
 ) -> Iterator[tuple[np.ndarray, float]]:
-    """Yields frames one at a time, so that a film of any length takes the memory of a few frames.
+    """Yields frames one at a time, so that a video of any length needs memory for a few frames only.
 
     Args:
-        path: of the file, or of a folder of numbered images.
-        fps: rate to resample to. Output k shows the frame whose timestamp is nearest to start + k / fps: variable frame
-            rates come out right, and the file's own rate gives its own frames. None yields those as they are.
-        start, end: the part to read, seconds from the first frame; end None is the end of the file.
-        short_side: pixels that the short side is resized to; 0 keeps the size.
-        only: indices of the frames to yield, counted after resampling; the others are not converted. None is all.
+        path: video file, or folder of numbered images.
+        fps: rate to resample to. Output k is the frame whose timestamp is nearest to start + k / fps. Variable frame
+            rates are handled, and the file's own rate yields its own frames. None does not resample.
+        start, end: the part to read, seconds from the first frame; None for `end` is the end of the file.
+        short_side: pixels to resize the short side to; 0 keeps the size.
+        only: indices of the frames to yield, counted after resampling; the others are not converted. None yields all.
         folder_fps: frame rate of a folder of images, which has none of its own.
 
     Yields:
-        A frame, uint8 (H, W, 3) RGB, turned and mirrored as the file says; its time from the file's first frame,
-        seconds. All frames have the size of the first: if the size changes, later frames are scaled to fit inside it
-        with their aspect ratio kept, on black.
+        A frame, uint8 (H, W, 3) RGB, turned upright by the file's display matrix, and its time from the file's first
+        frame, seconds. All frames have the size of the first: if the size changes, later frames are scaled to fit
+        inside it with their aspect ratio kept, on black.
 
     Raises:
-        ValueError: if the file is missing or not a video, or the part is not a part of it.
+        ValueError: if the file is missing or not a video, or start or end is invalid.
         DamagedVideo: after the last frame, if frames are damaged or missing or change their size.
     """
     if not start >= 0 or not (end is None or end > start):
@@ -122,15 +122,15 @@ def iterate_camera(number: str = "0", *, fps: float | None = None, short_side: i
     """Yields the frames of a camera as they come, and their times, like `iterate_frames`.
 
     Args:
-        number: of the camera, as the system counts them from 0.
-        fps: frames that come earlier than this rate needs them are dropped; None takes all.
+        number: number of the camera in the system, from 0.
+        fps: highest frame rate; earlier frames are dropped. None yields all.
 
     Raises:
         ValueError: if there is no such camera, or it stops.
     """
     camera = cv2.VideoCapture(int(number)) if number.isdecimal() else None
     if camera is None or not camera.isOpened():
-        raise ValueError(f"There is no camera {number!r} that OpenCV can open; cameras count from camera:0.")
+        raise ValueError(f"There is no camera {number!r} that OpenCV can open; the first one is camera:0.")
     started, due = time.monotonic(), 0.0
     try:
         while True:
@@ -152,7 +152,7 @@ def iterate_camera(number: str = "0", *, fps: float | None = None, short_side: i
 def count_frames(
     path: str | Path, *, fps: float | None = None, folder_fps: float = frame_folder.FPS
 ) -> tuple[int, str | None]:
-    """How many frames `iterate_frames` would yield, and a warning: None, or what is damaged in the file.
+    """Counts the frames that `iterate_frames` yields; also returns None or a description of the damage in the file.
 
     Raises:
         ValueError: if the file is missing, not a video, or has no frame.
@@ -167,7 +167,7 @@ def count_frames(
 
 
 def frame_rate(path: str | Path, *, folder_fps: float = frame_folder.FPS) -> float:
-    """Frames per second of a file, see `containers.frame_rate`; of a folder of images `folder_fps`.
+    """Returns the frames per second of a file, see `containers.frame_rate`, or `folder_fps` for a folder of images.
 
     Raises:
         ValueError: if the file is missing or not a video.
@@ -176,26 +176,26 @@ def frame_rate(path: str | Path, *, folder_fps: float = frame_folder.FPS) -> flo
 
 
 def _select(frames, start: float, end: float | None):
-    """The frames with start <= seconds < end, a microsecond's rounding forgiven."""
+    """Yields the frames with start <= seconds < end, within a microsecond of rounding."""
     for frame, seconds, _ in frames:
         if seconds >= start - 1e-6 and (end is None or seconds < end - 1e-6):
             yield frame, seconds
 
 
 def _resample(frames, fps: float, start: float, end: float | None):
-    """For each time start + k / fps the nearest frame."""
+    """Yields the nearest frame for each time start + k / fps."""
     count, before, damage = 0, None, None
     try:
         for frame, seconds, duration in frames:
             if before is not None:
-                middle = (before[1] + seconds) / 2 + 1e-6  # halfway, the frame that is still on screen
+                middle = (before[1] + seconds) / 2 + 1e-6  # exactly halfway, the earlier frame
                 while (wanted := start + count / fps) < middle and (end is None or wanted < end - 1e-6):
                     yield before[0], wanted
                     count += 1
             before = frame, seconds, duration
-    except DamagedVideo as error:  # raised after the last frame, which is still to be shown
+    except DamagedVideo as error:  # raised after the last frame, which is not yielded yet
         damage = error
-    if before is not None:  # the last frame is shown for its duration, a quarter of an output frame forgiven
+    if before is not None:  # the last frame lasts for its duration, within a quarter of an output frame
         stop = before[1] + before[2] - 0.25 / fps
         while (wanted := start + count / fps) < stop and (end is None or wanted < end - 1e-6):
             yield before[0], wanted
@@ -205,13 +205,13 @@ def _resample(frames, fps: float, start: float, end: float | None):
 
 
 def write_video(path: str | Path, frames: np.ndarray, fps: float, *, all_intra: bool = True, quality: int = 18):
-    """Writes an mp4 (H.264, yuv420p). The file appears whole or not at all.
+    """Writes an mp4 (H.264, yuv420p). The file appears complete or not at all.
 
     Args:
         frames: uint8 (T, H, W, 3) RGB; odd sides are made even by repeating the last row or column.
-        fps: frames a second.
-        all_intra: every frame is a key frame of the same quantiser, so that nothing in a frame tells what came before
-            or after it. False is x264's default: groups of pictures, in which sharpness depends on the place.
+        fps: frames per second.
+        all_intra: make every frame a key frame with the same quantiser, so that no frame reveals its neighbours. False
+            is x264's default: groups of pictures, in which sharpness depends on the position.
         quality: x264's quantiser (all_intra) or rate factor, 0 best to 51 worst.
     """
     path = Path(path)

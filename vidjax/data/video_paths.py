@@ -1,4 +1,4 @@
-"""The videos that a path names: a file, a folder of numbered frames, or a directory of videos."""
+"""Find the videos of a path: a file, a folder of numbered frames, or a directory of videos."""
 
 import mimetypes
 import os
@@ -7,22 +7,22 @@ from pathlib import Path
 
 from vidjax.data import frame_folder, video
 
-SHOWN = 3  # files that a message names
+SHOWN = 3  # files that a message lists
 
 
 def find_videos(path: str | Path) -> tuple[list[Path], list[Path]]:
-    """Finds the videos that a path names.
+    """Finds the videos of a path.
 
-    A file is a video, whatever it holds. A directory whose own images are one numbered sequence, with no video beside
-    them, is one video. Any other directory is all videos below it, sorted: files whose name says so, files of other
-    names in which FFmpeg finds a video stream, and folders of numbered frames. Hidden files and directories do not
-    count, nor what macOS puts in `__MACOSX`.
+    A file counts as a video whatever its content. A directory is one video if its own images are one numbered sequence
+    without a video beside them. Any other directory yields all videos below it, sorted: files with a video's ending,
+    other files in which FFmpeg finds a video stream, and folders of numbered frames. Hidden files and directories, and
+    `__MACOSX`, are skipped.
 
     Returns:
         The videos, and the files below a directory that belong to no video.
 
     Raises:
-        ValueError: if the path does not exist, or no video is in the directory; says what was found instead.
+        ValueError: if the path does not exist, or the directory holds no video; lists the files found instead.
     """
     path = Path(path)
     if not path.exists():
@@ -44,7 +44,7 @@ def find_videos(path: str | Path) -> tuple[list[Path], list[Path]]:
 
 
 def describe_others(path: str | Path, others: list[Path]) -> str:
-    """The sentence that says which files below a directory are not videos."""
+    """Returns a sentence that lists the files below a directory that are not videos."""
     return f"{path}: files without a video: {len(others)}{_named(others)}."
 
 
@@ -69,5 +69,5 @@ def _walk(directory: Path, seen: set[str]) -> Iterator[tuple[Path, list[Path]]]:
 def _is_video(file: Path) -> bool:
     if file.suffix.lower() in video.IMAGES:
         return False
-    # A damaged video is still named as one, so that it is reported and not ignored
+    # The ending decides first, so that a damaged video is reported and not ignored
     return (mimetypes.guess_type(file.name)[0] or "").startswith("video/") or video.why_not_a_video(file) is None

@@ -1,13 +1,13 @@
-"""A checkpoint -> files that other software runs, checked against the checkpoint.
+"""Exports a checkpoint to files for other software and verifies their outputs.
 
     python -m vidjax.export --workdir W --format stablehlo|savedmodel|onnx --out DIR [--stream]
     python -m vidjax.export --workdir W --format safetensors [--names torchvision|pytorch_i3d] --out DIR
     python -m vidjax.predict VIDEO... --exported DIR
 
-Uint8 clips go in, in any number, logits come out; preprocessing is inside, optical flow too where it was computed in
-training. What was written is loaded again and run in its own runtime on clips of the run's test videos, or of the
-files that --clips names, and nothing is left where its logits are not those of the checkpoint. DIR also gets
-`labels.txt`, `model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
+An exported network takes any number of uint8 clips and returns logits. It includes preprocessing, and optical flow if
+training computed it. The command runs the exported files in their own runtime on test clips of the run, or on the
+videos of --clips, and deletes them if their logits differ from those of the checkpoint. DIR also gets `labels.txt`,
+`model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
 """
 
 import argparse
@@ -35,8 +35,8 @@ from vidjax.inference import restore, stream, views
 from vidjax.progress_bar import progress_bar
 
 FORMATS = (*formats.WRITERS, "safetensors")
-CLIPS_A_CALL = 4
-TOLERANCE = {"float32": 1e-5, "bfloat16": 5e-2}  # of the largest logit, by the dtype that the checkpoint computes in
+CLIPS_PER_CALL = 4
+TOLERANCE = {"float32": 1e-5, "bfloat16": 5e-2}  # relative to the largest logit, by the checkpoint's compute dtype
 
 
 def export(
@@ -49,22 +49,23 @@ def export(
     names: str = "vidjax",
     command: str = "",
 ) -> dict:
-    """Writes a network into a directory, and compares it with its source.
+    """Writes a network into a directory and compares it with its source.
 
     Args:
+        run: the network.
         format: one of `FORMATS`.
-        out: the directory; is made, or replaced where it holds an earlier export.
-        batches: clips to compare on, of `record_clips` or `video_clips`.
-        of_stream: the step over a stream, in place of the network on whole clips.
-        names: of the arrays of a safetensors file: "vidjax", or a library of `torch_names.NAMES`.
-        command: for the model card.
+        out: the directory. It is created, or replaced if it holds an earlier export.
+        batches: clips to compare on, from `record_clips` or `video_clips`.
+        of_stream: export the step over a stream instead of the network on whole clips.
+        names: names of the arrays in a safetensors file: "vidjax", or a library of `torch_names.NAMES`.
+        command: the command for the model card.
 
     Returns:
-        What model.json says.
+        The content of model.json.
 
     Raises:
-        ValueError: where the directory holds something else, the format cannot hold the network, a library is missing,
-            or the outputs differ by more than `TOLERANCE`.
+        ValueError: if the directory holds something else, the format does not support the network, a library is
+            missing, or the outputs differ by more than `TOLERANCE`.
     """
     check_place(out)
     writes = program.of_stream(run) if of_stream else program.of_clips(run)
@@ -72,38 +73,38 @@ def export(
     partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
     partial.chmod(0o755)
     try:
-        said = manifest(run, writes, format)
+        manifest = make_manifest(run, writes, format)
         if format == "safetensors":
-            said["verified"] = torch_names.write(run, writes.variables, names, partial / "model.safetensors")
+            manifest["verified"] = torch_names.write(run, writes.variables, names, partial / "model.safetensors")
         else:
             formats.WRITERS[format](writes, partial)
             if writes.state:
                 np.savez(partial / "state.npz", **writes.state)
         (partial / "labels.txt").write_text("".join(f"{label}\n" for label in run.labels))
-        (partial / exported.MANIFEST).write_text(json.dumps(said, indent=2) + "\n")
+        (partial / exported.MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
         if format != "safetensors":
-            said["verified"] = verify(run, partial, batches)
-            (partial / exported.MANIFEST).write_text(json.dumps(said, indent=2) + "\n")
-        (partial / "README.md").write_text(model_card.card(run, said, command))
+            manifest["verified"] = verify(run, partial, batches)
+            (partial / exported.MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        (partial / "README.md").write_text(model_card.card(run, manifest, command))
     except BaseException:
         shutil.rmtree(partial)
         raise
     shutil.rmtree(out, ignore_errors=True)
     os.replace(partial, out)
-    return said
+    return manifest
 
 
 def check_place(out: Path):
-    """Raises a ValueError where an export would overwrite what is none."""
+    """Raises a ValueError if an export would overwrite anything but an earlier export."""
     if out.is_dir() and any(out.iterdir()) or out.exists() and not out.is_dir():
         try:
             exported.read_manifest(out)
         except ValueError:
-            raise ValueError(f"{out} holds something else than an exported network: name a new directory.") from None
+            raise ValueError(f"{out} exists and is not an exported network; choose a new directory.") from None
 
 
-def manifest(run: restore.Trained, writes: program.Program, format: str) -> dict:
-    """The content of model.json, but for what the comparison showed."""
+def make_manifest(run: restore.Trained, writes: program.Program, format: str) -> dict:
+    """Returns the content of model.json without the result of the comparison."""
     length = writes.length if format != "onnx" else None
     multiple, least = length or (1, 1)
     free = ["batch", "time"] if length else ["batch"]
@@ -127,7 +128,7 @@ def manifest(run: restore.Trained, writes: program.Program, format: str) -> dict
     }
 
 
-# ---------------------------------------------------------------------------------------------------------- comparing
+# --------------------------------------------------------------------------------------------------------- comparison
 
 
 def verify(run: restore.Trained, directory: Path, batches: Iterator[dict]) -> dict:
@@ -137,7 +138,7 @@ def verify(run: restore.Trained, directory: Path, batches: Iterator[dict]) -> di
         `clips`, `largest_logit` and `largest_difference`.
 
     Raises:
-        ValueError: where they differ by more than `TOLERANCE` of the largest logit, or there is nothing to compare on.
+        ValueError: if they differ by more than `TOLERANCE` times the largest logit, or there are no clips.
     """
     network = exported.load(directory)
     compare = _over_streams if network.state else _over_clips
@@ -147,12 +148,12 @@ def verify(run: restore.Trained, directory: Path, batches: Iterator[dict]) -> di
         largest = max(largest, float(np.abs(ours).max()))
         difference = max(difference, float(np.abs(theirs - ours).max()))
     if not clips:
-        raise ValueError("There was no clip to compare on that is long enough; nothing was written.")
+        raise ValueError("There is no clip to compare on that is long enough; nothing was written.")
     tolerance = TOLERANCE[np.dtype(run.model.dtype).name]
-    if not difference <= tolerance * largest:  # so that NaN does not pass
+    if not difference <= tolerance * largest:  # so that NaN fails
         raise ValueError(
-            f"The exported network differs from its source by {difference:.3g} where the largest logit is "
-            f"{largest:.3g}, which is more than {tolerance:g} of it; nothing was written."
+            f"The exported network differs from its source by {difference:.3g}, which is more than {tolerance:g} times "
+            f"the largest logit ({largest:.3g}); nothing was written."
         )
     return {"clips": clips, "largest_logit": largest, "largest_difference": difference}
 
@@ -165,7 +166,7 @@ def _over_clips(run, network: exported.Exported, directory: Path, batches) -> It
 
 
 def _over_streams(run, network: exported.Exported, directory: Path, batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The logits after each piece of each clip."""
+    """Yields the logits after each piece of each clip."""
     size = network.arrays["video"]["shape"][1]
     for batch in batches:
         video = batch["video"]
@@ -180,22 +181,22 @@ def _over_streams(run, network: exported.Exported, directory: Path, batches) -> 
 
 
 def record_clips(run: restore.Trained, count: int) -> Iterator[dict]:
-    """The first clips of the first test videos of a run, some at a time: model inputs by name.
+    """Yields the first clips of a run's first test videos, in batches of model inputs by name.
 
     Raises:
-        ValueError: where its records are not there, see `run_outputs.open_run`.
+        ValueError: if the records are missing, see `run_outputs.open_run`.
     """
     source = open_run(run, run.config.test_splits)
     arguments = {**run.clip, "num_views": 1, "num_crops": 1, "multi_label": run.multi_label}
     arguments["per_frame"] = run.config.get("target") == "frame"
-    size = min(CLIPS_A_CALL, len(source))
+    size = min(CLIPS_PER_CALL, len(source))
     batches = pipeline.eval_batches(source, arguments, batch_size=size, num_threads=run.config.num_threads)
     for batch in itertools.islice(batches, max(1, count // size)):
         yield {name: x[:, 0] for name, x in batch.items() if name in ("video", "flow", "features", "frame_mask")}
 
 
 def video_clips(run: restore.Trained, paths: list[str]) -> Iterator[dict]:
-    """The middle clip of each of some video files. Errors as of `predict.read_views`."""
+    """Yields the middle clip of each video file. Errors: see `views.views_of`."""
     for path in paths:
         yield views.views_of(run, path, num_views=1)
 
@@ -204,48 +205,49 @@ def video_clips(run: restore.Trained, paths: list[str]) -> Iterator[dict]:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Writes a trained network for other software, and compares the two.")
+    parser = argparse.ArgumentParser(description="Exports a network for other software and verifies its outputs.")
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--workdir", type=Path, help="of a trained run")
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`, or a file of such")
-    parser.add_argument("--step", type=int, help="of the run's checkpoint; the last one by default")
+    network.add_argument("--workdir", type=Path, help="work directory of a trained run")
+    network.add_argument("--weights", metavar="NAME|FILE", help="published weights (see vidjax.weights) or a weight file")
+    parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
     parser.add_argument("--format", required=True, choices=FORMATS, help="see README, 'Export'")
-    parser.add_argument("--out", type=Path, required=True, help="a directory, new or of an earlier export")
-    parser.add_argument("--stream", action="store_true", help="the step over a stream of frames, with its state")
-    parser.add_argument("--names", choices=("vidjax", *torch_names.NAMES), default="vidjax", help="of safetensors")
-    parser.add_argument("--clips", nargs="+", metavar="VIDEO", help="to compare on; by default of the run's test split")
-    parser.add_argument("--num_clips", type=int, default=20, help="of the test split, to compare on (default 20)")
+    parser.add_argument("--out", type=Path, required=True, help="a new directory, or an earlier export to replace")
+    parser.add_argument("--stream", action="store_true", help="export the step over a stream of frames, with its state")
+    parser.add_argument("--names", choices=("vidjax", *torch_names.NAMES), default="vidjax",
+        help="names of the arrays in a safetensors file")  # fmt: skip
+    parser.add_argument("--clips", nargs="+", metavar="VIDEO", help="videos to compare on (default: the test split)")
+    parser.add_argument("--num_clips", type=int, default=20, help="test clips to compare on (default: 20)")
     args = parser.parse_args()
-    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns of what is meant: that it only reads
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about reading only, which is intended
     try:
         if args.names != "vidjax" and args.format != "safetensors":
-            raise ValueError("--names is for --format safetensors.")
+            raise ValueError("--names requires --format safetensors.")
         if args.stream and args.format == "safetensors":
-            raise ValueError("--stream is for the formats that hold a program; the weights are the same.")
+            raise ValueError("--stream does not apply to --format safetensors; the weights are the same without it.")
         if args.num_clips < 1:
-            raise ValueError("--num_clips is 1 or more.")
+            raise ValueError(f"--num_clips must be 1 or more; got {args.num_clips}.")
         check_place(args.out)
         output_paths.check_writable(args.out.parent, "--out: the directory")
         if args.workdir and not args.clips and args.format != "safetensors":
             configs.check_dataset(args.workdir)
         run = restore.from_run(args.workdir, args.step) if args.workdir else restore.from_weights(args.weights)
         if args.format == "safetensors":
-            batches = iter(())  # what is read back is compared, without any clip
+            batches = iter(())  # safetensors compares the arrays, not the logits
         elif args.clips:
             batches = video_clips(run, args.clips)
         elif args.workdir:
             batches = record_clips(run, args.num_clips)
         else:
-            raise ValueError("Published weights have no test videos here: name some to compare on, --clips VIDEO ...")
+            raise ValueError("Published weights have no test split; set the videos to compare on, --clips VIDEO ...")
         command = "python -m vidjax.export " + shlex.join(sys.argv[1:])
         bar = progress_bar(batches, f"comparing {args.format}", leave=False, unit="call")
-        said = export(run, args.format, args.out, bar, of_stream=args.stream, names=args.names, command=command)
+        manifest = export(run, args.format, args.out, bar, of_stream=args.stream, names=args.names, command=command)
     except (ValueError, OSError) as error:
         sys.exit(f"vidjax.export: {error}")
     except KeyboardInterrupt:
         return
     size = sum(path.stat().st_size for path in args.out.rglob("*") if path.is_file())
-    print(f"{args.out}: {args.format}, {size / 2**20:.1f} MiB; {model_card.agreement(said)}")
+    print(f"{args.out}: {args.format}, {size / 2**20:.1f} MiB; {model_card.agreement(manifest)}")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A directory that `vidjax.export` wrote: what it says of itself, and its network as a function of arrays.
+"""Loads an exported network as a function of arrays.
 
     network = exported.load("exported/i3d")
     network({"video": clips})["logits"]        # uint8 (B, T, size, size, 3) -> float32 (B, K)
 
-`model.json` says which arrays go in and how clips are cut; `labels.txt` has a class a line, in the order of the logits.
-No checkpoint is needed any more, nor the config; but the runtime of the format is.
+`model.json` describes the input arrays and how to cut clips. `labels.txt` has one class per line, in the order of the
+logits. This needs the runtime of the format, but neither the checkpoint nor the config.
 """
 
 import dataclasses
@@ -24,13 +24,13 @@ MANIFEST, VERSION = "model.json", 1
 
 @dataclasses.dataclass(frozen=True)
 class Exported:
-    """A network with how its clips have to look; attributes as of `restore.Trained`.
+    """A network and the form of its clips. See `restore.Trained` for the other attributes.
 
     Attributes:
         format: a key of `formats.READERS`.
-        arrays: of each input `shape`, with "batch" and "time" for sizes that are free, and `dtype`.
-        time: where that is free, what it has to be: `multiple_of` and `at_least`; else empty.
-        state: names of the inputs that hold the state of a stream; none of a network on whole clips.
+        arrays: `shape` and `dtype` of each input; "batch" and "time" stand for free sizes.
+        time: limits of a free "time": `multiple_of` and `at_least`; empty if it is fixed.
+        state: names of the inputs with the state of a stream; empty for a network on whole clips.
         run: arrays by name -> arrays by name, in the format's own runtime.
     """
 
@@ -51,15 +51,16 @@ class Exported:
         """Runs the network.
 
         Raises:
-            ValueError: for other arrays than it takes, or a wrong shape or dtype: says what it takes.
+            ValueError: for the wrong arrays, shapes or dtypes; describes the right ones.
         """
         self.check(inputs)
         return self.run(inputs)
 
     def check(self, inputs: dict[str, np.ndarray]):
+        """Raises the errors of a call without running the network."""
         if set(inputs) != set(self.arrays):
             raise ValueError(f"{self.name} takes {', '.join(self.arrays)}; got {', '.join(inputs) or 'nothing'}.")
-        sizes = {}  # of those that are free, as they were first seen
+        sizes = {}  # of free axes, from their first occurrence
         for name, wanted in self.arrays.items():
             shape, dtype = np.shape(inputs[name]), inputs[name].dtype
             same = [
@@ -72,16 +73,16 @@ class Exported:
                 axes = ", ".join(map(str, wanted["shape"]))
                 time = ", time a multiple of {multiple_of}, {at_least} or more".format(**self.time) if self.time else ""
                 raise ValueError(
-                    f"{self.name} takes {name} of the shape ({axes}) and the dtype {wanted['dtype']}{time}; "
+                    f"{self.name} takes {name} with shape ({axes}) and dtype {wanted['dtype']}{time}; "
                     f"got {shape}, {dtype}."
                 )
 
     def first_state(self, directory: Path | str, batch: int = 1) -> dict[str, np.ndarray]:
-        """The state before the first frame of so many streams."""
+        """Returns the state before the first frame, for a batch of streams."""
         return {name: np.repeat(x, batch, axis=0) for name, x in np.load(Path(directory) / "state.npz").items()}
 
     def next_state(self, outputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The state to go on from, of what the last call returned."""
+        """Returns the state for the next call from the outputs of the last."""
         return {name: outputs[f"next_{name}"] for name in self.state}
 
 
@@ -89,48 +90,48 @@ def load(directory: Path | str) -> Exported:
     """Reads an export.
 
     Raises:
-        ValueError: where there is none, it is of a later version or damaged, or its runtime is not installed.
+        ValueError: if there is no export, it is damaged or of a later version, or its runtime is not installed.
     """
-    said = read_manifest(directory)
-    if said["format"] not in formats.READERS:
-        raise ValueError(f"{directory} holds weights alone ({said['format']}), which no runtime runs by themselves.")
+    manifest = read_manifest(directory)
+    if manifest["format"] not in formats.READERS:
+        raise ValueError(f"{directory} holds weights only ({manifest['format']}); export another format to run it.")
     try:
-        run = formats.READERS[said["format"]](Path(directory))
+        run = formats.READERS[manifest["format"]](Path(directory))
     except ValueError:
         raise
-    except Exception as error:  # what the runtimes raise for half a file is of no common kind
-        raise ValueError(f"{directory} is damaged, or of another version of its runtime: {error}") from None
+    except Exception as error:  # runtimes raise many types for a truncated file
+        raise ValueError(f"{directory} is damaged, or needs another version of its runtime: {error}") from None
     names = [field.name for field in dataclasses.fields(Exported) if field.name not in ("run", "config", "name")]
-    return Exported(name=str(directory), run=run, **{name: said[name] for name in names})
+    return Exported(name=str(directory), run=run, **{name: manifest[name] for name in names})
 
 
 def read_manifest(directory: Path | str) -> dict:
-    """The content of model.json. Raises a ValueError where there is none of ours."""
+    """Returns the content of model.json; raises a ValueError if it is missing or was not written by vidjax."""
     path = Path(directory) / MANIFEST
     if not path.is_file():
-        raise ValueError(f"{directory} holds no exported network: it has no {MANIFEST}. vidjax.export writes such.")
+        raise ValueError(f"{directory} is not an exported network: it has no {MANIFEST}; run vidjax.export.")
     try:
-        said = json.loads(path.read_text())
-        version = said["vidjax_export"]
+        manifest = json.loads(path.read_text())
+        version = manifest["vidjax_export"]
     except (ValueError, KeyError, TypeError):
-        raise ValueError(f"{path} is not one that vidjax.export wrote.") from None
+        raise ValueError(f"{path} was not written by vidjax.export.") from None
     if version > VERSION:
-        raise ValueError(f"{path} is of version {version}; this vidjax reads up to {VERSION}.")
-    return said
+        raise ValueError(f"{path} has version {version}; this vidjax reads versions up to {VERSION}.")
+    return manifest
 
 
 def make_logits_fn(network: Exported) -> Callable[[clips.Clip], np.ndarray]:
-    """`make_logits_fn` for an exported network, clip by clip."""
+    """Returns a function from the clips of a video to logits, like `clip_logits.make_logits_fn`, clip by clip."""
     clip_logits.check_names_videos(network)
     if network.state:
-        raise ValueError(f"{network.name} holds the step over a stream: export the network on whole clips to predict.")
+        raise ValueError(f"{network.name} is a step over a stream; export without --stream to predict.")
 
     def logits_of(views: clips.Clip) -> np.ndarray:
         count = len(next(iter(views.values())))
         numbers = progress_bar(range(count), "clips", leave=False)
         logits = [network({name: x[i : i + 1] for name, x in views.items()})["logits"] for i in numbers]
         if logits[0].ndim != 2:
-            raise ValueError(f"{network.name} returns {logits[0].shape} for a clip, not a row of classes.")
+            raise ValueError(f"{network.name} returns {logits[0].shape} per clip, not (1, classes).")
         return np.concatenate(logits)
 
     return logits_of

@@ -1,8 +1,8 @@
-"""A program -> files that another runtime runs, and back as a function of arrays: one pair of functions a format.
+"""Writes a program in the format of another runtime and reads it back as a function: one writer and reader per format.
 
     WRITERS["onnx"](program, directory);  READERS["onnx"](directory) -> {"video": clips} -> {"logits": ...}
 
-TensorFlow, onnx and onnxruntime are imported only for their own formats, and are not among the requirements.
+TensorFlow, onnx and onnxruntime are imported only for their own formats; they are not requirements.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ Runner = Callable[[Arrays], Arrays]
 
 
 def write_stablehlo(program: Program, directory: Path):
-    """`model.stablehlo`: a function of variables and inputs, for CPUs, GPUs and TPUs; `variables.safetensors`."""
+    """Writes `model.stablehlo`, a function of variables and inputs for CPUs, GPUs, TPUs; `variables.safetensors`."""
     variables = {name: jax.ShapeDtypeStruct(x.shape, x.dtype) for name, x in program.variables.items()}
     with traced_for(*PLATFORMS):
         exported = export.export(jax.jit(program.function), platforms=PLATFORMS)(variables, program.shapes())
@@ -43,7 +43,7 @@ def read_stablehlo(directory: Path) -> Runner:
 
 
 def write_savedmodel(program: Program, directory: Path):
-    """`saved_model.pb` with its variables; the signature "serving_default" has the names of the program."""
+    """Writes `saved_model.pb` with its variables; the signature "serving_default" has the program's names."""
     tf = needs("tensorflow", "tf")
     from jax.experimental import jax2tf  # imports TensorFlow
 
@@ -61,7 +61,7 @@ def write_savedmodel(program: Program, directory: Path):
         def serve(**inputs):
             return function(dict(zip(names, module.numbers, strict=True)), inputs)
 
-        free = 2 if program.length else 1  # axes: the batch, and the length
+        free = 2 if program.length else 1  # leading axes: batch, and length
         signature = {
             name: tf.TensorSpec([None] * free + list(shape.shape[free:]), shape.dtype, name)
             for name, shape in program.inputs.items()
@@ -72,7 +72,7 @@ def write_savedmodel(program: Program, directory: Path):
 
 def read_savedmodel(directory: Path) -> Runner:
     tf = needs("tensorflow", "tf")
-    module = tf.saved_model.load(str(directory))  # kept by the function: it owns the variables
+    module = tf.saved_model.load(str(directory))  # `run` keeps it alive: it owns the variables
     serve = module.signatures["serving_default"]
     convert = {name: spec.dtype for name, spec in serve.structured_input_signature[1].items()}
 
@@ -88,7 +88,7 @@ def read_savedmodel(directory: Path) -> Runner:
 
 
 def write_onnx(program: Program, directory: Path):
-    """`model.onnx`: of clips of one length, in any number."""
+    """Writes `model.onnx`, for any number of clips of one length."""
     needs("onnx", "onnx")
     from vidjax.export.onnx import graph, ops
 
@@ -106,7 +106,7 @@ def write_onnx(program: Program, directory: Path):
     try:
         model = ops.to_model(closed, inputs, outputs, constants)
     except graph.Unsupported as error:
-        raise ValueError(f"ONNX cannot hold this network: {error}. stablehlo and savedmodel can.") from None
+        raise ValueError(f"ONNX does not support this network: {error}. Use stablehlo or savedmodel.") from None
     (directory / "model.onnx").write_bytes(model.SerializeToString())
 
 

@@ -1,9 +1,9 @@
-"""A trained network as a function of plain arrays: what is exported.
+"""A trained network as a pure function of arrays, ready for export.
 
     program.function(variables, {"video": uint8 clips}) -> {"logits": float32}
 
-Preprocessing is inside. The parameters are an argument, so that a file of the function is small and that of its numbers
-can be read by itself. The batch may be of any size; so may the length of the clips where the model allows.
+The function includes preprocessing. The parameters are an argument, so that they can be stored in a separate file. The
+batch size is free, and so is the length of clips if the model allows it.
 """
 
 import functools
@@ -21,7 +21,7 @@ from vidjax.inference import restore, stream
 from vidjax.models.backend import traced_for
 
 PLATFORMS = ("cpu", "cuda", "tpu")
-LENGTHS = ((1, 1), (1, 16), (8, 16))  # free lengths that are tried: multiples of the first, the second or more
+LENGTHS = ((1, 1), (1, 16), (8, 16))  # free lengths to try: (multiple of, at least)
 
 Arrays = dict[str, np.ndarray]
 
@@ -30,12 +30,12 @@ class Program(NamedTuple):
     """A function of named arrays.
 
     Attributes:
-        function: (variables, inputs) -> outputs, each a dict of arrays by name; pure, to be traced by JAX.
+        function: (variables, inputs) -> outputs, each a dict of arrays by name; pure, for JAX to trace.
         variables: parameters and statistics, float32, by path: "params/conv1/kernel".
-        inputs: shape and dtype of each, with a batch of 1.
-        length: of clips, their second axis, (8, 16) for multiples of 8 from 16 on; None where it is that of `inputs`.
-        state: of a step over a stream the inputs that hold its state, before the first frame, with a batch of 1; the
-            outputs "next_" and their names hold that after the frames.
+        inputs: shape and dtype of each input, with a batch of 1.
+        length: allowed lengths of clips, the second axis: (8, 16) means multiples of 8 from 16. None: as in `inputs`.
+        state: inputs with the state of a stream before the first frame, with a batch of 1. The outputs with the same
+            names after "next_" are the state after the frames. Empty for whole clips.
     """
 
     function: Callable[[Arrays, Arrays], Arrays]
@@ -45,7 +45,7 @@ class Program(NamedTuple):
     state: Arrays = {}
 
     def polynomials(self) -> dict[str, str]:
-        """The shapes of the inputs as JAX takes free sizes: "batch, 8*n + 8, 224, 224, 3", where n is 1 or more."""
+        """The shapes of the inputs in JAX's notation for free sizes: "batch, 8*n + 8, 224, 224, 3", with n >= 1."""
         multiple, least = self.length or (1, 1)
         length = [f"{multiple}*n + {least - multiple}"] if self.length else []
         return {
@@ -54,7 +54,7 @@ class Program(NamedTuple):
         }
 
     def shapes(self) -> dict[str, jax.ShapeDtypeStruct]:
-        """Of the inputs, with symbols for the free sizes: what the function is traced on."""
+        """The shapes and dtypes of the inputs, with symbols for free sizes, to trace the function on."""
         scope = export.SymbolicScope()
         return {
             name: jax.ShapeDtypeStruct(export.symbolic_shape(shape, scope=scope), self.inputs[name].dtype)
@@ -63,13 +63,13 @@ class Program(NamedTuple):
 
 
 def of_clips(run: restore.Trained) -> Program:
-    """The network on whole clips: `video`, `flow`, or `features` with their `frame_mask` -> `logits`, float32.
+    """Returns the network on whole clips: `video`, `flow`, or `features` with `frame_mask` -> float32 `logits`.
 
     Raises:
-        ValueError: for a network that writes captions, word by word.
+        ValueError: for a network that writes captions.
     """
     if "caption_length" in run.inputs:
-        raise ValueError(f"{run.name} writes captions word by word, which is no function of a video alone.")
+        raise ValueError(f"{run.name} writes captions word by word, so it is not a function of the video alone.")
     model = run.model.clone(dtype=np.float32)
 
     def function(variables: Arrays, inputs: Arrays) -> Arrays:
@@ -80,13 +80,13 @@ def of_clips(run: restore.Trained) -> Program:
 
 
 def of_stream(run: restore.Trained) -> Program:
-    """The step of a network over a stream: some frames and a state -> the logits so far, and the next state.
+    """Returns the step of a network over a stream: frames and a state -> the logits so far and the next state.
 
     Raises:
-        ValueError: as of `stream.init_stream`, and for a network over records of features.
+        ValueError: like `stream.init_stream`, and for a network over records of features.
     """
     if "prefix" in run.inputs:
-        raise ValueError(f"{run.name} sees features; on a stream run networks that see frames.")
+        raise ValueError(f"{run.name} sees features; a stream needs a network that sees frames.")
     model = stream.causal_model(run.model.clone(dtype=np.float32), run.preprocess)
     clip = {**run.clip, "num_frames": stream.frames_a_step(model)}
     blank = clips.blank_batch(run.inputs, clip, 1)
@@ -100,7 +100,7 @@ def of_stream(run: restore.Trained) -> Program:
         batch = {name: x for name, x in inputs.items() if name not in state}
         outputs, _, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=run.preprocess)
         logits = outputs[:, -1] if getattr(model, "per_frame", False) else outputs
-        names = [f"next_{name}" for name in state]  # an array of ONNX has one name, so that it is another one
+        names = [f"next_{name}" for name in state]  # ONNX needs a new name for every array
         return {"logits": logits, **dict(zip(names, jax.tree.leaves(carry), strict=True))}
 
     return Program(function, _flat(run), _shapes(blank | state), state=state)
@@ -112,7 +112,7 @@ def _flat(run: restore.Trained) -> Arrays:
 
 
 def _nested(variables: Arrays) -> tuple[dict, dict]:
-    """Parameters and model state."""
+    """Splits flat variables into parameters and model state."""
     nested = traverse_util.unflatten_dict(variables, sep="/")
     return nested.pop("params"), nested
 
@@ -122,7 +122,7 @@ def _shapes(arrays: Arrays) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def _with_free_length(program: Program) -> Program:
-    """With the first of `LENGTHS` on which the network can be traced, and which its own clips have, if there is one."""
+    """Sets the first of `LENGTHS` that includes the network's own clips and that it can be traced on, if any."""
     first = next(iter(program.inputs.values())).shape[1]
     for length in LENGTHS:
         if first % length[0] or first < length[1]:
@@ -131,7 +131,7 @@ def _with_free_length(program: Program) -> Program:
         try:
             with traced_for(*PLATFORMS):
                 jax.eval_shape(candidate.function, candidate.variables, candidate.shapes())
-        except Exception:  # what a size that is not known cannot decide is told by errors of many kinds
+        except Exception:  # code that depends on an unknown size raises many types
             continue
         return candidate
     return program

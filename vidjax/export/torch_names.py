@@ -1,4 +1,4 @@
-"""Our variables -> the arrays of torchvision and pytorch-i3d: the way back of `vidjax.weights.importers`."""
+"""Converts our variables to the arrays of torchvision and pytorch-i3d: the inverse of `vidjax.weights.importers`."""
 
 import re
 from collections.abc import Callable
@@ -21,8 +21,8 @@ KINDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running
 
 # --------------------------------------------------------------------------------------------- our paths -> their names
 #
-# Each function takes one of our paths, without the collection, and returns the name that the function of the same name
-# in `vidjax.weights.importers` makes it of.
+# Each function takes one of our paths without the collection and returns the library's name. It is the inverse of the
+# function of the same name in `vidjax.weights.importers`.
 
 
 def resnet(path: str) -> str:
@@ -40,7 +40,7 @@ def video_resnet(path: str) -> str:
 
 def r2plus1d(path: str) -> str:
     """layer1_0/conv1/temporal/kernel -> layer1.0.conv1.0.3.weight."""
-    if path.startswith(("conv1/", "bn1/")):  # the stem: a convolution over space, its norm, one over time, its norm
+    if path.startswith(("conv1/", "bn1/")):  # the stem: spatial convolution, norm, temporal convolution, norm
         number = {"conv1/spatial": 0, "conv1/norm": 1, "conv1/temporal": 3}.get(path.rpartition("/")[0], 4)
         return f"stem.{number}.{KINDS[path.rpartition('/')[2]]}"
     path = video_resnet(path)
@@ -102,7 +102,7 @@ def pytorch_i3d(path: str) -> str:
 
 
 def _named(path: str) -> str:
-    """With the name that the one unit has elsewhere, see `importers.misnamed`."""
+    """Undoes `importers.misnamed`."""
     return path.replace("Mixed_5b/Branch_2/Conv3d_0a_3x3", "Mixed_5b/Branch_2/Conv3d_0b_3x3")
 
 
@@ -112,7 +112,7 @@ def _dotted(path: str) -> str:
 
 
 def numbered(modules: dict[str, str]) -> Callable[[str], str]:
-    """conv2/kernel -> features.3.weight, of the modules by their numbers in `vidjax.weights.importers`."""
+    """Returns a function conv2/kernel -> features.3.weight, for a table of modules by number in `importers`."""
     numbers = {module: number for number, module in modules.items()}
     return lambda path: f"{numbers[path.rpartition('/')[0]]}.{KINDS[path.rpartition('/')[2]]}"
 
@@ -135,7 +135,7 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
 
 
 def to_torch(variables: Arrays, layout: importers.Layout, name_of: Callable[[str], str]) -> Arrays:
-    """Arrays by our paths -> arrays by the names of a library: what `importers.translate` undoes."""
+    """Converts arrays by our paths to arrays by a library's names: the inverse of `importers.translate`."""
     theirs = {}
     for path, x in variables.items():
         name = name_of(path.partition("/")[2])
@@ -143,24 +143,26 @@ def to_torch(variables: Arrays, layout: importers.Layout, name_of: Callable[[str
             x = einops.rearrange(x, "(h w c) f -> (c h w) f", h=layout.grid, w=layout.grid)
         if path.endswith("/kernel"):
             x = np.moveaxis(x, (-1, -2), (0, 1))
-        if name == "fc.weight":  # GoogLeNet's, which is a convolution here
+        if name == "fc.weight":  # GoogLeNet's classifier, a convolution here
             x = x.reshape(x.shape[:2])
         theirs[name] = np.ascontiguousarray(x)
     return theirs
 
 
 def write(run: restore.Trained, variables: Arrays, names: str, path: Path) -> dict:
-    """Writes a safetensors file, reads it again and compares.
+    """Writes a safetensors file, reads it back and compares.
 
     Args:
-        names: "vidjax" for our paths, or a key of `NAMES` for the arrays of that library's network of the same shape,
-            for `load_state_dict`.
+        run: the network.
+        variables: its variables, by path.
+        names: "vidjax" for our paths, or a key of `NAMES` for the arrays that `load_state_dict` of the library takes.
+        path: the file to write.
 
     Returns:
-        `arrays`, their number, and `network`, the one of the library that they are for.
+        `arrays`: their number; `network`: the network that they fit; `names`.
 
     Raises:
-        ValueError: where the library has no such network; says which it has.
+        ValueError: if the library has no such network; lists those that it has.
     """
     if names == "vidjax":
         path.write_bytes(safetensors.numpy.save(variables))
@@ -171,17 +173,20 @@ def write(run: restore.Trained, variables: Arrays, names: str, path: Path) -> di
         back, _ = importers.translate(safetensors.numpy.load_file(path), layout)
         back = {path: x.reshape(variables[path].shape) for path, x in back.items()}
     if set(back) != set(variables) or any(not np.array_equal(back[p], variables[p]) for p in variables):
-        raise ValueError(f"{path} does not read back as it was written.")
+        raise ValueError(f"{path} differs from the variables when it is read back.")
     return {"arrays": len(back), "network": network, "names": names}
 
 
 def find(run: restore.Trained, variables: Arrays, library: str) -> tuple[str, importers.Layout, Callable, Arrays]:
-    """The network of a library that has these variables: its name, layout and names, and the variables as it has them.
+    """Finds the network of a library that fits these variables.
 
-    I3D's norms have no scale, those of pytorch-i3d do: there it is one.
+    The norms of I3D have no scale here; those of pytorch-i3d get a scale of 1.
+
+    Returns:
+        Its name, layout and function of names, and the variables, with any such scales added.
 
     Raises:
-        ValueError: where there is none.
+        ValueError: if the library has no such network; lists those that it has.
     """
     known = []
     for layout, name_of in NAMES[library]:
@@ -195,12 +200,12 @@ def find(run: restore.Trained, variables: Arrays, library: str) -> tuple[str, im
                 return entry.model["name"], layout, name_of, variables | ones
             known.append(entry.model["name"])
     raise ValueError(
-        f"{library} has no network of the parameters of {run.name} ({type(run.model).__name__}); what it has are "
+        f"{library} has no network with the parameters of {run.name} ({type(run.model).__name__}); it has "
         f"{', '.join(dict.fromkeys(known))}, in their published widths."
     )
 
 
 def same_network(ours: nn.Module, theirs: nn.Module) -> bool:
-    """Whether two modules compute the same of the same parameters: a causal ResNet, say, has those of any other."""
+    """Whether two modules compute the same function. (A causal ResNet has the same parameters as any other.)"""
     names = [field for field in type(ours).__dataclass_fields__ if field not in NOT_IN_INFERENCE]
     return type(ours) is type(theirs) and all(getattr(ours, name) == getattr(theirs, name) for name in names)

@@ -1,9 +1,9 @@
-"""Farneback's flow: a parabola is fitted around each pixel of both frames; how it moves says how the pixel does.
+"""Farneback's optical flow: fits a polynomial around each pixel of both frames and computes how it moves.
 
 Farneback, "Two-Frame Motion Estimation Based on Polynomial Expansion" (SCIA 2003),
-http://www.diva-portal.org/smash/get/diva2:273847/FULLTEXT01.pdf; equations by its numbers. The pyramid, the
-constants, and what happens at the borders are those of OpenCV's `FarnebackOpticalFlow`, to whose flow this one is equal
-but for rounding (seen with its constants on frames of 64 pixels and more).
+http://www.diva-portal.org/smash/get/diva2:273847/FULLTEXT01.pdf; equations have its numbers. The pyramid, the
+constants and the borders are those of OpenCV's `FarnebackOpticalFlow`. The flow equals OpenCV's up to rounding, as
+verified with its constants on frames of 64 pixels and more.
 """
 
 import functools
@@ -14,8 +14,8 @@ import numpy as np
 
 from vidjax.flow import images
 
-SMALLEST = 32  # pixels, of the frames of the pyramid
-BORDER = (0.14, 0.14, 0.4472, 0.4472, 0.4472)  # how much the outermost pixels count
+SMALLEST = 32  # pixels, of a pyramid level
+BORDER = (0.14, 0.14, 0.4472, 0.4472, 0.4472)  # weights of the outermost pixels
 
 
 SHAPING = ("num_levels", "scale_step", "window", "num_iterations", "poly_n", "poly_sigma")
@@ -37,16 +37,17 @@ def farneback(
 
     Args:
         first, second: (..., H, W), grey, 0..255.
-        num_levels: of the pyramid above the frames, as far as they have 32 pixels; scale_step: from one to the next.
-        window: side of the square that is averaged over, pixels, odd; more is smoother and more robust.
-        num_iterations: at each level.
-        poly_n: how far from a pixel its parabola sees; poly_sigma: of the Gaussian that weighs what it sees.
+        num_levels: pyramid levels above the frames; levels below 32 pixels are omitted.
+        scale_step: size of a level relative to the previous one, below 1.
+        window: side of the averaging window in pixels, odd; larger is smoother and more robust.
+        num_iterations: iterations per level.
+        poly_n: radius in pixels of the polynomial fit; poly_sigma: standard deviation of its Gaussian weights.
 
     Returns:
-        (..., H, W, 2), float: pixels that each point of `first` moves to the right and down.
+        float (..., H, W, 2): pixels by which each point of `first` moves right and down.
 
     Raises:
-        ValueError: for frames of different size or smaller than 8x8, or a setting that cannot be.
+        ValueError: for frames of different sizes or smaller than 8x8, or an invalid setting.
     """
     images.check_settings(
         scale_step=scale_step, window=window, num_iterations=num_iterations, poly_n=poly_n, poly_sigma=poly_sigma
@@ -54,7 +55,7 @@ def farneback(
 
     def flow_of(first, second):
         size = first.shape
-        both = jnp.stack([first - first[0, 0], second - second[0, 0]])  # without texture all is 0, rounding or not
+        both = jnp.stack([first - first[0, 0], second - second[0, 0]])  # makes frames without texture exactly 0
         deepest = sum(min(size) * scale_step**k >= SMALLEST for k in range(1, num_levels + 1))
         flow = jnp.zeros((2, *size), first.dtype)
         for k in range(deepest, -1, -1):
@@ -76,12 +77,13 @@ def _at_level(image: jax.Array, shape: tuple[int, int], scale: float) -> jax.Arr
 
 
 def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
-    """Fits a parabola around each pixel, f(x) ~ x' A x + b' x + c (equation 1): (..., H, W) -> (5, ..., H, W).
+    """Fits a quadratic polynomial around each pixel, f(x) ~ x' A x + b' x + c (equation 1).
 
-    By weighted least squares over 2 n + 1 pixels in each direction, which is a few separable filters.
+    Weighted least squares over (2 n + 1) x (2 n + 1) pixels, computed by separable filters: (..., H, W) ->
+    (5, ..., H, W).
 
     Returns:
-        b_x, b_y, A_xx, A_yy, and 2 A_xy.
+        b_x, b_y, A_xx, A_yy and 2 A_xy.
     """
     weights, at = images.gaussian(sigma, n), np.arange(-n, n + 1)
     second, fourth = (float((weights * at**k).sum()) for k in (2, 4))
@@ -100,12 +102,12 @@ def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
 
 
 def _iterate(first: jax.Array, second: jax.Array, window: int, flow: jax.Array) -> jax.Array:
-    """One update of the flow (2, H, W) from the parabolas (5, H, W) of both frames."""
+    """Updates the flow (2, H, W) once, from the polynomials (5, H, W) of both frames."""
     height, width = flow.shape[1:]
     x, y = images.positions(flow)
     is_inside = (x >= 0) & (x < width - 1) & (y >= 0) & (y < height - 1)
     moved = images.bilinear(second, x, y)
-    # What has moved out is taken to have the curvature that it had
+    # A pixel that leaves the frame keeps its curvature
     b_x, b_y = (first[:2] - jnp.where(is_inside, moved[:2], 0)) / 2  # equation 10
     a_xx, a_yy, a_xy = (first[2:] + jnp.where(is_inside, moved[2:], first[2:])) / 2  # equation 9
     a_xy = a_xy / 2

@@ -1,4 +1,4 @@
-"""Operations on images that the methods of optical flow share: resize, smooth, warp, differences, median.
+"""Image operations shared by the methods of optical flow: resize, smooth, warp, differentiate, median.
 
 Images are float (..., H, W), flow is (2, H, W); positions and flow are pixels, x to the right and y down.
 """
@@ -11,22 +11,22 @@ import jax.numpy as jnp
 import numpy as np
 
 SMALLEST = 8  # pixels
-CUBIC = -0.75  # Keys' parameter a, as OpenCV has it
+CUBIC = -0.75  # Keys' parameter a, the value of OpenCV
 
 
 def over_pairs(flow_of: Callable, first: jax.Array, second: jax.Array) -> jax.Array:
     """Calls flow_of(first, second) -> (2, H, W) on pairs of float images: (..., H, W) twice -> (..., H, W, 2).
 
     Raises:
-        ValueError: for frames of different or impossible size.
+        ValueError: for frames of different sizes, or smaller than 8x8.
     """
     if first.shape != second.shape:
         raise ValueError(f"The two frames have different sizes: {first.shape} and {second.shape}.")
     if first.ndim < 2 or min(first.shape[-2:]) < SMALLEST:
-        raise ValueError(f"Frames (..., H, W) of at least {SMALLEST}x{SMALLEST} pixels are needed, not {first.shape}.")
+        raise ValueError(f"Frames must be (..., H, W) of at least {SMALLEST}x{SMALLEST} pixels, not {first.shape}.")
     dtype = jnp.promote_types(jnp.result_type(first, second), jnp.float32)
     pairs = [x.astype(dtype).reshape(-1, *x.shape[-2:]) for x in (first, second)]
-    if jax.default_backend() == "cpu" and jax.device_count() == 1:  # in turn: what a pair needs stays in the cache
+    if jax.default_backend() == "cpu" and jax.device_count() == 1:  # one by one: a pair stays in the cache
         flow = jax.lax.map(lambda pair: flow_of(*pair), pairs)
     else:
         flow = jax.vmap(flow_of)(*pairs)
@@ -37,19 +37,21 @@ def check_settings(**settings):
     """Raises a ValueError for a number that is not positive, a `scale_step` not below 1, or an even `window`."""
     for name, value in settings.items():
         if not value > 0:
-            raise ValueError(f"{name} = {value}: it has to be above 0.")
+            raise ValueError(f"{name} = {value} must be above 0.")
         if name == "scale_step" and value >= 1:
-            raise ValueError(
-                f"scale_step = {value}: each image of the pyramid is smaller than the one before, below 1."
-            )
+            raise ValueError(f"scale_step = {value} must be below 1, to make each pyramid level smaller.")
         if name == "window" and value % 2 == 0:
-            raise ValueError(f"window = {value}: a square around a pixel has an odd side.")
+            raise ValueError(f"window = {value} must be odd, to be centred on a pixel.")
 
 
 def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: int, kernel=None) -> list[jax.Array]:
-    """The image, and it again and again smaller by `scale_step`, until a side would be under `smallest` pixels.
+    """An image pyramid: each level is `scale_step` times the size of the last, while no side is below `smallest`.
 
-    kernel: smooths each before it is made smaller; None does not.
+    Args:
+        image: (..., H, W), the first level.
+        num_scales: largest number of levels.
+        smallest: in pixels.
+        kernel: smooths each level before it is resized; None for no smoothing.
     """
     levels = [image]
     for _ in range(num_scales - 1):
@@ -64,11 +66,11 @@ def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: i
 def coarse_to_fine(
     first: jax.Array, second: jax.Array, improve: Callable, *, scale_step: float, **of_pyramid
 ) -> jax.Array:
-    """The flow (2, H, W) between two images (H, W), found at the smallest level of their pyramids and then improved.
+    """The flow (2, H, W) between two images (H, W), refined from the coarsest pyramid level to the finest.
 
     Args:
-        improve: (first, second, flow) at a level -> a better flow; it is given that of the level before, at first 0.
-        scale_step, of_pyramid: as of `pyramid`.
+        improve: (first, second, flow) at a level -> a better flow; `flow` is that of the coarser level, or 0.
+        scale_step, of_pyramid: see `pyramid`.
     """
     levels = [pyramid(image, scale_step=scale_step, **of_pyramid) for image in (first, second)]
     flow = jnp.zeros((2, *levels[0][-1].shape), first.dtype)
@@ -80,10 +82,10 @@ def coarse_to_fine(
 
 
 def resize(image: jax.Array, shape: tuple[int, int], scale: tuple[float, float] | None = None) -> jax.Array:
-    """Bilinear, without smoothing, pixels as areas (OpenCV's INTER_LINEAR): (..., H, W) -> (..., *shape).
+    """Bilinear resizing without antialiasing, like OpenCV's INTER_LINEAR: (..., H, W) -> (..., *shape).
 
     Args:
-        scale: of height and width; by default from the shapes. A pyramid of factor 0.8 has it, and rounds only sizes.
+        scale: factors of height and width; by default the ratio of the shapes, which differs if the shape was rounded.
     """
     if image.shape[-2:] == shape:
         return image
@@ -95,7 +97,7 @@ def resize(image: jax.Array, shape: tuple[int, int], scale: tuple[float, float] 
 
 
 def smooth(image: jax.Array, kernel: np.ndarray, mode: str = "reflect") -> jax.Array:
-    """Convolves rows and columns with an odd, symmetric kernel; `mode` is numpy's, of the borders."""
+    """Convolves rows and columns with an odd, symmetric kernel; `mode` is the border mode of `numpy.pad`."""
     return correlate(correlate(image, kernel, -2, mode), kernel, -1, mode)
 
 
@@ -106,28 +108,28 @@ def correlate(image: jax.Array, kernel: np.ndarray, axis: int, mode: str = "edge
         image, [(reach, reach) if i - image.ndim == axis else (0, 0) for i in range(image.ndim)], mode=mode
     )
     taps = (float(w) * jax.lax.slice_in_dim(padded, k, k + size, axis=axis) for k, w in enumerate(kernel) if w)
-    return jax.lax.optimization_barrier(sum(taps))  # else XLA computes it anew for each tap of the filter that follows
+    return jax.lax.optimization_barrier(sum(taps))  # else XLA recomputes it for each tap of the next filter
 
 
 def gaussian(sigma: float, reach: int) -> np.ndarray:
-    """A Gaussian at -reach..reach, of sum 1: (2 reach + 1,)."""
+    """A Gaussian at -reach..reach, normalised to the sum 1: (2 reach + 1,)."""
     values = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * sigma**2))
     return values / values.sum()
 
 
 def central_differences(image: jax.Array) -> jax.Array:
-    """The derivatives along x and y, (2, H, W); halved at the borders, where the outer pixel is that of the border."""
+    """Central differences along x and y: (H, W) -> (2, H, W); border pixels are repeated outside, which halves them."""
     return jnp.stack([correlate(image, np.array([-0.5, 0, 0.5]), axis) for axis in (-1, -2)])
 
 
 def positions(flow: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Where each pixel is after the flow (2, H, W): x and y, (H, W)."""
+    """The position of each pixel after the flow (2, H, W): x and y, (H, W) each."""
     y, x = (jnp.arange(size, dtype=flow.dtype) for size in flow.shape[1:])
     return x + flow[0], y[:, None] + flow[1]
 
 
 def bilinear(image: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The image (C, H, W) at positions (...) -> (C, ...); those outside take the border's."""
+    """Bilinear samples of the image (C, H, W) at positions (...) -> (C, ...); outside, the border pixels repeat."""
     height, width = image.shape[1:]
     x, y = jnp.clip(x, 0, width - 1), jnp.clip(y, 0, height - 1)
     left, top = jnp.floor(jnp.minimum(x, width - 2)), jnp.floor(jnp.minimum(y, height - 2))
@@ -137,8 +139,8 @@ def bilinear(image: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def bicubic(image: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
-    """The image (C, H, W) at positions (...) -> (C, ...), by cubic convolution; all around the image is 0."""
-    image = jnp.pad(image, ((0, 0), (3, 3), (3, 3)))  # beyond two pixels outside nothing is seen of it
+    """Samples of the image (C, H, W) at positions (...) -> (C, ...), by cubic convolution; outside, the image is 0."""
+    image = jnp.pad(image, ((0, 0), (3, 3), (3, 3)))  # further than two pixels outside, samples are 0
     height, width = image.shape[1:]
     x, y = jnp.clip(x + 3, 1, width - 2), jnp.clip(y + 3, 1, height - 2)
     left, top = jnp.floor(jnp.minimum(x, width - 3)), jnp.floor(jnp.minimum(y, height - 3))
@@ -147,9 +149,9 @@ def bicubic(image: jax.Array, x: jax.Array, y: jax.Array) -> jax.Array:
 
 
 def _gathered(image: jax.Array, left: jax.Array, top: jax.Array, weights: list[jax.Array], size: int) -> jax.Array:
-    """The weighted sum of the size x size pixels whose first is at (left, top): (C, H, W) -> (C, ...)."""
+    """The weighted sum of size x size pixels from (left, top) on: (C, H, W) -> (C, ...)."""
     channels, _, width = image.shape
-    pixels = image.reshape(channels, -1).T  # (H W, C), so that what belongs together is read at once
+    pixels = image.reshape(channels, -1).T  # (H W, C), so that one read gets all channels
     corner = top.astype(int) * width + left.astype(int)
     offsets = [j * width + i for j in range(size) for i in range(size)]
     total = sum(w[..., None] * pixels[corner + offset] for offset, w in zip(offsets, weights, strict=True))
@@ -157,7 +159,7 @@ def _gathered(image: jax.Array, left: jax.Array, top: jax.Array, weights: list[j
 
 
 def _cubic_weights(t: jax.Array) -> list[jax.Array]:
-    """Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981), equation 15: of 4 neighbours."""
+    """Keys, "Cubic Convolution Interpolation for Digital Image Processing" (1981), equation 15: 4 weights."""
     a = CUBIC
 
     def near(s):
@@ -171,17 +173,17 @@ def _cubic_weights(t: jax.Array) -> list[jax.Array]:
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
 def median(image: jax.Array, size: int) -> jax.Array:
-    """The median of size x size pixels around each, odd; outer pixels are those of the border. (..., H, W).
+    """The median filter over size x size pixels, size odd: (..., H, W) -> (..., H, W); border pixels repeat outside.
 
-    By forgetful selection: of a little over half of them the largest and the smallest cannot be the median, so both are
-    dropped and the next one is taken up, until one is left. Comparisons of whole images are what hardware does well.
+    By forgetful selection: among a little over half of the pixels, neither the largest nor the smallest can be the
+    median, so drop both, take the next pixel, and repeat until one is left. Hardware compares whole images fast.
     """
     reach, (height, width) = size // 2, image.shape[-2:]
     padded = jnp.pad(image, [(0, 0)] * (image.ndim - 2) + [(reach, reach)] * 2, mode="edge")
     waiting = [padded[..., j : j + height, i : i + width] for j in range(size) for i in range(size)]
     kept = [waiting.pop() for _ in range(size * size // 2 + 2)]
     while True:
-        for i in range(len(kept) // 2):  # the smaller half to the front, so that the ends are found in one half each
+        for i in range(len(kept) // 2):  # smaller half to the front, so that each extreme lies in one half
             j = len(kept) - 1 - i
             kept[i], kept[j] = jnp.minimum(kept[i], kept[j]), jnp.maximum(kept[i], kept[j])
         middle = (len(kept) + 1) // 2
@@ -197,7 +199,7 @@ def median(image: jax.Array, size: int) -> jax.Array:
 
 @median.defjvp
 def _median_jvp(size: int, primals: tuple, tangents: tuple):
-    """The derivative is 1 at the first pixel that is the median; that of all comparisons takes minutes to compile."""
+    """The derivative: 1 at the first pixel equal to the median. That of the comparisons takes minutes to compile."""
     (image,), (tangent,) = primals, tangents
     found, reach, (height, width) = median(image, size), size // 2, image.shape[-2:]
     edges = [(0, 0)] * (image.ndim - 2) + [(reach, reach)] * 2

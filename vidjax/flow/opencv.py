@@ -1,19 +1,19 @@
-"""Optical flow of OpenCV, for offline use: on the CPU, one pair of frames after the other.
+"""OpenCV's optical flow, for offline use: on the CPU, one pair of frames at a time.
 
-Each function takes `first` and `second`, grey frames (..., H, W) with any leading axes, uint8 or float in 0..255, and
-returns float32 (..., H, W, 2): `flow[..., 0]` is u, pixels to the right, `flow[..., 1]` is v, pixels down, that take a
-point of `first` to where it is in `second`. Frames without texture give exactly zero with every method, also where the
-second is brighter. The keyword settings are those that people change, with OpenCV's defaults.
+Each function takes `first` and `second`, grey frames (..., H, W) with any leading axes, uint8 or float in 0..255. It
+returns float32 (..., H, W, 2): `flow[..., 0]` is u, pixels to the right, `flow[..., 1]` is v, pixels down, the
+displacement of each point from `first` to `second`. Frames without texture give exactly zero with every method, even if
+the second is brighter. The keyword settings have OpenCV's defaults; rarely changed ones are omitted.
 
-All raise ValueError for frames of different shapes, of fewer than 2 axes, with a side below 8 pixels, of another dtype,
-or as floats outside 0..255.
+Every function raises ValueError for frames of different shapes, of fewer than 2 axes, with a side below 8 pixels, of
+another dtype, or with floats outside 0..255.
 """
 
 import cv2
 import numpy as np
 
-# Without DIS, OpenCV 4.12 and 5.0 take even a single pixel. But tvl1's flow of a single row depends on what else is in
-# memory, and a side of 3 is mostly an axis of colour.
+# Except for DIS, OpenCV 4.12 and 5.0 accept even a single pixel. But tvl1's flow of a single row depends on other
+# contents of memory, and a side of 3 is usually a colour axis.
 SMALLEST_SIDE = 8
 DIS_PRESETS = {
     "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
@@ -35,24 +35,24 @@ def farneback(
 ) -> np.ndarray:
     """Flow by polynomial expansion (Farneback, "Two-Frame Motion Estimation Based on Polynomial Expansion", SCIA 2003).
 
-    Two equal frames with texture give not quite zero: up to some tenths of a pixel along the border. Floats are not
-    rounded: OpenCV documents 8 bits only, but computes in float32 and takes them.
+    Two equal frames with texture give a few tenths of a pixel along the border, not zero. Floats are not rounded:
+    OpenCV documents 8 bits only, but computes in float32 and accepts floats.
 
     Args:
         first: uint8 or float (..., H, W), 0..255.
         second: like first.
         pyramid_scale: size of a pyramid level relative to the one below, in (0, 1).
-        num_levels: pyramid levels; levels below 32 pixels are left out.
-        window: side in pixels of the window that averages: larger is smoother, and finds faster motion.
-        num_iterations: at each level.
-        poly_n: pixels in which the polynomial is fitted; 5 or 7 are usual.
-        poly_sigma: standard deviation in pixels of the fit's Gaussian weights; 1.1 goes with 5, 1.5 with 7.
+        num_levels: pyramid levels; levels below 32 pixels are omitted.
+        window: side in pixels of the averaging window; larger is smoother and finds faster motion.
+        num_iterations: iterations per level.
+        poly_n: size in pixels of the polynomial fit, usually 5 or 7.
+        poly_sigma: standard deviation in pixels of the fit's Gaussian weights: 1.1 for poly_n = 5, 1.5 for 7.
 
     Returns:
         float32 (..., H, W, 2), pixels.
 
     Raises:
-        ValueError: frames as above; a setting that is not above 0; a pyramid_scale that is not below 1.
+        ValueError: for invalid frames (see the module), a setting that is not above 0, or a pyramid_scale not below 1.
     """
     _check_settings(
         pyramid_scale=pyramid_scale,
@@ -83,7 +83,7 @@ def tvl1(
     scale_step: float = 0.8,
     median: int = 5,
 ) -> np.ndarray:
-    """Dual TV-L1 flow, the flow of most two-stream networks.
+    """Dual TV-L1 flow, used by most two-stream networks.
 
     Zach, Pock & Bischof, "A Duality Based Approach for Realtime TV-L1 Optical Flow", DAGM 2007; Sanchez Perez,
     Meinhardt-Llopis & Facciolo, "TV-L1 Optical Flow Estimation", IPOL 2013.
@@ -93,12 +93,12 @@ def tvl1(
         second: like first.
         tau: time step of the dual solver.
         weight: lambda, the weight of the brightness term: smaller is smoother.
-        theta: how tightly the two halves of the split energy are coupled.
+        theta: coupling of the two halves of the split energy; smaller is tighter.
         num_scales: pyramid levels.
-        num_warps: warps at each level.
-        epsilon: the solver stops when it changes less; 0 never stops it early.
-        inner_iterations: of the solver between two median filters.
-        outer_iterations: median filters a warp.
+        num_warps: warps per level.
+        epsilon: the solver stops when its change is smaller; 0 never stops early.
+        inner_iterations: solver iterations between two median filters.
+        outer_iterations: median filters per warp.
         scale_step: size of a pyramid level relative to the one below, in (0, 1).
         median: side in pixels of the median filter: 1 (none), 3 or 5.
 
@@ -106,8 +106,8 @@ def tvl1(
         float32 (..., H, W, 2), pixels.
 
     Raises:
-        ValueError: frames as above; a setting but epsilon that is not above 0; a scale_step not below 1; another
-            median.
+        ValueError: for invalid frames (see the module), a setting other than epsilon that is not above 0, a scale_step
+            not below 1, or another median.
     """
     _check_settings(
         tau=tau,
@@ -120,12 +120,12 @@ def tvl1(
         scale_step=scale_step,
     )
     if median not in (1, 3, 5):
-        raise ValueError(f"median is {median}: the choices are 1 (no filter), 3 and 5 pixels.")
+        raise ValueError(f"median = {median}: choose 1 (no filter), 3 or 5 pixels.")
     first, second = _check_frames(first, second)
     if first.dtype != np.uint8:
-        first, second = first / np.float32(255), second / np.float32(255)  # as floats, it takes 1 for white
+        first, second = first / np.float32(255), second / np.float32(255)  # white is 1 in its float frames
     solver = tau, weight, theta, num_scales, num_warps, epsilon, inner_iterations, outer_iterations, scale_step
-    gamma, use_initial_flow = 0.0, False  # gamma is OpenCV's extension to changes of brightness, off by default
+    gamma, use_initial_flow = 0.0, False  # gamma is OpenCV's extension for brightness changes, off by default
     return _pair_by_pair(
         lambda: cv2.optflow.DualTVL1OpticalFlow_create(*solver, gamma, median, use_initial_flow), first, second
     )
@@ -134,32 +134,32 @@ def tvl1(
 def dis(first: np.ndarray, second: np.ndarray, *, preset: str = "medium") -> np.ndarray:
     """Flow by dense inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search", ECCV 2016).
 
-    The fastest of the four. Its frames are 8 bits: floats are rounded.
+    The fastest of the four methods. It computes on 8-bit frames: floats are rounded.
 
     Args:
-        first: uint8 or float (..., H, W), 0..255. The longer side has at least 12 pixels. Frames lower than 32 pixels
-            (16 for medium) are at most 2.5 times as wide as high: with wider ones OpenCV can crash.
+        first: uint8 or float (..., H, W), 0..255. The longer side must have 12 pixels or more. Frames lower than 32
+            pixels (16 for medium) must be at most 2.5 times as wide as high: OpenCV can crash on wider ones.
         second: like first.
-        preset: ultrafast, fast (the one that OpenCV takes where none is named) or medium (the most accurate).
+        preset: ultrafast, fast (OpenCV's default) or medium (the most accurate).
 
     Returns:
         float32 (..., H, W, 2), pixels.
 
     Raises:
-        ValueError: frames as above, or too small for DIS; a preset that is none of the three.
+        ValueError: for invalid frames (see the module), frames that are too small for DIS, or an unknown preset.
     """
     if preset not in DIS_PRESETS:
-        raise ValueError(f"preset is {preset!r}: the choices are {', '.join(DIS_PRESETS)}.")
+        raise ValueError(f"Unknown preset {preset!r}; choose one of {', '.join(DIS_PRESETS)}.")
     first, second = _check_frames(first, second)
     height, width = first.shape[-2:]
     engine = cv2.DISOpticalFlow_create(DIS_PRESETS[preset])
-    # Where the finest level cannot hold a patch, OpenCV picks the pyramid anew, from the width alone: in low, wide
-    # frames (above W / H = 2.5 at the worst) the coarsest level is then lower than a patch, and it reads beyond it.
+    # If the finest level cannot hold a patch, OpenCV chooses another pyramid, from the width alone. In low, wide frames
+    # (W / H above 2.5 at the worst) the coarsest level is then lower than a patch, and OpenCV reads beyond it.
     lowest = engine.getPatchSize() << engine.getFinestScale()
     if max(height, width) < 12 or (height < lowest and width > 2.5 * height):
         raise ValueError(
-            f"Frames of {height}x{width} pixels are too small for DIS: the longer side needs at least 12 pixels, and "
-            f"frames lower than {lowest} can be at most 2.5 times as wide as high."
+            f"Frames of {height}x{width} pixels are too small for DIS: the longer side must have 12 pixels or more, "
+            f"and frames lower than {lowest} pixels must be at most 2.5 times as wide as high."
         )
     if first.dtype != np.uint8:
         first, second = np.rint(first).astype(np.uint8), np.rint(second).astype(np.uint8)
@@ -170,7 +170,7 @@ def deepflow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """DeepFlow's variational part (Weinzaepfel et al., "DeepFlow: Large Displacement Optical Flow with Deep Matching",
     ICCV 2013).
 
-    The slowest of the four. OpenCV leaves out the deep matching, and has no settings for the rest.
+    The slowest of the four methods. OpenCV omits the deep matching and offers no settings.
 
     Args:
         first: uint8 or float (..., H, W), 0..255.
@@ -180,7 +180,7 @@ def deepflow(first: np.ndarray, second: np.ndarray) -> np.ndarray:
         float32 (..., H, W, 2), pixels.
 
     Raises:
-        ValueError: frames as above.
+        ValueError: for invalid frames (see the module).
     """
     first, second = _check_frames(first, second)
     return _pair_by_pair(cv2.optflow.createOptFlow_DeepFlow, first, second)
@@ -199,40 +199,40 @@ def _pair_by_pair(make_engine, first, second):
         strict=True,
     )
     for one, two, result in pairs:
-        # an engine of its own: DIS keeps the pyramid of the last pair, and gives another flow the second time
+        # One engine per pair: DIS keeps the pyramid of the last pair and would give another flow the second time
         result[...] = make_engine().calc(np.ascontiguousarray(one), np.ascontiguousarray(two), None)
     return flow
 
 
 def _check_frames(first, second):
-    """Both as uint8 where they are, else both as float32."""
+    """Validates both frames; returns both as uint8 if they are, else both as float32."""
     first, second = np.asarray(first), np.asarray(second)
     if first.shape != second.shape:
         raise ValueError(f"The frames have different shapes: first is {first.shape}, second is {second.shape}.")
     if first.ndim < 2:
-        raise ValueError(f"Frames have at least 2 axes, (..., height, width): these have the shape {first.shape}.")
+        raise ValueError(f"Frames must be (..., height, width), not {first.shape}.")
     height, width = first.shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise ValueError(
-            f"Frames of {height}x{width} pixels are too small for optical flow: each side needs at least "
-            f"{SMALLEST_SIDE}. Frames are grey, (..., height, width), without an axis of colour."
+            f"Frames of {height}x{width} pixels are too small for optical flow: each side must have at least "
+            f"{SMALLEST_SIDE}. Frames must be grey, (..., height, width), without a colour axis."
         )
     for frames in (first, second):
         if frames.dtype == np.uint8:
             continue
         if not np.issubdtype(frames.dtype, np.floating):
-            raise ValueError(f"Frames are uint8, or float from 0 to 255, not {frames.dtype}.")
+            raise ValueError(f"Frames must be uint8, or float in 0..255, not {frames.dtype}.")
         if frames.size and not (frames.min() >= 0 and frames.max() <= 255):  # NaN fails too
-            raise ValueError(f"Frames as floats go from 0 to 255, these from {frames.min()} to {frames.max()}.")
+            raise ValueError(f"Float frames must be in 0..255; these are in {frames.min()}..{frames.max()}.")
     if first.dtype == second.dtype == np.uint8:
         return first, second
     return first.astype(np.float32), second.astype(np.float32)
 
 
 def _check_settings(**settings):
-    """OpenCV itself returns NaN, zeros or an error in C++ for these."""
+    """Raises a ValueError for settings for which OpenCV returns NaN, zeros or a C++ error."""
     for name, value in settings.items():
         if not value > 0:
-            raise ValueError(f"{name} is {value}: it has to be above 0.")
+            raise ValueError(f"{name} = {value} must be above 0.")
         if name in ("pyramid_scale", "scale_step") and not value < 1:
-            raise ValueError(f"{name} is {value}: it has to be below 1.")
+            raise ValueError(f"{name} = {value} must be below 1.")

@@ -1,4 +1,4 @@
-"""What the rungs of a ladder cost, known before anything runs: their networks are traced on shapes."""
+"""Computes the cost of the rungs of a ladder before anything runs, by tracing their networks on shapes."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from vidjax.progress_bar import progress_bar
 
 
 class Cost(NamedTuple):
-    """What a rung takes; None is not known.
+    """The cost of a rung; None if unknown. For a fusion, the sum over its members.
 
     Attributes:
-        num_params: of the network, or of all that are fused.
-        multiply_adds: of one clip's forward pass, or of all that are fused.
+        num_params: parameters of the network.
+        multiply_adds: of the forward pass of one clip.
         of_video: multiply-adds of all clips of a video, which the final evaluation averages.
-        training: multiply-adds of all its runs, a step counted as three forward passes; 0 of what is not trained.
-        on_features: whether stored features are its input, whose own cost is in none of these.
+        training: multiply-adds of all its runs, three forward passes per step; 0 for rungs that are not trained.
+        on_features: whether the input is stored features, whose own cost is not included.
     """
 
     num_params: int | None = None
@@ -31,7 +31,7 @@ class Cost(NamedTuple):
 
 
 def costs_of(ladder: Ladder) -> tuple[dict[str, Cost], dict[str, str]]:
-    """The cost of each rung, and of those that cannot be traced why: records that are not there, a wrong argument."""
+    """Returns the cost of each rung, and the reasons why rungs could not be traced, such as missing records."""
     costs, problems = {}, {}
     for name, rung in progress_bar(ladder.rungs.items(), "costs", leave=False):
         if rung.config:
@@ -41,31 +41,30 @@ def costs_of(ladder: Ladder) -> tuple[dict[str, Cost], dict[str, str]]:
                 costs[name], problems[name] = Cost(), " ".join(str(error).split())
         else:
             members = [costs[member] for member in rung.fuses or [rung.features] if member in costs]
-            sums = (total([getattr(cost, of) for cost in members]) for of in Cost._fields[:3])
+            sums = (total([getattr(cost, field) for cost in members]) for field in Cost._fields[:3])
             on_features = any(cost.on_features for cost in members) or "/" in rung.features
             costs[name] = Cost(*sums, on_features=on_features)
     return costs, problems
 
 
 def total(values: Sequence[int | None]) -> int | None:
-    """The sum; None of none, and where one is not known."""
+    """Returns the sum; None if there are no values or one is None."""
     return sum(values) if values and None not in values else None
 
 
 def cost_of_training(ladder: Ladder, rung: Rung) -> Cost:
-    """The cost of a rung that is trained: its network is traced; errors as of `pipeline.open_records`."""
-    config, clips = rungs.config_of(rung), 0
-    for train_splits in splits_of_runs(ladder, rung, config):
-        clips += config.num_epochs * len(pipeline.open_records(config.dataset, train_splits)) * rung.seeds
+    """Returns the cost of a trained rung. Raises the errors of `pipeline.open_records`, and those of tracing."""
+    config = rungs.config_of(rung)
+    videos = sum(len(pipeline.open_records(config.dataset, splits)) for splits in splits_of(ladder, rung, config))
     inputs, num_classes, _ = networks.find_inputs(config, None, 1, None)
     (network, *_), _, _ = layer_table.layers_of(config, inputs, num_classes)
     of_video = network.multiply_adds * config.eval.get("num_views", 1) * config.eval.get("num_crops", 1)
-    training = round(3 * network.multiply_adds * clips)
+    training = round(3 * network.multiply_adds * config.num_epochs * videos * rung.seeds)
     return Cost(network.num_params, network.multiply_adds, of_video, training, "features" in inputs)
 
 
-def splits_of_runs(ladder: Ladder, rung: Rung, config) -> list[Sequence[str]]:
-    """The training splits of each run of one seed."""
+def splits_of(ladder: Ladder, rung: Rung, config) -> list[Sequence[str]]:
+    """Returns the training splits of each run of one seed."""
     if not ladder.folds:
         return [config.train_splits]
     dataset = Path(config.dataset).name

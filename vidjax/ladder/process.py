@@ -1,4 +1,4 @@
-"""The processes of a ladder: one at a time, interrupted together, kept apart from those of other ladders by locks."""
+"""Runs the commands of a ladder one at a time, passes signals on to them, and locks files against other ladders."""
 
 import contextlib
 import fcntl
@@ -6,92 +6,84 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-LOOK_EVERY = 0.5  # seconds between looks at a run
+NO_WAIT = fcntl.LOCK_EX | fcntl.LOCK_NB
 
 
 class Stop:
-    """Ctrl-C, SIGTERM or SIGUSR1: passed on to the run at work, which saves and stops; without one it acts at once."""
+    """A handler of SIGINT, SIGTERM and SIGUSR1.
+
+    It passes the signal on to the running command, which saves and stops. Without one it raises KeyboardInterrupt.
+    """
 
     def __init__(self):
-        self.asked, self.child, self.at_work = 0, None, False
+        self.asked, self.child, self.is_running = 0, None, False
 
     def __call__(self, number, frame):
         self.asked = number
         if self.child:
             self.child.send_signal(number)
-        elif not self.at_work:
+        elif not self.is_running:
             raise KeyboardInterrupt
 
 
-def run_command(command: list[str], log, stop: Stop, look, locks: Sequence = ()) -> int:
-    """Runs `python -m COMMAND` to its end, calling `look` now and then; returns its exit status.
+def run_command(command: list[str], log, stop: Stop, locks: Sequence = ()) -> int:
+    """Runs `python -m COMMAND`, appends its output to a log, and returns its exit status.
 
-    It inherits the locks on the log and on other files, which hold as long as it is alive, even where the ladder was
-    killed.
+    The command inherits the locks on the log and on the files in `locks`. It holds them even if the ladder is killed.
     """
-    stop.at_work = True
-    arguments = [sys.executable, "-m", *command]
+    stop.is_running = True
     child = subprocess.Popen(
-        arguments,
+        [sys.executable, "-m", *command],
         stdin=subprocess.DEVNULL,
         stdout=log,
         stderr=log,
-        start_new_session=True,  # so that a terminal's Ctrl-C reaches the ladder alone, which passes it on once
+        start_new_session=True,  # Ctrl-C reaches only the ladder, which passes it on once
         pass_fds=[file.fileno() for file in (log, *locks)],
     )
     stop.child = child
-    if stop.asked:  # since `at_work`
+    if stop.asked:  # a signal came before the child was known
         child.send_signal(stop.asked)
-    while child.poll() is None:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            child.wait(LOOK_EVERY)
-        look()
-    stop.child, stop.at_work = None, False
+    child.wait()
+    stop.child, stop.is_running = None, False
     return child.returncode
 
 
 @contextlib.contextmanager
-def locked(path: Path) -> Iterator:
-    """Opens a log for appending, or gives None where another process is at work on it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a") as log:
-        try:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield None
-            return
-        yield log
+def locked(path: Path, kind: int = fcntl.LOCK_EX) -> Iterator:
+    """Opens a file for appending and locks it.
 
-
-@contextlib.contextmanager
-def waiting(path: Path, stop: Stop) -> Iterator:
-    """Opens a file for appending when no other process holds it any more, and keeps others from it."""
+    Args:
+        kind: of `fcntl.flock`. Waits for the lock, but yields None with `NO_WAIT` if another process holds it.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "a") as file:
-        while not stop.asked:
-            with contextlib.suppress(BlockingIOError):
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            time.sleep(LOOK_EVERY)
-        yield file
+        try:
+            fcntl.flock(file, kind)
+        except BlockingIOError:
+            yield None
+        else:
+            yield file
 
 
 def reason(log: Path, status: int, start: int = 0) -> str:
-    """Why a command ended, in 300 characters at most.
+    """Returns why a command failed, in at most 300 characters.
 
-    The signal, or the last error in what it wrote after the first `start` bytes of the log.
+    This is the signal that ended it, or the last error in its log.
+
+    Args:
+        status: exit status.
+        start: ignores the first `start` bytes of the log.
     """
     if status < 0:
-        return f"ended by {signal.Signals(-status).name}" + (": out of memory, perhaps" if status == -9 else "")
+        return f"ended by {signal.Signals(-status).name}" + (" (out of memory?)" if status == -signal.SIGKILL else "")
     text = log.read_bytes()[start:].decode(errors="replace")
     lines = [line.strip() for line in re.split(r"[\r\n]", text) if line.strip()]
     is_error = re.compile(r"(vidjax\.\w+|[\w.]*(Error|Exception|Interrupt)): .")
     for i in reversed(range(len(lines))):
         if is_error.match(lines[i]):
-            rule = next((k for k in range(i, len(lines)) if lines[k].startswith("-----")), len(lines))  # JAX's remark
+            rule = next((k for k in range(i, len(lines)) if lines[k].startswith("-----")), len(lines))  # a note of JAX
             return "; ".join(lines[i:rule])[:300]
-    return lines[-1][:300] if lines else f"exit status {status}, without a word"
+    return lines[-1][:300] if lines else f"exit status {status} without any output"

@@ -1,4 +1,4 @@
-"""The results of several runs as one table.
+"""Prints the results of several runs as one table.
 
 python -m vidjax.ladder.results runs/a runs/b
 """
@@ -7,65 +7,60 @@ import argparse
 import json
 from pathlib import Path
 
-COLUMNS = {
-    "parameters": lambda r: f"{r['num_params']:,}",
-    "top1 %": lambda r: _percent(r, "top1"),
-    "top5 %": lambda r: _percent(r, "top5"),
-    "mAP %": lambda r: _percent(r, "mAP"),
-    "within pairs %": lambda r: _percent(r, "top1_within_pairs"),
-    "reversed %": lambda r: _percent(r, "top1_reversed"),
-    "videos": lambda r: str(r["num_videos"]),
-    "steps": lambda r: str(r["steps"]),
-    "clips/s": lambda r: f"{r['clips_per_second']:.1f}" if r["clips_per_second"] else "",
-    "minutes": lambda r: f"{r['seconds'] / 60:.1f}",
+PERCENT = {
+    "top1": "top1 %",
+    "top5": "top5 %",
+    "mAP": "mAP %",
+    "top1_within_pairs": "within pairs %",
+    "top1_reversed": "reversed %",
 }
-
-
-def _percent(result: dict, name: str) -> str:
-    return f"{100 * result[name]:.1f}" if name in result else ""
+FILES = ("curves.png", "confusion.png", "confusion.csv", "result.json", "metrics.jsonl")
 
 
 def table(workdirs: list[Path]) -> str:
-    """A Markdown table, one row a run; columns that no run has are left out.
+    """Returns a Markdown table with one row per run, without empty columns.
 
     Raises:
-        ValueError: where a directory holds no finished run.
+        ValueError: if a directory has no result.json.
     """
     if missing := [str(workdir) for workdir in workdirs if not (workdir / "result.json").exists()]:
-        raise ValueError(f"No result.json in {', '.join(missing)}: not a work directory, or its run is not finished.")
-    results = [json.loads((workdir / "result.json").read_text()) for workdir in workdirs]
-    columns = {name: [column(result) for result in results] for name, column in COLUMNS.items()}
-    columns = {"run": [str(workdir) for workdir in workdirs], "model": [r["model"] for r in results]} | {
-        name: values for name, values in columns.items() if any(values)
-    }
+        raise ValueError(
+            f"No result.json in {', '.join(missing)}: give the work directories of finished runs of vidjax.train."
+        )
+    rows = [row(json.loads((workdir / "result.json").read_text())) for workdir in workdirs]
+    columns = {"run": [str(workdir) for workdir in workdirs]}
+    columns |= {head: [cells[head] for cells in rows] for head in rows[0] if any(cells[head] for cells in rows)}
     return markdown(columns)
 
 
+def row(result: dict) -> dict[str, str]:
+    """Returns the cells of a run from its result.json, by column; "" for metrics that it lacks."""
+    cells = {"model": result["model"], "parameters": f"{result['num_params']:,}"}
+    cells |= {head: f"{100 * result[name]:.1f}" if name in result else "" for name, head in PERCENT.items()}
+    speed = result["clips_per_second"]
+    cells |= {"videos": str(result["num_videos"]), "steps": str(result["steps"])}
+    return cells | {"clips/s": f"{speed:.1f}" if speed else "", "minutes": f"{result['seconds'] / 60:.1f}"}
+
+
 def markdown(columns: dict[str, list[str]]) -> str:
-    """A Markdown table of the cells of each column, by their heads."""
-    columns = {name: [value.replace("|", "\\|") for value in values] for name, values in columns.items()}
-    widths = [max(map(len, [name, *values])) for name, values in columns.items()]
+    """Returns a Markdown table from the cells of each column, by head."""
+    columns = {head: [cell.replace("|", "\\|") for cell in cells] for head, cells in columns.items()}
+    widths = [max(map(len, [head, *cells])) for head, cells in columns.items()]
     rows = [list(columns), ["-" * width for width in widths], *zip(*columns.values(), strict=True)]
     return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
 
 
 def main():
-    parser = argparse.ArgumentParser(
-        description="Prints the results of runs as a Markdown table, and the files they wrote."
-    )
-    parser.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR")
+    description = "Prints the results of runs as a Markdown table, and the names of their files."
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR", help="directory of a finished run")
     args = parser.parse_args()
     try:
         print(table(args.workdirs))
     except ValueError as error:
         parser.error(str(error))
     for workdir in args.workdirs:
-        names = [
-            name
-            for name in ("curves.png", "confusion.png", "confusion.csv", "result.json", "metrics.jsonl")
-            if (workdir / name).exists()
-        ]
-        print(f"{workdir}: {', '.join(names)}, checkpoints/")
+        print(f"{workdir}: {', '.join(name for name in FILES if (workdir / name).exists())}, checkpoints/")
 
 
 if __name__ == "__main__":

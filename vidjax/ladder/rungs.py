@@ -1,13 +1,13 @@
-"""The rungs of a ladder: what a file of configs/ladder/ says of them.
+"""Reads and checks ladder files, the files of configs/ladder/.
 
-A ladder file has a function `get_ladder()` that returns a dict of
+A ladder file has a function `get_ladder()` that returns a dict with the keys
 
-    title      what the table is of
-    rungs      a list of dicts, from the bottom to the top: the attributes of `Rung`
-    records    optional: directory -> the command that makes these records, as after `python -m`
-    folds      optional: names of folds in configs/common/data.py; each rung is then cross-validated on each of them
-    choose_on  optional: the folds by which the best rung is chosen, which is then reported on the others
-    published  optional: figures of others, a list of dicts of `method`, `source` and a number for each of the folds
+    title      title of the table
+    rungs      list of dicts, from the bottom to the top, with the attributes of `Rung` as keys
+    records    optional: directory -> command that makes these records, the arguments of `python -m`
+    folds      optional: names of folds in configs/common/data.py; each rung is cross-validated on each of them
+    choose_on  optional: the folds that select the best rung, which is then reported on the others
+    published  optional: published results, a list of dicts with `method`, `source` and a number for each of the folds
 """
 
 import dataclasses
@@ -29,23 +29,23 @@ from vidjax.models.frame_pool import POOLS
 
 LIST = (list, tuple)
 KEYS = {"title": str, "rungs": LIST, "records": Mapping, "folds": LIST, "choose_on": str, "published": LIST}
-OF_RUN = ("seed", "train_splits", "val_splits", "test_splits")  # settings that seeds and folds make
+OF_RUN = ("seed", "train_splits", "val_splits", "test_splits")  # settings that each run sets itself
 
 
 @dataclasses.dataclass(frozen=True)
 class Rung:
-    """One row of the table. It is trained (`config`), or several others fused (`fuses`), or a classifier (`features`).
+    """One row of the table: a trained network (`config`), a fusion (`fuses`) or a classifier of features (`features`).
 
     Attributes:
-        name: for `--only` and directories; title: for people; group: of rungs that belong together.
-        sees_order: whether it could tell a clip from its reverse.
-        seeds: how many runs; 1 of classifiers.
+        name: for `--only` and directories; title: for the table; group: of related rungs.
+        sees_order: whether it can tell a clip from its reverse.
+        seeds: number of runs; 1 for classifiers.
         config: FILE:ARGUMENT of a config; overrides: settings by key, where "{NAME}" stands for the run of another rung
             with the same seed.
         fuses: names of rungs; fusion: "scores", "logits" or "svm".
-        features: a rung whose frame features are computed, or a directory of records of features, with a slash in it;
+        features: a rung whose frame features are computed, or a directory of feature records, with a slash in it;
             pool: over time, or `classify.SIZE`; classifier: one of `classify.CLASSIFIERS`.
-        folds: those of the ladder that it is run on; all by default.
+        folds: the folds of the ladder that it is run on; None for all.
     """
 
     name: str
@@ -63,12 +63,12 @@ class Rung:
     folds: Sequence[str] | None = None
 
 
-# of attributes that are no text
+# Types of attributes other than str
 KINDS = {"sees_order": bool, "seeds": int, "overrides": Mapping, "fuses": LIST, "folds": (*LIST, type(None))}
 
 
 class Ladder(NamedTuple):
-    """What a ladder file says; `rungs` by name."""
+    """The content of a ladder file; `rungs` by name."""
 
     title: str
     rungs: dict[str, Rung]
@@ -85,14 +85,16 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
     """Reads and checks a ladder file.
 
     Args:
-        seeds: of each rung that is trained, in place of those of the file.
+        seeds: replaces the seeds of the file, except for classifiers of features.
 
     Raises:
-        ValueError: for what is no ladder, an unknown key, config, rung, or setting; says of which rung.
+        ValueError: for an invalid file, or an unknown key, config, rung or setting; names the rung.
     """
     content = run_file(path)
     if not isinstance(content, Mapping):
-        raise ValueError(f"{path}: get_ladder() gives {type(content).__name__}, and not a dict of {', '.join(KEYS)}.")
+        raise ValueError(
+            f"{path}: get_ladder() must return a dict with {', '.join(KEYS)}; got {type(content).__name__}."
+        )
     check_kinds(content, KEYS, f"{path}: a ladder")
     if missing := [key for key in ("title", "rungs") if not content.get(key)]:
         raise ValueError(f"{path}: the ladder lacks {', '.join(missing)}.")
@@ -100,23 +102,25 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
     for fields in content["rungs"]:
         name = fields.get("name", "") if isinstance(fields, Mapping) else ""
         if not re.fullmatch(r"[\w-]+", name) or "title" not in fields:
-            raise ValueError(f"{path}: a rung needs a name of letters, digits, _ and -, and a title; got {fields}.")
+            raise ValueError(f"{path}: a rung needs a title, and a name of letters, digits, _ and -; got {fields}.")
         check_kinds(fields, kinds, f"{path}, {name}: a rung")
         if name in rungs:
-            raise ValueError(f"{path}: there are two rungs {name}.")
+            raise ValueError(f"{path}: two rungs are named {name}; rename one.")
         rungs[name] = Rung(**fields)
         if seeds and not rungs[name].features:
             rungs[name] = dataclasses.replace(rungs[name], seeds=seeds)
     optional = {"records": {}, "folds": (), "choose_on": "", "published": ()}
     ladder = Ladder(**{**optional, **content, "rungs": rungs})
     if ladder.choose_on and ladder.choose_on not in ladder.folds:
-        there = ", ".join(ladder.folds) or "of which it has none"
-        raise ValueError(f"{path}: choose_on = {ladder.choose_on!r} is none of its folds, {there}.")
+        valid = f"choose one of its folds, {', '.join(ladder.folds)}" if ladder.folds else "the ladder has no folds"
+        raise ValueError(f"{path}: choose_on = {ladder.choose_on!r} is unknown; {valid}.")
     for row in ladder.published:
         if not isinstance(row, Mapping) or not {"method", "source"} <= set(row) <= {"method", "source", *ladder.folds}:
-            raise ValueError(f"{path}: a row of published has method, source and names of folds; got {row}.")
+            raise ValueError(
+                f"{path}: a row of published needs method and source, and may have names of folds; got {row}."
+            )
         if set(row) != set(ladder.published[0]):
-            raise ValueError(f"{path}: all rows of published have the same keys; {row} has others than the first.")
+            raise ValueError(f"{path}: all rows of published must have the keys of the first; got {row}.")
     for rung in rungs.values():
         try:
             check(rung, ladder)
@@ -126,10 +130,11 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
 
 
 def run_file(path: Path):
-    """What get_ladder() of a file gives; raises a ValueError where there is none, with the line where it fails."""
+    """Returns what the get_ladder() of a file returns. Raises a ValueError if the file fails or does not define it."""
     if path.suffix != ".py" or not path.is_file():
-        there = ", ".join(map(str, sorted(Path("configs/ladder").glob("[!_]*.py")))) or "none in this directory"
-        raise ValueError(f"{path} is no file of a ladder; there are {there}.")
+        known = ", ".join(map(str, sorted(Path("configs/ladder").glob("[!_]*.py"))))
+        advice = f"choose one of {known}" if known else "run this command in the repository's directory"
+        raise ValueError(f"{path} is not a ladder file; {advice}, or give your own .py file.")
     if "." not in sys.path:
         sys.path.append(".")  # configs/ belongs to the repository and is not installed
     spec = importlib.util.spec_from_file_location("ladder", path)
@@ -138,39 +143,41 @@ def run_file(path: Path):
         spec.loader.exec_module(module)
         get_ladder = getattr(module, "get_ladder", None)
         content = get_ladder() if get_ladder else None
-    except Exception as error:  # whatever the file does
+    except Exception as error:  # the file may raise anything
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         where = "" if isinstance(error, SyntaxError) else f" (line {line})"
         raise ValueError(f"{path} cannot be run: {type(error).__name__}: {error}{where}") from error
     if get_ladder is None:
-        raise ValueError(f"{path} is no ladder: it has no get_ladder().")
+        raise ValueError(f"{path} is not a ladder file: define get_ladder() in it.")
     return content
 
 
 def check_kinds(fields: Mapping, kinds: Mapping, what: str):
-    """Raises a ValueError for keys that are not in `kinds`, and for values of another type than it says."""
+    """Raises a ValueError for keys that are not in `kinds`, and for values of another type than `kinds` has."""
     if unknown := sorted(set(fields) - set(kinds)):
-        raise ValueError(f"{what} has no {', '.join(unknown)}; it has {', '.join(kinds)}.")
+        raise ValueError(f"{what} has no key {', '.join(unknown)}; valid keys are {', '.join(kinds)}.")
     for key, value in fields.items():
         if not isinstance(value, kinds[key]):
             allowed = kinds[key] if isinstance(kinds[key], tuple) else [kinds[key]]
             names = " or ".join(kind.__name__.lower() for kind in allowed)
-            raise ValueError(f"{what}'s {key} is a {names}; got {value!r}.")
+            raise ValueError(f"{what}'s {key} must be of type {names}; got {value!r}.")
 
 
 def check(rung: Rung, ladder: Ladder):
     """Raises a ValueError for a rung that cannot be run."""
     kinds = [name for name in ("config", "fuses", "features") if getattr(rung, name)]
     if len(kinds) != 1:
-        raise ValueError("a rung has either a config, or others that it fuses, or features.")
+        got = " and ".join(kinds) or "none of them"
+        raise ValueError(f"give exactly one of config, fuses and features; got {got}.")
     if rung.seeds < 1:
         raise ValueError(f"seeds = {rung.seeds} must be 1 or more.")
     if of_run := sorted(set(rung.overrides) & set(OF_RUN)):
-        raise ValueError(f"{', '.join(of_run)} cannot be overridden: each run of the ladder has its own.")
+        raise ValueError(f"remove {', '.join(of_run)} from the overrides: each run of the ladder sets its own.")
     if unknown := sorted(set(rung.folds or ()) - set(ladder.folds)):
-        raise ValueError(f"the ladder has no folds {', '.join(unknown)}; it has {', '.join(ladder.folds) or 'none'}.")
+        valid = f"choose from {', '.join(ladder.folds)}" if ladder.folds else "it has no folds at all"
+        raise ValueError(f"the ladder has no folds {', '.join(unknown)}; {valid}.")
     if rung.folds is not None and not rung.folds:
-        raise ValueError("folds = () leaves nothing to run.")
+        raise ValueError("folds = () leaves nothing to run; name some, or remove it to run all.")
     check_members(rung, ladder)
     if rung.config:
         config_of(rung)
@@ -183,44 +190,46 @@ def check(rung: Rung, ladder: Ladder):
 
 
 def check_members(rung: Rung, ladder: Ladder):
-    """Raises a ValueError where a rung is not made of earlier ones that are trained, on its seeds and folds."""
+    """Raises a ValueError unless a rung starts from earlier rungs that are trained on its seeds and folds."""
     if rung.fuses and len(set(rung.fuses)) < max(2, len(rung.fuses)):
-        raise ValueError(f"it fuses {', '.join(rung.fuses)}: name two rungs or more, each once.")
+        raise ValueError(f"fuses names {', '.join(rung.fuses)}; name at least two rungs, each once.")
     started_from = [*referred_to(rung), *([] if "/" in rung.features else filter(None, [rung.features]))]
     if ladder.folds and started_from:
-        raise ValueError(f"it starts from {', '.join(started_from)}, which is a run for each fold here.")
+        raise ValueError(f"it starts from {', '.join(started_from)}, which has one run per fold; remove folds.")
     earlier = list(ladder.rungs)[: list(ladder.rungs).index(rung.name)]
     trained = [name for name in earlier if ladder.rungs[name].config]
     for name in (*rung.fuses, *started_from):
         if name not in trained:
-            there = ", ".join(trained) or "none"
-            raise ValueError(f"{name!r} is no rung before it that is trained; there are {there}.")
+            valid = f"choose from {', '.join(trained)}" if trained else "there are none"
+            raise ValueError(f"{name!r} is not one of the trained rungs before it; {valid}.")
         if ladder.rungs[name].seeds < rung.seeds:
-            raise ValueError(f"it has {rung.seeds} seeds, and {name} only {ladder.rungs[name].seeds}.")
+            raise ValueError(
+                f"it has {rung.seeds} seeds, but {name} has only {ladder.rungs[name].seeds}; make them equal."
+            )
         if without := sorted(set(folds_of(ladder, rung)) - set(folds_of(ladder, ladder.rungs[name]))):
-            raise ValueError(f"it is run on {', '.join(without)}, and {name} is not.")
+            raise ValueError(f"it is run on {', '.join(without)}, but {name} is not; change the folds of one of them.")
 
 
 def referred_to(rung: Rung) -> list[str]:
-    """The rungs that its overrides name: "{resnet18}" is the run of `resnet18`."""
+    """Returns the rungs that its overrides name: "{resnet18}" is the run of `resnet18`."""
     return [found[1] for value in rung.overrides.values() if (found := reference(value))]
 
 
 def reference(value) -> re.Match | None:
-    """What is a "{NAME}", with the name as its group 1."""
+    """Matches a "{NAME}", with the name as group 1; None for other values."""
     return re.fullmatch(r"\{([\w-]+)\}", value) if isinstance(value, str) else None
 
 
 def folds_of(ladder: Ladder, rung: Rung) -> Sequence[str]:
-    """The folds that a rung is run on."""
+    """Returns the folds that a rung is run on."""
     return ladder.folds if rung.folds is None else rung.folds
 
 
 def config_of(rung: Rung, seed: int = 0) -> ConfigDict:
-    """The config of a rung that is trained, overrides included.
+    """Returns the config of a trained rung, including its overrides.
 
     Raises:
-        ValueError: as of `networks.find_config` and `config.check`, and for whatever the file of the config does.
+        ValueError: if the file of the config fails; also the errors of `networks.find_config` and `config.check`.
     """
     try:
         config = networks.find_config(rung.config)

@@ -1,4 +1,4 @@
-"""The table of a ladder, from the results of its runs: Markdown for people, CSV and JSON for programs."""
+"""Writes the table of a ladder from the results of its runs: Markdown for people, CSV and JSON for programs."""
 
 import csv
 import io
@@ -13,22 +13,24 @@ from vidjax.ladder.costs import Cost
 from vidjax.ladder.rungs import Ladder, Rung
 from vidjax.ladder.runs import Run
 
-SPEED = {"ms a step": "training step", "forward clips/s": "forward clips/s", "step MiB": "step MiB"}  # of bench step
+SPEED = {"ms a step": "training step", "forward clips/s": "forward clips/s", "step MiB": "step MiB"}  # of `bench step`
+
+# ------------------------------------------------------------------------------------------------------ runs -> content
 
 
 def write(
-    ladder: Ladder, costs: dict[str, Cost], workdir: Path, problems: Mapping[str, str], unfit: Collection[str] = ()
+    ladder: Ladder, costs: dict[str, Cost], workdir: Path, problems: Mapping[str, str], stale: Collection[str] = ()
 ) -> str:
-    """Writes ladder.json, ladder.csv and ladder.md; returns the last one.
+    """Writes ladder.json, ladder.csv and ladder.md; returns the text of ladder.md.
 
     Args:
-        problems: what there is to say of a rung, why it could not be run to its end, say, by name.
-        unfit: names of rungs whose runs are of another config, or made from such: their figures do not count.
+        problems: notes on rungs, such as why they could not be run, by name.
+        stale: names of rungs whose runs do not count, see `runs.stale`.
     """
     rows = []
     for name, rung in ladder.rungs.items():
         runs = ladder_runs.runs_of(ladder, rung, workdir)
-        done = [run for run in runs if name not in unfit and ladder_runs.is_finished(run)]
+        done = [run for run in runs if name not in stale and ladder_runs.is_finished(run)]
         rows.append(row(ladder, rung, costs[name], workdir, done, note_of(runs, done, problems.get(name, ""))))
     content = {"title": ladder.title, "parts": parts_of(ladder), "rungs": rows, "chosen": chosen(ladder, rows)}
     content |= {"machines": machines_of(workdir), "published": list(ladder.published)}
@@ -39,7 +41,7 @@ def write(
 
 
 def note_of(runs: Sequence[Run], done: Sequence[Run], problem: str) -> str:
-    """What is missing of a rung and why: by the problem, or by what the runs left that failed, whoever started them."""
+    """Returns which runs of a rung are missing and why: `problem`, or the reasons that failed runs have left."""
     missing = [run for run in runs if run not in done]
     reasons = [run.failure.read_text().strip() for run in missing if run.failure.exists()]
     why = problem or "; ".join(dict.fromkeys(reasons))
@@ -48,47 +50,50 @@ def note_of(runs: Sequence[Run], done: Sequence[Run], problem: str) -> str:
 
 
 def parts_of(ladder: Ladder) -> list[str]:
-    """What a rung has figures of: the folds, or "" where there are none."""
+    """Returns the names of the parts for which rungs have separate metrics: the folds, or [""] without folds."""
     return list(ladder.folds) or [""]
 
 
 def row(ladder: Ladder, rung: Rung, cost: Cost, workdir: Path, done: Sequence[Run], note: str) -> dict:
-    """What is known of a rung: costs, figures of its finished runs by part, speed, and a note on what is missing.
+    """Returns the row of a rung for ladder.json: its costs, the metrics of finished runs by part, its speed and a note.
 
-    `runs` are the places of these, and `members` those of the trainings that a fusion or a classifier was made from,
-    relative to `workdir`.
+    `runs` lists the directories of the finished runs, and `members` those of the runs that a fusion or a classifier
+    started from, relative to `workdir`.
     """
     figures = {}
     for part in parts_of(ladder):
         if of_part := [run for run in done if part in ("", run.place.name)]:
-            found = ladder_runs.figures_of(of_part)
+            found = ladder_runs.metrics_of(of_part)
             count = found.pop("num_videos")
-            figures[part] = {name: ladder_runs.summarised(values, count) for name, values in found.items()}
+            figures[part] = {name: ladder_runs.summarise(values, count) for name, values in found.items()}
             figures[part] |= {"seeds": len(found["top1"]), "num_videos": count}
-    described = {name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")}
-    described |= {"parameters": cost.num_params, "multiply-adds": cost.multiply_adds}
-    described |= {"multiply-adds a video": cost.of_video, "on_features": cost.on_features}
-    speed = speed_of(ladder, rung, workdir) if done else {}
-    described |= {"figures": figures, "speed": speed, "seconds": seconds_of(done), "note": note}
-    made_from = [place for run in done for place in run.needs if not rung.config]
-    runs, members = ([str(x.relative_to(workdir)) for x in places] for places in ([r.place for r in done], made_from))
-    return {**described, "runs": runs, "members": members}
+    members = [place for run in done for place in run.needs if not rung.config]
+    return {
+        **{name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")},
+        "parameters": cost.num_params,
+        "multiply-adds": cost.multiply_adds,
+        "multiply-adds a video": cost.of_video,
+        "on_features": cost.on_features,
+        "figures": figures,
+        "speed": speed_of(ladder, rung, workdir) if done else {},
+        "seconds": seconds_of(done),
+        "note": note,
+        "runs": [str(run.place.relative_to(workdir)) for run in done],
+        "members": [str(place.relative_to(workdir)) for place in members],
+    }
 
 
 def seconds_of(runs: Sequence[Run]) -> float:
-    """How long the training of these runs took in all, each with its validation and evaluation."""
+    """Returns the seconds that the training of these runs took, with validation and evaluation."""
     paths = [path for run in runs for path in (run.place / "result.json", *run.place.glob("seed_*/fold_*/result.json"))]
     return sum(json.loads(path.read_text()).get("seconds", 0.0) for path in paths)
 
 
 def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
-    """The figures of `SPEED` that are known; those of a fusion from its members', which run one after the other."""
+    """Returns the measured `SPEED` of a rung, or {}. The members of a fusion count as running one after the other."""
     if rung.fuses or rung.features in ladder.rungs:
         members = [speed_of(ladder, ladder.rungs[name], workdir) for name in rung.fuses or [rung.features]]
-        if not all(members):
-            return {}
-        seconds_a_clip = sum(1 / member["forward clips/s"] for member in members)
-        return {"forward clips/s": 1 / seconds_a_clip}
+        return {"forward clips/s": 1 / sum(1 / member["forward clips/s"] for member in members)} if all(members) else {}
     path = ladder_runs.runs_of(ladder, rung, workdir)[0].place / "speed.json"
     if not path.exists():
         return {}
@@ -98,7 +103,7 @@ def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
 
 
 def machines_of(workdir: Path) -> list[str]:
-    """On what the speeds were measured, in words."""
+    """Returns descriptions of the machines on which the speeds were measured."""
     found = []
     for path in sorted(workdir.glob("*/*/speed.json")):
         machine = json.loads(path.read_text())["machine"]
@@ -107,7 +112,7 @@ def machines_of(workdir: Path) -> list[str]:
 
 
 def chosen(ladder: Ladder, rows: Sequence[dict]) -> dict:
-    """The rung with the best top1 on the folds to choose on, which alone is then to be reported on the others."""
+    """Returns the rung with the best top1 on the folds `choose_on`; {} without results or `choose_on`."""
     candidates = [r for r in rows if ladder.choose_on in r["figures"]]
     if not ladder.choose_on or not candidates:
         return {}
@@ -115,34 +120,36 @@ def chosen(ladder: Ladder, rows: Sequence[dict]) -> dict:
     return {"name": best["name"], "title": best["title"], "on": ladder.choose_on, "figures": best["figures"]}
 
 
-# --------------------------------------------------------------------------------------------------------------- texts
+# ----------------------------------------------------------------------------------------------------- content -> texts
 
 
-def percent(figure: dict | None, interval: bool = False) -> str:
-    """`98.5 ± 0.4 [96.9, 99.3]`: mean, deviation over seeds where there are some, 95 % interval."""
-    if not figure:
+def percent(summary: dict | None, interval: bool = False) -> str:
+    """Formats a mean, its deviation over seeds if known, and the 95 % interval: `98.5 ± 0.4 [96.9, 99.3]`."""
+    if not summary:
         return ""
-    text = f"{100 * figure['mean']:.1f}"
-    if figure["deviation"] is not None:
-        text += f" ± {100 * figure['deviation']:.1f}"
-    low, high = (100 * x for x in figure["interval"])
+    text = f"{100 * summary['mean']:.1f}"
+    if summary["deviation"] is not None:
+        text += f" ± {100 * summary['deviation']:.1f}"
+    low, high = (100 * x for x in summary["interval"])
     return text + (f" [{low:.1f}, {high:.1f}]" if interval else "")
 
 
+def multiply_adds_text(number: int | None, on_features: bool) -> str:
+    """Formats multiply-adds; "" if unknown."""
+    return layer_table.in_giga(number) + " on features" * on_features if number else ""
+
+
 def columns(content: dict) -> dict[str, list[str]]:
-    """The table's columns as texts, by their heads; those that no rung has are left out."""
+    """Returns the cells of the table's columns as texts, by head, without empty columns."""
     rows = content["rungs"]
     found = {"rung": [r["title"] for r in rows]}
     heads = {"top1": "top1 % [95 %]", "top1_within_pairs": "within pairs %", "top1_reversed": "reversed %"}
     for part in content["parts"]:
         for name, head in heads.items():
-            figures = [r["figures"].get(part, {}).get(name) for r in rows]
-            found[f"{part}, {head}" if part else head] = [percent(figure, name == "top1") for figure in figures]
+            summaries = [r["figures"].get(part, {}).get(name) for r in rows]
+            found[f"{part}, {head}" if part else head] = [percent(summary, name == "top1") for summary in summaries]
     found["parameters"] = [f"{r['parameters']:,}" if r["parameters"] else "" for r in rows]
-    found["multiply-adds"] = [
-        layer_table.in_giga(r["multiply-adds"]) + " on features" * r["on_features"] if r["multiply-adds"] else ""
-        for r in rows
-    ]
+    found["multiply-adds"] = [multiply_adds_text(r["multiply-adds"], r["on_features"]) for r in rows]
     for name in SPEED:
         values = [r["speed"].get(name) for r in rows]
         found[name] = ["" if value is None else f"{value:.0f}" if value >= 10 else f"{value:.2g}" for value in values]
@@ -153,33 +160,31 @@ def columns(content: dict) -> dict[str, list[str]]:
 
 
 def as_markdown(content: dict) -> str:
-    """Title, table, what was chosen, and figures of others."""
+    """Returns the text of ladder.md: title, table, times, the chosen rung and published results."""
     lines = [content["title"], "", results.markdown(columns(content))]
     hours = sum(row["seconds"] for row in content["rungs"]) / 3600
     lines += ["", f"Training took {hours:.1f} hours in all. " + speed_text(content)]
     if text := chosen_text(content):
         lines += ["", text]
-    if content["published"]:
-        names = [name for name in content["published"][0] if name not in ("method", "source")]
-        table = {"published": [p["method"] for p in content["published"]]}
-        table |= {f"{name} %": [str(p[name] or "") for p in content["published"]] for name in names}
-        table["source"] = [p["source"] for p in content["published"]]
-        lines += ["", results.markdown(table)]
+    if published := content["published"]:
+        names = [name for name in published[0] if name not in ("method", "source")]
+        table = {"published": [p["method"] for p in published]}
+        table |= {f"{name} %": [str(p[name] or "") for p in published] for name in names}
+        lines += ["", results.markdown(table | {"source": [p["source"] for p in published]})]
     return "\n".join(lines)
 
 
 def chosen_text(content: dict) -> str:
-    """Which rung was chosen, on what, and its figures elsewhere; "" where none was."""
+    """Names the chosen rung and its metrics on the other folds; "" without one."""
     if not (best := content["chosen"]):
         return ""
-    others = {part: figure["top1"] for part, figure in best["figures"].items() if part != best["on"]}
-    told = ", ".join(f"{part} {percent(figure, True)}" for part, figure in others.items())
-    there = percent(best["figures"][best["on"]]["top1"], True)
-    return f"Chosen on {best['on']}: {best['title']}, {there}." + (f" Reported: {told}." if told else "")
+    top1 = {part: percent(metrics["top1"], True) for part, metrics in best["figures"].items()}
+    reported = ", ".join(f"{part} {text}" for part, text in top1.items() if part != best["on"])
+    return f"Chosen on {best['on']}: {best['title']}, {top1[best['on']]}." + f" Reported: {reported}." * bool(reported)
 
 
 def speed_text(content: dict) -> str:
-    """On what the speeds were measured; "" where none were."""
+    """Names the machines on which the speeds were measured; "" without any."""
     if not content["machines"]:
         return ""
     machines = "; ".join(content["machines"])
@@ -187,22 +192,21 @@ def speed_text(content: dict) -> str:
 
 
 def as_csv(content: dict) -> str:
-    """A line a rung, numbers as they are: shares from 0 to 1, milliseconds, MiB."""
+    """Returns the table as CSV, one line per rung, in raw units: shares from 0 to 1, milliseconds, MiB."""
     lines = []
     for r in content["rungs"]:
         line = {name: r[name] for name in ("name", "title", "group", "sees_order", "parameters", "multiply-adds")}
         line |= {name: r[name] for name in ("multiply-adds a video", "on_features")}
         for part in content["parts"]:
-            figures = r["figures"].get(part, {})
-            line |= {f"{name} {part}".strip(): figures.get(name) for name in ("seeds", "num_videos")}
-            for name in ladder_runs.FIGURES:
-                figure, head = figures.get(name) or {}, f"{name} {part}".strip()
-                low, high = figure.get("interval", (None, None))
-                line |= {head: figure.get("mean"), f"{head} deviation": figure.get("deviation")}
+            metrics = r["figures"].get(part, {})
+            line |= {f"{name} {part}".strip(): metrics.get(name) for name in ("seeds", "num_videos")}
+            for name in ladder_runs.METRICS:
+                summary, head = metrics.get(name) or {}, f"{name} {part}".strip()
+                low, high = summary.get("interval", (None, None))
+                line |= {head: summary.get("mean"), f"{head} deviation": summary.get("deviation")}
                 line |= {f"{head} low": low, f"{head} high": high}
         line |= {name: r["speed"].get(name) for name in (*SPEED, "batch size")}
-        line |= {"seconds": r["seconds"], "note": r["note"]}
-        lines.append(line)
+        lines.append(line | {"seconds": r["seconds"], "note": r["note"]})
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()

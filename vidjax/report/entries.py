@@ -1,4 +1,4 @@
-"""Directories of ladders, runs and cross-validations -> the rows of the report, checked before any work is done."""
+"""Reads the rows of the report from ladders, runs and cross-validations, and checks their files before any work."""
 
 import math
 from pathlib import Path
@@ -10,12 +10,12 @@ from vidjax.ladder import runs
 from vidjax.ladder.runs import Run
 from vidjax.training.metrics_log import read_metrics
 
-OF_TABLE = ("title", "parts", "rungs", "chosen", "machines", "published")  # what a ladder.json holds
+OF_TABLE = ("title", "parts", "rungs", "chosen", "machines", "published")  # keys of ladder.json
 OF_ROW = (
     *("name", "title", "group", "sees_order", "parameters", "multiply-adds", "on_features"),
     *("figures", "speed", "seconds", "note", "runs"),
 )
-OLDER = "the table is older than result.json: run vidjax.ladder again"
+OUTDATED = "the table is older than result.json: run vidjax.ladder again"
 
 
 class Entry(NamedTuple):
@@ -23,8 +23,8 @@ class Entry(NamedTuple):
 
     Attributes:
         row: of ladder.json, see `ladder.table.row`.
-        places: directories with the result.json that its figures are from: of runs, cross-validations or fusions.
-        members: such directories of the rungs that it was made from, of fusions and of classifiers of features.
+        places: directories with the result.json of its metrics: of runs, cross-validations or fusions.
+        members: the directories of the runs that a fusion or a classifier started from.
     """
 
     row: dict
@@ -32,37 +32,32 @@ class Entry(NamedTuple):
     members: list[Path] = []
 
     def places_of(self, part: str) -> list[Path]:
-        """Those places whose figures are of one part of the table, as of `ladder.table.parts_of`."""
+        """Returns the places of one part of the table, see `ladder.table.parts_of`."""
         return [place for place in self.places if part in ("", place.name)]
 
     def first_training(self) -> Path | None:
-        """The first run of the first place that was trained, or None."""
+        """Returns the first run of the first trained place, or None."""
         return next((run for place in self.places for run in trainings_in(place)), None)
 
 
 def trainings_in(place: Path) -> list[Path]:
-    """The place itself where it is a run, else the folds of a cross-validation in the order of seeds and folds.
-
-    [] of fusions and classifiers, which are not trained.
-    """
-    if (place / "config.json").exists():
-        return [place]
-    return fold_places(place)
+    """Returns [place] for a run, the folds of a cross-validation in order, and [] for fusions and classifiers."""
+    return [place] if (place / "config.json").exists() else fold_places(place)
 
 
 def entries_of(workdir: Path) -> tuple[dict, list[Entry]]:
-    """The content of ladder.json, or the like of a single run, and its entries.
+    """Returns the content of ladder.json, or an equivalent for a single run, and its entries.
 
     Raises:
-        ValueError: for what is none of a ladder, a finished run, or a finished cross-validation, and for files in it
-            that cannot be read.
+        ValueError: if the directory is not a ladder, a finished run or a finished cross-validation, or if one of its
+            files cannot be read.
     """
     if (workdir / "ladder.json").exists():
         content = ladder_in(workdir / "ladder.json")
     elif (workdir / "result.json").exists():
         content = of_single(workdir)
     else:
-        raise ValueError(what_is_wrong(workdir))
+        raise ValueError(explain(workdir))
     entries = []
     for row in content["rungs"]:
         places, members = ([workdir / place for place in row.get(key) or ()] for key in ("runs", "members"))
@@ -75,7 +70,7 @@ def entries_of(workdir: Path) -> tuple[dict, list[Entry]]:
 
 
 def ladder_in(path: Path) -> dict:
-    """The content of a ladder.json. Raises a ValueError where it is no table of a ladder."""
+    """Reads a ladder.json. Raises a ValueError if it lacks content."""
     try:
         content = read_json(path, OF_TABLE)
         if not content["rungs"]:
@@ -84,47 +79,47 @@ def ladder_in(path: Path) -> dict:
             if missing := [key for key in OF_ROW if key not in row]:
                 raise ValueError(f"{path}, rung {i} lacks {', '.join(missing)}.")
     except ValueError as error:
-        raise ValueError(f"{error} vidjax.ladder writes the table: run it again.") from None
+        raise ValueError(f"{str(error).rstrip('.')}. Run vidjax.ladder again, which writes it.") from None
     return content
 
 
-def what_is_wrong(workdir: Path) -> str:
-    """Why a directory without ladder.json and result.json cannot be reported, and what to do."""
+def explain(workdir: Path) -> str:
+    """Returns why there is no report of a directory without ladder.json and result.json, and what to do."""
     if not workdir.exists():
         return f"{workdir} does not exist."
     if not workdir.is_dir():
-        return f"{workdir} is a file: name the directory that it is in."
+        return f"{workdir} is a file; give the directory that contains it."
     if (workdir / "config.json").exists() or any(workdir.glob("seed_*/fold_*")):
-        return f"{workdir} is not finished: run its command again, which goes on."
+        return f"{workdir} is not finished; run its command again to continue."
     inner = sorted(path.parent for path in workdir.glob("*/result.json"))
     inner += sorted(path.parent for path in workdir.glob("*/config.json") if path.parent not in inner)
     if inner:
         above = workdir.absolute().parent
-        ladder = f", or {above}, the directory of the ladder" if (above / "ladder.json").exists() else ""
-        return f"{workdir} is the directory of several runs: name them ({', '.join(map(str, inner))}){ladder}."
+        ladder = f", or give {above}, the directory of the ladder" if (above / "ladder.json").exists() else ""
+        return f"{workdir} contains several runs; give their directories, {', '.join(map(str, inner))}{ladder}."
     if any(workdir.glob("*/*/config.json")) or any(workdir.glob("*/*/seed_*/fold_*")):
-        return f"{workdir} has no ladder.json yet: vidjax.ladder writes it at its end; run its command again, or wait."
-    return f"{workdir} is no run: it has neither ladder.json nor config.json and result.json."
+        return f"{workdir} has no ladder.json yet; wait until vidjax.ladder ends, or run it again."
+    return f"{workdir} is not a finished run or ladder: it has neither result.json nor ladder.json."
 
 
 def of_single(workdir: Path) -> dict:
-    """A run or a cross-validation as a ladder of one rung. Raises a ValueError where it is no classifier's."""
+    """Returns a run or cross-validation as a ladder of one rung. Raises a ValueError if it is not a classifier."""
     result = read_json(workdir / "result.json")
     if "top1" not in result:
-        raise ValueError(f"{workdir} has no top1: reports are of classifiers with one label a video or frame.")
+        raise ValueError(f"{workdir} has no top1; give a classifier with one label per video or frame.")
     read_json(workdir / "result.json", ("num_videos",))
-    figures = runs.figures_of([Run("", workdir, [], [])])
-    count = figures.pop("num_videos")
-    found = {name: runs.summarised(values, count) for name, values in figures.items()}
+    metrics = runs.metrics_of([Run("", workdir, [], [])])
+    count = metrics.pop("num_videos")
+    figures = {name: runs.summarise(values, count) for name, values in metrics.items()}
     row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
     row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
     row |= {"seconds": result.get("seconds", 0.0), "on_features": False}
-    row |= {"figures": {"": {**found, "num_videos": count}}, "runs": ["."]}
+    row |= {"figures": {"": {**figures, "num_videos": count}}, "runs": ["."]}
     return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machines": [], "published": []}
 
 
 def check_files(entry: Entry):
-    """Raises a ValueError for a file of an entry that cannot be read, with its path."""
+    """Raises a ValueError, with the path, if a file of an entry cannot be read."""
     for place in entry.places:
         if (place / "result.json").exists():
             read_json(place / "result.json", ("top1", "num_videos"))
@@ -134,18 +129,18 @@ def check_files(entry: Entry):
             if run != place and (run / "result.json").exists():
                 read_json(run / "result.json")
     if first := entry.first_training():
-        metrics_of(first)
+        read_log(first)
 
 
 def check_config(path: Path):
-    """Raises a ValueError for a config.json that lacks what the report reads of it."""
+    """Raises a ValueError if a config.json lacks content that the report needs."""
     config = read_json(path, ("config", "labels", "inputs"))["config"]
     if missing := [key for key in ("dataset", "test_splits", "clip", "model") if key not in (config or ())]:
-        raise ValueError(f"{path} lacks {', '.join(missing)} of the config.")
+        raise ValueError(f"{path} lacks config.{', config.'.join(missing)}.")
 
 
-def metrics_of(run: Path) -> list[dict]:
-    """The lines of its metrics.jsonl. Raises a ValueError with the path where these are none."""
+def read_log(run: Path) -> list[dict]:
+    """Returns the lines of a run's metrics.jsonl. Raises a ValueError, with the path, if they are not JSON."""
     try:
         return read_metrics(run / "metrics.jsonl")
     except ValueError as error:
@@ -153,29 +148,28 @@ def metrics_of(run: Path) -> list[dict]:
 
 
 def stale(entry: Entry) -> str:
-    """What to do where the result.json are no longer those that the row's figures were taken from, else ""."""
+    """Returns what to do if a result.json is missing or newer than the row, else ""."""
     if gone := [str(place) for place in entry.places if not (place / "result.json").exists()]:
-        return f"{', '.join(gone)} has no result.json any more: run vidjax.ladder again"
-    for part, figures in entry.row["figures"].items():
-        values = runs.figures_of([Run("", place, [], []) for place in entry.places_of(part)]).get("top1", [])
-        # The mean over the same runs: rounded as it was then
-        if not values or not math.isclose(sum(values) / len(values), figures["top1"]["mean"], abs_tol=1e-6):
-            return OLDER
+        return f"{', '.join(gone)} no longer has a result.json: run vidjax.ladder again"
+    for part, metrics in entry.row["figures"].items():
+        values = runs.metrics_of([Run("", place, [], []) for place in entry.places_of(part)]).get("top1", [])
+        if not values or not math.isclose(sum(values) / len(values), metrics["top1"]["mean"], abs_tol=1e-6):
+            return OUTDATED
     return ""
 
 
 def files_of(entry: Entry) -> dict[Path, str]:
-    """The files that the numbers of an entry are from, and what to call each.
+    """Returns the source files of an entry's numbers, and a name for each.
 
-    These are the result.json of each place, a config.json and the speed.json, or those of the rungs that it was made
-    from.
+    These are the result.json of each place, a config.json, and speed.json files; for a fusion or a classifier the last
+    two are those of its members.
     """
     found = {place / "result.json": place.name for place in entry.places}
     if trained := entry.first_training():
         found[trained / "config.json"] = "config"
     found |= {place / "speed.json": f"{place.name} speed" for place in entry.places}
     for member in entry.members:
-        of_member = (f"{member.parent.name}/{member.name}", *trainings_in(member)[:1])
-        found |= {run / "config.json": f"{of_member[0]} config" for run in of_member[1:]}
-        found[member / "speed.json"] = f"{of_member[0]} speed"
+        name = f"{member.parent.name}/{member.name}"
+        found |= {run / "config.json": f"{name} config" for run in trainings_in(member)[:1]}
+        found[member / "speed.json"] = f"{name} speed"
     return {path: text for path, text in found.items() if path.exists()}

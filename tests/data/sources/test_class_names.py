@@ -33,7 +33,7 @@ def test_class_files(text, expected, tmp_path):
     ("text", "message"),
     [("\n", "is empty: write one class name per line"), ("a\nb\na\n", "line 3: 'a' repeats"), ("1 a\n1 b\n", "line 2")],
 )
-def test_class_files_that_cannot_be(text, message, tmp_path):
+def test_invalid_class_files(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         class_names.read_class_file(write(tmp_path, text))
 
@@ -58,7 +58,7 @@ def test_names_and_class_folders(tmp_path):
     file = write(tmp_path, "run\nwalk\n")
     assert named(file, ("walk/a.avi", None), ("data/run/b.avi", None), ("c.avi", "run"))[0] == ["walk", "run", "run"]
     _, said = named(file, ("walk/a.avi", "0"), ("run/b.avi", "0"), ("run/c.avi", "0"))
-    assert "1 videos are in the folder of another class than their number says, like list.txt, line 1" in said[0]
+    assert "1 videos are in the folder of a class that is not that of their number, like list.txt, line 1" in said[0]
 
 
 @pytest.mark.parametrize(

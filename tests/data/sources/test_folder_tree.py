@@ -35,7 +35,7 @@ def test_well_known_endings_and_what_is_ignored(tmp_path):
     assert said == [
         "ignored: 2 .txt files, like more.TXT.",
         "ignored: 5 hidden or system files and folders, like ._a.divx.",
-        "If videos are among what is ignored, list them in a CSV (path,label).",
+        "If some of these are videos, list them in a CSV (path,label).",
     ]
 
 

@@ -51,7 +51,7 @@ def test_usual_names_of_splits(names, tmp_path):
     assert sum(line.endswith("is the split train.") for line in said) == 1
 
 
-def test_split_folders_that_cannot_be(tmp_path):
+def test_invalid_split_folders(tmp_path):
     with pytest.raises(ValueError, match=r"split folders \(test, train\) beside other folders with videos \(run\)"):
         listed(tmp_path / "a", "train/run/1.mp4", "test/run/2.mp4", "run/3.mp4")
     with pytest.raises(ValueError, match="Train and .*training both mean the split train: merge or rename"):
@@ -86,7 +86,7 @@ def test_a_folder_around_classes_or_splits(tmp_path):
     )
     assert found == {("", "run"): 1, ("", "walk"): 1}
     assert [line.split(" has one folder, ")[1] for line in said[:2]] == [
-        "UCF; what is in it is read.", "videos; what is in it is read.",
+        "UCF; reading its content.", "videos; reading its content.",
     ]  # fmt: skip
     found, _ = listed(tmp_path / "b", "data/train/run/1.mp4", "data/test/run/1.mp4")
     assert found == {("train", "run"): 1, ("test", "run"): 1}
@@ -120,7 +120,7 @@ def test_frame_folders(tmp_path):
     assert found == {("train", "run"): 1, ("test", "run"): 1}
 
 
-def test_frame_folders_that_cannot_be(tmp_path):
+def test_invalid_frame_folders(tmp_path):
     files = frames("run", "walk")  # directly in what should be a class
     found, said = listed(tmp_path / "a", *files)
     assert found == {("", "run"): 3, ("", "walk"): 3}

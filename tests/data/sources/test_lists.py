@@ -38,7 +38,7 @@ def test_frame_folders_with_their_number_of_frames(tmp_path):
         ("a.mp4,run\nb.mp4,\n", "list.txt, line 2: 'b.mp4,' is not `path label`"),
     ],
 )
-def test_lines_that_cannot_be(text, message, tmp_path):
+def test_invalid_lines(text, message, tmp_path):
     with pytest.raises(ValueError, match=message):
         parsed(tmp_path, text)
 

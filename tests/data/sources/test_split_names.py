@@ -41,5 +41,5 @@ def test_safe_names_keep_what_is_different_apart():
 def test_safe_names_are_short_and_never_empty():
     long = split_names.safe_names(["长" * 100 + "1", "长" * 100 + "2"])
     assert len(set(long.values())) == 2 and max(len(name.encode()) for name in long.values()) < 140
-    with pytest.raises(ValueError, match="A split needs a name; this one is empty"):
+    with pytest.raises(ValueError, match="The name of a split is empty"):
         split_names.safe_names(["a", " "])

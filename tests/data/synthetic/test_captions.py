@@ -7,7 +7,7 @@ from vidjax.data.sources.items import Item, words
 from vidjax.data.synthetic import captions
 
 
-def test_what_is_held_out_has_parts_that_are_seen():
+def test_held_out_phrases_have_seen_parts():
     assert (len(captions.PHRASES), len(captions.HELD_OUT), len(captions.SEEN)) == (72, 12, 60)
     for parts in (captions.COLOURS, captions.SHAPES, captions.MOTIONS):
         for part in parts:
@@ -18,13 +18,13 @@ def test_what_is_held_out_has_parts_that_are_seen():
 
 
 def centre_and_size(frame, colour):
-    """Where a colour is in a frame (x, y), and how many pixels it covers."""
+    """The centre (x, y) of a colour in a frame, and the number of pixels that it covers."""
     covered = np.abs(frame.astype(float) - captions.COLOURS[colour]).max(-1) < 60
     y, x = np.nonzero(covered)
     return x.mean(), y.mean(), covered.sum()
 
 
-def test_shapes_do_what_the_caption_says():
+def test_shapes_move_as_captioned():
     for move, change in {  # of x, y and size
         "moves left": (-1, 0, 0),
         "moves right": (1, 0, 0),
@@ -43,8 +43,8 @@ def test_shapes_do_what_the_caption_says():
     np.testing.assert_array_equal(captions.clip(["red square grows"], 1), captions.clip(["red square grows"], 1))
 
 
-def test_the_background_says_nothing_of_the_phrase():
-    """The brightness of the border is drawn apart from the phrases: their correlation is that of chance."""
+def test_the_background_is_independent_of_the_phrase():
+    """The brightness of the border is drawn independently of the phrases: any correlation is chance."""
     numbers = range(300)
     first = [captions.PHRASES.index(captions.draw(i, captions.PHRASES)[0]) for i in numbers]
     brightness = [captions.clip(["red circle grows"], i, num_frames=1)[0, :2].mean() for i in numbers]
@@ -57,7 +57,7 @@ def test_words():
     )
 
 
-def test_captions_become_words_to_read_and_to_write(tmp_path):
+def test_captions_become_tokens_and_targets(tmp_path):
     (tmp_path / "list.csv").write_text("path,caption,split\n" + "a.gif,b a,train\n" + "a.gif,a,test\n")
     video.write_video(tmp_path / "a.gif", np.zeros((3, 32, 32, 3), np.uint8), 10.0)
     args = make_records.parse_args([str(tmp_path / "list.csv"), "--out", str(tmp_path / "out"), "--workers", "1"])
@@ -76,7 +76,7 @@ def test_captions_become_words_to_read_and_to_write(tmp_path):
     assert batch["tokens"].tolist() == [[[0, 1, 0]] * 2] and batch["weight"].tolist() == [[[1, 1, 0]] * 2]
 
 
-def test_captions_that_cannot_be(tmp_path):
+def test_invalid_captions(tmp_path):
     (tmp_path / "list.csv").write_text("path,caption\na.mp4,red square\nb.mp4, \n")
     with pytest.raises(ValueError, match="list.csv, line 3: path and caption must both be given"):
         tables.from_tables([tmp_path / "list.csv"])
@@ -85,7 +85,7 @@ def test_captions_that_cannot_be(tmp_path):
         tables.from_tables([tmp_path / "list.csv"])
 
 
-def test_captions_are_split_whatever_they_begin_with():
+def test_the_split_does_not_depend_on_the_first_word():
     items = [Item(str(i), (f"word{i}", "b"), columns={"caption": "x"}) for i in range(10)]
     split = splits.split_randomly(items, 0.2, 0.1, 0)
     assert [sum(item.split == name for item in split) for name in ("train", "val", "test")] == [7, 1, 2]

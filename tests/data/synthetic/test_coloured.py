@@ -5,19 +5,19 @@ from vidjax.data.synthetic import coloured
 
 
 def place_of_shape(frame):
-    """The column in the middle of what is lighter than any background."""
+    """The mean column of the pixels that are lighter than any background."""
     grey = flow_images.to_grey(frame)
     return np.nonzero(grey > 170)[1].mean()
 
 
-def test_the_class_says_where_the_shape_moves():
+def test_shapes_move_in_the_direction_of_the_class():
     for label, name in enumerate(coloured.CLASSES):
         film = coloured.clip(label, 3)
         assert film.shape == (24, 64, 64, 3) and film.dtype == np.uint8
         moved = place_of_shape(film[-1]) - place_of_shape(film[0])
         assert np.sign(moved) == (1 if name.endswith("right") else -1) and abs(moved) > 15
         reverse = coloured.clip(coloured.REVERSED[label], 3)[::-1]
-        assert np.abs(film.astype(int) - reverse).mean() < 4  # but for the noise of the sensor
+        assert np.abs(film.astype(int) - reverse).mean() < 4  # except for sensor noise
 
 
 def test_the_middle_frame_has_the_colour_and_not_the_direction():
@@ -27,7 +27,7 @@ def test_the_middle_frame_has_the_colour_and_not_the_direction():
 
 
 def test_colours_are_equally_bright():
-    """So that grey frames, of which flow is computed, do not tell them."""
+    """Grey frames, from which flow is computed, do not reveal the colour."""
     assert coloured.CLASSES == sorted(coloured.CLASSES)
     brightness = [np.dot(rgb, (0.299, 0.587, 0.114)) for rgb in coloured.COLOURS.values()]
     np.testing.assert_allclose(brightness, 190, atol=1)

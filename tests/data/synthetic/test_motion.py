@@ -32,7 +32,7 @@ def sprite_centre_and_area(frame, background):
     return rows.mean(), columns.mean(), moved.sum()
 
 
-def test_the_motion_is_what_the_class_says():
+def test_the_motion_matches_the_class():
     for seed in range(10):
         for name, axis, sign in (("right", 1, 1), ("down", 0, 1), ("growing", 2, 1), ("up", 0, -1), ("left", 1, -1)):
             clip = motion.clip(motion.CLASSES.index(name), seed)

@@ -66,18 +66,22 @@ def test_records_to_batches(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("content", "arguments", "message"),
     [
-        ("1\n2\n3\n", ["--window", "12"], "A window of 12 and 1 to forecast do not fit in the values 0 to 1"),
+        ("1\n2\n3\n", ["--window", "12"], "A window of 12 and a horizon of 1 do not fit in values 0 to 1"),
         ("month,value\n1,2\n2,nan\n", [], "line 3: '2,nan' does not end in a number"),
         ("1\n2\nthree\n", [], "line 3: 'three' does not end in a number"),
         ("1\n\n3\n", [], "line 2: '' does not end in a number"),
-        ("value\n", [], "holds no value"),
-        ("1\n0\n3\n", ["--log"], "--log is for positive values; the smallest is 0"),
-        ("1\n2\n3\n", ["--period", "0"], "--window, --horizon and --period are at least 1"),
-        ("1\n2\n3\n", ["--val_share", "0"], "the shares between 0 and 1"),
-        (None, [], "is neither a file nor one of the series airline, steps"),
+        ("value\n", [], "holds no values: give one number per line"),
+        ("1\n0\n3\n", ["--log"], "--log needs positive values; the smallest is 0"),
+        (
+            "1\n2\n3\n",
+            ["--period", "0"],
+            "--window 12, --horizon 1, --period 0: give at least 1",
+        ),
+        ("1\n2\n3\n", ["--val_share", "0"], "--test_share 0.333333, --val_share 0: give shares between 0 and 1"),
+        (None, [], "is neither a file nor a known series; give a CSV file, airline or steps"),
     ],
 )
-def test_what_is_wrong_is_said(content, arguments, message, tmp_path, capsys):
+def test_errors(content, arguments, message, tmp_path, capsys):
     path = tmp_path / "mine.csv"
     if content is not None:
         path.write_text(content)

@@ -1,4 +1,4 @@
-"""A table of the classes of a dataset: how many videos each has in each split."""
+"""Count the videos of a dataset per class and split; warn about doubtful classes."""
 
 import re
 import unicodedata
@@ -12,7 +12,7 @@ LONGEST = 40  # characters of a class name
 
 
 def table(items: Sequence[Item]) -> str:
-    """One line per class with its number of videos in each split; many classes: the first ones, and how many more."""
+    """Returns a table: one line per class, its videos per split. Lists the first classes and counts the others."""
     splits = sorted(
         {item.split for item in items}, key=lambda name: (name not in ("train", "val"), name != "train", name)
     )

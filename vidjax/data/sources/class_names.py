@@ -1,4 +1,4 @@
-"""Class names for the numbers in a list: a class file has one name per line, or "1 ApplyEyeMakeup"."""
+"""Class names for numeric labels, from a class file with one name per line, or lines like "1 ApplyEyeMakeup"."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from vidjax.data.sources.text_files import read_text
 
 
 class Labelled(NamedTuple):
-    """A video of a list: where it is written ("list.txt, line 3"), its path, and its label, None if it has none."""
+    """A video of a list: its place ("list.txt, line 3"), its path, and its label or None."""
 
     where: str
     path: str
@@ -35,18 +35,18 @@ def read_class_file(path: Path, say: Callable[[str], None] = print) -> tuple[dic
         index, name = (int(match[1]), match[2]) if explicit else (i, line)
         name = name.strip("\"'")
         if index in names or name in names.values():
-            raise ValueError(f"{path}, line {line_number}: {line!r} repeats a number or a name; each is given once.")
+            raise ValueError(f"{path}, line {line_number}: {line!r} repeats a number or a name; give each once.")
         names[index] = name
     return names, explicit
 
 
 def name_labels(rows: Sequence[Labelled], class_file: Path, say: Callable[[str], None] = print) -> list[str]:
-    """The class name of each video: of its number, of its name, or of the class folder in its path.
+    """Returns the class name of each video, from its number, its name, or the class folder in its path.
 
-    Whether numbers count from 0 or from 1 is found from the smallest and largest, and from class folders in paths.
+    The smallest and largest number, and class folders in paths, decide whether numbers count from 0 or from 1.
 
     Raises:
-        ValueError: for a number or name that is not in the class file, a video without either, or if numbers may
+        ValueError: for a number or name that is not in the class file, for a video without either, or if numbers may
             count from 0 or from 1.
     """
     names, explicit = read_class_file(class_file, say)
@@ -78,7 +78,7 @@ def _class_folder(path: str, known: set[str]) -> str | None:
 
 
 def _find_shift(rows, names: dict[int, str], explicit: bool, class_file: Path, say) -> int:
-    """What is added to the numbers of a list to find their names."""
+    """Returns the offset from the numbers of a list to those of the class file."""
     known, first, last = set(names.values()), min(names), max(names)
     possible = [
         shift
@@ -101,7 +101,7 @@ def _find_shift(rows, names: dict[int, str], explicit: bool, class_file: Path, s
     if wrong := contradictions(shift):
         row, folder = wrong[0]
         say(
-            f"warning: {len(wrong)} videos are in the folder of another class than their number says, like "
+            f"warning: {len(wrong)} videos are in the folder of a class that is not that of their number, like "
             f"{row.where}: {row.path} is {names[int(row.label) + shift]}."
         )
     if len(possible) > 1 and not explicit and not (in_folders and len(wrong) < len(in_folders)):

@@ -1,4 +1,4 @@
-"""Videos that are the same: one file in several parts, or files with the same bytes."""
+"""Find equal videos: parts of one file, or files with the same bytes."""
 
 import hashlib
 from collections import defaultdict
@@ -13,10 +13,10 @@ from vidjax.progress_bar import progress_bar
 def find_copies(paths: Iterable[str]) -> dict[str, str]:
     """Finds files, and folders of numbered images, with the same bytes.
 
-    Sizes are compared first; only what is equally large is read. Empty and missing files have no copies.
+    Compares sizes first and reads only files of equal size. Empty and missing files have no copies.
 
     Returns:
-        For each path that has a copy, the first of them in sorted order.
+        A map from each path that has copies to the first of them in sorted order.
     """
     by_size = defaultdict(list)
     for path in progress_bar(sorted(set(paths)), "comparing sizes", unit="video", leave=False):
@@ -35,11 +35,11 @@ def _files(path: str) -> list[Path]:
 
 
 def _size(path: str) -> tuple[int, int] | None:
-    """The number of files and their bytes; None where there are none."""
+    """Returns the number of files and their bytes in all; None if there are none."""
     try:
         sizes = [file.stat().st_size for file in _files(path)]
     except OSError:
-        return None  # reading says so
+        return None  # reported when the video is read
     return (len(sizes), sum(sizes)) if sum(sizes) else None
 
 
@@ -55,14 +55,14 @@ def _digest(path: str) -> bytes | None:
 
 
 def same_video(items: Sequence[Item], say: Callable[[str], None] = print) -> dict[str, str]:
-    """Names the video that each path is of: copies have the same one.
+    """Maps each path to its video: copies share one.
 
     Args:
-        items: any; those of tensorflow-datasets are not compared.
-        say: takes the number of copies, and those with different labels.
+        items: labelled videos; those of tensorflow-datasets are not compared.
+        say: receives warnings of copies, repeated rows and contradictory labels.
 
     Returns:
-        For each path itself, or the first of its copies.
+        A map from each path to itself, or to the first of its copies.
     """
     files = {item.path for item in items if not item.path.startswith("tfds:")}
     copies = find_copies(files)
@@ -97,7 +97,7 @@ def warn_across_splits(items: Sequence[Item], videos: Mapping[str, str], say: Ca
     """Warns if one video is in several splits.
 
     Args:
-        videos: of `same_video`.
+        videos: result of `same_video`.
     """
     by_video = defaultdict(dict)
     for item in items:
@@ -106,6 +106,6 @@ def warn_across_splits(items: Sequence[Item], videos: Mapping[str, str], say: Ca
     if shared:
         example = ", ".join(f"{item.path} in {split}" for split, item in sorted(shared[0].items()))
         say(
-            f"warning: {len(shared)} videos are in several splits, like {example}. Accuracy on them is not that on new "
-            "videos; correct the splits."
+            f"warning: {len(shared)} videos are in several splits, like {example}. Accuracy on them does not hold for "
+            "new videos; correct the splits."
         )

@@ -1,4 +1,4 @@
-"""The videos and images in a folder and in the folders below it, and what is ignored there, by kind."""
+"""List the videos and images in and below a folder, and count what is ignored there by kind."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -7,12 +7,12 @@ from pathlib import Path
 from vidjax.data import frame_folder, video
 from vidjax.progress_bar import progress_bar
 
-# Accepted at once: reading finds out the rest. Files with other endings are asked.
+# Accepted by their ending; damage is found when they are read. FFmpeg examines files with unknown endings.
 VIDEOS = frozenset(
     ".3g2 .3gp .asf .avi .divx .dv .f4v .flv .gif .m1v .m2t .m2ts .m2v .m4v .mjpeg .mjpg .mk3d .mkv .mov .mp4 .mpe "
     ".mpeg .mpg .mts .mxf .ogm .ogv .qt .rm .rmvb .ts .vob .webm .wmv .wtv .y4m".split()
 )
-# Not even asked: datasets hold thousands of them
+# Ignored without FFmpeg: datasets hold thousands of them
 NOT_VIDEOS = frozenset(
     ".aac .ass .bak .bat .bib .bin .bz2 .c .cfg .ckpt .cpp .csv .db .doc .docx .exe .flac .gz .h5 .hdf5 .html "
     ".ini .ipynb .jar .js .json .jsonl .lnk .lock .log .m .m3u .m4a .mat .md .md5 .mp3 .nfo .npy .npz .odt .onnx "
@@ -24,16 +24,16 @@ JUNK = frozenset(
     "__macosx __pycache__ @eadir #recycle $recycle.bin lost+found desktop.ini ehthumbs.db thumbs.db icon\r".split(" ")
     + ["system volume information"]
 )
-LINK_DEPTH = 2  # links to folders are followed for splits and classes; deeper ones could lead anywhere
+LINK_DEPTH = 2  # follow links to split and class folders only: deeper ones could lead anywhere
 
 
 @dataclasses.dataclass(eq=False)
 class Folder:
-    """A folder without what is ignored in it.
+    """A folder without its ignored files.
 
     Attributes:
-        path: of the folder.
-        folders: those in it, sorted by name.
+        path: path of the folder.
+        folders: its subfolders, sorted by name.
         videos, images: files directly in it, sorted by name.
     """
 
@@ -49,20 +49,20 @@ class Folder:
             yield from folder.walk()
 
     def has_videos(self) -> bool:
-        """Whether there is a video file here or below."""
+        """Returns whether there is a video file here or below."""
         return any(folder.videos for folder in self.walk())
 
     def has_media(self) -> bool:
-        """Whether there is a video file or an image here or below."""
+        """Returns whether there is a video file or an image here or below."""
         return any(folder.videos or folder.images for folder in self.walk())
 
     def folders_with_media(self) -> list["Folder"]:
-        """The folders directly in this one that have videos or images, here or below."""
+        """Returns the subfolders that have videos or images, directly or below."""
         return [folder for folder in self.folders if folder.has_media()]
 
 
 class Ignored:
-    """What is ignored below a directory: how many files or folders of each kind, and the first of them."""
+    """Ignored files and folders below a directory: the count and the first one of each kind."""
 
     JUNK = "hidden or system files and folders"
 
@@ -75,17 +75,17 @@ class Ignored:
         self._kinds[kind] = count + 1, first, reason
 
     def report(self, say: Callable[[str], None]):
-        """Says one line per kind, with an example, and what to do."""
+        """Reports one line per kind with an example, then the remedy."""
         for kind in sorted(self._kinds):
             count, first, reason = self._kinds[kind]
             example = first.relative_to(self.directory) if first.is_relative_to(self.directory) else first
             say(f"ignored: {count} {kind}, like {example}{f' ({reason})' if reason else ''}.")
         if self._kinds.keys() - {self.JUNK}:
-            say("If videos are among what is ignored, list them in a CSV (path,label).")
+            say("If some of these are videos, list them in a CSV (path,label).")
 
 
 def read_tree(directory: Path, ignored: Ignored) -> Folder:
-    """Lists a folder and all below it; asks FFmpeg about files whose ending does not tell what they are.
+    """Lists a folder and all folders below it; FFmpeg examines files with unknown endings.
 
     Raises:
         ValueError: if a folder cannot be listed.
@@ -124,7 +124,7 @@ def _read(path: Path, ignored: Ignored, unknown: list, depth: int) -> Folder:
             folder.images.append(entry)
         elif ending in NOT_VIDEOS:
             ignored.add(f"{ending} files", entry)
-        elif not entry.is_file():  # opening a pipe would wait for ever
+        elif not entry.is_file():  # opening a pipe would block
             ignored.add("broken links or special files", entry)
         else:
             unknown.append((folder, entry))

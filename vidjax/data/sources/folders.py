@@ -1,6 +1,6 @@
 """Labelled videos from folders: DIRECTORY/CLASS/video or DIRECTORY/SPLIT/CLASS/video.
 
-A folder of numbered images is a video too. Where the layout leaves a choice, the guess is printed or refused.
+A folder of numbered images is a video too. If a layout is ambiguous, the guess is printed or refused.
 """
 
 import re
@@ -29,11 +29,11 @@ def from_folder(directory: Path, *, frame_folders: bool = False, say: Say = prin
     Args:
         directory: holds `CLASS/**/video`, `SPLIT/CLASS/**/video` or `CLASS/SPLIT/**/video`, perhaps inside one folder
             around them.
-        frame_folders: folders of numbered images below the classes are the videos; without it they are recognised.
-        say: takes one line for each guess, and for what is ignored.
+        frame_folders: require that the videos are folders of numbered images; by default these are detected.
+        say: receives one line per guess and per kind of ignored file.
 
     Raises:
-        ValueError: if there is no video, or if the layout can be read in two ways.
+        ValueError: if there is no video, or if the layout is ambiguous.
     """
     if not directory.is_dir():
         raise ValueError(f"{directory} is not a directory, nor a list of videos (.csv, .tsv, .txt, .list).")
@@ -55,17 +55,17 @@ def from_folder(directory: Path, *, frame_folders: bool = False, say: Say = prin
         examples = "; ".join(f"{kind}, like {path}" for kind, path in sorted(kinds.items()))
         raise ValueError(f"{directory} mixes {examples}. Remove one kind, or {REMEDY}.")
     _say_kind(next(iter(kinds)), items, [folder for _, folder in classes], say)
-    _doubt_classes([folder for _, folder in classes], say)
+    _warn_of_wrong_level([folder for _, folder in classes], say)
     if without := [item for item in items if not item.split and any(other.split for other in items)]:
         raise ValueError(
             f"{directory}: {without[0].path} has no split, but other videos have one: put each class into split "
             f"folders, or none. Or {REMEDY}."
         )
-    _compare_classes(items, say)
+    _warn_of_missing_classes(items, say)
     return items
 
 
-# ------------------------------------------------------------------------------------------ which folder is what
+# ------------------------------------------------------------------------------------- folders -> splits, classes
 
 
 def _look_through(folder: Folder, ignored: Ignored, say: Say) -> Folder:
@@ -81,7 +81,7 @@ def _look_through(folder: Folder, ignored: Ignored, say: Say) -> Folder:
             return folder
         _warn_of_empty(folder, say)
         _leave_out_files(folder, ignored)
-        say(f"note: {folder.path} has one folder, {child.path.name}; what is in it is read.")
+        say(f"note: {folder.path} holds only the folder {child.path.name}; reading its content.")
         folder = child
 
 
@@ -123,7 +123,7 @@ def _classes(root: Folder, ignored: Ignored, say: Say) -> list[tuple[str, Folder
 
 
 def _with_media(parent: Folder, ignored: Ignored, say: Say) -> list[Folder]:
-    """The folders in a folder that are classes or splits; says which are not."""
+    """Returns the subfolders that are classes or splits; warns of those that are not."""
     _warn_of_empty(parent, say)
     _leave_out_files(parent, ignored)
     with_media = parent.folders_with_media()
@@ -163,7 +163,7 @@ def _splits_within(folder: Folder, split: str) -> Iterator[tuple[str, Folder]]:
         yield named[child.path.name], child
 
 
-# ------------------------------------------------------------------------------------------ what is a video
+# ----------------------------------------------------------------------------------------- class folder -> videos
 
 
 def _is_frame_folder(folder: Folder) -> bool:
@@ -181,7 +181,7 @@ def _videos_of(folder: Folder, frame_folders: bool, ignored: Ignored) -> tuple[s
         numbered.remove(part)
         ignored.add("folders of optical flow beside frames", part.path)
     if frame_folders:
-        return "frame folders", _insisted(folder, videos, with_images, numbered, ignored)
+        return "frame folders", _required_frame_folders(folder, videos, with_images, numbered, ignored)
     if videos:
         for part in with_images:
             for path in part.images:
@@ -204,7 +204,7 @@ def _flow_beside_frames(numbered: list[Folder]) -> list[Folder]:
     return [part for part in flow if part.path.parent in frames]
 
 
-def _insisted(folder: Folder, videos, with_images, numbered, ignored: Ignored) -> list[Path]:
+def _required_frame_folders(folder: Folder, videos, with_images, numbered, ignored: Ignored) -> list[Path]:
     if videos:
         raise ValueError(f"--frame_folders: {folder.path} has a video file, {videos[0]}; remove it, or {REMEDY}.")
     if not numbered:
@@ -237,7 +237,7 @@ def _say_kind(kind: str, items: list[Item], classes: list[Folder], say: Say):
         if len(classes) > 1 and all(_looks_like_frames(folder) for folder in classes):
             say(
                 "warning: the images of each class folder are numbered like the frames of one video. If each folder is "
-                f"a video, {REMEDY}: the folder is the path."
+                f"a video, {REMEDY} with the folders as paths."
             )
     elif deeper:
         say(f"note: {len(deeper)} videos are in folders inside a class folder, like {deeper[0].path}: class "
@@ -248,7 +248,7 @@ def _looks_like_frames(folder: Folder) -> bool:
     return len(folder.images) > 1 and bool(frame_folder.numbered_images(folder.path))
 
 
-def _doubt_classes(classes: list[Folder], say: Say):
+def _warn_of_wrong_level(classes: list[Folder], say: Say):
     inner = {
         folder.path.name: {child.path.name for child in folder.folders_with_media() if not _is_frame_folder(child)}
         for folder in classes
@@ -261,7 +261,7 @@ def _doubt_classes(classes: list[Folder], say: Say):
         )
 
 
-def _compare_classes(items: list[Item], say: Say):
+def _warn_of_missing_classes(items: list[Item], say: Say):
     by_split = {}
     for item in items:
         by_split.setdefault(item.split, set()).add(item.labels[0])

@@ -1,6 +1,6 @@
-"""What a labelled video is before it is read.
+"""A labelled video before it is read.
 
-`folders` lists those in class folders, `tables` those of CSVs and lists, `tfds` those of tensorflow-datasets.
+`folders` lists videos in class folders, `tables` those of CSVs and lists, `tfds` those of tensorflow-datasets.
 """
 
 import dataclasses
@@ -9,14 +9,14 @@ import re
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """A labelled video that is yet to be read.
+    """A labelled video that has not been read yet.
 
     Attributes:
         path: of the file, or of a folder of numbered images; or `tfds:NAME/SPLIT/INDEX`.
-        labels: class names: one, several, or none of a multi-label video; or the words of a caption, in order.
-        split: its name, "" where it is yet to be drawn.
-        start, end: the part to take, seconds; end None is the file's end.
-        columns: the columns of the CSV.
+        labels: class names: one, or any number for a multi-label video; or the words of a caption, in order.
+        split: name of the split, "" if it is not drawn yet.
+        start, end: the part of the file, seconds; None for `end` is the end of the file.
+        columns: cells of the CSV by column.
         frame_labels: the class name of each frame of the file, or empty.
     """
 
@@ -30,5 +30,5 @@ class Item:
 
 
 def words(caption: str) -> tuple[str, ...]:
-    """The words of a caption in lower case, and its commas: "Red square grows, ..." -> red, square, grows, ","."""
+    """Returns the words of a caption in lower case, and its commas: "Red square grows, ..." -> red, square, grows, ","."""
     return tuple(re.findall(r"[\w'-]+|,", caption.lower()))

@@ -1,4 +1,4 @@
-"""The files of Kinetics' CSVs (label,youtube_id,time_start,time_end,split), under the names that downloaders give."""
+"""Find the files of Kinetics' CSVs (label,youtube_id,time_start,time_end,split) by the names that downloaders give."""
 
 import os
 from collections import defaultdict
@@ -9,7 +9,7 @@ from vidjax.data.sources import folder_tree
 
 
 def list_files(folder: Path) -> dict[str, list[Path]]:
-    """All files below a folder that may be videos, by name without ending, in sorted order."""
+    """Maps names without ending to the files below a folder that may be videos, in sorted order."""
     files = defaultdict(list)
     for directory, folders, names in os.walk(folder):
         folders.sort()
@@ -25,12 +25,12 @@ def find_file(
     """Finds `ID_000010_000020.*` or `ID_10_20.*`, a trimmed clip, or `ID.*`, the whole video.
 
     Args:
-        files: of `list_files`.
+        files: result of `list_files`.
         start, end: seconds.
-        hints: label and split: of several files, one in a folder of that name is taken.
+        hints: label and split; if several files match, one in a folder of such a name is preferred.
 
     Returns:
-        The file, None if there is none; and whether it is trimmed already.
+        The file or None, and whether it is already trimmed.
     """
     stems = [youtube_id]
     if end is not None:

@@ -33,13 +33,13 @@ def clean(cell: str) -> str:
 
 
 def read_list(path: Path, text: str) -> list[Entry]:
-    """Parses a list. The separator is a tab, comma, semicolon or space, whichever leaves paths that look like videos.
+    """Parses a list. The separator is a tab, comma, semicolon or space, whichever yields the most paths like videos'.
 
     The label is the last word of a line, so that paths may have spaces: "my video.mp4 3".
 
     Args:
-        path: of the list; its folder may hold the videos.
-        text: its content.
+        path: path of the list; its folder may hold the videos.
+        text: content of the list.
 
     Raises:
         ValueError: for a line without a label among lines with one.
@@ -97,11 +97,11 @@ def _unquoted(cell: str) -> str:
 
 
 def find_root(path: Path, names: list[str]) -> Path:
-    """The folder that paths of a list are relative to: that of the list, or one in it or beside it.
+    """Finds the folder that the paths of a list are relative to: the folder of the list, or one inside or beside it.
 
     Args:
-        path: of the list.
-        names: some of its paths; only paths that name a folder are looked for beside the folder of the list.
+        path: path of the list.
+        names: some of its paths; only paths with a folder are looked for beside the folder of the list.
 
     Returns:
         The folder of the list if any of the paths exists in it, or if no other folder has most of them.
@@ -113,7 +113,7 @@ def find_root(path: Path, names: list[str]) -> Path:
     if any((folder / name).exists() for name in names):
         return folder
     around = _folders(folder)
-    if all(len(Path(name).parts) > 1 for name in names):  # a name alone may be anywhere by chance
+    if all(len(Path(name).parts) > 1 for name in names):  # a bare file name may match by chance
         around += [folder.resolve().parent, *_folders(folder.resolve().parent)]
     around = {root.resolve(): root for root in reversed(around)}.values()
     roots = [root for root in around if 2 * sum((root / name).exists() for name in names) > len(names)]

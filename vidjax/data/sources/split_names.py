@@ -1,4 +1,4 @@
-"""Names of splits: the usual spellings of train, val and test, and names that are safe in file names."""
+"""Name splits: recognise usual spellings of train, val and test, and make names that are safe in file names."""
 
 import hashlib
 import re
@@ -30,7 +30,7 @@ def usual_name(name: str) -> str | None:
 
 
 def name_within(name: str) -> str | None:
-    """Returns the one split that is named in a file's name, or None: "kinetics_val_list" is val."""
+    """Returns the only split named in a file name, or None: "kinetics_val_list" is val."""
     found = {_SPLIT_OF[word] for word in _words(name) if word in _SPLIT_OF}
     return found.pop() if len(found) == 1 else None
 
@@ -42,7 +42,7 @@ def _words(name: str) -> list[str]:
 
 
 def safe_names(values: Iterable[str], prefix: str = "") -> dict[str, str]:
-    """Gives each value a name of letters (of any script), digits, "_", "." for files; different values never share one.
+    """Returns a unique name for each value, safe in file names: letters of any script, digits, "_" and ".".
 
     Other characters become "_". Values whose names would be equal, also on file systems that ignore case, get a hash
     of the value at the end: "a-b" and "a b" become "a_b_d44362d6" and "a_b_c8687a08".
@@ -53,7 +53,7 @@ def safe_names(values: Iterable[str], prefix: str = "") -> dict[str, str]:
     by_name = defaultdict(set)
     for value in values:
         if not value.strip():
-            raise ValueError("A split needs a name; this one is empty.")
+            raise ValueError("The name of a split is empty: fill in each value.")
         by_name[_folded(_escaped(prefix + value))].add(value)
     names = {}
     for shared in by_name.values():

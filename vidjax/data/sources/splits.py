@@ -1,4 +1,4 @@
-"""Splits of labelled videos: one per value of a column, or drawn at random with what belongs together kept together."""
+"""Split labelled videos: one split per value of a column, or random splits that keep groups together."""
 
 import dataclasses
 import random
@@ -10,14 +10,14 @@ from pathlib import Path
 from vidjax.data.sources import split_names
 from vidjax.data.sources.items import Item
 
-TRIES = 50  # orders in which groups are assigned, until each split has each class
+TRIES = 50  # random orders of groups to try until each split has each class
 
 
 def column_of(items: Sequence[Item], column: str, option: str) -> list[str]:
-    """The values of a column of a CSV.
+    """Returns the values of a column of a CSV.
 
     Args:
-        option: that names the column, for errors.
+        option: command-line option that names the column, for error messages.
 
     Raises:
         ValueError: if the column does not exist, or if a value is empty.
@@ -56,8 +56,8 @@ def split_randomly(
     """Draws the splits train, val and test within each class, so that each has every class.
 
     Args:
-        test_fraction, val_fraction: shares of the videos of each class; with groups, as nearly as these allow.
-        groups: for each item the group that stays in one split; None, or all different: videos are drawn alone.
+        test_fraction, val_fraction: shares of the videos of each class; with groups, as close as they allow.
+        groups: group of each item; a group stays in one split. None, or all different, draws videos one by one.
 
     Raises:
         ValueError: if a class has fewer videos or groups than there are splits, or if the fractions leave none to
@@ -162,10 +162,10 @@ def _assign(counts: list[Counter], wanted: dict[str, dict[str, float]], draws: r
 
 
 def join(*keys: Sequence[Hashable]) -> list[int]:
-    """Joins groupings: items that are equal in any of the keys are in one group, and so on from item to item.
+    """Merges groupings: items with equal values of any key are in one group, transitively.
 
     Args:
-        *keys: of equal length, one value per item; None joins nothing.
+        *keys: of equal length, one value per item; None is in no group.
 
     Returns:
         A number per item, equal within a group.
@@ -187,7 +187,7 @@ def join(*keys: Sequence[Hashable]) -> list[int]:
 
 
 def hint_at_sources(items: Sequence[Item], say: Callable[[str], None] = print):
-    """Says if clips of one source, by UCF-101's names (`v_CLASS_g01_c02.avi`), are in several splits."""
+    """Warns if clips of one source, by UCF-101's names (`v_CLASS_g01_c02.avi`), are in several splits."""
     by_source = defaultdict(set)
     for item in items:
         if match := re.match(r"(v_.+_g\d+)_c\d+$", Path(item.path).stem):

@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 
 @dataclasses.dataclass
 class Row:
-    """A video of a table: where it is written ("list.csv, line 3"), and its cells by column, spaces stripped."""
+    """A video of a table: its place ("list.csv, line 3"), and its cells by column, spaces stripped."""
 
     where: str
     path: str
@@ -41,14 +41,14 @@ def from_tables(
 
     A header names the columns `path` and `label` (several are separated by `|`) or `caption`, and optionally `split`,
     `start`, `end` (seconds) and any others; cells are separated by commas, semicolons, tabs or spaces. Without a header
-    a line is `path label` or, of a frame folder, `path num_frames label`. That a file is missing is found out when it
-    is read, like any other unreadable file.
+    a line is `path label` or, for a frame folder, `path num_frames label`. A missing video is reported when it is
+    read, like any other unreadable file.
 
     Args:
         paths: of the files; if there are several, each names its split, in a column or in its name (trainlist01.txt).
         class_file: class names for numbers, see `class_names`.
         multi_label: an empty label is a video without any label; implied if some label has a `|`.
-        say: takes one line for each guess.
+        say: receives one line per guess.
 
     Raises:
         ValueError: for a missing file, column or value, or a wrong number; names the line.
@@ -163,7 +163,7 @@ def _read_file(path: Path, say: Say) -> list[Row]:
     text = read_text(path, say)
     first_line, separator = 1, None
     lines = text.splitlines(keepends=True)
-    if lines and (match := re.fullmatch(r'"?sep=(.)"?\s*', lines[0])):  # Excel's
+    if lines and (match := re.fullmatch(r'"?sep=(.)"?\s*', lines[0])):  # written by Excel
         separator, first_line = match[1], 2
     while first_line <= len(lines) and not clean(lines[first_line - 1]):
         first_line += 1
@@ -229,7 +229,7 @@ def _read_table(path: Path, names: list[str], rows: list[tuple[str, list[str]]],
             raise ValueError(
                 f"{where}: {len(cells)} cells for {len(names)} columns ({', '.join(names)}). "
                 + ('Put quotes around a cell that contains the separator: "run, fast".' if many else "")
-                + ("" if many else "Leave a cell empty, with its separator, rather than out.")
+                + ("" if many else "Keep the separators of empty cells.")
             )
         row = Row(where, "", {name: cell for name, cell in zip(names, cells, strict=True) if name})
         row.split = row.cells.get("split", "")
@@ -257,7 +257,7 @@ def _find_kinetics(path: Path, row: Row, files: dict[str, list[Path]]):
     found, is_trimmed = kinetics.find_file(files, name, start, end, {row.cells["label"], row.split})
     if found is None:
         stem = name if end is None else f"{name}_{int(start):06d}_{int(end):06d}"
-        found = path.parent / f"{stem}.mp4"  # reading says that it is missing
+        found = path.parent / f"{stem}.mp4"  # missing: reported when it is read
     row.path = str(found)
     if not is_trimmed:
         row.start, row.end = start, end

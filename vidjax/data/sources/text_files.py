@@ -1,10 +1,10 @@
-"""Text files that people made with other programs: their encoding."""
+"""Read text files in the encodings of other programs."""
 
 import codecs
 from collections.abc import Callable
 from pathlib import Path
 
-BOMS = {  # the longer ones first: that of UTF-32 begins like that of UTF-16
+BOMS = {  # longer ones first: the mark of UTF-32 starts like that of UTF-16
     codecs.BOM_UTF8: "utf-8",
     codecs.BOM_UTF32_LE: "utf-32-le",
     codecs.BOM_UTF32_BE: "utf-32-be",
@@ -17,7 +17,7 @@ def read_text(path: Path, say: Callable[[str], None] = print) -> str:
     """Reads UTF-8, UTF-16 or UTF-32 with a byte order mark, or Windows-1252; line ends stay as they are.
 
     Args:
-        say: takes a line if the encoding was guessed.
+        say: receives a line if the encoding was guessed.
 
     Raises:
         ValueError: if the file is missing, is not text, or is in another encoding.

@@ -1,4 +1,4 @@
-"""The labelled videos of tensorflow-datasets."""
+"""Read labelled videos from tensorflow-datasets."""
 
 import functools
 import re
@@ -9,7 +9,7 @@ from vidjax.data.sources.items import Item
 
 
 def list_videos(name: str) -> list[Item]:
-    """Lists a dataset of tensorflow-datasets that has a class label and a video or an image; prepares it if need be.
+    """Lists the videos (or images) of a tensorflow-datasets dataset with class labels; prepares it if needed.
 
     Raises:
         ValueError: for an unknown name, or a dataset without such features.
@@ -41,7 +41,7 @@ def _tfds_features(builder) -> tuple[str, str]:
     videos = [key for key in features if isinstance(features[key], kinds)]
     labels = [key for key in features if isinstance(features[key], tfds.features.ClassLabel)]
     if not videos or not labels:
-        raise ValueError(f"{builder.name} has no video or image with a class label, but {sorted(features)}.")
+        raise ValueError(f"{builder.name} has no video or image with a class label; it has {sorted(features)}.")
     return videos[0], labels[0]
 
 
@@ -54,7 +54,7 @@ def _tfds_split(name: str, split: str):
 
 
 def read_video(path: str) -> np.ndarray:
-    """The frames of an item of `list_videos`: uint8 (T, H, W, 3); T is 1 for an image."""
+    """Returns the frames of an item of `list_videos`, uint8 (T, H, W, 3); T is 1 for an image."""
     name, split, index = re.fullmatch(r"tfds:(.+)/([^/]+)/(\d+)", path).groups()
     source, video = _tfds_split(name, split)
     frames = np.asarray(source[int(index)][video])

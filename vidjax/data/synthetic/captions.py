@@ -1,8 +1,8 @@
-"""The synthetic captions dataset: videos of one or two coloured shapes that move, and what happens in them.
+"""The synthetic captions dataset: videos of one or two moving coloured shapes, with captions.
 
-"red square moves left" or, of two shapes from left to right, "red square moves left, blue circle grows": 4 colours, 3
-shapes and 6 motions make 72 phrases. 12 of them are in no training video, but each of their colours, shapes and motions
-is: whoever describes them right has understood the parts. The files are coded all-intra, as those of `motion`.
+A caption is "red square moves left" or, for two shapes from left to right, "red square moves left, blue circle grows".
+4 colours, 3 shapes and 6 motions make 72 phrases. 12 of them are held out from training, though each of their colours,
+shapes and motions occurs there: captioning them needs composition. The files are all-intra, like those of `motion`.
 """
 
 import itertools
@@ -20,7 +20,7 @@ COLOURS = {"blue": (40, 70, 220), "green": (40, 180, 60), "red": (220, 40, 40), 
 SHAPES = ("circle", "square", "triangle")
 MOTIONS = ("grows", "moves down", "moves left", "moves right", "moves up", "shrinks")
 PHRASES = [f"{colour} {shape} {move}" for colour, shape, move in itertools.product(COLOURS, SHAPES, MOTIONS)]
-# One motion of each colour and shape, and each motion of two
+# Each pair of a colour and a shape loses one motion, and each motion is held out for two pairs
 HELD_OUT = [PHRASES[6 * i + (i + i // 6) % 6] for i in range(12)]
 SEEN = [phrase for phrase in PHRASES if phrase not in HELD_OUT]
 
@@ -28,20 +28,20 @@ SEEN = [phrase for phrase in PHRASES if phrase not in HELD_OUT]
 def clip(
     phrases: list[str], seed: int, *, num_frames: int = 24, size: int = 64, colours: Mapping = COLOURS
 ) -> np.ndarray:
-    """Renders a clip of one shape, or of two beside each other; a pure function of its arguments.
+    """Renders a clip of one shape, or of two side by side, as a pure function of its arguments.
 
     Args:
-        phrases: "COLOUR SHAPE MOTION" of each shape, from left to right.
-        colours: RGB by name.
+        phrases: "COLOUR SHAPE MOTION" for each shape, from left to right.
+        colours: RGB values by name.
 
     Returns:
         uint8 (num_frames, size, size, 3), RGB.
     """
-    rng = np.random.default_rng((seed, 1))  # other draws than those of `draw`
+    rng = np.random.default_rng((seed, 1))  # independent of the draws of `draw`
     scale, progress = size / 64, np.linspace(-0.5, 0.5, num_frames)
     frames = np.empty((num_frames, size, size, 3), np.float32)
     frames[:] = rng.uniform(60, 140) + cv2.resize(rng.normal(scale=12, size=(5, 5, 3)), (size, size))
-    width = 64 / len(phrases)  # of the part of the frame that a shape moves in
+    width = 64 / len(phrases)  # of the part of the frame in which one shape moves
     for i, phrase in enumerate(phrases):
         colour, shape, move = phrase.split(" ", 2)
         rgb = np.asarray(colours[colour]) + rng.uniform(-15, 15, 3)
@@ -63,7 +63,7 @@ def clip(
 
 
 def _coverage(shape: str, x: float, y: float, radius: float, size: int) -> np.ndarray:
-    """How much of each pixel the shape covers: float32 (size, size), 0..1."""
+    """The fraction of each pixel that the shape covers: float32 (size, size), 0..1."""
     image = np.zeros((size, size), np.uint8)
     if shape == "circle":
         cv2.circle(image, (round(x * 16), round(y * 16)), round(radius * 16), 255, -1, cv2.LINE_AA, shift=4)
@@ -76,7 +76,7 @@ def _coverage(shape: str, x: float, y: float, radius: float, size: int) -> np.nd
 
 
 def draw(number: int, phrases: list[str]) -> list[str]:
-    """One or two of the phrases, in the order of the shapes from left to right."""
+    """Draws one or two of the phrases, for the shapes from left to right."""
     rng = np.random.default_rng(number)
     return [phrases[i] for i in rng.integers(len(phrases), size=rng.integers(1, 3))]
 
@@ -87,7 +87,7 @@ def render(
     """Renders `directory/SPLIT/0000.mp4`, ...; files that exist are kept.
 
     Args:
-        num_videos: of each split; those of "test_unseen" show phrases of `HELD_OUT`, the others of `SEEN`.
+        num_videos: number of videos per split; "test_unseen" uses phrases of `HELD_OUT`, other splits of `SEEN`.
 
     Returns:
         (path, caption, split) of each file.

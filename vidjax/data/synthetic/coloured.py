@@ -1,9 +1,9 @@
-"""The synthetic coloured motion dataset: the colour of a shape is one half of the label, where it moves the other.
+"""The synthetic coloured motion dataset: the label combines a shape's colour and its direction of motion.
 
-Four colours times left or right, as "red right". No frame tells which way its shape moves: a network that sees single
-frames can be right in every second video at most (50 %). The colours are equally bright, and optical flow is computed
-of brightness: it does not tell the colour, and can be right in every fourth (25 %). Both together can name all. The
-shape is drawn anew for each video and means nothing. The files are coded all-intra, as those of `motion`.
+Four colours times left or right, like "red right". No single frame shows the direction, so a network that sees single
+frames is right for at most half the videos (50 %). The colours are equally bright and optical flow is computed from
+brightness, so a network that sees only flow is right for at most a quarter (25 %). Both together suffice for all. The
+shape is drawn at random for each video and is not part of the label. The files are all-intra, like those of `motion`.
 """
 
 import zlib
@@ -14,16 +14,16 @@ import numpy as np
 from vidjax.data import video
 from vidjax.data.synthetic import captions, motion
 
-# All of brightness 190 (0.299 R + 0.587 G + 0.114 B), lighter than any background
+# All have brightness 190 (0.299 R + 0.587 G + 0.114 B), lighter than any background
 COLOURS = {"blue": (165, 195, 235), "green": (120, 235, 140), "red": (240, 172, 150), "yellow": (235, 200, 20)}
 CLASSES = [f"{colour} {way}" for colour in COLOURS for way in ("left", "right")]  # sorted
-REVERSED = [i ^ 1 for i in range(len(CLASSES))]  # the class of a clip that is played backwards, or mirrored
+REVERSED = [i ^ 1 for i in range(len(CLASSES))]  # the class of a clip reversed in time, or mirrored
 
 
 def clip(label: int, seed: int) -> np.ndarray:
-    """Renders a clip of 24 frames of 64x64, a pure function of its arguments: uint8 (24, 64, 64, 3), RGB.
+    """Renders a clip as a pure function of its arguments: uint8 (24, 64, 64, 3), RGB.
 
-    Clips of a class and its partner in `REVERSED` with one seed are each other's reverse, but for the noise.
+    Except for noise, clips of a class and its partner in `REVERSED` with the same seed are each other's time reverse.
     """
     shape = captions.SHAPES[np.random.default_rng((seed, 2)).integers(len(captions.SHAPES))]
     colour, way = CLASSES[label].split()
@@ -36,7 +36,7 @@ def render(
     """Renders `directory/SPLIT/0000.mp4`, ...; files that exist are kept.
 
     Args:
-        num_videos: of each split; the classes take turns.
+        num_videos: number of videos per split; the classes alternate.
 
     Returns:
         (path, class, split) of each file.

@@ -1,9 +1,9 @@
 """The synthetic motion dataset: video files in which only motion tells the class.
 
-Eight classes in four pairs that are each other's reverse in time. A clip of the one class of a pair is the reversed
-frame list of a clip drawn as those of the other, so the set of its frames carries no information about which of the two
-it is: a model that ignores order stays at chance within a pair. Background and sprite come from one distribution for
-all classes. The files are coded all-intra: ordinary H.264 gives the order away by the sharpness of its frames.
+Eight classes form four pairs; the classes of a pair are each other's reverse in time. A clip of one class is the
+reversed frame list of a clip drawn like those of the other, so the set of frames carries no information about which of
+the two it is: a model that ignores order stays at chance within a pair. Background and sprite have the same
+distribution in all classes. The files are all-intra: in ordinary H.264 the sharpness of frames reveals their order.
 """
 
 import concurrent.futures
@@ -18,17 +18,17 @@ from vidjax.data import video
 from vidjax.progress_bar import progress_bar
 
 CLASSES = ("clockwise", "counter_clockwise", "down", "growing", "left", "right", "shrinking", "up")
-REVERSED = (1, 0, 7, 6, 5, 4, 3, 2)  # the class of a clip that is played backwards
-DRAWN = ("clockwise", "down", "growing", "right")  # rendered as they are; their partners are theirs reversed
+REVERSED = (1, 0, 7, 6, 5, 4, 3, 2)  # the class of a clip reversed in time
+DRAWN = ("clockwise", "down", "growing", "right")  # rendered; clips of their partners are reversed clips of these
 
 
 def clip(label: int, seed: int, *, num_frames: int = 24, size: int = 64) -> np.ndarray:
-    """Renders a clip, a pure function of its arguments.
+    """Renders a clip as a pure function of its arguments.
 
     Args:
         label: index into `CLASSES`.
-        seed: clips of a class and its partner with one seed are each other's reverse.
-        num_frames, size: length, and side in pixels.
+        seed: clips of a class and its partner with the same seed are each other's reverse in time.
+        num_frames, size: number of frames, and their side in pixels.
 
     Returns:
         uint8 (num_frames, size, size, 3), RGB.
@@ -37,7 +37,7 @@ def clip(label: int, seed: int, *, num_frames: int = 24, size: int = 64) -> np.n
     if name not in DRAWN:
         return clip(REVERSED[label], seed, num_frames=num_frames, size=size)[::-1]
     rng = np.random.default_rng((DRAWN.index(name), seed))
-    levels = rng.permutation([80.0, 175.0])  # of dark and light: either may be the sprite
+    levels = rng.permutation([80.0, 175.0])  # dark and light, in random order: either may be the sprite
     background, (sprite, alpha) = _texture(rng, size, levels[0]), _sprite(rng, size // 2, levels[1])
     progress = np.linspace(-0.5, 0.5, num_frames)  # symmetric about the clip's middle
     angle, scale = np.full(num_frames, rng.uniform(0, 360)), np.full(num_frames, rng.uniform(0.9, 1.3))
@@ -51,12 +51,12 @@ def clip(label: int, seed: int, *, num_frames: int = 24, size: int = 64) -> np.n
     elif name == "down":
         y = y + rng.uniform(0.4, 0.8) * size * progress
     frames = [_paste(background, sprite, alpha, *pose) for pose in zip(x, y, angle, scale, strict=True)]
-    noise = rng.normal(scale=2.0, size=(num_frames, size, size, 1))  # of a sensor: independent from frame to frame
+    noise = rng.normal(scale=2.0, size=(num_frames, size, size, 1))  # sensor noise, independent per frame
     return np.clip(np.stack(frames) + noise, 0, 255).astype(np.uint8)
 
 
 def _texture(rng: np.random.Generator, size: int, brightness: float) -> np.ndarray:
-    """Smooth coloured noise of three scales about a mean brightness: float32 (size, size, 3), 0..255."""
+    """Smooth coloured noise at three scales around a mean brightness: float32 (size, size, 3), 0..255."""
     layers = [rng.normal(scale=weight, size=(cells, cells, 3)) for cells, weight in ((3, 16), (7, 12), (15, 8))]
     smooth = sum(cv2.resize(layer, (size, size), interpolation=cv2.INTER_CUBIC) for layer in layers)
     return np.clip(brightness + rng.uniform(-25, 25, 3) + smooth, 0, 255).astype(np.float32)
@@ -74,7 +74,7 @@ def _sprite(rng: np.random.Generator, size: int, brightness: float) -> tuple[np.
 
 
 def _paste(background, sprite, alpha, x, y, angle, scale) -> np.ndarray:
-    """The sprite with its centre at (x, y) pixels, turned by `angle` degrees counter-clockwise: float32 (H, W, 3)."""
+    """Pastes the sprite, centred at (x, y) pixels and turned `angle` degrees counter-clockwise: float32 (H, W, 3)."""
     size, half = background.shape[0], sprite.shape[0] / 2
     matrix = cv2.getRotationMatrix2D((half, half), angle, scale)
     matrix[:, 2] += x - half, y - half
@@ -96,24 +96,24 @@ def render(
     """Renders `directory/SPLIT/CLASS/0000.mp4`, ... in parallel, with a progress bar; files that exist are kept.
 
     Args:
-        num_videos: how many for each split; the classes get equally many, so each must be a multiple of 8.
+        num_videos: number of videos per split, a multiple of 8: all classes get equally many.
 
     Returns:
         (path, class, split) of each file.
 
     Raises:
-        ValueError: where a number of videos does not divide over the classes.
+        ValueError: if a number of videos is not a multiple of the number of classes.
     """
     tasks, files = [], []
     for split, count in num_videos.items():
         if count % len(CLASSES):
-            raise ValueError(f"{count} {split} videos do not divide over {len(CLASSES)} classes.")
+            raise ValueError(f"{count} {split} videos do not divide over {len(CLASSES)} classes: give a multiple.")
         for i in range(count):
             label = i % len(CLASSES)
             path = Path(directory) / split / CLASSES[label] / f"{i // len(CLASSES):04d}.mp4"
             files.append((path, CLASSES[label], split))
             if not path.exists():
-                # A file's own number, so that no video of any split shares its draws with another
+                # Unique per file, so that no two videos of any splits share their random draws
                 number = (seed << 64) + (zlib.crc32(split.encode()) << 32) + i
                 tasks.append((path, label, number, num_frames, size, fps, all_intra))
     in_parallel(_render_one, tasks, num_workers)
@@ -121,12 +121,12 @@ def render(
 
 
 def drawn_classes(number: int, count: int) -> list[int]:
-    """The classes of the clips of a concatenation, independent of each other."""
+    """Draws the classes of the clips in a concatenation, independently of each other."""
     return np.random.default_rng(number).integers(len(CLASSES), size=count).tolist()
 
 
 def concatenation(number: int, count: int, *, num_frames: int = 24, size: int = 64) -> tuple[np.ndarray, list[int]]:
-    """Clips of classes drawn at random, one after the other: a pure function of its arguments.
+    """Concatenates clips of randomly drawn classes, as a pure function of its arguments.
 
     Returns:
         uint8 (count * num_frames, size, size, 3), and the class of each frame.
@@ -147,7 +147,7 @@ def render_concatenations(
     fps: float = 12.0,
     num_workers: int = 2,
 ) -> list[tuple[Path, list[str], str]]:
-    """Renders `directory/SPLIT/0000.mp4`, ..., each of `count` clips with drawn classes; files that exist are kept.
+    """Renders `directory/SPLIT/0000.mp4`, ..., each with `count` clips of drawn classes; files that exist are kept.
 
     Returns:
         (path, class of each frame, split) of each file.
@@ -156,7 +156,7 @@ def render_concatenations(
     for split, videos in num_videos.items():
         for i in range(videos):
             path = Path(directory) / split / f"{i:04d}.mp4"
-            # As in `render`, and one more, so that no part is also a clip of that dataset
+            # Like in `render`, with one more bit, so that no part is also a clip of that dataset
             number = (1 << 96) + (seed << 64) + (zlib.crc32(split.encode()) << 32) + i
             names = [CLASSES[label] for label in np.repeat(drawn_classes(number, count), num_frames)]
             files.append((path, names, split))
@@ -167,7 +167,7 @@ def render_concatenations(
 
 
 def in_parallel(render_one, tasks: list[tuple], num_workers: int):
-    """Renders the files of all tasks in processes of their own, with a progress bar."""
+    """Renders the files of all tasks in worker processes, with a progress bar."""
     if tasks:
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:

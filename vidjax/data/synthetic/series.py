@@ -1,11 +1,11 @@
-"""A series of numbers -> records of windows, to forecast from.
+"""A series of numbers -> records of windows for forecasting.
 
     python -m vidjax.data.synthetic.series airline --out data/airline
     python -m vidjax.data.synthetic.series FILE.csv --window 24 --horizon 3 --out data/mine
 
-A record is `window` values in a row and the `horizon` values that follow. They are scaled by the mean and deviation of
-the values up to the end of the training part (of their logarithms with --log), which `dataset.json` keeps, so that
-figures can be given in the series' own unit.
+A record holds `window` consecutive values and the `horizon` values that follow. They are standardised with the mean and
+standard deviation of the training part (of its logarithms with --log). `dataset.json` stores both, so that metrics can
+be reported in the unit of the series.
 """
 
 import argparse
@@ -20,9 +20,9 @@ import numpy as np
 
 from vidjax.data import records
 
-PREFIX, TARGET = "SERIES", "TARGET"  # of the records' features
+PREFIX, TARGET = "SERIES", "TARGET"  # prefixes of the features in a record
 
-# Thousands of international airline passengers a month, 1949 to 1960: Box and Jenkins, "Time Series Analysis:
+# Thousands of international airline passengers per month, 1949 to 1960: Box and Jenkins, "Time Series Analysis:
 # Forecasting and Control" (1976), series G
 AIRLINE = (
     *(112, 118, 132, 129, 121, 135, 148, 148, 136, 119, 104, 118),
@@ -41,23 +41,23 @@ AIRLINE = (
 
 
 class Series(NamedTuple):
-    """Values, and which of them the forecasts of each split are of."""
+    """The values of a series, and the range of values to forecast in each split."""
 
     values: np.ndarray
     splits: dict[str, range]
 
 
 def read(source: str, test_share: float = 1 / 3, val_share: float = 0.25) -> Series:
-    """A series by its name, "airline" or "steps" (10, 20, ..., 100), or the last column of a CSV file.
+    """Loads the series "airline" or "steps" (10, 20, ..., 100), or the last column of a CSV file.
 
     Args:
-        test_share: of the series, its end.
-        val_share: of what is before, its end.
+        test_share: share of the series, at its end, for test.
+        val_share: share of the rest, at its end, for val.
 
     Raises:
-        ValueError: for a missing file, a value that is no finite number (names its line), or no value.
+        ValueError: if the file is missing or empty, or a value is not a finite number (names its line).
     """
-    if source == "steps":  # 20,30,40 -> 50 is trained on; 70,80,90 -> 100 is asked
+    if source == "steps":  # train includes 20,30,40 -> 50; test is 70,80,90 -> 100
         return Series(np.arange(10.0, 101, 10), {"train": range(6), "test": range(9, 10)})
     values = np.asarray(AIRLINE, float) if source == "airline" else read_csv(Path(source))
     test = len(values) - round(test_share * len(values))
@@ -66,9 +66,9 @@ def read(source: str, test_share: float = 1 / 3, val_share: float = 0.25) -> Ser
 
 
 def read_csv(path: Path) -> np.ndarray:
-    """The last column, float (N,); a first line of text is a header. Errors as of `read`."""
+    """The last column, float (N,); a first line without a number is a header. Raises the errors of `read`."""
     if not path.is_file():
-        raise ValueError(f"{path} is neither a file nor one of the series airline, steps.")
+        raise ValueError(f"{path} is neither a file nor a known series; give a CSV file, airline or steps.")
     values = []
     with open(path, newline="", encoding="utf-8-sig") as file:
         for number, row in enumerate(csv.reader(file), 1):
@@ -79,15 +79,15 @@ def read_csv(path: Path) -> np.ndarray:
                     continue
                 value = math.nan
             if not math.isfinite(value):
-                raise ValueError(f"{path}, line {number}: {','.join(row)!r} does not end in a number: fill it in.")
+                raise ValueError(f"{path}, line {number}: {','.join(row)!r} does not end in a number: add it.")
             values.append(value)
     if not values:
-        raise ValueError(f"{path} holds no value.")
+        raise ValueError(f"{path} holds no values: give one number per line.")
     return np.asarray(values)
 
 
 class Scaler(NamedTuple):
-    """(x - mean) / std, of the logarithm of x where `log` is true."""
+    """Standardises values: (x - mean) / std, with the logarithm of x if `log` is true."""
 
     mean: float
     std: float
@@ -107,24 +107,24 @@ class Scaler(NamedTuple):
 
 
 def windows(values: np.ndarray, window: int, horizon: int, of: range) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The windows whose forecasts lie within the range `of`: pairs of (window,) and (horizon,).
+    """The windows whose forecasts lie in the range `of`: pairs of arrays (window,) and (horizon,).
 
     Raises:
-        ValueError: where there is none.
+        ValueError: if there are none.
     """
     starts = window_starts(of, window, horizon)
     if not starts:
         raise ValueError(
-            f"A window of {window} and {horizon} to forecast do not fit in the values {of.start} to {of.stop - 1}: "
-            "take a shorter window, or a longer series."
+            f"A window of {window} and a horizon of {horizon} do not fit in values {of.start} to {of.stop - 1}: use a "
+            "shorter window or a longer series."
         )
     return [(values[i : i + window], values[i + window : i + window + horizon]) for i in starts]
 
 
 def baselines(series: Series, window: int, horizon: int, period: int) -> dict[str, float]:
-    """The root mean square error of two forecasts of the test part: the last value known, and that a period before.
+    """Root mean square errors of two forecasts of the test part: the last known value, and the last known period.
 
-    Where the horizon is longer than the period, the last period known is repeated.
+    A horizon longer than the period repeats the last known period.
     """
     values, errors = series.values, {"last value": []}
     for start in window_starts(series.splits["test"], window, horizon):
@@ -138,14 +138,21 @@ def baselines(series: Series, window: int, horizon: int, period: int) -> dict[st
 
 
 def window_starts(of: range, window: int, horizon: int) -> range:
-    """Where the windows start whose forecasts lie within the range `of`."""
+    """The starts of the windows whose forecasts lie in the range `of`."""
     return range(max(of.start - window, 0), of.stop - window - horizon + 1)
 
 
 def write_records(series: Series, out: Path, *, window: int, horizon: int, log: bool, source: str, period: int) -> dict:
-    """Writes a split's windows to a shard each; returns what `dataset.json` says of the inputs. Errors of `windows`."""
+    """Writes one shard of windows per split.
+
+    Returns:
+        `DatasetInfo.inputs`, as written to `dataset.json`.
+
+    Raises:
+        ValueError: if a split has no windows, or with `log` a value is not positive.
+    """
     if log and (series.values <= 0).any():
-        raise ValueError(f"--log is for positive values; the smallest is {series.values.min():g}.")
+        raise ValueError(f"--log needs positive values; the smallest is {series.values.min():g}. Leave out --log.")
     scaler = Scaler.fit(series.values[: series.splits["train"].stop], log)
     scaled = scaler.apply(series.values)
     pairs = {name: windows(scaled, window, horizon, of) for name, of in series.splits.items()}
@@ -164,19 +171,29 @@ def write_records(series: Series, out: Path, *, window: int, horizon: int, log: 
 
 
 def main(argv: Sequence[str] | None = None):
-    parser = argparse.ArgumentParser(description="Writes a series of numbers as records to forecast from.")
+    parser = argparse.ArgumentParser(description="Write a series of numbers as records for forecasting.")
     parser.add_argument("source", help="airline, steps, or a CSV file whose last column is the series")
     parser.add_argument("--out", type=Path, required=True, help="directory of the records")
-    parser.add_argument("--window", type=int, default=12, help="values that a forecast is made from (default 12)")
+    parser.add_argument("--window", type=int, default=12, help="values that a forecast sees (default 12)")
     parser.add_argument("--horizon", type=int, default=1, help="values to forecast (default 1)")
-    parser.add_argument("--period", type=int, default=12, help="of the baseline that repeats the last one (default 12)")
-    parser.add_argument("--test_share", type=float, default=1 / 3, help="of the series, its end (default 1/3)")
-    parser.add_argument("--val_share", type=float, default=0.25, help="of what is before, its end (default 1/4)")
-    parser.add_argument("--log", action="store_true", help="scale logarithms: for what grows by a factor")
+    parser.add_argument("--period", type=int, default=12, help="period that the baseline repeats (default 12)")
+    parser.add_argument(
+        "--test_share", type=float, default=1 / 3, help="share of the series, at its end, for test (default 1/3)"
+    )
+    parser.add_argument(
+        "--val_share", type=float, default=0.25, help="share of the rest, at its end, for val (default 1/4)"
+    )
+    parser.add_argument("--log", action="store_true", help="use logarithms: for series that grow by a factor")
     args = parser.parse_args(argv)
     try:
-        if min(args.window, args.horizon, args.period) < 1 or not (0 < args.test_share < 1 and 0 < args.val_share < 1):
-            raise ValueError("--window, --horizon and --period are at least 1, the shares between 0 and 1.")
+        if min(args.window, args.horizon, args.period) < 1:
+            raise ValueError(
+                f"--window {args.window}, --horizon {args.horizon}, --period {args.period}: give at least 1."
+            )
+        if not (0 < args.test_share < 1 and 0 < args.val_share < 1):
+            raise ValueError(
+                f"--test_share {args.test_share:g}, --val_share {args.val_share:g}: give shares between 0 and 1."
+            )
         series = read(args.source, args.test_share, args.val_share)
         sizes = {"window": args.window, "horizon": args.horizon, "period": args.period}
         inputs = write_records(series, args.out, **sizes, log=args.log, source=args.source)

@@ -1,9 +1,9 @@
-"""A traced JAX function -> an ONNX graph, an operation of ONNX or a few for each primitive.
+"""Converts a traced JAX function to an ONNX graph, with one or a few ONNX operations per primitive.
 
     jax.make_jaxpr(function)(shapes) -> closed jaxpr -> Graph -> onnx.ModelProto
 
-The first axis of the inputs may be of any size: trace with `jax.export.symbolic_shape("b, 16, 64, 64, 3")`.
-The operations are those of https://onnx.ai/onnx/operators; the primitives those of `jax.lax`.
+The first axis of the inputs may have a free size: trace with `jax.export.symbolic_shape("b, 16, 64, 64, 3")`.
+Operations: https://onnx.ai/onnx/operators; primitives: `jax.lax`.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,17 +35,17 @@ from vidjax.export.onnx.windows import (
     slice_,
 )
 
-OPSET = 18  # the first in which all reductions take their axes as an input; ONNX Runtime has it since 1.14
-IR_VERSION = 8  # of the same time
+OPSET = 18  # the first whose reductions all take axes as an input; ONNX Runtime supports it since 1.14
+IR_VERSION = 8  # from the same release
 
 
 def to_model(closed: ClosedJaxpr, inputs: Sequence[str], outputs: Sequence[str], constants: dict[int, np.ndarray]):
-    """Writes a model of a traced function.
+    """Converts a traced function to an ONNX model.
 
     Args:
-        closed: the function. Of the sizes in it only one may be free, the first axis of inputs and outputs.
-        inputs, outputs: names of those arguments that stay inputs, in their order, and of all results.
-        constants: the values of the other arguments, by their position.
+        closed: the function. Only one size may be free: the first axis of inputs and outputs.
+        inputs, outputs: names of the arguments that stay inputs, in order, and of all results.
+        constants: values of the other arguments, by position.
 
     Raises:
         Unsupported: for a primitive without a lowering; names it.
@@ -73,7 +73,7 @@ def to_model(closed: ClosedJaxpr, inputs: Sequence[str], outputs: Sequence[str],
 
 
 def inline(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[str]) -> list[str]:
-    """Adds what a jaxpr computes of values by these names; returns the names of its results."""
+    """Adds the operations of a jaxpr on the named inputs; returns the names of its results."""
     jaxpr = closed.jaxpr
     names = dict(zip(jaxpr.invars, inputs, strict=True))
     names |= {variable: graph.constant(value) for variable, value in zip(jaxpr.constvars, closed.consts, strict=True)}
@@ -92,7 +92,7 @@ def inline(graph: Graph, closed: ClosedJaxpr, inputs: Sequence[str]) -> list[str
 
 
 def needed(jaxpr) -> list:
-    """The equations that the results depend on, but for arrays without elements (edges that are padded by nothing)."""
+    """Returns the equations that the results depend on, except those of empty arrays (padding of size 0)."""
     wanted, kept = {atom for atom in jaxpr.outvars if not isinstance(atom, Literal)}, []
     for equation in reversed(jaxpr.eqns):
         if any(variable in wanted and not is_empty(variable.aval) for variable in equation.outvars):
@@ -122,7 +122,7 @@ def negated(operation: str) -> Callable:
 
 
 def logical(operation: str) -> Callable:
-    """Of booleans; of integers bit by bit."""
+    """Returns the lowering of a logical operation: on booleans, or bitwise on integers."""
 
     def lower(graph, equation, *inputs):
         is_bool = equation.outvars[0].aval.dtype == bool
@@ -136,7 +136,7 @@ def reduction(operation: str) -> Callable:
 
 
 def called(key: str) -> Callable:
-    """A primitive that calls a jaxpr, its parameter `key`."""
+    """Returns the lowering of a primitive that calls the jaxpr in its parameter `key`."""
 
     def lower(graph, equation, *inputs):
         inner = equation.params[key]
@@ -156,7 +156,7 @@ def integer_pow(graph, equation, x):
 
 def select_n(graph, equation, which, *cases):
     if len(cases) != 2:
-        raise Unsupported("the operation 'select_n' among more than two")
+        raise Unsupported("the operation 'select_n' with more than two cases")
     if equation.invars[0].aval.dtype != bool:
         which = graph.add("Cast", which, to=TensorProto.BOOL)
     return graph.add("Where", which, cases[1], cases[0])
@@ -171,7 +171,7 @@ def reshape(graph, equation, x):
 
 
 def broadcast_in_dim(graph, equation, x, *sizes):
-    """`sizes`, where there are some, are those that are free: they are in the shape of the result as well."""
+    """Lowers a broadcast. `sizes` are the free sizes, if any; the shape of the result has them too."""
     shape, before = equation.outvars[0].aval.shape, equation.invars[0].aval.shape
     kept = dict(zip(equation.params["broadcast_dimensions"], before, strict=True))
     with_ones = [kept.get(axis, 1) for axis in range(len(shape))]
@@ -200,7 +200,7 @@ def stack(graph, equation, *inputs):
 
 
 def iota(graph, equation, *sizes):
-    """`sizes` as of `broadcast_in_dim`."""
+    """Lowers a range; `sizes` are like those of `broadcast_in_dim`."""
     aval, axis = equation.outvars[0].aval, equation.params["dimension"]
     length = graph.add("Squeeze", size_value(graph, aval.shape[axis]))
     numbers = graph.add("Range", graph.constant(0, np.int64), length, graph.constant(1, np.int64))
@@ -222,7 +222,7 @@ def argmax(graph, equation, x):
 
 
 def scan(graph, equation, *inputs):
-    """ONNX's Scan, or Loop where nothing is scanned over: the body is a graph that sees the names of the outer one."""
+    """Lowers a scan to Scan, or to Loop without scanned arrays. The body graph can use the names of the outer one."""
     params = equation.params
     num_consts, num_carry, closed = params["num_consts"], params["num_carry"], params["jaxpr"]
     consts, rest = inputs[:num_consts], inputs[num_consts:]

@@ -1,4 +1,4 @@
-"""The ONNX operations of primitives that see parts of arrays: slices, windows, gathered places, sums of products."""
+"""Lowerings of primitives over parts of arrays: slices, padding, convolutions, pools, gathers, matrix products."""
 
 import string
 from collections.abc import Callable
@@ -15,7 +15,7 @@ def slice_(graph, equation, x):
     strides = equation.params["strides"] or (1,) * len(shape)
     cut = [i for i, size in enumerate(shape) if (starts[i], strides[i]) != (0, 1) or ends[i] != size]
     if any(is_free(ends[i]) and ends[i] != shape[i] for i in cut):
-        raise Unsupported("the operation 'slice' to a size that is free")
+        raise Unsupported("the operation 'slice' to a free size")
     ends = [np.iinfo(np.int64).max if is_free(end) else end for end in ends]
     starts, ends, steps = (graph.ints(*(values[i] for i in cut)) for values in (starts, ends, strides))
     return graph.add("Slice", x, starts, ends, graph.ints(*cut), steps)
@@ -31,7 +31,7 @@ def pad(graph, equation, x, value):
     low, high, interior = zip(*equation.params["padding_config"], strict=True)
     if any(interior):
         raise Unsupported("the operation 'pad' between the elements")
-    return graph.add("Pad", x, graph.ints(*low, *high), value)  # negative ones crop, in both
+    return graph.add("Pad", x, graph.ints(*low, *high), value)  # negative padding crops, in XLA and ONNX
 
 
 def dot_general(graph, equation, a, b):
@@ -69,7 +69,7 @@ def conv_general_dilated(graph, equation, x, kernel):
 
 
 def pooling(operation: str) -> Callable:
-    """Windows over up to three axes; ONNX pools the last ones of (N, C, ...)."""
+    """Returns the lowering of a pool over up to three axes. ONNX pools the last axes of (N, C, ...)."""
 
     def lower(graph, equation, x):
         params, shape = equation.params, equation.invars[0].aval.shape
@@ -95,7 +95,7 @@ def pooling(operation: str) -> Callable:
 
 
 def gather(graph, equation, x, indices):
-    """What is at some indices, which are kept in bounds: `x[:, i, j]`; and a slice from one, `x[i : i + 3]`."""
+    """Lowers indexing with clipped indices, `x[:, i, j]`, and a slice from an index, `x[i : i + 3]`."""
     numbers, shape = equation.params["dimension_numbers"], equation.invars[0].aval.shape
     sizes, picked, batched = equation.params["slice_sizes"], numbers.start_index_map, numbers.operand_batching_dims
     whole = [i for i in range(len(shape)) if i not in (*picked, *batched)]
@@ -118,7 +118,7 @@ def gather(graph, equation, x, indices):
 
 
 def slice_from(graph, equation, x, starts, axes):
-    """A slice of `slice_sizes`, as far as it goes, from the starts (k,) of k axes."""
+    """Adds a slice of `slice_sizes` from the starts (k,) of k axes; starts are clipped to fit."""
     shape, sizes, dtype = equation.invars[0].aval.shape, equation.params["slice_sizes"], TensorProto.INT64
     last = graph.ints(*(shape[i] - sizes[i] for i in axes))
     starts = graph.add("Min", graph.add("Max", graph.add("Cast", starts, to=dtype), graph.ints(0)), last)

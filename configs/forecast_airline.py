@@ -6,7 +6,7 @@
 
 The first two thirds of the series are for training; the last third is forecast one step ahead. The last quarter of the
 first two thirds selects the variant (--folds airline:choose). Root mean square error in thousands of passengers, mean
-and deviation of three seeds, 10 s per run on 2 cores; the last value gives 48.0, that of the year before 41.9:
+and deviation of three seeds, 10 s per run on 2 cores; repeating the last value gives 48.0, that of last year 41.9:
 
                      choose           test
     single           14.5 +- 1.8      26.2 +- 2.6

@@ -97,8 +97,8 @@ patiently() {
   run "$@"
 }
 
-# Runs a shell command on all workers. After a lost connection (status 255) gcloud runs the same command again, up to ten
-# times, so the command must be safe to repeat
+# Runs a shell command on all workers. After a lost connection (status 255) gcloud runs the same command again, up to
+# ten times, so the command must be safe to repeat
 on_workers() {
   run "${vm[@]}" ssh "$name" "${where[@]}" --worker=all --ssh-flag=-oServerAliveInterval=30 \
     --ssh-flag=-oConnectTimeout=30 --command="$1"
@@ -108,7 +108,7 @@ on_workers() {
 supposed=""
 ask_state() {
   state=$(patiently "${queued[@]}" list "${where[@]}" --filter="name~/$name\$" --format="value(state.state)") ||
-    die "gcloud could not be asked for the state of $name."
+    die "gcloud did not return the state of $name."
   [[ -z $dry_run ]] || { echo "$state" && state=$supposed supposed=ACTIVE; }
 }
 
@@ -167,7 +167,7 @@ is_lost() {
   local found
   while sleep 60; do
     found=$(patiently "${vm[@]}" list "${where[@]}" --filter="name~/$name\$" --format="value(state)") ||
-      die "gcloud could not be asked for the state of $name."
+      die "gcloud did not return the state of $name."
     case $found in
       READY) return 1 ;;
       "" | PREEMPTED | TERMINATED) return 0 ;;

@@ -33,7 +33,7 @@ class Checkpoints:
         read_only: for every reader except the training run, which alone may remove incomplete checkpoints.
 
     Attributes:
-        partial: names of the incomplete checkpoints found at the start, which a killed run leaves behind.
+        partial: names of incomplete checkpoints found when this opened, which a killed run leaves behind.
 
     Raises:
         ValueError: if the directory cannot be written to or, with `read_only`, does not exist.
@@ -159,7 +159,7 @@ class Checkpoints:
     def _reading(self, step: int):
         try:
             yield
-        except (OSError, jax.errors.JaxRuntimeError):  # out of memory or a lost peer: the files are fine
+        except (OSError, jax.errors.JaxRuntimeError):  # out of memory or a lost process, not damaged files
             raise
         except Exception as error:  # a flipped bit in a JSON file can raise any error
             before = [other for other in self.steps() if other < step]

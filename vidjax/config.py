@@ -125,8 +125,12 @@ def check_target(config: ConfigDict, inputs: dict):
             "config.flow."
         )
     if ("target" in inputs) != (config.loss.name == "squared_error"):
-        kind = "a series to forecast" if "target" in inputs else "classes"
-        raise ValueError(f"{config.dataset} holds {kind}, which does not go with the loss {config.loss.name!r}.")
+        kind, valid = "classes", "softmax or sigmoid"
+        if "target" in inputs:
+            kind, valid = "a series to forecast", "squared_error"
+        raise ValueError(
+            f"{config.dataset} holds {kind}, which does not go with the loss {config.loss.name!r}: choose {valid}."
+        )
 
 
 def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=()):
@@ -198,7 +202,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
     path = workdir / "config.json"
     content = {"config": json.loads(config.to_json()), "labels": labels, "inputs": inputs}
     content["versions"] = {"vidjax": vidjax.__version__, "jax": jax.__version__, "flax": flax.__version__}
-    content["started_in"] = str(Path.cwd())  # a relative config.dataset starts here
+    content["started_in"] = str(Path.cwd())  # the base of a relative config.dataset
     if path.exists():
         before = read_json(path, ("config", "labels", "inputs"))
         differing = differences(before["config"], config, started_in=before.get("started_in", ""))
@@ -222,7 +226,7 @@ def differences(
     Args:
         before: the earlier config.
         may_change: keys to ignore.
-        started_in: the directory in which the earlier run was started; a relative `dataset` of `before` starts there.
+        started_in: the directory in which the earlier run was started; the base of a relative `before["dataset"]`.
     """
 
     def is_same(key: str, value) -> bool:

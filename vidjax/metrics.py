@@ -112,7 +112,7 @@ def words(logits: np.ndarray, target: np.ndarray, weight: np.ndarray) -> dict:
 
     Returns:
         top1: the accuracy of words, each given the previous words of the target. exact: the share of captions that
-        greedy search writes word for word, which are those whose every word is the most likely one after the previous.
+        greedy search writes word for word: those whose words are each the most likely one after the previous words.
     """
     right = logits.argmax(-1) == target
     return {"top1": float(right[weight > 0].mean()), "exact": float((right | (weight == 0)).all(-1).mean())}

@@ -134,7 +134,7 @@ def train_step(
     step_key = jax.random.fold_in(jax.random.key(seed), state.step)
 
     def loss_of(trainable, model_state, part, dropout_key):
-        """The part's share of the loss; its share of the metrics, and the next model state."""
+        """Returns the part's share of the loss, and (its share of the metrics, the next model state)."""
         inputs = model_inputs(model, preprocess(part, spec, model.dtype))
         target, weight = part["target"], part["weight"]
         variables = {"params": optimizer.join_frozen(trainable, frozen), **model_state}
@@ -162,7 +162,7 @@ def train_step(
     if num_parts == 1:
         gradient, (train_metrics, model_state) = gradient_of(trainable, state.model_state, batch, step_key)
     else:
-        gradient, train_metrics, model_state = added_up(
+        gradient, train_metrics, model_state = accumulate_gradient(
             gradient_of, trainable, state.model_state, batch, step_key, num_parts
         )
     updates, opt_state = tx.update(gradient, state.opt_state, trainable)
@@ -172,7 +172,9 @@ def train_step(
     return TrainState(state.step + 1, params, model_state, ema, opt_state), train_metrics
 
 
-def added_up(gradient_of: Callable, trainable: dict, model_state: dict, batch: Batch, key: jax.Array, num_parts: int):
+def accumulate_gradient(
+    gradient_of: Callable, trainable: dict, model_state: dict, batch: Batch, key: jax.Array, num_parts: int
+):
     """Gradient, metrics and next model state of a batch, processed part by part.
 
     Args:

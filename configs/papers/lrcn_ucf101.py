@@ -3,8 +3,8 @@
     python -m vidjax.train --config configs/papers/lrcn_ucf101.py --workdir runs/lrcn_ucf101
 
 Published: 68.2 % (table 1, mean of three splits). Not measured.
-Recipe: Section 4 and the authors' solver: an LSTM of 256 units over 16 frames. AlexNet's pooled
-convolutions replace fc6 of CaffeNet. The paper averages the scores of all frames; here the last output classifies.
+Recipe: Section 4 and the authors' solver: an LSTM of 256 units over 16 frames. AlexNet's pooled convolutions replace
+fc6 of CaffeNet. The paper averages the scores of all frames; here the last output classifies.
 """
 
 from configs.common import data

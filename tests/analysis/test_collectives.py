@@ -43,7 +43,7 @@ ENTRY %main (a: f32[8,16], b: bf16[3]) -> f32[8,16] {
 """  # noqa: E501
 
 
-def test_collectives_are_counted_and_those_of_a_loop_as_often_as_it_turns():
+def test_collectives_are_counted_once_per_iteration_of_a_loop():
     assert of_program(PROGRAM) == {
         "all-reduce": Traffic(1 + 4, 4 * 8 * 16 + 2 * 3 + 4 * (4 * 4 * 8)),
         "all-gather": Traffic(2, 2 * 4 * 64 * 16),

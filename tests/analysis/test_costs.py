@@ -9,7 +9,7 @@ from vidjax.models.recurrent import Recurrent
 
 
 class Two(nn.Module):
-    """A convolution, a pool, a block of two layers, a mean: all of which a reader can count."""
+    """A convolution, a pool, a block of two layers, and a mean: small enough to count by hand."""
 
     @nn.compact
     def __call__(self, video):
@@ -49,7 +49,7 @@ def test_layers_that_can_be_counted_by_hand():
     ]
     assert [layer.num_params for layer in layers] == [27 * 3 * 4 + 4, 0, 56 + 54, 3 * 2 * 8 + 8, 8 * 6 + 6]
     assert first.multiply_adds == 2 * 8 * 16 * 16 * 4 * 27 * 3
-    assert grouped.multiply_adds == 2 * 3 * 8 * 8 * 8 * 3 * 2  # 2 of the 4 channels are in a group
+    assert grouped.multiply_adds == 2 * 3 * 8 * 8 * 8 * 3 * 2  # each group has 2 of the 4 channels
     assert dense.multiply_adds == 2 * 3 * 8 * 8 * 6 * 8
     assert block.multiply_adds == grouped.multiply_adds + dense.multiply_adds
     assert network.multiply_adds == first.multiply_adds + block.multiply_adds
@@ -87,8 +87,8 @@ def test_rematerialised_and_jitted_modules_are_layers_too():
     assert [(x.path, x.multiply_adds, x.num_params) for x in layers] == [(("remat",), 24, 16), (("jit",), 40, 25)]
 
 
-# torchvision's weights, meta["_ops"] in GFLOPS, which are multiply-adds; and the clip or image that they are of.
-# (mc3_18: the averages over time are taken before its classifier there, after it here: 15 x 0.2 M more.)
+# torchvision's weights, meta["_ops"] in GFLOPS, which are multiply-adds; the size of the clip or image; the classes.
+# (mc3_18: torchvision averages over time before the classifier, we after it: 15 x 0.2 M more.)
 PUBLISHED = {
     "r3d_18": (40.697, (16, 112, 112), 400),
     "mc3_18": (43.343, (16, 112, 112), 400),
@@ -104,15 +104,15 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("backend", ["cpu", "gpu"])
 @pytest.mark.parametrize("name", PUBLISHED)
-def test_multiply_adds_are_those_that_torchvision_publishes(name, backend, monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: backend)  # decides how 3-D convolutions are computed
+def test_multiply_adds_match_those_of_torchvision(name, backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)  # selects the implementation of 3-D convolutions
     giga, size, num_classes = PUBLISHED[name]
     layers, _ = layers_of(make_model(name, num_classes), {"video": shapes(2, *size, 3)})
     assert layers[0].multiply_adds / 2 / 1e9 == pytest.approx(giga, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["i3d", "c3d"])
-def test_layers_are_the_same_however_convolutions_are_computed(name, monkeypatch):
+def test_layers_do_not_depend_on_the_implementation_of_convolutions(name, monkeypatch):
     tables = []
     for backend in ("cpu", "gpu"):
         monkeypatch.setattr(jax, "default_backend", lambda backend=backend: backend)
@@ -120,7 +120,7 @@ def test_layers_are_the_same_however_convolutions_are_computed(name, monkeypatch
     assert tables[0] == tables[1]
 
 
-def test_the_channel_of_a_scope_that_is_no_module_is_left_out():
+def test_scopes_that_are_not_modules_are_ignored():
     assert module_path("ResNet/ResNet.stem/conv1") == ("conv1",)
     assert module_path("FrameRNN/backbone/backbone.stem/conv1") == ("backbone", "conv1")
     assert module_path("ResNet") == ()

@@ -4,7 +4,7 @@ from vidjax.analysis import layer_table
 from vidjax.analysis.receptive_rules import Field
 
 
-def test_words_for_fields():
+def test_sizes_of_fields():
     assert layer_table.field_size(Field(8, -54, 54), 16) == "109"
     assert layer_table.field_size(Field(0, -3, 20), 16) == "all"
     assert layer_table.field_size(Field(0, 0, 9), 16) == "10"

@@ -56,7 +56,7 @@ def along_time(function) -> Field | None:
         (lambda x: jnp.einsum("btd,bsd->bts", x, x), EVERYTHING),  # attention
         (lambda x: x.reshape(64, 5).reshape(2, 32, 5), (1, 0, 0)),
         (lambda x: x.reshape(2, 160) @ jnp.ones((160, 3)), EVERYTHING),
-        (lambda x: x.reshape(2, 16, 10), EVERYTHING),  # no axis runs along time alone any more
+        (lambda x: x.reshape(2, 16, 10), EVERYTHING),  # no axis follows time alone any more
         (lambda x: x.transpose(1, 0, 2).reshape(32, 10)[2:], (1, 2, 2)),
         (lambda x: x[:, jnp.array([0, -1])], EVERYTHING),
         (lambda x: x[jnp.array([1, 0])], (1, 0, 0)),
@@ -72,12 +72,12 @@ def along_time(function) -> Field | None:
 )
 def test_intervals_of_small_functions(function, expected):
     found = along_time(function)
-    if not found.step:  # a bound beyond the input is padding
+    if not found.step:  # positions beyond the input are padding
         found = Field(0, max(found.first, 0), min(found.last, 31))
     assert found == expected
 
 
-def test_what_does_not_depend_on_the_input_has_no_field():
+def test_a_constant_has_no_field():
     assert receptive_fields(lambda x: jnp.ones(3), SEQUENCE, FRAMES) == {}
 
 
@@ -86,7 +86,7 @@ def test_the_size_is_the_number_of_positions():
 
 
 @pytest.mark.parametrize("reverse, expected", [(False, Field(1, -math.inf, 0)), (True, Field(1, 0, math.inf))])
-def test_a_recurrent_network_sees_all_that_was_before(reverse, expected):
+def test_a_recurrent_network_sees_the_whole_past(reverse, expected):
     rnn = nn.RNN(nn.LSTMCell(4), reverse=reverse, keep_order=True)
     variables = rnn.init(jax.random.key(0), jnp.zeros(SEQUENCE.shape))
     assert along_time(partial(rnn.apply, variables)) == expected
@@ -100,7 +100,7 @@ def test_a_loop_without_memory_sees_one_step():
     assert along_time(steps) == (1, 0, 0)
 
 
-def test_a_dilated_causal_stack_sees_as_much_as_its_formula_says():
+def test_a_dilated_causal_stack_matches_its_formula():
     def network(x):  # van den Oord et al., 2016: 1 + (kernel - 1) * sum of the dilations
         for dilation in (1, 2, 4, 8):
             x = conv_1d(x, 2, dilation=dilation, padding=[(dilation, 0)])
@@ -121,7 +121,7 @@ def test_a_convolution_by_planes_has_the_field_of_the_plain_one(backend, monkeyp
             x = layers.conv(x, 4, (3, 3, 3), (2, 1, 1), padding=layers.causal(layers.torch_same), name="a")
             return layers.conv(x, 4, (3, 5, 1), padding=layers.no_padding, name="b")
 
-    for frames in (9, 1):  # a single frame in time, too, has a theoretical field
+    for frames in (9, 1):  # a single frame has a theoretical field too
 
         def function(x):
             padded = jnp.pad(x, ((0, 0), (4, 0), (0, 0), (0, 0), (0, 0)))
@@ -132,15 +132,15 @@ def test_a_convolution_by_planes_has_the_field_of_the_plain_one(backend, monkeyp
         assert found == {"frames": (2, -6, 0), "height": (1, -1, 5), "width": (1, -1, 1)}
 
 
-# --------------------------------------------------------------------------------------------------- against measuring
+# --------------------------------------------------------------------------------------------- against measured fields
 
 
 def layer_as_function(name: str, layer: str, shape: tuple[int, int, int], **arguments):
-    """A function (x, variables) of x (T, H, W) -> the endpoint `layer` (T', H', W'), and variables for it.
+    """Returns a function of x (T, H, W) and variables -> the endpoint `layer` (T', H', W'), and its variables.
 
-    All kernels are positive, and averages over the channels alone: they keep the gradient at the edge of a field at
-    about 1, where it would vanish. The variables are an argument because XLA's CPU backend miscompiles some networks
-    whose kernels are constants (jax 0.10.2 and 0.11.2: YNNPACK's fusion of convolution, ReLU, max-pool and mean).
+    All kernels are positive and average over the channels only. This keeps the gradient at the edge of a field at about
+    1; otherwise it would vanish. The variables are an argument because XLA's CPU backend miscompiles some networks with
+    constant kernels (jax 0.10.2 and 0.11.2: YNNPACK's fusion of convolution, ReLU, max-pool and mean).
     """
     model = make_model(name, 0, **arguments)
     video = jax.ShapeDtypeStruct((1, *shape, 3), jnp.float32)
@@ -161,9 +161,9 @@ def layer_as_function(name: str, layer: str, shape: tuple[int, int, int], **argu
 
 
 def measured_fields(function, variables, shape, axis: int) -> tuple[int, int, int]:
-    """(element, first, last): which positions have a gradient from one central element of the output.
+    """Returns (element, first, last): the positions with a gradient from a central element of the output.
 
-    The maximum of a window has one winner, which with rising values is its last element, with falling ones its first.
+    A max-pool passes the gradient to one element only: the last for rising values, the first for falling ones.
     """
     ramp = jnp.expand_dims(jnp.linspace(1.0, 2.0, shape[axis]), [k for k in range(3) if k != axis])
 
@@ -188,10 +188,10 @@ def check_by_gradient_and_infinity(name, layer, shape, axis, expected: Field | N
     assert expected is None or field == expected
     element, first, last = measured_fields(function, variables, shape, axis)
     assert (first, last) == (field.step * element + field.first, field.step * element + field.last)
-    assert 0 < first and last < shape[axis] - 1  # else the input would be too small to tell
+    assert 0 < first and last < shape[axis] - 1  # otherwise the input is too small
 
-    # Where all kernels are positive, infinity goes wherever there is a dependence, and nowhere else.
-    # (So should NaN, but XLA's max-pool on CPUs can lose it.)
+    # With positive kernels, infinity reaches exactly the elements that depend on it.
+    # (NaN should too, but XLA's max-pool on CPUs can lose it.)
     seen = []
     apply = jax.jit(function)
     for position in (first - 1, first, last, last + 1):

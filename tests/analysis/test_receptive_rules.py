@@ -19,15 +19,15 @@ def test_windows_along_an_axis_compose():
     assert convolved.fields["frames"].size == 6
 
 
-def test_a_reversed_axis_runs_the_other_way():
+def test_a_reversed_axis_has_a_negative_step():
     backwards = along(VIDEO, 1, 16, stride=-1, first=15, last=15)
     assert backwards.fields["frames"] == Field(-1, 15, 15)
-    past = along(backwards, 1, 16, stride=1, first=-2, last=0)  # of the reversed frames: the future
+    past = along(backwards, 1, 16, stride=1, first=-2, last=0)  # the past of reversed frames is the future
     assert past.fields["frames"] == Field(-1, 15, 17)
     assert along(past, 1, 16, stride=-1, first=15, last=15).fields["frames"] == Field(1, 0, 2)
 
 
-def test_an_axis_that_runs_along_nothing_changes_no_field():
+def test_an_axis_without_a_name_changes_no_field():
     assert along(VIDEO, 3, 1, stride=3, first=0, last=2).fields == VIDEO.fields
 
 
@@ -40,21 +40,21 @@ def test_all_of_an_axis():
     assert see_all(VIDEO, [0, 3]) == VIDEO
 
 
-def test_a_merged_axis_is_seen_as_a_whole_by_a_window():
+def test_a_window_sees_all_of_a_merged_axis():
     merged = Value(((Factor(2), Factor(16, "frames")), (Factor(3),)), {"frames": Field(1, 0, 0)})  # B * T
     assert along(merged, 0, 31, stride=1, first=0, last=1).fields["frames"] == Field(0, 0, 15)
 
 
-def test_what_is_joined_sees_what_either_does():
+def test_a_join_sees_what_either_array_sees():
     before = along(VIDEO, 1, 16, stride=1, first=-3, last=-1)
     after = along(VIDEO, 1, 16, stride=1, first=2, last=2)
     assert join([before, None, after]).fields["frames"] == Field(1, -3, 2)
     assert join([None, VIDEO]) == VIDEO and join([None, None]) is None and join([]) is None
 
 
-def test_joined_arrays_that_run_differently_are_seen_as_a_whole():
+def test_a_join_of_arrays_with_different_steps_sees_everything():
     slow = along(VIDEO, 1, 16, stride=2, first=0, last=0)
-    assert join([VIDEO, slow]).fields["frames"] == Field(0, 0, 30)  # in theory: 2 * 15 is beyond the input
+    assert join([VIDEO, slow]).fields["frames"] == Field(0, 0, 30)  # theoretical: 2 * 15 is beyond the input
     square = input_value((2, 8, 8, 3), {1: "frames", 2: "height"})
     turned = Value((square.axes[0], square.axes[2], square.axes[1], square.axes[3]), square.fields)
     assert join([square, turned]).fields == {"frames": Field(0, 0, 7), "height": Field(0, 0, 7)}

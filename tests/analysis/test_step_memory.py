@@ -25,7 +25,7 @@ def test_the_parts_of_a_small_step():
     small, large = of_lstm(4), of_lstm(64)
     num_params = (6 * 32 + 32) + 8 * 32 + (8 * 10 + 10)
     assert small.gradients == 4 * num_params
-    # Parameters, AdamW's two moments, the number of steps here and twice in the optimizer
+    # Parameters, AdamW's two moments, and three step counters (one of ours, two of the optimizer's)
     assert small.state == pytest.approx(3 * 4 * num_params, abs=16)
     batch = 4 * (4 * 5 * 6 + 4 * 5 + 4 + 4)
     assert small.arguments == pytest.approx(small.state + batch, abs=64)
@@ -35,7 +35,7 @@ def test_the_parts_of_a_small_step():
     assert small.total == small.arguments + small.outputs + small.temporaries - small.aliased
 
 
-def test_what_is_frozen_has_no_optimizer_state():
+def test_frozen_parameters_have_no_optimizer_state():
     memory = of_lstm(freeze=("lstm.*",))
     assert memory.gradients == 4 * (8 * 10 + 10)
     assert memory.state == pytest.approx(4 * (6 * 32 + 32 + 8 * 32) + 3 * memory.gradients, abs=16)
@@ -43,7 +43,7 @@ def test_what_is_frozen_has_no_optimizer_state():
 
 def test_targets_of_each_loss():
     inputs = {"video": jax.ShapeDtypeStruct((3, 2, 8, 8, 3), np.uint8)}
-    expected = {  # loss, target of the config: shapes of target and weight
+    expected = {  # (loss, config.target): shapes of target and weight
         ("softmax", "clip"): ((3,), (3,)),
         ("sigmoid", "clip"): ((3, 5), (3,)),
         ("softmax", "frame"): ((3, 2), (3, 2)),
@@ -57,7 +57,7 @@ def test_targets_of_each_loss():
 
 
 def test_the_largest_batch_that_fits():
-    # 200 for 10 clips, and 110
+    # 110 fixed, and 200 for 10 clips
     memory = StepMemory(110, 100, 200, 100, state=100, gradients=10, program=0, collectives={})
     assert largest_batch(memory, 10, 310) == 10
     assert largest_batch(memory, 10, 110 + 55) == 2
@@ -81,10 +81,10 @@ def test_a_compiler_that_runs_out_of_memory(monkeypatch):
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="reads /proc")
 @pytest.mark.parametrize("batch_size", [1, 4])
 @pytest.mark.parametrize("model", ["r3d_18", "c3d"])
-def test_the_process_takes_the_memory_that_was_predicted(model, batch_size):
+def test_the_process_takes_the_predicted_memory(model, batch_size):
     script = Path(__file__).parents[1] / "peak_memory.py"
-    # Convolutions on CPUs take scratch memory that XLA does not plan: measured is 4 to 13 % more.
-    # glibc's own pools are left out of it: blocks of 1 MB and more go back to the system when they are freed
+    # Convolutions on CPUs take scratch memory outside XLA's plan: 4 to 13 % more, measured.
+    # Keep glibc's pools out of the measurement: it returns freed blocks of 1 MB and more to the system
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "1000000", "PYTHONPATH": ".", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, script, model, "16x112x112", str(batch_size)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)

@@ -12,7 +12,7 @@ def blank(tiny_config):
     return {"video": jax.ShapeDtypeStruct((8, 4, 32, 32, 3), np.uint8)}
 
 
-def test_what_a_config_says_is_what_is_computed(tiny_config, blank):
+def test_the_step_follows_the_config(tiny_config, blank):
     tiny_config.ema_decay = 0.5
     prepared = training_step(tiny_config, 8, blank)
     assert prepared.mesh.size == 1 and prepared.model.num_classes == 8
@@ -22,7 +22,7 @@ def test_what_a_config_says_is_what_is_computed(tiny_config, blank):
     assert shapes[0] == shapes[1]
 
 
-def test_the_step_trains_what_is_not_frozen_and_reuses_the_state(tiny_config, blank):
+def test_the_step_trains_unfrozen_parameters_and_donates_the_state(tiny_config, blank):
     tiny_config.freeze, tiny_config.accumulate = ("backbone",), 2
     prepared = training_step(tiny_config, 8, blank)
     video = np.random.default_rng(0).integers(0, 256, (8, 4, 32, 32, 3), np.uint8)
@@ -31,8 +31,8 @@ def test_the_step_trains_what_is_not_frozen_and_reuses_the_state(tiny_config, bl
     before = jax.tree.map(np.asarray, state.params)
     state, _ = prepared.update(state, batch)
     kept = state.params
-    after, measured = prepared.update(state, batch)  # the warm-up begins with a rate of 0
-    assert set(measured) == {"loss", "grad_norm", "top1"} and np.isfinite(measured["loss"])
+    after, metrics = prepared.update(state, batch)  # the warm-up starts at a learning rate of 0
+    assert set(metrics) == {"loss", "grad_norm", "top1"} and np.isfinite(metrics["loss"])
     assert all(x.is_deleted() for x in jax.tree.leaves(kept))
     after, before = (traverse_util.flatten_dict(tree, sep="/") for tree in (after.params, before))
     changed = {path for path in before if (np.asarray(after[path]) != before[path]).any()}
@@ -48,7 +48,7 @@ def test_the_step_trains_what_is_not_frozen_and_reuses_the_state(tiny_config, bl
         ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'"),
     ],
 )
-def test_what_cannot_be(change, message, tiny_config, blank):
+def test_invalid_configs(change, message, tiny_config, blank):
     for key, value in change.items():
         part, _, name = key.rpartition(".")
         (tiny_config[part] if part else tiny_config)[name] = value

@@ -241,7 +241,7 @@ def test_invalid_runners(folder, tmp_path, monkeypatch):
     arguments = [str(folder), "--out", str(tmp_path / "out"), "--", "--runner=FlinkRunner"]
     with pytest.raises(ValueError, match="Options after -- need --runner beam: --runner=FlinkRunner"):
         make_records.make_records(make_records.parse_args(arguments))
-    with pytest.raises(ValueError, match="gs:/bucket/out: records are written to a directory"):
+    with pytest.raises(ValueError, match="gs:/bucket/out is not a local directory"):
         make(folder, "--out", "gs://bucket/out")
     assert not (tmp_path / "out").exists()
 

@@ -24,7 +24,7 @@ from vidjax.data.sources.items import Item
         ("motion", ("--frame_folders",), "--frame_folders is for a folder of class folders; the source is motion"),
         ("folder", ("--group", "person"), "--group is for a CSV or list of videos; the source is folder"),
         ("folder", ("--class_file", "x"), "--class_file is for a CSV or list"),
-        ("table", ("--group", "a", "--split_by", "b"), "give one of them"),
+        ("table", ("--group", "a", "--split_by", "b"), "remove one of them"),
     ],
 )
 def test_arguments(kind, arguments, message):

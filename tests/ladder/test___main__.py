@@ -133,7 +133,9 @@ def test_speed_is_measured_when_nothing_runs(three, commands, tmp_path, monkeypa
 
 def test_invalid_arguments(three, commands, tmp_path):
     for only in ("tall", ""):
-        with pytest.raises(SystemExit, match=f"vidjax.ladder: no rung '{only}'; .*ladder.py has narrow, wide, both"):
+        with pytest.raises(
+            SystemExit, match=f"vidjax.ladder: --only: .*ladder.py has no rung '{only}'; choose from narrow, wide, both"
+        ):
             ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", only])
     with pytest.raises(SystemExit, match="vidjax.ladder: .*ladder.py'"):
         ladder.main([str(three), "--workdir", str(three)])  # a file

@@ -33,8 +33,8 @@ def test_the_ladders_of_the_project(path):
             {"name": "both", "fuses": ["narrow", "max"]},
             "both: 'max' is not one of the trained rungs before it; choose from narrow, wide",
         ),
-        ({"name": "both", "fuses": ["narrow"]}, "both: fuses names narrow; name at least two rungs, each once"),
-        ({"name": "both", "fuses": ["narrow", "narrow"]}, "both: fuses names narrow, narrow; name at least two rungs"),
+        ({"name": "both", "fuses": ["narrow"]}, "both: fuses = narrow must list at least two rungs, each once"),
+        ({"name": "both", "fuses": ["narrow", "narrow"]}, "both: fuses = narrow, narrow must list at least two rungs"),
         ({"name": "both", "fuses": "narrow"}, "both: a rung's fuses must be of type list or tuple; got 'narrow'"),
         ({"name": "max", "features": "both"}, "max: 'both' is not one of the trained rungs before it"),
         ({"name": "wide", "seeds": "3"}, "wide: a rung's seeds must be of type int; got '3'"),
@@ -70,7 +70,7 @@ def test_files_that_are_not_ladders(tiny_motion, tmp_path):
             rungs.read(ladder_files.write(tmp_path, tiny_motion, [{"name": "?", **rung}]))
     with pytest.raises(ValueError, match="the ladder lacks rungs"):
         rungs.read(ladder_files.write(tmp_path, tiny_motion, []))
-    with pytest.raises(ValueError, match="choose_on = 'set3' is unknown; choose one of its folds, set1"):
+    with pytest.raises(ValueError, match="choose_on = 'set3' must be one of the ladder's folds, set1"):
         rungs.read(ladder_files.write(tmp_path, tiny_motion, [RUNGS[0]], folds=["set1"], choose_on="set3"))
     with pytest.raises(ValueError, match="wide: it starts from narrow, which has one run per fold; remove folds"):
         rungs.read(ladder_files.write(tmp_path, tiny_motion, [RUNGS[0], RUNGS[1]], folds=["set1"]))

@@ -4,18 +4,16 @@ import re
 import shutil
 import urllib.parse
 
-import numpy as np
 import pytest
 
 from tests import ladder_files
-from vidjax.evaluation import predictions, result_file
+from vidjax.evaluation import predictions
 from vidjax.inference import gradcam
 from vidjax.report import __main__ as report
-from vidjax.report.entries import Entry
 
 
 class Page(html.parser.HTMLParser):
-    """The cells of each table, the addresses in attributes, the ids, and what is opened without being closed."""
+    """Collects the cells of each table, addresses, ids and images of a page, and checks that tags are closed."""
 
     VOID = ("meta", "img", "br")
 
@@ -65,41 +63,41 @@ def test_the_page_of_a_run(tiny_run, tmp_path, monkeypatch, capsys):
     assert row["reversed %"] == f"{100 * result['top1_reversed']:.1f}"
     assert row["parameters"] == f"{result['num_params']:,}"
 
-    said = predictions.read(tiny_run.workdir)
-    wrong = [x for x in said if x["true"] != x["predicted"]]
-    assert len(said) == 8 and wrong == said[: len(wrong)]
+    rows = predictions.read(tiny_run.workdir)
+    wrong = [x for x in rows if x["true"] != x["predicted"]]
+    assert len(rows) == 8 and wrong == rows[: len(wrong)]
     assert [x["score"] for x in wrong] == sorted((x["score"] for x in wrong), reverse=True)
-    assert page.text.count("taken for") == min(3, len(wrong))
-    assert f"number {wrong[0]['number']}, " in page.text
-    # curves, confusion, 3 mistakes and 1 that is right at most, two of them with where it looked
+    assert page.text.count(", predicted <") == min(3, len(wrong))
+    assert f"video {wrong[0]['number']}, " in page.text
+    # curves, confusion, at most 3 mistakes and 1 correct prediction, with maps for the first of each
     assert len(page.images) == 2 + min(3, len(wrong)) + min(1, 8 - len(wrong)) + bool(wrong) + (len(wrong) < 8)
 
 
-def test_of_a_run_whose_records_and_checkpoints_are_gone(tiny_run, tmp_path, capsys):
+def test_a_run_without_its_records_and_checkpoints(tiny_run, tmp_path, capsys):
     shutil.copytree(tiny_run.workdir, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoints"))
     config = json.loads((tmp_path / "run/config.json").read_text())
     config["config"]["dataset"] = "nowhere"
     (tmp_path / "run/config.json").write_text(json.dumps(config))
     shutil.copytree(tmp_path / "run", tmp_path / "again")
     report.main([str(tmp_path / "run"), str(tmp_path / "again"), "--out", str(tmp_path / "page.html")])
-    assert "taken for" in (page := Page(tmp_path / "page.html")).text and len(page.images) == 4
-    assert capsys.readouterr().out.count("nowhere: these records are not found from") == 1  # once for all rungs
-    assert page.text.count("nowhere: these records are not found from") == 2  # in each
+    assert ", predicted <" in (page := Page(tmp_path / "page.html")).text and len(page.images) == 4
+    assert capsys.readouterr().out.count("nowhere: these records are not found from") == 1  # printed once
+    assert page.text.count("nowhere: these records are not found from") == 2  # shown for each run
 
 
-def test_maps_that_cannot_be_made_do_not_lose_the_page(tiny_run, tmp_path, capsys, monkeypatch):
+def test_the_page_is_written_without_maps_if_they_fail(tiny_run, tmp_path, capsys, monkeypatch):
     def out_of_memory(*arguments, **settings):
         raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory")
 
     monkeypatch.setattr(gradcam, "make_grad_cam", out_of_memory)
     report.main([str(tiny_run.workdir), "--out", str(tmp_path / "page.html"), "--examples", "3"])
-    assert "looks is not shown: RESOURCE_EXHAUSTED" in capsys.readouterr().out
+    assert f"No Grad-CAM maps of {tiny_run.workdir}: RESOURCE_EXHAUSTED" in capsys.readouterr().out
     page = Page(tmp_path / "page.html")
-    assert "looks is not shown: RESOURCE_EXHAUSTED" in page.text and len(page.images) >= 2 + 3
+    assert "RESOURCE_EXHAUSTED" in page.text and len(page.images) >= 2 + 3
 
 
 def test_the_page_of_a_ladder(tiny_run, tmp_path):
-    """Two rungs of which one failed; names that would be code if they were not escaped."""
+    """Two rungs: one failed, and a title is code unless it is escaped."""
     workdir = tmp_path / "ladder"
     shutil.copytree(tiny_run.workdir, workdir / "pool/seed_0")
     figure = {"mean": 0.5, "deviation": None, "interval": [0.2, 0.8]}
@@ -137,7 +135,7 @@ def test_predictions_of_other_videos_get_no_frames(tiny_run, tmp_path):
     path.write_text(path.read_text().replace("/test/", "/val/"))
     report.main([str(tmp_path / "run"), "--out", str(tmp_path / "page.html")])
     page = Page(tmp_path / "page.html")
-    assert len(page.images) == 2 and "holds another one than" in page.text  # curves and confusion
+    assert len(page.images) == 2 and "now holds another one than" in page.text  # curves and confusion
 
 
 def test_a_cross_validation(tmp_path):
@@ -149,93 +147,26 @@ def test_a_cross_validation(tmp_path):
 def test_no_examples(tiny_run, tmp_path):
     report.main([str(tiny_run.workdir), "--out", str(tmp_path / "page.html"), "--examples", "0"])
     page = Page(tmp_path / "page.html")
-    assert len(page.images) == 2 and "said of" not in page.text and "taken for" not in page.text
+    assert len(page.images) == 2 and "Predictions of" not in page.text and ", predicted <" not in page.text
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--examples", "-1"], "--examples -1: how many videos"),
-        (["--out", "."], "--out . is a directory: name the file, as in report.html"),
+        (["--examples", "-1"], "--examples -1 must be 0 or more"),
+        (["--out", "."], "--out . is a directory; name a file, such as report.html"),
         (["--out", "file/page.html"], "--out file/page.html cannot be written"),
     ],
 )
-def test_arguments_that_are_refused_before_any_work(arguments, message, tmp_path, monkeypatch):
+def test_invalid_arguments_fail_before_any_work(arguments, message, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(report, "entries_of", lambda workdir: pytest.fail("it has begun"))
+    monkeypatch.setattr(report, "entries_of", lambda workdir: pytest.fail("work has begun"))
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match=f"vidjax.report: {message}"):
         report.main(["run", *arguments])
 
 
-def test_what_is_no_run(tmp_path):
-    with pytest.raises(SystemExit, match="vidjax.report: .* is no run: it has neither ladder.json nor config.json"):
+def test_a_directory_without_a_run(tmp_path):
+    with pytest.raises(SystemExit, match="vidjax.report: .* is not a finished run or ladder"):
         report.main([str(tmp_path), "--out", str(tmp_path / "page.html")])
     assert not (tmp_path / "page.html").exists()
-
-
-def test_confusions_of_each_part_are_added_up(tmp_path):
-    """Two sets of two folds and two seeds: set1 has all right, set2 all wrong; a classifier has one of its own."""
-    for part, counts in (("set1", [[1, 0], [0, 2]]), ("set2", [[0, 1], [2, 0]])):
-        for fold in ("seed_0/fold_0", "seed_0/fold_1", "seed_1/fold_0", "seed_1/fold_1"):
-            place = tmp_path / part / fold
-            place.mkdir(parents=True)
-            content = {"top1": 1.0, "per_class": [None, None], "confusion": counts}
-            result_file.write(place / "result.json", content, ["0", "1"])
-    ladder_files.write_result(tmp_path / "svm/set1", 1.0, confusion=[[3, 1], [0, 4]], labels=["a", "b"])
-    entry = Entry({}, [tmp_path / "set1", tmp_path / "set2"])
-    counts, labels, num_runs = report.confusion_of(entry.places_of("set1"))
-    assert counts.tolist() == [[4, 0], [0, 8]] and labels == ["0", "1"] and num_runs == 4
-    assert report.confusion_of(entry.places_of("set2"))[0].tolist() == [[0, 4], [8, 0]]
-    assert report.confusion_of(entry.places_of(""))[0].tolist() == [[4, 4], [8, 8]]
-    counts, labels, num_runs = report.confusion_of([tmp_path / "svm/set1"])
-    assert counts.tolist() == [[3, 1], [0, 4]] and labels == ["a", "b"] and num_runs == 1
-    assert np.size(report.confusion_of([tmp_path / "svm"])[0]) == 0
-
-    captions = [picture.caption for picture in report.pictures_of(entry, ["set1", "set2", "set3"])]
-    assert captions == ["set1: confusions of 4 runs, added up", "set2: confusions of 4 runs, added up"]
-    assert [x.caption for x in report.pictures_of(Entry({}, [tmp_path / "svm/set1"]), [""])] == ["confusion of one run"]
-
-
-def chart_row(top1: dict, clip=None, on_features=False, **more):
-    figures = {part: {"top1": {"mean": mean}} for part, mean in top1.items()}
-    return {"figures": figures, "multiply-adds": clip, "on_features": on_features, "group": "g", **more}
-
-
-def test_points_of_the_chart():
-    """The second has no network, the third is on features, the fourth was not run."""
-    rows = [chart_row({"": 0.5}, 100), chart_row({"": 0.6}), chart_row({"": 0.7}, 5, True), chart_row({}, 7)]
-    rows += [chart_row({"": 0.25}, 200)]
-    assert report.chart_points(rows, "") == ("multiply-adds", [(1, 100, 50.0, "g"), (5, 200, 25.0, "g")])
-    assert "multiply-adds of a clip" in label_of(report.charts_of(rows, [""]))
-    for row in rows:  # of four clips a video
-        row["multiply-adds a video"] = 4 * row["multiply-adds"] if row["multiply-adds"] else None
-    assert report.chart_points(rows, "") == ("multiply-adds a video", [(1, 400, 50.0, "g"), (5, 800, 25.0, "g")])
-    assert "multiply-adds of a video" in label_of(report.charts_of(rows, [""]))
-
-
-def test_names_in_pictures_are_shown_as_they_are(tmp_path):
-    """Groups that matplotlib would take for mathtext or leave out, and classes that no installed font can show."""
-    rows = [{**chart_row({"$1": 0.5}, 100), "group": group} for group in ("$x^", "_hidden", "a\U000e0fff")]
-    chart = label_of(report.charts_of(rows[:2], ["$1"]))
-    assert "$x^" in chart and "_hidden" in chart and "top1 %, $1" in chart
-    assert "<figcaption>0: $x^, 1: a\U000e0fff</figcaption>" in report.charts_of(rows[::2], ["$1"])[0]
-    content = {"top1": 1.0, "per_class": [1.0, 1.0], "confusion": np.eye(2, dtype=int), "labels": ["a", "\U000e0fff"]}
-    result_file.write(tmp_path / "result.json", content, content["labels"])
-    (picture,) = report.pictures_of(Entry({}, [tmp_path]), [""])
-    assert picture.caption == "confusion of one run; 0: a, 1: \U000e0fff"
-
-
-def label_of(charts):
-    """All texts of the one chart: Matplotlib writes each in a comment beside its outline."""
-    return "\n".join(re.findall("<!-- (.*?) -->", charts[0]))
-
-
-def test_charts_of_the_parts_that_have_points():
-    parts, end_to_end = ["set1", "set2", "whole"], chart_row({"whole": 0.5}, 100)
-    on_features = chart_row({"set1": 0.5, "set2": 0.5}, 100, True)
-    assert report.charts_of([on_features], parts) == []
-    charts = report.charts_of([on_features, end_to_end], parts)
-    assert len(charts) == 1 and "top1 %, whole" in label_of(charts)
-    both = [chart_row({"set1": 0.5, "whole": 0.5}, 100), end_to_end, chart_row({"set1": 0.1}, 10)]
-    assert [label_of([chart]).count("top1 %, set1") for chart in report.charts_of(both, parts)] == [1, 0]

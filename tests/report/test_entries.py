@@ -46,10 +46,10 @@ def test_the_places_of_parts_and_members(tmp_path):
     assert old.places == [tmp_path / "late/set1", tmp_path / "late/set2"] and old.members == []
     assert old.places_of("set2") == [tmp_path / "late/set2"] and old.places_of("") == old.places
     assert new.members == [tmp_path / "rgb/set1"]
-    assert old.row["note"] == ""  # the mean over the seeds is that of the table
+    assert old.row["note"] == ""  # the table holds the mean over the seeds
 
 
-def test_a_table_that_is_older_than_the_results(tmp_path):
+def test_an_outdated_table(tmp_path):
     for seed, top1 in (("seed_0", 0.4), ("seed_1", 0.6)):
         write_run(tmp_path / "pool" / seed, top1)
     row = {**ROW, "figures": {"": figures(x=0.5)["x"]}, "runs": ["pool/seed_0", "pool/seed_1"], "note": "1 of 3 runs"}
@@ -57,12 +57,12 @@ def test_a_table_that_is_older_than_the_results(tmp_path):
     assert report_entries.entries_of(tmp_path)[1][0].row["note"] == "1 of 3 runs"
     ladder_files.write_result(tmp_path / "pool/seed_1", 0.61)
     content, entries = report_entries.entries_of(tmp_path)
-    assert entries[0].row["note"] == f"1 of 3 runs; {report_entries.OLDER}" == content["rungs"][0]["note"]
+    assert entries[0].row["note"] == f"1 of 3 runs; {report_entries.OUTDATED}" == content["rungs"][0]["note"]
     (tmp_path / "pool/seed_1/result.json").unlink()
-    assert "pool/seed_1 has no result.json any more" in report_entries.entries_of(tmp_path)[1][0].row["note"]
+    assert "pool/seed_1 no longer has a result.json" in report_entries.entries_of(tmp_path)[1][0].row["note"]
 
 
-def test_files_that_numbers_are_from(tmp_path):
+def test_source_files_of_numbers(tmp_path):
     for name in ("rgb", "flow"):
         write_run(tmp_path / name / "seed_0")
         (tmp_path / name / "seed_0/speed.json").write_text("{}")
@@ -90,11 +90,11 @@ def named(entry, start):
 @pytest.mark.parametrize("text", ["{}", "[]", '{"title": ', '{"rungs": [{}]}', ""])
 def test_a_broken_ladder_json(text, tmp_path):
     (tmp_path / "ladder.json").write_text(text)
-    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}/ladder.json .* run it again"):
+    with pytest.raises(ValueError, match=rf"{re.escape(str(tmp_path))}/ladder.json .* Run vidjax.ladder again"):
         report_entries.entries_of(tmp_path)
 
 
-def test_a_ladder_json_without_rungs_and_with_half_of_one(tmp_path):
+def test_a_ladder_json_without_rungs_or_with_an_incomplete_one(tmp_path):
     write_ladder(tmp_path, [])
     with pytest.raises(ValueError, match="ladder.json has no rungs"):
         report_entries.entries_of(tmp_path)
@@ -116,10 +116,10 @@ def test_broken_files_of_a_run(is_ladder, name, text, tmp_path):
         report_entries.entries_of(tmp_path if is_ladder else place)
 
 
-def test_a_config_that_lacks_something(tmp_path):
+def test_an_incomplete_config(tmp_path):
     write_run(tmp_path / "run")
     (tmp_path / "run/config.json").write_text('{"config": {"dataset": "x", "clip": {}}, "labels": [], "inputs": {}}')
-    with pytest.raises(ValueError, match="run/config.json lacks test_splits, model of the config"):
+    with pytest.raises(ValueError, match="run/config.json lacks config.test_splits, config.model"):
         report_entries.entries_of(tmp_path / "run")
 
 
@@ -130,29 +130,29 @@ def test_broken_metrics(tmp_path):
         report_entries.entries_of(tmp_path / "run")
 
 
-def test_directories_that_are_none_of_a_report(tmp_path):
+def test_directories_without_a_report(tmp_path):
     def check(place, message):
         with pytest.raises(ValueError, match=message):
             report_entries.entries_of(tmp_path / place)
 
     check("nowhere", "nowhere does not exist")
     (tmp_path / "file").write_text("")
-    check("file", "file is a file: name the directory")
-    check("", "is no run: it has neither ladder.json nor config.json and result.json")
+    check("file", "file is a file; give the directory")
+    check("", "is not a finished run or ladder: it has neither result.json nor ladder.json")
     write_run(tmp_path / "ladder/max/seed_0")
     place = re.escape(str(tmp_path))
-    check("ladder/max", rf"max is the directory of several runs: name them \({place}/ladder/max/seed_0\)\.")
-    check("ladder", "ladder has no ladder.json yet: vidjax.ladder writes it")
+    check("ladder/max", rf"max contains several runs; give their directories, {place}/ladder/max/seed_0\.")
+    check("ladder", "ladder has no ladder.json yet; wait until vidjax.ladder ends")
     write_ladder(tmp_path / "ladder", [])
-    check("ladder/max", rf"name them \({place}/ladder/max/seed_0\), or {place}/ladder, the directory of the ladder\.")
+    check("ladder/max", rf"{place}/ladder/max/seed_0, or give {place}/ladder, the directory of the ladder\.")
     write_run(tmp_path / "folds/lstm/set1/seed_0/fold_0")
     check("folds", "folds has no ladder.json yet")
-    check("folds/lstm/set1", "set1 is not finished: run its command again")
+    check("folds/lstm/set1", "set1 is not finished; run its command again")
     (tmp_path / "ladder/max/seed_0/result.json").unlink()
-    check("ladder/max/seed_0", "seed_0 is not finished: run its command again")
+    check("ladder/max/seed_0", "seed_0 is not finished; run its command again")
     ladder_files.write_result(tmp_path / "forecast", 0.5)
     (tmp_path / "forecast/result.json").write_text('{"rmse": 1.0}')
-    check("forecast", "forecast has no top1: reports are of classifiers")
+    check("forecast", "forecast has no top1; give a classifier")
 
 
 def test_a_cross_validation_is_one_rung(tmp_path):

@@ -19,7 +19,7 @@ def row(number, true, predicted, score, name=""):
 
 
 def write_predictions(place, rows, dataset=None):
-    """As a run writes them, with a config whose clips are the middle 3 frames, 12x12; without one as a fusion does."""
+    """Writes predictions like a run, with a config whose clips are the middle 3 frames, 12x12; else like a fusion."""
     place.mkdir(parents=True, exist_ok=True)
     predictions.write(place, rows)
     if dataset:
@@ -30,7 +30,7 @@ def write_predictions(place, rows, dataset=None):
 
 @pytest.fixture
 def folds(tmp_path, numbered_records):
-    """A cross-validation of two folds and two seeds, of which the second seed and the second set are more confident."""
+    """Two cross-validations with two folds and two seeds; the second seed and the second set are more confident."""
     for part in ("set1", "set2"):
         for seed in range(2):
             sure = 0.9 if seed or part == "set2" else 0.6
@@ -42,57 +42,57 @@ def folds(tmp_path, numbered_records):
 
 
 def test_all_folds_of_the_first_seed_of_the_first_part(folds):
-    said = report_examples.said_by(Entry({}, list(folds)))
+    found = report_examples.predictions_of(Entry({}, list(folds)))
     fold_0, fold_1 = folds[0] / "seed_0/fold_0", folds[0] / "seed_0/fold_1"
-    assert [(r["number"], r["score"], run) for r, run in said.rows] == [
+    assert [(r["number"], r["score"], run) for r, run in found.rows] == [
         (2, 0.65, fold_1),
         (0, 0.6, fold_0),
         (1, 0.8, fold_0),
         (3, 0.7, fold_1),
     ]
-    assert said.who == f"the 2 folds of {folds[0] / 'seed_0'}" and said.has_network
-    assert said.files == [fold_0 / "predictions.csv", fold_1 / "predictions.csv"]
+    assert found.who == f"the 2 folds of {folds[0] / 'seed_0'}" and found.has_network
+    assert found.files == [fold_0 / "predictions.csv", fold_1 / "predictions.csv"]
 
 
-def test_what_a_run_said(tmp_path, numbered_records):
+def test_predictions_of_a_run(tmp_path, numbered_records):
     write_predictions(tmp_path / "mean/seed_0", [row(0, "a", "a", 0.5), row(1, "b", "a", 0.6)], numbered_records)
     entry = Entry({}, [tmp_path / "nothing", tmp_path / "mean/seed_0"])
-    said = report_examples.said_by(entry)
-    assert said.who == str(tmp_path / "mean/seed_0") and [r["number"] for r, _ in said.rows] == [1, 0]
-    assert report_examples.said_by(Entry({}, [tmp_path / "nothing"])) is None
+    found = report_examples.predictions_of(entry)
+    assert found.who == str(tmp_path / "mean/seed_0") and [r["number"] for r, _ in found.rows] == [1, 0]
+    assert report_examples.predictions_of(Entry({}, [tmp_path / "nothing"])) is None
 
 
-def test_what_a_fusion_said_is_of_the_videos_of_its_first_member(folds, tmp_path, numbered_records):
-    """Its numbers go through all folds; those of the member's records are of a fold each."""
+def test_predictions_of_a_fusion_show_videos_of_its_first_member(folds, tmp_path, numbered_records):
+    """A fusion numbers the videos of all folds together, and each fold of the member numbers its own."""
     rows = [row(0, "a", "b", 0.5, "video 2"), row(1, "b", "b", 0.9, "video 1")]
     write_predictions(tmp_path / "fused/set1", rows)
-    said = report_examples.said_by(Entry({}, [tmp_path / "fused/set1"], [*folds]))
+    found = report_examples.predictions_of(Entry({}, [tmp_path / "fused/set1"], [*folds]))
     expected = [(2, folds[0] / "seed_0/fold_1"), (1, folds[0] / "seed_0/fold_0")]
-    assert [(r["number"], run) for r, run in said.rows] == expected
-    assert said.who == str(tmp_path / "fused/set1") and not said.has_network
-    examples, notes = report_examples.examples_of(said, 3, with_maps=True)
+    assert [(r["number"], run) for r, run in found.rows] == expected
+    assert found.who == str(tmp_path / "fused/set1") and not found.has_network
+    examples, notes = report_examples.examples_of(found, 3, with_maps=True)
     assert notes == [] and all(example.frames and not example.maps for example in examples)
 
     write_predictions(tmp_path / "mean/seed_0", [row(0, "a", "a", 0.5)], numbered_records)
     write_predictions(tmp_path / "svm/seed_0", [row(0, "a", "b", 0.5)])
-    said = report_examples.said_by(Entry({}, [tmp_path / "svm/seed_0"], [tmp_path / "mean/seed_0"]))
-    assert [run for _, run in said.rows] == [tmp_path / "mean/seed_0"]
+    found = report_examples.predictions_of(Entry({}, [tmp_path / "svm/seed_0"], [tmp_path / "mean/seed_0"]))
+    assert [run for _, run in found.rows] == [tmp_path / "mean/seed_0"]
 
 
-def test_a_classifier_of_stored_features_shows_the_files_themselves(tmp_path):
+def test_a_classifier_of_stored_features_shows_video_files(tmp_path):
     file = tmp_path / "a.mp4"
     videos.write_video(file, np.full((4, 32, 32, 3), 200, np.uint8), 10)
     write_predictions(tmp_path / "svm/set1", [row(0, "a", "b", 0.5, str(file)), row(1, "a", "a", 0.5, "gone/b.mp4")])
-    said = report_examples.said_by(Entry({}, [tmp_path / "svm/set1"]))
-    examples, notes = report_examples.examples_of(said, 6, with_maps=True)
+    found = report_examples.predictions_of(Entry({}, [tmp_path / "svm/set1"]))
+    examples, notes = report_examples.examples_of(found, 6, with_maps=True)
     assert [bool(example.frames) for example in examples] == [True, False]
-    assert len(notes) == 1 and notes[0].startswith("No frames are shown of gone: the video files are not found from")
+    assert len(notes) == 1 and notes[0].startswith("No frames of the videos in gone: these files are not found from")
 
 
-def test_how_many_are_chosen():
+def test_how_many_are_selected():
     rows = [(row(i, "a", "b", 0.5), None) for i in range(10)] + [(row(i, "a", "a", 0.5), None) for i in range(10, 20)]
-    said = report_examples.Said("", [], rows, False)
-    numbers = lambda count: [r["number"] for r, _ in report_examples.chosen(said, count)]  # noqa: E731
+    found = report_examples.Predictions("", [], rows, False)
+    numbers = lambda count: [r["number"] for r, _ in report_examples.select(found, count)]  # noqa: E731
     assert numbers(6) == [0, 1, 2, 3, 4, 5, 10, 11] and numbers(1) == [0, 10] and numbers(0) == []
 
 
@@ -103,21 +103,23 @@ def test_frames_of_the_middle_clip(tmp_path, numbered_records):
     assert frames.shape == (3, 12, 12, 3) and frames[:, 0, 0, :2].tolist() == [[70, 3], [70, 4], [70, 5]]
 
 
-def test_records_that_are_not_found_are_said_once(tmp_path):
+def test_missing_records_are_noted_once(tmp_path):
     for fold in range(2):
         rows = [row(i, "a", "b", 0.5) for i in range(2)]
         write_predictions(tmp_path / f"cv/seed_0/fold_{fold}", rows, "data/nowhere")
-    said = report_examples.said_by(Entry({}, [tmp_path / "cv"]))
-    examples, notes = report_examples.examples_of(said, 4, with_maps=True)
+    found = report_examples.predictions_of(Entry({}, [tmp_path / "cv"]))
+    examples, notes = report_examples.examples_of(found, 4, with_maps=True)
     assert len(examples) == 4 and not any(example.frames for example in examples)
     assert len(notes) == 1 and "data/nowhere: these records are not found from" in notes[0]
     assert "Run vidjax.report in the directory where training ran" in notes[0]
 
 
-def test_records_that_hold_other_videos(tmp_path, numbered_records):
+def test_records_with_other_videos(tmp_path, numbered_records):
     rows = [row(0, "a", "b", 0.6, "another"), row(99, "a", "b", 0.5), row(1, "b", "b", 0.5)]
     write_predictions(tmp_path / "run", rows, numbered_records)
-    examples, notes = report_examples.examples_of(report_examples.said_by(Entry({}, [tmp_path / "run"])), 3, True)
+    examples, notes = report_examples.examples_of(
+        report_examples.predictions_of(Entry({}, [tmp_path / "run"])), 3, True
+    )
     assert [bool(example.frames) for example in examples] == [False, False, True]
     assert [note[:21] for note in notes] == ["No frames of video 0:", "No frames of video 99"]
 
@@ -135,31 +137,31 @@ def test_broken_predictions(text, message, tmp_path, numbered_records):
     write_predictions(tmp_path / "run", [row(0, "a", "b", 0.5)], numbered_records)
     (tmp_path / "run/predictions.csv").write_text(text)
     with pytest.raises(ValueError, match=rf"run/predictions.csv cannot be read \(.*{message}.*vidjax.evaluate"):
-        report_examples.said_by(Entry({}, [tmp_path / "run"]))
+        report_examples.predictions_of(Entry({}, [tmp_path / "run"]))
 
 
-def test_maps_of_the_first_of_either_kind(tmp_path, numbered_records, monkeypatch):
+def test_the_first_mistake_and_the_first_correct_prediction_get_maps(tmp_path, numbered_records, monkeypatch):
     rows = [row(0, "a", "b", 0.6), row(2, "a", "b", 0.5), row(1, "b", "b", 0.5), row(3, "b", "b", 0.4)]
     write_predictions(tmp_path / "run", rows, numbered_records)
     (tmp_path / "run/checkpoints").mkdir()
-    said, asked = report_examples.said_by(Entry({}, [tmp_path / "run"])), []
+    found, calls = report_examples.predictions_of(Entry({}, [tmp_path / "run"])), []
 
     def heat_of(self, batch, label):
-        asked.append((int(batch["video"][0, 0, 0, 0, 0]) // 10, label))
+        calls.append((int(batch["video"][0, 0, 0, 0, 0]) // 10, label))
         return {("", "conv5"): gradcam.Heat(np.zeros((3, 12, 12), np.float32), np.array([True, False, True]))}
 
-    monkeypatch.setattr(report_examples.Looking, "heat_of", heat_of)
-    examples, _ = report_examples.examples_of(said, 6, with_maps=True)
-    assert asked == [(0, "b"), (1, "b")]
+    monkeypatch.setattr(report_examples.HeatMaps, "heat_of", heat_of)
+    examples, _ = report_examples.examples_of(found, 6, with_maps=True)
+    assert calls == [(0, "b"), (1, "b")]
     assert [[x.layer for x in example.maps] for example in examples] == [["conv5"], [], ["conv5"], []]
-    assert not any(example.maps for example in report_examples.examples_of(said, 6, with_maps=False)[0])
+    assert not any(example.maps for example in report_examples.examples_of(found, 6, with_maps=False)[0])
 
     def broken(self, batch, label):
         raise RuntimeError("RESOURCE_EXHAUSTED")
 
-    monkeypatch.setattr(report_examples.Looking, "heat_of", broken)
-    examples, notes = report_examples.examples_of(said, 6, with_maps=True)
-    assert notes == [f"Where the network of {tmp_path / 'run'} looks is not shown: RESOURCE_EXHAUSTED"]
+    monkeypatch.setattr(report_examples.HeatMaps, "heat_of", broken)
+    examples, notes = report_examples.examples_of(found, 6, with_maps=True)
+    assert notes == [f"No Grad-CAM maps of {tmp_path / 'run'}: RESOURCE_EXHAUSTED"]
     assert all(example.frames for example in examples)
 
 
@@ -170,7 +172,7 @@ def test_which_frames_are_shown():
     shown = report_examples.shown_frames(20, [every_fifth, all_of_them])
     assert {2, 7, 12, 17} < set(shown) and len(shown) == 8 and shown == sorted(shown)
     assert report_examples.shown_frames(15, [np.ones(15, bool)]) == [0, 2, 4, 6, 8, 10, 12, 14]
-    assert report_examples.shown_frames(40, [np.arange(40) % 2 == 1])[:2] == [1, 7]  # more than fit: of these alone
+    assert report_examples.shown_frames(40, [np.arange(40) % 2 == 1])[:2] == [1, 7]  # used frames alone fill the strip
 
 
 def test_a_strip_of_frames():
@@ -183,14 +185,14 @@ def test_a_strip_of_frames():
 
 
 def test_a_strip_with_heat():
-    """Of black frames: the lowest heat is a dark blue, the highest a dark red, and what is not used is a pale grey."""
+    """On black frames, the lowest heat is dark blue, the highest dark red, and unused frames are pale grey."""
     frames, level = np.zeros((4, 64, 64, 3), np.uint8), np.zeros((3, 64, 64), np.float32)
     level[1] = 1
     heat = gradcam.Heat(level, np.array([True, True, False]))
     picture = decoded(report_examples.strip(frames, [0, 1, 2, 3], heat))
     low, high, unused, without_field = (picture[32, 66 * i + 32].astype(int) for i in range(4))
     assert 20 < low.max() < 60 and high[2] > 40 > high[0]  # BGR
-    for pale in (unused, without_field):  # of flow, the last frame has no field of its own
+    for pale in (unused, without_field):  # with flow, the last frame has no field
         assert pale.min() > 165 and np.ptp(pale) < 5
 
 

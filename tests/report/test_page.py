@@ -1,77 +1,102 @@
-"""What the page does with texts and paths; the page of a whole report is in test_report.py."""
+"""Tests of texts and paths in the page; test___main__.py tests whole pages."""
 
+import re
 from pathlib import Path
+
+import pytest
 
 from vidjax.ladder import table as ladder_table
 from vidjax.report import page
-from vidjax.report.examples import Example, Map, Said
+from vidjax.report.examples import Example, Map, Predictions
+
+SUMMARY = {"mean": 0.5, "deviation": None, "interval": [0.25, 0.75]}
+ROW = {"title": "<b>", "figures": {"": {"top1": SUMMARY}}, "group": "", "sees_order": True, "on_features": False}
+ROW |= {"parameters": 1234, "multiply-adds": 2_000_000, "seconds": 90.0, "note": "", "speed": {}}
 
 
-def test_a_page_needs_nothing_from_elsewhere():
-    text = page.page("a < b", ["<h1>One</h1>", "<p>Two</p>"])
-    assert "<title>a &lt; b</title>" in text and "<h1>One</h1><p>Two</p>" in text
-    assert "http" not in text and "@import" not in text and "url(" not in text
+def test_a_page_is_self_contained():
+    text = page.page("a < b", [page.Html("<h1>One</h1>"), page.Html("<p>Two</p>")])
+    assert text.startswith("<!DOCTYPE html>") and text.endswith("</html>")
+    assert "<title>a &lt; b</title>" in text and "<h1>One</h1>\n<p>Two</p>" in text
+    assert "http" not in text and "@import" not in text and "url(" not in text and "$" not in text
 
 
-def test_addresses_start_at_the_page_and_are_quoted():
+def test_all_values_are_escaped():
+    assert page.fill("link", address='"&', text=["<i>", page.Html("<b>")]) == '<a href="&quot;&amp;">&lt;i&gt;\n<b></a>'
+    assert page.fill("note", text="$text") == '<p class="wrong">$text</p>'  # filled once
+    assert page.optional("note", text="") == ""
+    for name, part in page.PARTS.items():
+        names = part.get_identifiers()
+        text = page.fill(name, **dict.fromkeys(names, '<&">'))
+        assert text.count("&lt;&amp;&quot;&gt;") >= len(names) and '<&">' not in text, name
+    with pytest.raises(KeyError, match="text"):
+        page.fill("note")
+
+
+def test_addresses_are_relative_to_the_page_and_quoted():
     link = page.link(Path("runs/50%25 of #1/result.json"), Path("pages"), "a & b")
     assert link == '<a href="../runs/50%2525%20of%20%231/result.json">a &amp; b</a>'
 
 
 def test_columns_are_sorted_by_numbers():
-    row = {"title": "a & b", "group": "", "sees_order": True, "parameters": 1234567, "multiply-adds": None, "speed": {}}
-    row |= {"on_features": False, "seconds": 90.0, "note": ""}
-    row |= {"figures": {"": {"top1": {"mean": 0.5, "deviation": 0.01, "interval": [0.4, 0.6]}}}}
+    row = {**ROW, "title": "a & b", "parameters": 1234567, "multiply-adds": None}
+    row["figures"] = {"": {"top1": {"mean": 0.5, "deviation": 0.01, "interval": [0.4, 0.6]}}}
     content = {"parts": [""], "rungs": [row, row | {"parameters": None, "figures": {}}]}
     values = page.sort_values(ladder_table.columns(content), content["rungs"])
     assert values == {
-        "rung": ["a &amp; b"] * 2,
+        "rung": ["a & b"] * 2,
         "top1 % [95 %]": ["50.0", ""],
         "parameters": [1234567, ""],
         "minutes": ["1.5", "1.5"],
     }
 
 
-def test_figures_of_others_are_texts():
-    rows = [{"method": "<b>", "set1": 98.3, "set2": None, "source": "x"}]
-    table = page.published(rows)
-    assert '<td class="text">&lt;b&gt;</td><td class="text">98.3</td><td class="text"></td>' in table
+def test_the_section_of_a_ladder():
+    published = [{"method": "<b>", "set1": 98.3, "set2": None, "source": "x"}]
+    content = {"title": "a < b", "parts": [""], "rungs": [ROW, {**ROW, "sees_order": False}], "chosen": {}}
+    content |= {"machines": ["2 cores"], "published": published}
+    files = [{Path("runs/a/result.json"): "seed_0", Path("runs/a/speed.json"): "speed"}, {}]
+    arguments = [["rung-1-1", "rung-1-2"], files, [page.Html("<svg>")], [page.Html("RUNGS")], Path(".")]
+    text = page.section(content, *arguments)
+    assert "<h1>a &lt; b</h1>" in text and "Speed of batches in memory: 2 cores." in text and text.endswith("RUNGS")
+    rows = re.findall(r'<tr class="(\w*)"><td class="" data-value="(\d)"><a href="#(.*?)">', text)
+    assert rows == [("", "1", "rung-1-1"), ("blind", "2", "rung-1-2")]
+    assert '<td class="name" data-value="&lt;b&gt;">&lt;b&gt;</td>' in text
+    assert '<a href="runs/a/result.json">seed_0</a>\n<a href="runs/a/speed.json">speed</a></td>' in text
+    assert (
+        ">&lt;b&gt;</td>\n" + '<td class="text" data-value="98.3">98.3</td>\n<td class="text" data-value=""></td>'
+        in text
+    )
+    assert "<svg>" in text and "Accuracy against compute" in text and "<strong>" not in text
 
-
-ROW = {"title": "<b>", "figures": {"": {"top1": {"mean": 0.5, "deviation": None, "interval": [0.25, 0.75]}}}}
-ROW |= {"parameters": 1234, "multiply-adds": 2_000_000, "note": "", "speed": {}}
+    text = page.section(content | {"published": []}, *arguments[:2], [], [], Path("."))
+    assert "Published by others" not in text and "Accuracy against compute" not in text
 
 
 def test_details_of_a_rung():
     pictures = [page.Picture("AAAA", "set1: confusion of one run")]
-    text = page.details("rung-1-2", 2, ROW | {"note": "a < b"}, pictures, "VIDEOS")
+    text = page.rung("rung-1-2", 2, ROW | {"note": "a < b"}, pictures, page.Html("VIDEOS"))
     assert text.startswith('<details id="rung-1-2"><summary>2. &lt;b&gt; ')
     assert "50.0 [25.0, 75.0], 1,234 parameters" in text and "<b>" not in text
-    assert '<p class="wrong">a &lt; b</p>' in text and text.endswith("VIDEOS</details>")
+    assert '<p class="wrong">a &lt; b</p>' in text and text.endswith("VIDEOS\n</details>")
     assert '<img src="data:image/png;base64,AAAA" alt="set1: confusion of one run">' in text
-    missing = page.details("x", 1, ROW | {"figures": {}, "parameters": None, "multiply-adds": None}, [], "")
+    missing = page.rung("x", 1, ROW | {"figures": {}, "parameters": None, "multiply-adds": None}, [], page.Html())
     assert "<img" not in missing and 'class="pictures"' not in missing
 
 
-def test_what_was_said_of_videos():
-    said = {"number": 7, "video": "data/<x>.avi", "true": "a", "predicted": "b", "score": 0.625}
+def test_predictions_for_videos():
+    row = {"number": 7, "video": "data/<x>.avi", "true": "a", "predicted": "b", "score": 0.625}
     streams = [Map("spatial", "spatial/conv4", "CCCC"), Map("temporal", "temporal/conv4", "DDDD")]
-    examples = [Example(said, "BBBB", streams), Example({**said, "predicted": "a"})]
-    found = Said("the 2 folds of runs/x", [Path("runs/x/fold_0/predictions.csv")], [(said, None)] * 12, True)
+    examples = [Example(row, "BBBB", streams), Example({**row, "predicted": "a"})]
+    found = Predictions("the 2 folds of runs/x", [Path("runs/x/fold_0/predictions.csv")], [(row, None)] * 12, True)
     text = page.videos(found, examples, ["No <frames>"], Path("."))
-    assert "What the 2 folds of runs/x said of 12 videos, the most confident mistakes first" in text
-    assert text.count("No &lt;frames&gt;") == 1 and text.count("taken for") == 1
-    assert "number 7, &lt;x&gt;.avi" in text and "(62.5 %)" in text
-    rows = ["BBBB", "spatial stream<", "CCCC", "temporal stream<", "DDDD", "spatial stream: spatial/conv4, temporal"]
-    assert [text.index(row) for row in rows] == sorted(text.index(row) for row in rows)
-    assert "Each stream has a scale of its own" in text and "In grey: frames" in text
+    assert "Predictions of the 2 folds of runs/x for 12 videos, most confident mistakes first" in text
+    assert text.count("No &lt;frames&gt;") == 1 and text.count(", predicted <") == 1
+    assert "video 7, &lt;x&gt;.avi" in text and "(62.5 %)" in text
+    parts = ["BBBB", "spatial stream<", "CCCC", "temporal stream<", "DDDD", "spatial stream: spatial/conv4, temporal"]
+    assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
+    assert "Each stream has its own scale. Grey: frames" in text
     assert '<a href="runs/x/fold_0/predictions.csv">fold_0/predictions.csv</a>' in text
 
-    alone = page.videos(found, [Example(said, "BBBB", [Map("", "layer3_1", "CCCC")])], [], Path("."))
-    assert "(Grad-CAM, layer3_1). In grey: frames" in alone and "stream" not in alone
-
-
-def test_the_sources_of_numbers():
-    assert "speed" not in page.sources_text([ROW]) and "config.json" in page.sources_text([ROW])
-    with_speed = page.sources_text([ROW, ROW | {"speed": {"forward clips/s": 2.0}}])
-    assert "speed is from speed.json, of a fusion from those of its members" in with_speed
+    alone = page.videos(found, [Example(row, "BBBB", [Map("", "layer3_1", "CCCC")])], [], Path("."))
+    assert "(Grad-CAM, layer3_1)." in alone and "stream" not in alone

@@ -13,7 +13,7 @@ from vidjax.weights import importers
 from vidjax.weights.table import WEIGHTS
 
 NAMES = json.loads((Path(__file__).parents[1] / "peers/names.json").read_text())
-NETWORKS = {  # in NAMES: our model and its arguments, how it is laid out
+NETWORKS = {  # network in NAMES: (arguments of our model, layout)
     "resnet18": ({"name": "resnet18", "num_classes": 1000}, importers.RESNET),
     "resnet34": ({"name": "resnet34", "num_classes": 1000}, importers.RESNET),
     "resnet50": ({"name": "resnet50", "num_classes": 1000}, importers.RESNET),
@@ -31,7 +31,7 @@ NETWORKS = {  # in NAMES: our model and its arguments, how it is laid out
 
 
 def check_names(shapes: dict[str, tuple[int, ...]], layout: importers.Layout, model: dict, channels: int = 3):
-    """Every array of a file has its place in a model, and every variable its array, of the same shape."""
+    """Checks that arrays of a file and variables of a model correspond one to one, with the same shapes."""
     blank = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}  # takes no memory
     arrays, _ = importers.translate(blank, layout)
     assert importers.number_of_classes(arrays) == model["num_classes"]
@@ -42,7 +42,7 @@ def check_names(shapes: dict[str, tuple[int, ...]], layout: importers.Layout, mo
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_every_array_of_the_published_networks_has_its_place(name):
+def test_arrays_of_the_published_networks_fit_the_models(name):
     model, layout = NETWORKS[name]
     check_names(NAMES[name], layout, model)
 
@@ -50,8 +50,8 @@ def test_every_array_of_the_published_networks_has_its_place(name):
 @pytest.mark.parametrize(
     "file, num_classes, channels", [("rgb_imagenet", 400, 3), ("flow_imagenet", 400, 2), ("rgb_scratch_kin600", 600, 3)]
 )
-def test_every_variable_of_deepminds_checkpoints_has_its_place(shared_data, file, num_classes, channels):
-    """That of Kinetics-600 has (1, 1, 1, 1, C) for BatchNorm, and the optimizer's momentum."""
+def test_variables_of_deepminds_checkpoints_fit_the_models(shared_data, file, num_classes, channels):
+    """The Kinetics-600 checkpoint has BatchNorm arrays of (1, 1, 1, 1, C), and the optimizer's momentum."""
     shapes = tf_index.read(shared_data / f"i3d/{file}.model.ckpt.index")
     check_names(shapes, importers.KINETICS_I3D, {"name": "i3d", "num_classes": num_classes}, channels)
 
@@ -62,7 +62,7 @@ def test_the_published_file_of_keras_has_older_names():
     assert {name: importers.keras_vgg16(name) for name in names} == names
 
 
-def test_kernels_are_turned_and_biases_are_not():
+def test_kernels_are_transposed_and_biases_are_not():
     arrays = {"conv1.weight": uniform("x", (8, 3, 7, 5)), "bn1.weight": uniform("y", (8,)), "fc.weight": np.eye(2, 3)}
     ours, names = importers.translate(arrays, importers.RESNET)
     assert ours["params/conv1/kernel"][6, 4, 2, 7] == arrays["conv1.weight"][7, 2, 6, 4]
@@ -89,12 +89,12 @@ def test_the_first_kernel_of_keras_sees_blue_green_red():
     np.testing.assert_array_equal(ours["params/conv1_2/kernel"], kernel)
 
 
-def test_two_arrays_of_one_place_are_both_there():
+def test_two_arrays_with_the_same_path_are_both_kept():
     arrays, names = importers.translate({"features.0.bias": np.ones(1), "conv1_1.bias": np.zeros(1)}, importers.VGG16)
     assert names == {"params/conv1_1/bias": "features.0.bias", "params/conv1_1.bias": "conv1_1.bias"}
 
 
-def test_what_does_not_fit_is_listed():
+def test_differences_are_listed():
     ours = {"params/a/kernel": np.zeros((1, 1, 2, 3)), "params/b/kernel": np.zeros(3), "params/c/bias": np.ones((1, 4))}
     names = {path: path.upper() for path in ours}
     shapes = {"params/a/kernel": (2, 3), "params/b/kernel": (4,), "params/d/scale": (5,)}
@@ -107,7 +107,7 @@ def test_what_does_not_fit_is_listed():
         "  in the file, but not in the model:",
         "    PARAMS/C/BIAS (1, 4)",
         "  of another shape:",
-        "    PARAMS/B/KERNEL (3,), where params/b/kernel is (4,)",
+        "    PARAMS/B/KERNEL (3,), but params/b/kernel is (4,)",
     ]
     fitted = importers.fit(ours, names, {"params/a/kernel": (2, 3), "params/b/kernel": (3,), "params/c/bias": (4,)})
     assert {path: fitted["params"][path[0]][path[2:]].shape for path in ("a/kernel", "b/kernel", "c/bias")} == {
@@ -117,13 +117,15 @@ def test_what_does_not_fit_is_listed():
     }
 
 
-LAYOUTS = list(dict.fromkeys(entry.layout for entry in WEIGHTS.values()))  # in one order: tests run in processes
+LAYOUTS = list(
+    dict.fromkeys(entry.layout for entry in WEIGHTS.values())
+)  # in a fixed order, for parallel test processes
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda x: x.path_of.__name__)
-def test_names_of_other_networks_are_no_error_of_their_own(layout):
-    """They are listed by `fit`, with those of the model that are missing."""
+def test_names_of_other_networks_are_left_to_fit(layout):
+    """`translate` accepts them, so that `fit` can list them with the missing variables."""
     names = ["", "weight", "a.b.c.weight", "features.5.branch9.0.1.weight", "inception9z.branch1.conv.weight"]
     names += ["features.3.weight", "layer1.weight", "x/y", "stem", "VGG16_0/Conv_99/kernel", "AlexNet_0/x", "aux1.fc"]
     arrays, _ = importers.translate({name: np.zeros(3) for name in names}, layout)
-    assert len(arrays) >= len(names) - 1  # googlenet leaves "aux1.fc" out
+    assert len(arrays) >= len(names) - 1  # googlenet ignores "aux1.fc"

@@ -16,7 +16,7 @@ from vidjax.weights import inflate
 
 
 def drawn(model, video):
-    """Flat variables with statistics that are not trivial."""
+    """Flat random variables, with random statistics."""
     shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros(video))
     tree = {collection: draw_tree(part) for collection, part in shapes.items()}
     return {path: jnp.asarray(x) for path, x in traverse_util.flatten_dict(tree, sep="/").items()}
@@ -27,7 +27,7 @@ def apply(model, variables, video):
 
 
 def both(flat, volume, frames, size, kind):
-    """Activations of one frame in 2-D, and of a video that repeats it in 3-D with the inflated variables."""
+    """Activations of a frame in 2-D, and of a video that repeats it in 3-D with inflated variables."""
     image = uniform("image", (1, 1, size, size, 3))
     video = np.repeat(image, frames, axis=1)
     variables = drawn(flat, image.shape)
@@ -35,7 +35,7 @@ def both(flat, volume, frames, size, kind):
     return apply(flat, variables, image), apply(volume, inflated, video)
 
 
-# Of the same topology: the 2-D network, the 3-D one, twice the receptive field in frames, the size of a frame
+# (2-D network, 3-D network, twice its receptive field in frames, frame size) of the same topology
 PAIRS = {
     "inception_v1 to i3d": (InceptionV1, I3D, 200, 32),
     "googlenet": (GoogLeNet, partial(GoogLeNet, dims=3), 200, 32),
@@ -51,13 +51,12 @@ PAIRS = {
 @pytest.mark.parametrize("kind", inflate.KINDS)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_repeated_frame_gives_the_activations_of_the_frame(pair, kind):
-    """In the middle of a clip twice as long as the receptive field, out of sight of the zeros at its ends; with the
-    centre tap everywhere."""
+    """In the middle of a clip twice as long as the receptive field, away from padding; everywhere for the centre tap."""
     flat, volume, frames, size = PAIRS[pair]
     frames = frames if kind == "repeat" else 32
     (_, ends), (_, inflated) = both(flat(5, width=1 / 16), volume(5, width=1 / 16), frames, size, kind)
     for name, expected in ends.items():
-        if name in ("Logits", "pooled"):  # means over time, the ends included
+        if name in ("Logits", "pooled"):  # means over time include the ends
             continue
         activations = inflated[name]
         steps = range(activations.shape[1]) if kind == "centre" else [activations.shape[1] // 2]
@@ -66,7 +65,7 @@ def test_a_repeated_frame_gives_the_activations_of_the_frame(pair, kind):
             np.testing.assert_allclose(activations[:, step], expected[:, 0], atol=1e-5 * scale, err_msg=name)
 
 
-def test_kernels_are_repeated_and_divided_or_put_into_the_centre():
+def test_kernels_are_repeated_and_divided_or_become_the_centre_tap():
     kernel = uniform("kernel", (3, 3, 2, 4))
     repeated = inflate.over_time(kernel, 3, "repeat")
     np.testing.assert_allclose(repeated, np.stack([kernel / 3] * 3), rtol=1e-6)
@@ -89,7 +88,7 @@ def test_flow_from_rgb_is_the_mean_over_the_channels(channels):
 
 
 class Unit(nn.Module):
-    """A convolution, BatchNorm and ReLU: 2-D, or (2+1)-D with as many channels between as after."""
+    """A convolution, BatchNorm and ReLU: 2-D, or (2+1)-D with equal widths."""
 
     factorised: bool
 
@@ -111,7 +110,7 @@ def test_a_factorised_convolution_of_equal_widths_is_exact(kind):
 
 
 def test_r2plus1d_starts_near_the_2d_network():
-    """Approximate: the features go together with those of the 2-D network, and drawn ones do not."""
+    """Features correlate with those of the 2-D network; those of a randomly initialised network do not."""
     flat, volume = ResNet18(5, width=1 / 4, stem_pool=False), R2Plus1D18(5, width=1 / 4)
     (_, ends), (_, inflated) = both(flat, volume, 32, 16, "centre")
     video = np.repeat(uniform("image", (1, 1, 16, 16, 3)), 32, axis=1)
@@ -131,7 +130,7 @@ def test_a_norm_without_a_scale_becomes_one_with_a_scale_of_one():
 
 def test_networks_of_different_structure_are_listed():
     resnet, i3d = drawn(ResNet18(5, width=1 / 16), (1, 1, 32, 32, 3)), drawn(I3D(5, width=1 / 16), (1, 8, 32, 32, 3))
-    with pytest.raises(ValueError, match=r"differ in their structure:\n.*kernel: the model has .*the other nothing"):
+    with pytest.raises(ValueError, match=r"differ in structure:\n.*kernel: the model has .*the other nothing"):
         inflate.inflate(resnet, i3d)
     wide = drawn(I3D(5, width=1 / 8), (1, 8, 32, 32, 3))
     with pytest.raises(

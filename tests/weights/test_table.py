@@ -10,7 +10,7 @@ ENTRIES = pytest.mark.parametrize("name", WEIGHTS)
 
 
 @ENTRIES
-def test_checksums_and_addresses_have_their_form(name):
+def test_checksums_and_addresses_are_well_formed(name):
     for file in WEIGHTS[name].files:
         kind, _, digits = file.digest.partition(":")
         assert len(digits) in {"sha256": (8, 64), "md5": (32,), "git": (40,)}[kind] and int(digits, 16)
@@ -42,8 +42,8 @@ def test_labels_are_the_published_ones(shared_data):
     ]
 
 
-def test_normalisation_is_that_of_the_publishers():
-    """torchvision 0.28, transforms/_presets.py, in units of 0..1; and what configs call by the same names."""
+def test_normalisation_matches_the_publishers():
+    """torchvision 0.28, transforms/_presets.py, in units of 0..1; and the constants of the configs."""
     kinetics, imagenet = (WEIGHTS[f"torchvision_{name}"].preprocess for name in ("r3d_18", "resnet18"))
     np.testing.assert_allclose(np.array(kinetics["mean"]) / 255, [0.43216, 0.394666, 0.37645], atol=1e-6)
     np.testing.assert_allclose(np.array(kinetics["std"]) / 255, [0.22803, 0.22145, 0.216989], atol=1e-6)

@@ -77,10 +77,9 @@ def _at_level(image: jax.Array, shape: tuple[int, int], scale: float) -> jax.Arr
 
 
 def expand(image: jax.Array, n: int, sigma: float) -> jax.Array:
-    """Fits a quadratic polynomial around each pixel, f(x) ~ x' A x + b' x + c (equation 1).
+    """Fits f(x) ~ x' A x + b' x + c (equation 1) around each pixel: (..., H, W) -> (5, ..., H, W).
 
-    Weighted least squares over (2 n + 1) x (2 n + 1) pixels, computed by separable filters: (..., H, W) ->
-    (5, ..., H, W).
+    Weighted least squares over (2 n + 1) x (2 n + 1) pixels, computed by separable filters.
 
     Returns:
         b_x, b_y, A_xx, A_yy and 2 A_xy.

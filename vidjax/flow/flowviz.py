@@ -18,7 +18,7 @@ FLO_LONGEST_SIDE = 99999  # flowIO.cpp
 
 
 def colour_wheel() -> np.ndarray:
-    """The 55 hues of the colour wheel, uint8 (55, 3) RGB: right, down, left, up.
+    """The 55 hues of the colour wheel, uint8 (55, 3) RGB, starting at right, then down, left, up.
 
     Hues that people distinguish better have more steps (makecolorwheel of colorcode.cpp).
     """

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 SMALLEST = 8  # pixels
-CUBIC = -0.75  # Keys' parameter a, the value of OpenCV
+CUBIC = -0.75  # Keys' parameter a, with OpenCV's value
 
 
 def over_pairs(flow_of: Callable, first: jax.Array, second: jax.Array) -> jax.Array:
@@ -50,7 +50,7 @@ def pyramid(image: jax.Array, *, num_scales: int, scale_step: float, smallest: i
     Args:
         image: (..., H, W), the first level.
         num_scales: largest number of levels.
-        smallest: in pixels.
+        smallest: smallest side of a level, pixels.
         kernel: smooths each level before it is resized; None for no smoothing.
     """
     levels = [image]
@@ -69,7 +69,7 @@ def coarse_to_fine(
     """The flow (2, H, W) between two images (H, W), refined from the coarsest pyramid level to the finest.
 
     Args:
-        improve: (first, second, flow) at a level -> a better flow; `flow` is that of the coarser level, or 0.
+        improve: (first, second, flow) at a level -> a better flow; starts from the coarser level, or 0.
         scale_step, of_pyramid: see `pyramid`.
     """
     levels = [pyramid(image, scale_step=scale_step, **of_pyramid) for image in (first, second)]

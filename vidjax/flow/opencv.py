@@ -45,7 +45,7 @@ def farneback(
         num_levels: pyramid levels; levels below 32 pixels are omitted.
         window: side in pixels of the averaging window; larger is smoother and finds faster motion.
         num_iterations: iterations per level.
-        poly_n: size in pixels of the polynomial fit, usually 5 or 7.
+        poly_n: radius in pixels of the polynomial fit, usually 5 or 7.
         poly_sigma: standard deviation in pixels of the fit's Gaussian weights: 1.1 for poly_n = 5, 1.5 for 7.
 
     Returns:

@@ -40,7 +40,7 @@ from vidjax.training import interrupts
 
 
 def make_records(ladder: Ladder, workdir: Path, stop: Stop):
-    """Makes missing records, or networks whose features are needed; prints failures. One ladder at a time does so."""
+    """Makes missing records and networks of `ladder.records`, one command at a time; prints failures."""
     for directory, command in ladder.records.items():
         with locked(workdir / "records.log") as log:
             if not is_made(Path(directory)):
@@ -61,7 +61,7 @@ def is_made(directory: Path) -> bool:
 
 
 def plan(ladder: Ladder, costs: dict[str, Cost], runs: dict[str, list[Run]]) -> str:
-    """Returns the plan as a table: runs per rung, finished runs, parameters, and multiply-adds of a clip and in all."""
+    """Returns the plan as a table: runs, finished runs, parameters and multiply-adds of each rung."""
     rows, to_do = [("rung", "", "runs", "done", "parameters", "multiply-adds per clip", "in training"), ()], 0
     for name in runs:
         cost, count = costs[name], len(runs[name])
@@ -90,7 +90,7 @@ def stale_rungs(ladder: Ladder, runs: dict[str, list[Run]]) -> dict[str, str]:
 
 
 def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], stop: Stop) -> dict[str, str]:
-    """Runs all unfinished runs, then measures missing speeds; returns why each failed rung failed."""
+    """Runs all unfinished runs, then measures missing speeds; returns the failed rungs, each with a reason."""
     # The progress bar counts multiply-adds; rungs without training take a little time too
     share = {name: max(costs[name].training, 1e9) / len(runs[name]) for name in runs}
     total = sum(share[name] * len(runs[name]) for name in runs)
@@ -178,11 +178,12 @@ def measure_speed(run: Run, stop: Stop) -> str:
 
 
 def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
-    """Does what the command does; returns why each selected rung failed that failed."""
+    """Runs the ladder and writes the table; returns the selected rungs that failed, each with a reason."""
     ladder = rungs.read(args.ladder, args.seeds)
     selected = list(ladder.rungs) if args.only is None else args.only.split(",")
     if unknown := sorted(set(selected) - set(ladder.rungs)):
-        raise ValueError(f"no rung {', '.join(map(repr, unknown))}; {args.ladder} has {', '.join(ladder.rungs)}.")
+        names = ", ".join(map(repr, unknown))
+        raise ValueError(f"--only: {args.ladder} has no rung {names}; choose from {', '.join(ladder.rungs)}.")
     args.workdir.mkdir(parents=True, exist_ok=True)
     output_paths.check_writable(args.workdir, "--workdir")
     if not args.plan:
@@ -220,7 +221,7 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def main(argv=None) -> int:
-    """Runs the ladder; returns the exit status: 1 if a rung failed, 75 if interrupted, else 0."""
+    """Runs the command; returns the exit status: 1 if a rung failed, 75 if interrupted, else 0."""
     args = parse_args(argv)
     absl_logging.set_verbosity(absl_logging.WARNING)
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str((args.workdir / "compiled").absolute()))

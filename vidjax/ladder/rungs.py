@@ -112,8 +112,8 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
     optional = {"records": {}, "folds": (), "choose_on": "", "published": ()}
     ladder = Ladder(**{**optional, **content, "rungs": rungs})
     if ladder.choose_on and ladder.choose_on not in ladder.folds:
-        valid = f"choose one of its folds, {', '.join(ladder.folds)}" if ladder.folds else "the ladder has no folds"
-        raise ValueError(f"{path}: choose_on = {ladder.choose_on!r} is unknown; {valid}.")
+        valid = ", ".join(ladder.folds) or "but it has none"
+        raise ValueError(f"{path}: choose_on = {ladder.choose_on!r} must be one of the ladder's folds, {valid}.")
     for row in ladder.published:
         if not isinstance(row, Mapping) or not {"method", "source"} <= set(row) <= {"method", "source", *ladder.folds}:
             raise ValueError(
@@ -174,25 +174,23 @@ def check(rung: Rung, ladder: Ladder):
     if of_run := sorted(set(rung.overrides) & set(OF_RUN)):
         raise ValueError(f"remove {', '.join(of_run)} from the overrides: each run of the ladder sets its own.")
     if unknown := sorted(set(rung.folds or ()) - set(ladder.folds)):
-        valid = f"choose from {', '.join(ladder.folds)}" if ladder.folds else "it has no folds at all"
-        raise ValueError(f"the ladder has no folds {', '.join(unknown)}; {valid}.")
+        advice = f"choose from {', '.join(ladder.folds)}" if ladder.folds else "it has no folds at all"
+        raise ValueError(f"the ladder has no folds {', '.join(unknown)}; {advice}.")
     if rung.folds is not None and not rung.folds:
         raise ValueError("folds = () leaves nothing to run; name some, or remove it to run all.")
     check_members(rung, ladder)
     if rung.config:
         config_of(rung)
-    if rung.fusion not in ensemble.FUSIONS:
-        raise ValueError(f"Unknown fusion {rung.fusion!r}; choose one of {', '.join(ensemble.FUSIONS)}.")
-    if rung.classifier not in classify.CLASSIFIERS:
-        raise ValueError(f"Unknown classifier {rung.classifier!r}; choose one of {', '.join(classify.CLASSIFIERS)}.")
-    if rung.pool not in (*POOLS, classify.SIZE):
-        raise ValueError(f"Unknown pool {rung.pool!r}; choose one of {', '.join((*POOLS, classify.SIZE))}.")
+    valid = {"fusion": ensemble.FUSIONS, "classifier": classify.CLASSIFIERS, "pool": (*POOLS, classify.SIZE)}
+    for key, choices in valid.items():
+        if (value := getattr(rung, key)) not in choices:
+            raise ValueError(f"Unknown {key} {value!r}; choose one of {', '.join(choices)}.")
 
 
 def check_members(rung: Rung, ladder: Ladder):
     """Raises a ValueError unless a rung starts from earlier rungs that are trained on its seeds and folds."""
     if rung.fuses and len(set(rung.fuses)) < max(2, len(rung.fuses)):
-        raise ValueError(f"fuses names {', '.join(rung.fuses)}; name at least two rungs, each once.")
+        raise ValueError(f"fuses = {', '.join(rung.fuses)} must list at least two rungs, each once.")
     started_from = [*referred_to(rung), *([] if "/" in rung.features else filter(None, [rung.features]))]
     if ladder.folds and started_from:
         raise ValueError(f"it starts from {', '.join(started_from)}, which has one run per fold; remove folds.")

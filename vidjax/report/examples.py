@@ -82,7 +82,7 @@ def folds_of_first_seed(place: Path) -> list[Path]:
 
 
 def with_runs(rows: Sequence[dict], runs: Sequence[Path]) -> list[tuple[dict, Path | None]]:
-    """Returns each row, numbered like the records of the run that tested its video, and that run (None without runs)."""
+    """Returns each row with the run that tested its video (None without runs) and the number of the video there."""
     if len(runs) < 2:
         return [(row, runs[0] if runs else None) for row in rows]
     tested = {other["video"]: (run, other["number"]) for run in runs for other in predictions.read(run)}

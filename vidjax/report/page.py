@@ -98,7 +98,7 @@ def section(
         "section",
         title=content["title"],
         table=table({"#": to_details, **columns, "files": to_files}, values, kinds, row_kinds),
-        legend=legend(content),
+        speed=ladder_table.speed_text(content),
         chosen=optional("chosen", text=ladder_table.chosen_text(content)),
         published=fill("published", table=published_table(published)) if published else "",
         charts=optional("charts", charts=charts),
@@ -140,24 +140,6 @@ def sort_values(columns: Mapping[str, Sequence[str]], rows: Sequence[dict]) -> d
         else:
             found[head] = [text.split()[0] if text else "" for text in texts]
     return found
-
-
-def legend(content: dict) -> str:
-    """Explains the table, and names the sources of its numbers."""
-    rows = content["rungs"]
-    text = ["[ ]: 95 % interval (Wilson) for the number of videos. ±: standard deviation over seeds."]
-    if any(not row["sees_order"] for row in rows):
-        text.append("Grey rungs are blind to the order of frames.")
-    if any(row["on_features"] for row in rows):
-        text.append("No column includes the cost of stored features.")
-    text.append(ladder_table.speed_text(content))
-    text.append("The number of a rung links to its details, the last column to the source files of its numbers.")
-    text.append("Shares and minutes are from result.json (for a cross-validation, minutes are from its folds).")
-    if any(row["parameters"] or row["multiply-adds"] for row in rows):
-        text.append("Parameters and multiply-adds are computed from config.json; a fusion sums those of its members.")
-    if any(row["speed"] for row in rows):
-        text.append("Speed is from speed.json; the members of a fusion run one after the other.")
-    return " ".join(filter(None, text))
 
 
 def link(path: Path, start: Path, text: str) -> Html:

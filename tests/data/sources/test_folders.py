@@ -85,7 +85,7 @@ def test_a_folder_around_classes_or_splits(tmp_path):
         tmp_path / "a", "UCF/videos/run/1.mp4", "UCF/videos/walk/1.mp4", "__MACOSX/UCF/x", "readme.txt"
     )
     assert found == {("", "run"): 1, ("", "walk"): 1}
-    assert [line.split(" has one folder, ")[1] for line in said[:2]] == [
+    assert [line.split(" holds only the folder ")[1] for line in said[:2]] == [
         "UCF; reading its content.", "videos; reading its content.",
     ]  # fmt: skip
     found, _ = listed(tmp_path / "b", "data/train/run/1.mp4", "data/test/run/1.mp4")

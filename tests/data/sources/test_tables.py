@@ -62,7 +62,7 @@ def test_quoted_cells(tmp_path):
         ("path,label\n ,run\n", "line 2: path and label must both be given"),
         ("path,label,start,end\na.mp4,run,soon,2\n", "line 2: start and end are seconds, not 'soon'"),
         ("path,label\n\na.mp4,run, fast\n", r"line 3: 3 cells for 2 columns \(path, label\). Put quotes around"),
-        ("path,label,split\na.mp4,run\n", "line 2: 2 cells for 3 columns .* Leave a cell empty, with its separator"),
+        ("path,label,split\na.mp4,run\n", "line 2: 2 cells for 3 columns .* Keep the separators of empty cells"),
         ('path,label\na.mp4,run\nb.mp4,"walk\nc.mp4,jump\n', "line 3: unexpected end of data. Close each quote"),
         ("path,label,Label\na.mp4,run,walk\n", "has two columns 'label': rename or remove one"),
         ("path,label,cam,cam\na.mp4,run,1,2\n", "has two columns 'cam'"),

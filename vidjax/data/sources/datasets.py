@@ -1,4 +1,4 @@
-"""From the source that `make_records` is given to labelled videos with splits: one function per source."""
+"""List the labelled videos of a source of `make_records`, with splits: one function per source, in `SOURCES`."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from vidjax.data.sources import class_counts, duplicates, folders, splits, table
 from vidjax.data.sources.items import Item, words
 from vidjax.data.synthetic import captions, coloured, motion
 
-END = "<end>"  # the first word of the vocabulary of captions: what a caption starts after, and ends with
+END = "<end>"  # word 0 of a vocabulary: comes before and after each caption
 
 
 class Dataset(NamedTuple):
-    """Labelled videos, and what mirroring and reversing time do to their labels, see `records.DatasetInfo`."""
+    """Labelled videos, and the effect of mirroring and of reversing time on labels, see `records.DatasetInfo`."""
 
     items: list[Item]
     labels: list[str]
@@ -24,15 +24,15 @@ class Dataset(NamedTuple):
 
 
 def say(text: str):
-    """Prints a line; names that are not UTF-8 are escaped."""
+    """Prints a line, with names that are not UTF-8 escaped."""
     print(text.encode(errors="backslashreplace").decode(), flush=True)
 
 
 def kind_of(names: Sequence[str]) -> str:
-    """What the sources on a command line are: "motion", "coloured", "captions", "tfds", "table" or "folder".
+    """Returns the kind of the sources on a command line, a key of `SOURCES`.
 
     Raises:
-        ValueError: for several sources that are not all CSVs or lists.
+        ValueError: if there are several sources and one is not a CSV or list.
     """
     are_tables = [Path(name).suffix.lower() in tables.ENDINGS and not Path(name).is_dir() for name in names]
     if all(are_tables):
@@ -46,58 +46,71 @@ def kind_of(names: Sequence[str]) -> str:
 
 
 def find(args: argparse.Namespace) -> Dataset:
-    """Lists the labelled videos of the source, or renders them; prints what was guessed, ignored or looks wrong.
+    """Lists the labelled videos of the source, or renders them; prints guesses, ignored files and warnings.
 
     Raises:
-        ValueError: for a source or arguments that cannot work.
+        ValueError: for an invalid source or argument.
     """
-    return RENDERED.get(kind_of(args.sources), from_files)(args)
+    return SOURCES[kind_of(args.sources)](args)
 
 
 def from_motion(args: argparse.Namespace) -> Dataset:
-    """Renders clips of motion, or `--concatenate` of them in a row with one label per frame."""
-    rendered = {"num_videos": _rendered_counts(args), "seed": args.seed, "num_workers": args.workers}
+    """Renders clips of motion, or rows of `--concatenate` clips with one label per frame."""
     if args.concatenate > 1:
-        files = motion.render_concatenations(args.out / "videos", args.concatenate, **rendered)
+        files = motion.render_concatenations(count=args.concatenate, **_rendering(args))
         items = [
             Item(str(path), tuple(sorted(set(names))), split, frame_labels=tuple(names)) for path, names, split in files
         ]
     else:
-        files = motion.render(args.out / "videos", **rendered)
-        items = [Item(str(path), (label,), split) for path, label, split in files]
+        items = [Item(str(path), (label,), split) for path, label, split in motion.render(**_rendering(args))]
     return Dataset(items, list(motion.CLASSES), "forbidden", list(motion.REVERSED))
 
 
 def from_coloured(args: argparse.Namespace) -> Dataset:
     """Renders coloured shapes that move left or right."""
-    files = coloured.render(
-        args.out / "videos", num_videos=_rendered_counts(args), seed=args.seed, num_workers=args.workers
-    )
-    items = [Item(str(path), (label,), split) for path, label, split in files]
+    items = [Item(str(path), (label,), split) for path, label, split in coloured.render(**_rendering(args))]
     return Dataset(items, coloured.CLASSES, coloured.REVERSED, coloured.REVERSED)
 
 
 def from_captions(args: argparse.Namespace) -> Dataset:
-    """Renders captioned videos; the split test_unseen has phrases that no training video has."""
+    """Renders captioned videos; the split test_unseen has phrases that are in no training video."""
     vocabulary = sorted({word for phrase in captions.PHRASES for word in words(phrase)} | {","})
     parse_flip(args.horizontal_flip or "forbidden", vocabulary)  # before rendering
-    counts = _rendered_counts(args)
-    counts["test_unseen"] = counts["test"]
-    files = captions.render(args.out / "videos", num_videos=counts, seed=args.seed, num_workers=args.workers)
-    return _captioned(args, [Item(str(path), words(text), split) for path, text, split in files])
+    rendering = _rendering(args)
+    rendering["num_videos"]["test_unseen"] = rendering["num_videos"]["test"]
+    return _captioned(args, [Item(str(path), words(text), split) for path, text, split in captions.render(**rendering)])
 
 
-def from_files(args: argparse.Namespace) -> Dataset:
-    """Lists videos that exist, and splits them."""
-    kind = kind_of(args.sources)
-    if kind == "tfds":
-        items = tfds.list_videos(args.source.removeprefix("tfds:"))
-    elif kind == "table":
-        paths = [Path(source) for source in args.sources]
-        items = tables.from_tables(paths, class_file=args.class_file, multi_label=args.multi_label, say=say)
-        record_checks.check_files(items, args.max_bad)
-    else:
-        items = folders.from_folder(Path(args.source), frame_folders=args.frame_folders, say=say)
+def from_tfds(args: argparse.Namespace) -> Dataset:
+    """Lists the videos of a dataset of tensorflow-datasets."""
+    return _labelled(args, tfds.list_videos(args.source.removeprefix("tfds:")))
+
+
+def from_tables(args: argparse.Namespace) -> Dataset:
+    """Lists the videos of CSVs or lists."""
+    paths = [Path(source) for source in args.sources]
+    items = tables.from_tables(paths, class_file=args.class_file, multi_label=args.multi_label, say=say)
+    record_checks.check_files(items, args.max_bad)
+    return _labelled(args, items)
+
+
+def from_folder(args: argparse.Namespace) -> Dataset:
+    """Lists the videos in class folders."""
+    return _labelled(args, folders.from_folder(Path(args.source), frame_folders=args.frame_folders, say=say))
+
+
+RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions}
+SOURCES = {**RENDERED, "tfds": from_tfds, "table": from_tables, "folder": from_folder}
+
+
+def _rendering(args: argparse.Namespace) -> dict:
+    """Returns the arguments that all `render` functions take."""
+    counts = dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
+    return {"directory": args.out / "videos", "num_videos": counts, "seed": args.seed, "num_workers": args.workers}
+
+
+def _labelled(args: argparse.Namespace, items: list[Item]) -> Dataset:
+    """Makes a dataset of videos that exist: classes or vocabulary, checks and splits."""
     if "caption" in items[0].columns:
         dataset = _captioned(args, items)
     else:
@@ -109,7 +122,7 @@ def from_files(args: argparse.Namespace) -> Dataset:
 
 
 def split(args: argparse.Namespace, items: list[Item]) -> list[Item]:
-    """Gives each video a split: that of a column, that which it has, or a random one that keeps copies together."""
+    """Assigns each video a split: by a column, as given, or at random with copies kept together."""
     if args.split_by:
         items = splits.split_by(items, args.split_by, say)
     is_given = all(item.split for item in items)
@@ -127,10 +140,6 @@ def split(args: argparse.Namespace, items: list[Item]) -> list[Item]:
     return items
 
 
-def _rendered_counts(args: argparse.Namespace) -> dict[str, int]:
-    return dict(zip(("train", "val", "test"), args.motion_videos, strict=True))
-
-
 def _captioned(args: argparse.Namespace, items: list[Item]) -> Dataset:
     labels = [END, *sorted({word for item in items for word in item.labels})]
     flip = parse_flip(args.horizontal_flip or "forbidden", labels)
@@ -138,10 +147,10 @@ def _captioned(args: argparse.Namespace, items: list[Item]) -> Dataset:
 
 
 def parse_flip(value: str, labels: list[str]) -> str | list[int]:
-    """What a horizontal flip does: "unchanged", "forbidden", or `left:right,a:b`, pairs of classes that swap.
+    """Parses the effect of a horizontal flip: "unchanged", "forbidden", or pairs of classes to swap, `left:right,a:b`.
 
     Raises:
-        ValueError: for a class that is unknown, or in two pairs.
+        ValueError: for an unknown class, or a class in two pairs.
     """
     if value in ("unchanged", "forbidden"):
         return value
@@ -160,6 +169,3 @@ def parse_flip(value: str, labels: list[str]) -> str | list[int]:
         a, b = map(labels.index, names)
         permutation[a], permutation[b] = b, a
     return permutation
-
-
-RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions}

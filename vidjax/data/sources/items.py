@@ -30,5 +30,5 @@ class Item:
 
 
 def words(caption: str) -> tuple[str, ...]:
-    """Returns the words of a caption in lower case, and its commas: "Red square grows, ..." -> red, square, grows, ","."""
+    """Returns the lower-case words and the commas of a caption: "Red square grows, ..." -> red, square, grows, ","."""
     return tuple(re.findall(r"[\w'-]+|,", caption.lower()))

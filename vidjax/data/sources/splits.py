@@ -165,7 +165,7 @@ def join(*keys: Sequence[Hashable]) -> list[int]:
     """Merges groupings: items with equal values of any key are in one group, transitively.
 
     Args:
-        *keys: of equal length, one value per item; None is in no group.
+        *keys: of equal length, one value per item; None matches nothing.
 
     Returns:
         A number per item, equal within a group.

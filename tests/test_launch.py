@@ -147,7 +147,7 @@ def test_a_run_goes_on_in_a_new_slice_after_preemption(cloud, outcome):
     done = cloud.tpu_vm(*TRAIN)
     once = ["create", "setup", "start", "follow"]
     assert cloud.verbs() == [*once, "delete", *once]
-    assert "was preempted" in done.stdout and "still paid for" in done.stdout
+    assert "was preempted" in done.stdout and "still costs money" in done.stdout
     starts = [call for call in cloud.calls() if "docker run" in call]
     assert len(starts) == 2 and starts[0] == starts[1]  # the same work directory
 
@@ -181,7 +181,7 @@ def test_a_run_that_was_asked_to_stop_stops(cloud):
 def test_a_run_that_fails_by_itself_is_not_repeated(cloud):
     cloud.set("outcomes", "1\n0\n")
     done = cloud.tpu_vm(*TRAIN, check=False)
-    assert done.returncode == 1 and "ended with status 1; the slice is there" in done.stderr
+    assert done.returncode == 1 and "ended with status 1; the slice still exists" in done.stderr
     assert cloud.verbs() == ["create", "setup", "start", "follow"]
 
 
@@ -202,7 +202,7 @@ def test_a_request_that_failed_is_told_of(cloud):
 def test_nothing_is_requested_or_deleted_where_the_state_is_not_known(cloud):
     (cloud.directory / "queued").unlink()
     done = cloud.tpu_vm(*TRAIN, check=False)
-    assert done.returncode == 1 and "could not be asked" in done.stderr
+    assert done.returncode == 1 and "did not return the state" in done.stderr
     assert len(cloud.calls()) == 5 and not cloud.verbs()  # it was asked five times
 
 
@@ -248,18 +248,18 @@ def test_the_status_of_a_run_is_that_of_its_container(worker):
 @pytest.mark.parametrize(
     ("arguments", "changed", "message"),
     [
-        ([], {}, "say what to do: create, setup, train, stop or delete; not ''"),
-        (["--dry-run"], {}, "say what to do"),
-        (["launch", "a"], {}, "not 'launch'"),
-        (["create"], {}, "'' is no name"),
-        (["create", "My Run;id"], {}, "'My Run;id' is no name"),
-        (["create", "a" * 64], {}, "63 at most"),
-        (["create", "a", "b"], {}, "takes nothing after the name, not: b"),
+        ([], {}, "unknown command ''; choose create, setup, train, stop or delete"),
+        (["--dry-run"], {}, "unknown command ''"),
+        (["launch", "a"], {}, "unknown command 'launch'"),
+        (["create"], {}, "'' is not a slice name"),
+        (["create", "My Run;id"], {}, "'My Run;id' is not a slice name"),
+        (["create", "a" * 64], {}, "at most 63 characters"),
+        (["create", "a", "b"], {}, "takes no arguments after the name; remove: b"),
         (["create", "a"], {"ZONE": ""}, "needs the variable ZONE"),
         (["delete", "a"], {"PROJECT": ""}, "needs the variable PROJECT"),
-        (["setup", "a"], {"SHARE": "10.0.0.2"}, "an address and a path"),
+        (["setup", "a"], {"SHARE": "10.0.0.2"}, "must be an address and a path"),
         (TRAIN, {"IMAGE": ""}, "needs the variable IMAGE"),
-        (TRAIN, {"ACCELERATOR": "h100"}, "choose as in v2-8"),
+        (TRAIN, {"ACCELERATOR": "h100"}, "choose one like v2-8"),
         (TRAIN, {"TIER": "free"}, "choose spot or on-demand"),
         (TRAIN[:2], {}, "train needs --config"),
         ([*TRAIN[:3], "configs/none.py", *TRAIN[4:]], {}, "not 'configs/none.py'"),
@@ -268,7 +268,7 @@ def test_the_status_of_a_run_is_that_of_its_container(worker):
         ([*TRAIN[:4], "--workdir=gs://bucket/run"], {}, "not 'gs://bucket/run'"),
     ],
 )
-def test_what_cannot_be_is_refused_before_anything_is_asked(cloud, arguments, changed, message):
+def test_invalid_arguments_are_refused_before_any_call(cloud, arguments, changed, message):
     done = cloud.tpu_vm(*arguments, check=False, **changed)
     assert done.returncode == 1 and message in done.stderr
     assert not cloud.calls()

@@ -130,7 +130,7 @@ def test_what_cannot_work_is_told(config, run, tiny_config, tmp_path):
         with pytest.raises(ValueError, match="segments go with config.flow = 'stored'"):
             train.train(ConfigDict({**tiny_config.to_dict(), **change}), tmp_path)
     of_run = restore.from_run(run)
-    with pytest.raises(ValueError, match="do not say by which method"):
+    with pytest.raises(ValueError, match="do not name the method of their optical flow"):
         read_views(pipeline.open_records(of_run.config.dataset, ["test"])[0].media_id, of_run.clip, {})
     with pytest.raises(ValueError, match="sees optical flow"):
         stream.init_stream(of_run.params, of_run.model_state, model=make_model("frame_rnn", 8), spec=of_run.preprocess)

@@ -48,7 +48,7 @@ def test_a_stateful_run_with_one_label_a_frame(run):
     assert 0 <= result["top1"] <= 1 and result_file.read_confusion(workdir / "result.json").sum() == 45
     restored = restore.from_run(workdir)
     assert {x.shape for x in jax.tree.leaves(restored.model_state["carry"])} == {(2, 8)}
-    with pytest.raises(ValueError, match="classifies frames, or chunk after chunk: evaluate it with vidjax.evaluate"):
+    with pytest.raises(ValueError, match="classifies frames or chunks, not whole videos: evaluate it with vidjax.evaluate"):
         make_logits_fn(restored)
 
 
@@ -119,7 +119,7 @@ def test_training_carries_the_state(frame_labels):
             _, model_state = apply({"params": params, **model_state}, **inputs)
         whole = {name: np.concatenate([batch[name] for batch in group], 1) for name in ("features", "frame_mask")}
         (_, ends), _ = apply({"params": params}, **whole, sequence_start=np.ones(2))
-        np.testing.assert_allclose(model_state["carry"]["lstm"]["state"][-1], ends["last"], atol=1e-6)
+        np.testing.assert_allclose(model_state["carry"]["head"]["lstm"]["state"][-1], ends["last"], atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_other_splits_are_not_fused(apart, tmp_path):
     for other, fusion in (("val", "scores"), ("train", "svm")):
         with pytest.raises(ValueError, match=rf"differ in the test splits: \['test'\] of .*, \['{other}'\] of"):
             evaluate.fuse_runs([apart[0], tested_on([other])], fusion=fusion)
-    with pytest.raises(ValueError, match="a SVM finds its own"):
+    with pytest.raises(ValueError, match="an SVM learns its own weights"):
         evaluate.fuse_runs(apart, fusion="svm", weights=[1, 2])
 
 

@@ -22,12 +22,12 @@ def test_a_config_takes_classes_and_width_from_its_records(capsys, numbered_feat
     assert "features 16x5x3 float32, frame_mask 16x5 float32; 2 classes" in text
 
 
-def test_sizes_in_words():
+def test_sizes_as_text():
     config = networks.find_config("two_stream")
     sizes = {name: shape for name, (shape, _) in networks.parse_size("4x64x48", config).items()}
     assert sizes == {"video": (4, 64, 48, 3), "flow": (4, 64, 48, 2)}
     image = networks.parse_size("64x48", networks.find_config("resnet18"))
     assert image["video"][0] == (1, 64, 48, 3)
     for size in ("4", "0x64x64", "4by64", "4x64x64x3"):
-        with pytest.raises(ValueError, match=f"--input {size} is none of: 16x112x112"):
+        with pytest.raises(ValueError, match=f"--input {size} is not a size; use the form 16x112x112"):
             networks.parse_size(size, config)

@@ -36,7 +36,7 @@ def test_the_parts_of_a_small_step():
 
 
 def test_frozen_parameters_have_no_optimizer_state():
-    memory = of_lstm(freeze=("lstm.*",))
+    memory = of_lstm(freeze=("head/lstm.*",))
     assert memory.gradients == 4 * (8 * 10 + 10)
     assert memory.state == pytest.approx(4 * (6 * 32 + 32 + 8 * 32) + 3 * memory.gradients, abs=16)
 

@@ -117,9 +117,7 @@ def test_differences_are_listed():
     }
 
 
-LAYOUTS = list(
-    dict.fromkeys(entry.layout for entry in WEIGHTS.values())
-)  # in a fixed order, for parallel test processes
+LAYOUTS = list(dict.fromkeys(entry.layout for entry in WEIGHTS.values()))  # in a fixed order for parallel tests
 
 
 @pytest.mark.parametrize("layout", LAYOUTS, ids=lambda x: x.path_of.__name__)

@@ -51,7 +51,7 @@ PAIRS = {
 @pytest.mark.parametrize("kind", inflate.KINDS)
 @pytest.mark.parametrize("pair", PAIRS)
 def test_a_repeated_frame_gives_the_activations_of_the_frame(pair, kind):
-    """In the middle of a clip twice as long as the receptive field, away from padding; everywhere for the centre tap."""
+    """Away from padding: in the middle of a clip of twice the receptive field, or everywhere for the centre tap."""
     flat, volume, frames, size = PAIRS[pair]
     frames = frames if kind == "repeat" else 32
     (_, ends), (_, inflated) = both(flat(5, width=1 / 16), volume(5, width=1 / 16), frames, size, kind)

@@ -208,9 +208,7 @@ def main():
     parser = argparse.ArgumentParser(description="Exports a network for other software and verifies its outputs.")
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="work directory of a trained run")
-    network.add_argument(
-        "--weights", metavar="NAME|FILE", help="published weights (see vidjax.weights) or a weight file"
-    )
+    network.add_argument("--weights", metavar="NAME|FILE", help="published weights, or a weight file")
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
     parser.add_argument("--format", required=True, choices=FORMATS, help="see README, 'Export'")
     parser.add_argument("--out", type=Path, required=True, help="a new directory, or an earlier export to replace")

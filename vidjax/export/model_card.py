@@ -81,7 +81,7 @@ def use(manifest: dict) -> str:
     if "prefix" in manifest["inputs"]:
         layer, source = manifest["inputs"]["layer"], manifest["inputs"]["source"]
         return f"{text}\n\nIt takes features of layer {layer!r} of {source}."
-    return f"{text}\n\nPass uint8 RGB videos, 0..255; the network normalises them. The softmax of the logits is probability."
+    return f"{text}\n\nPass uint8 RGB videos, 0..255; the network normalises them. Apply softmax for probabilities."
 
 
 def data(run: restore.Trained) -> str:

@@ -98,14 +98,6 @@ def test_features_of_flow(run, on_device, with_flow, tmp_path):
         assert not source[0].flow and not len(source[0].images)
 
 
-def test_a_run_from_before_there_was_flow_goes_on(tiny_run, tmp_path):
-    workdir = tmp_path / "run"
-    shutil.copytree(tiny_run.workdir, workdir)
-    content = json.loads((workdir / "config.json").read_text())
-    config = ConfigDict(content["config"])
-    del content["config"]["flow"]
-    (workdir / "config.json").write_text(json.dumps(content))
-    assert train.train(config, workdir)["steps"] == 3
 
 
 def test_the_summary_of_a_network_on_flow(config):

@@ -48,7 +48,7 @@ def test_a_stateful_run_with_one_label_a_frame(run):
     assert 0 <= result["top1"] <= 1 and result_file.read_confusion(workdir / "result.json").sum() == 45
     restored = restore.from_run(workdir)
     assert {x.shape for x in jax.tree.leaves(restored.model_state["carry"])} == {(2, 8)}
-    with pytest.raises(ValueError, match="classifies frames or chunks, not whole videos: evaluate it with vidjax.evaluate"):
+    with pytest.raises(ValueError, match="classifies frames or chunks, not whole videos: evaluate it with"):
         make_logits_fn(restored)
 
 

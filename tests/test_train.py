@@ -216,7 +216,7 @@ def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_fac
 
     monkeypatch.setattr(metrics_log.MetricsLog, "write", filling)
     try:
-        with pytest.raises(OSError, match="could not be written to (.*\n)*The last complete checkpoint is of step 4. Fix"):
+        with pytest.raises(OSError, match="could not be written to (.*\n)*The last complete checkpoint is of step 4"):
             train.train(tiny_config, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -206,12 +206,12 @@ def test_what_cannot_work_is_told(config, joint, apart, tiny_motion, tmp_path, m
         with pytest.raises(ValueError, match=message):
             train.train(changed, tmp_path / str(len(list(tmp_path.iterdir()))))
 
-    refused("two_stream sees optical flow: set config.flow = 'stored', or to a method", flow="")
+    refused("two_stream sees optical flow: set config.flow to 'stored' or to a method", flow="")
     refused("stacked_flow sees optical flow: set config.flow", flow="", model={"name": "stacked_flow"})
     refused("holds no optical flow", dataset=str(tiny_motion))  # RGB records
     refused("A stack is of 2 fields of optical flow", clip={**config.clip, "num_frames": 1})
     refused("of 2 fields of optical flow", flow="farneback", clip={**config.clip, "num_frames": 2})
-    refused("sees flow in a row: segments", clip={**config.clip, "sampling": "segments"})
+    refused("needs consecutive flow fields", clip={**config.clip, "sampling": "segments"})
     refused("names 3 networks for 2 streams", init_from="a,b,c")
     refused("structure:", init_from=",".join(map(str, apart[::-1])))  # flow for frames, frames for flow
     with pytest.raises(ValueError, match="store the features of each stream by itself"):

@@ -40,7 +40,7 @@ def table(config: ConfigDict, inputs: Inputs, num_classes: int, depth: int) -> s
     rows = [("layer", "output", "MiB", "parameters", "multiply-adds", f"receptive field ({' x '.join(axes)})"), ()]
     rows += [row("  " * (len(layer.path) - 1) + layer.path[-1], layer) for layer in layers if len(layer.path) <= depth]
     rows += [(), *(row(name, ends[name]) for name in ("features", "outputs") if name in ends)]
-    totals = f"parameters {network.num_params:,}, multiply-adds {in_giga(network.multiply_adds / x.shape[0])} a clip"
+    totals = f"parameters {network.num_params:,}, multiply-adds {in_giga(network.multiply_adds / x.shape[0])} per clip"
     return "\n".join([*aligned(rows), "", totals, *where_it_looks(layers, axes)])
 
 

@@ -33,7 +33,7 @@ RUNTIMES = {
 def card(run: restore.Trained, manifest: dict, command: str) -> str:
     """Returns the text, from model.json and, if the run is finished, its result.json."""
     parts = [
-        f"# {manifest['model']}: {len(run.labels)} classes\n\n{what(run, manifest)}",
+        f"# {manifest['model']}: {len(run.labels)} classes\n\n{description(run, manifest)}",
         f"## Use\n\n{use(manifest)}",
         f"## Data and accuracy\n\n{data(run)}",
         f"## Limits\n\n{limits(run, manifest)}",
@@ -45,7 +45,7 @@ def card(run: restore.Trained, manifest: dict, command: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def what(run: restore.Trained, manifest: dict) -> str:
+def description(run: restore.Trained, manifest: dict) -> str:
     clip, names = run.clip, ", ".join(run.labels[:10]) + (", ..." if len(run.labels) > 10 else "")
     seen = "features" if "prefix" in run.inputs else f"{clip['size']}x{clip['size']} pixels"
     return (

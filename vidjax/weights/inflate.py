@@ -44,9 +44,9 @@ def inflate(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
         path: _fit(path, array, fresh[path].shape, kind) if path in fresh else array
         for path, array in variables.items()
     }
-    for path, drawn in fresh.items():  # Inception's norms have no scale, so 1; S3D's have one
+    for path, initial in fresh.items():  # Inception's norms have no scale, so 1; S3D's have one
         if path.endswith("/scale") and path not in fitted and re.sub("scale$", "bias", path) in fitted:
-            fitted[path] = jnp.ones_like(drawn)
+            fitted[path] = jnp.ones_like(initial)
     if lines := trees.differences(trees.shapes(fresh), trees.shapes(fitted), "the other"):
         raise ValueError(f"The two networks differ in structure:{lines}")
     return {path: fitted[path].astype(fresh[path].dtype) for path in fresh}
@@ -83,17 +83,17 @@ def factorise(variables: Flat, fresh: Flat, kind: str = "repeat") -> Flat:
     Arguments are like those of `inflate`.
     """
     result = {}
-    for path, drawn in fresh.items():
+    for path, initial in fresh.items():
         if "/temporal/" in path or _follows_temporal(path, fresh):
-            result[path] = _pass_on(path, drawn, kind)
+            result[path] = _pass_on(path, initial, kind)
             continue
         source = re.sub(r"/conv(\d)/norm/", r"/bn\1/", path.replace("/spatial/", "/"))
         if source in variables:
             found = variables[source]
             found = found[None] if "/spatial/" in path and found.ndim == 4 else found  # (1, h, w, C, D)
-            same = min(found.shape[-1], drawn.shape[-1])
+            same = min(found.shape[-1], initial.shape[-1])
             between = "/spatial/" in path or "/norm/" in path
-            result[path] = drawn.at[..., :same].set(found[..., :same]) if between else found
+            result[path] = initial.at[..., :same].set(found[..., :same]) if between else found
     return result
 
 
@@ -103,10 +103,10 @@ def _follows_temporal(path: str, fresh: Flat) -> bool:
     return norm is not None and f"params/{norm[1]}conv{norm[2]}/temporal/kernel" in fresh
 
 
-def _pass_on(path: str, drawn: jax.Array, kind: str) -> jax.Array:
+def _pass_on(path: str, initial: jax.Array, kind: str) -> jax.Array:
     """Returns an array that leaves its input unchanged: the identity over channels, or a norm without effect."""
     if path.endswith("/kernel"):
-        return over_time(jnp.eye(*drawn.shape[-2:])[None, None], drawn.shape[0], kind)
+        return over_time(jnp.eye(*initial.shape[-2:])[None, None], initial.shape[0], kind)
     epsilon = 1e-3 if "/batch_norm/" in path else 1e-5  # Inception's norms; ResNet's norms
     values = {"scale": 1.0, "var": 1.0 - epsilon}
-    return jnp.full(drawn.shape, values.get(path.rpartition("/")[2], 0.0))
+    return jnp.full(initial.shape, values.get(path.rpartition("/")[2], 0.0))

@@ -11,7 +11,7 @@ def value_of(graph, name):
     return onnx.numpy_helper.to_array(found)
 
 
-def test_nodes_have_names_of_their_own():
+def test_nodes_have_unique_names():
     graph = onnx_graph.Graph()
     first, second = graph.add("Add", "a", "b"), graph.add("Add", "a", "b")
     parts = graph.add("Split", second, outputs=2, axis=1)
@@ -19,7 +19,7 @@ def test_nodes_have_names_of_their_own():
     assert [(node.op_type, list(node.input)) for node in graph.nodes][2] == ("Split", [second])
 
 
-def test_equal_constants_are_kept_once_in_the_outermost_graph():
+def test_equal_constants_are_stored_once_in_the_outermost_graph():
     graph = onnx_graph.Graph()
     body = onnx_graph.Graph(graph)
     assert body.ints(1, 2) == graph.ints(1, 2) != graph.constant([1, 2], np.int32)

@@ -40,7 +40,7 @@ def test_onnx_runtime_agrees_with_jax(name):
     check_against_jax(FUNCTIONS[name])
 
 
-def test_constants_are_arguments_that_are_known():
+def test_known_arguments_become_constants():
     closed = jax.make_jaxpr(lambda w, x: [x @ w])(np.eye(4), jax.ShapeDtypeStruct((2, 4), jnp.float32))
     model = onnx_ops.to_model(closed, ["x"], ["y"], {0: 2 * np.eye(4, dtype=np.float32)})
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -51,6 +51,6 @@ def test_constants_are_arguments_that_are_known():
     "function, operation",
     [(lambda x: jnp.sort(x), "'sort', on float32"), (lambda x: jax.lax.fft(x, "RFFT", (4,)).real, "'fft'")],
 )
-def test_an_operation_that_it_cannot_hold_is_named(function, operation):
+def test_an_unsupported_operation_is_named(function, operation):
     with pytest.raises(onnx_graph.Unsupported, match=operation):
         onnx_ops.to_model(jax.make_jaxpr(lambda x: [function(x)])(jnp.ones((2, 4))), ["x"], ["y"], {})

@@ -294,16 +294,6 @@ def test_the_command(tiny_config, tmp_path, monkeypatch, capsys):
     assert sharding.make_mesh().size == 1 and sys.argv
 
 
-@pytest.mark.parametrize(
-    ("workdir", "message"),
-    [(None, "--workdir is missing"), ("gs://bucket/run", "gs://bucket/run is not a local directory")],
-)
-def test_no_work_directory(tiny_config, monkeypatch, workdir, message):
-    give_flags(monkeypatch, config=tiny_config, workdir=workdir)
-    with pytest.raises(SystemExit, match=message):
-        train.main(["train"])
-
-
 def test_training_in_parts(tiny_config, tmp_path):
     tiny_config.accumulate, tiny_config.num_epochs = 2, 1.0
     tiny_config.schedule.warmup_steps = 1

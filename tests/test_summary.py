@@ -15,7 +15,7 @@ def test_the_table_of_r3d(capsys):
     assert cells["layer4_1"] == "8x2x7x7x512 1.53 14,157,824 1.387 G 109 x 219 x 219"
     assert cells["features"] == "8x2x512 0.03 109 x all x all"
     assert cells["outputs"] == "8x400 0.01 all x all x all"
-    assert "parameters 33,371,472, multiply-adds 40.697 G a clip" in lines
+    assert "parameters 33,371,472, multiply-adds 40.697 G per clip" in lines
     assert "  frames 8i-54 to 8i+54" in lines
 
 
@@ -43,14 +43,14 @@ def test_an_image_is_a_video_of_one_frame(capsys):
         (["i4d"], r"'i4d' is neither a model \(inception_v1, .*\) nor the file of a config \(configs/c3d.py, "),
         (["configs/none.py"], "neither a model"),
         (["README.md"], "neither a model"),
-        (["r3d_18"], "Say what r3d_18 is to see: --input 16x112x112"),
-        (["r3d_18", "--input", "16by112"], "--input 16by112 is none of: 16x112x112"),
-        (["r3d_18", "--input", "16"], "is none of"),
-        (["r3d_18", "--input", "0x112x112"], "is none of"),
+        (["r3d_18"], "r3d_18 needs a size: set --input 16x112x112"),
+        (["r3d_18", "--input", "16by112"], "--input 16by112 is not a size; use the form 16x112x112"),
+        (["r3d_18", "--input", "16"], "is not a size"),
+        (["r3d_18", "--input", "0x112x112"], "is not a size"),
         (["i3d", "--input", "16x16x16"], "Frames must be at least 32x32"),
         (["fusion", "--input", "4x64x64"], "at least 10 frames"),
         (["configs/c3d.py:dataset=motion,size=huge"], "Unknown size 'huge' of motion"),
-        (["configs/frame_rnn.py:dataset=ut_interaction_i3d"], "No records at .*: say how wide the features are"),
+        (["configs/frame_rnn.py:dataset=ut_interaction_i3d"], "No records at .*: set the size of the features"),
     ],
 )
 def test_bad_input_is_reported(arguments, message):
@@ -73,7 +73,7 @@ def test_a_plan_compiles_the_step_alone_without_records(capsys):
     assert "the state takes" in text and "= a step" in text and "It does not fit" not in text
     assert summary.main([*plan, f"--config.batch_size={10**9}"]) == 1  # more than any machine has
     text = capsys.readouterr().out
-    assert "It does not fit" in text and "accumulate = 2 sees the batch in that many parts" in text
+    assert "It does not fit" in text and "accumulate = 2 processes the batch in that many parts" in text
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The networks, by the names that configs call them. Adding one is a file, a line here, a config and a test."""
+"""All networks under the names used in configs. To add one, write a file, a line here, a config and a test."""
 
 import inspect
 
@@ -21,7 +21,7 @@ from vidjax.models.tcn import FrameTCN
 from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
-FRAME_NETWORKS = {  # each frame by itself
+FRAME_NETWORKS = {  # 2-D: run on each frame separately
     "inception_v1": InceptionV1,
     "googlenet": GoogLeNet,
     "resnet18": ResNet18,
@@ -61,7 +61,7 @@ MODELS = {
     "captioner": Captioner,
 }
 ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}
-PARTS = {  # networks that a network is composed of: what each part may be; None if it may be left out
+PARTS = {  # the sub-networks of each network and the valid choices for each; None marks an optional part
     "frame_pool": ON_FRAMES,
     "frame_rnn": ON_FRAMES,
     "skip_rnn": ON_FRAMES,
@@ -79,20 +79,20 @@ PARTS = {  # networks that a network is composed of: what each part may be; None
 def make_model(
     name: str, num_classes: int | None = None, *, dtype=jnp.float32, place: str = "model", **arguments
 ) -> nn.Module:
-    """Makes a network, its parts first.
+    """Build a network by name, building its parts first.
 
         make_model("frame_rnn", 8, backbone={"name": "resnet18", "width": 0.125}, hidden=128)
 
     Args:
         name: a key of `MODELS`.
         num_classes: 0 or None for a network without a classifier, which returns features.
-        dtype: of the computation, as a type or its name ("bfloat16"); parameters are float32.
-        place: what error messages call this network, such as "model.backbone".
-        **arguments: of that network, see the docstring of its class. A part of it is a dict with its `name` and its
-            arguments, see `PARTS`.
+        dtype: dtype of the computation, as a type or a name ("bfloat16"); parameters are float32.
+        place: the name of this network in error messages, such as "model.backbone".
+        **arguments: arguments of the network; see the docstring of its class. A part is a dict with a `name` and the
+            arguments of that part; see `PARTS`.
 
     Raises:
-        ValueError: for an unknown name, argument or part; lists the valid ones.
+        ValueError: for an unknown name, argument or part. The message lists the valid ones.
     """
     if name not in MODELS:
         raise ValueError(f"{place}: unknown network {name!r}; choose one of {', '.join(sorted(MODELS))}.")
@@ -116,24 +116,24 @@ def make_model(
 
 
 def arguments_of(name: str) -> list[str]:
-    """The arguments of a network that a config can set."""
-    fixed = getattr(MODELS[name], "keywords", {})  # of a functools.partial
+    """Return the arguments of a network that a config can set."""
+    fixed = getattr(MODELS[name], "keywords", {})  # set by a functools.partial
     given = ("parent", "name", "num_classes", "dtype", *fixed)
     return [argument for argument in inspect.signature(MODELS[name]).parameters if argument not in given]
 
 
 def inputs_of(name: str) -> list[str]:
-    """What a network takes, as its signature names it: ["video", "frame_mask", "train"]; empty for an unknown name."""
+    """Return the inputs in a network's signature: ["video", "frame_mask", "train"]. Empty for an unknown name."""
     network = MODELS.get(name)
     parameters = inspect.signature(getattr(network, "func", network).__call__).parameters if network else ()
     return [name for name in parameters if name != "self"]
 
 
 def sees_both(name: str) -> bool:
-    """Whether a network sees frames and their optical flow, side by side."""
+    """Return whether a network takes both frames and their optical flow."""
     return {"video", "flow"} <= set(inputs_of(name))
 
 
 def needs_flow(name: str) -> bool:
-    """Whether a network is for optical flow, alone or beside frames; others see what `config.flow` says."""
+    """Return whether a network requires optical flow, with or without frames. Others follow `config.flow`."""
     return sees_both(name) or name == "stacked_flow"

@@ -1,8 +1,8 @@
-"""AlexNet and CNN-M-2048, five convolutions and three fully connected layers, on each frame by itself.
+"""AlexNet and CNN-M-2048: five convolutions and three fully connected layers, on each frame separately.
 
 Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks" (NeurIPS 2012).
 Krizhevsky, "One weird trick for parallelizing convolutional neural networks" (2014), https://arxiv.org/abs/1404.5997:
-the single column that torchvision's AlexNet has, without normalisation.
+the single-column version without normalisation, as in torchvision.
 Chatfield et al., "Return of the Devil in the Details" (BMVC 2014), https://arxiv.org/abs/1405.3531: CNN-M-2048.
 Simonyan and Zisserman, "Two-Stream Convolutional Networks for Action Recognition in Videos" (NeurIPS 2014),
 https://arxiv.org/abs/1406.2199: CNN-M-2048 on RGB, and on stacked optical flow (20 channels).
@@ -31,13 +31,13 @@ from vidjax.models.layers import (
     torch_ceil,
 )
 
-# The papers' N(0, 0.01^2) fades away in a network without normalisation of another width. Biases are zero.
-conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # as of VGG
+# The papers' N(0, 0.01^2) makes activations vanish without normalisation at other widths. Biases start at zero.
+conv_init = nn.initializers.variance_scaling(2.0, "fan_out", "normal")  # like VGG
 dense_init = nn.initializers.normal(0.01)  # Krizhevsky et al. (2012), section 5
 
 
 class Layer(NamedTuple):
-    """A convolution with ReLU; `pool`: whether a max-pool of 3x3 with a stride of 2 follows."""
+    """A convolution with ReLU. `pool`: whether a 3x3 max-pool with a stride of 2 follows."""
 
     channels: int
     size: int
@@ -65,14 +65,14 @@ CNN_M = (
 
 
 def convolutions(x, layers: tuple[Layer, ...], *, pool_padding: Callable, num_norms: int = 0, width, dtype):
-    """The convolutions of a network; to be called in a compact method, where it makes `conv1`, `conv2`, ...
+    """The convolutions of a network. Call it in a compact method, where it creates `conv1`, `conv2`, ...
 
     Args:
         x: (B, T, H, W, C).
-        num_norms: how many of the first ones have a local response normalisation before their pool.
+        num_norms: number of convolutions, from the first, with local response normalisation before the pool.
 
     Returns:
-        The output of the last, (B, T, H', W', C'), and of each by its name: "conv1", or "pool1" where it has a pool.
+        The last output (B, T, H', W', C'), and the outputs of all by name: "conv1", or "pool1" if it has a pool.
     """
     ends = {}
     for i, (channels, size, stride, pixels, pool) in enumerate(layers, 1):
@@ -101,12 +101,12 @@ class AlexNet(nn.Module):
     """AlexNet in torchvision's layout: one column, without normalisation.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        width: multiplies the channels of every layer, of the 4096 too; 1 is the published network.
-        dropout: before each of the first two fully connected layers, while training.
-        hidden: size of the two fully connected layers before the classifier; 0 leaves them out, and the features are
-            the averages of the last stage over space, as of VGG.
-        dtype: of the computation; parameters are float32.
+        num_classes: number of classes; 0 or None for no classifier.
+        width: multiplies the channels of every layer, including the 4096; 1 is the published network.
+        dropout: dropout rate before each of the first two fully connected layers, in training.
+        hidden: size of the two fully connected layers before the classifier. 0 leaves them out; then the features are
+            the spatial averages of the last stage, like in VGG.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -117,19 +117,19 @@ class AlexNet(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips by the mean of the logits of their frames; an image is a clip of one frame.
+        """Classify clips by the mean of the logits of their frames; an image is a clip of one frame.
 
         Args:
             video: (B, T, H, W, C), normalised float, H and W at least 63.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
-            train: use dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored.
+            train: whether to use dropout.
 
         Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: "pool1", "pool2", "conv3", "conv4",
+            Logits (B, num_classes); without a classifier, the features. Endpoints: "pool1", "pool2", "conv3", "conv4",
             "pool5", "fc1", "fc2" and "features", which is fc2 after its ReLU: (B, T, hidden * width).
 
         Raises:
-            ValueError: for a shape that is not a video, frames that are too small, or other channels.
+            ValueError: if the input is not a video, frames are too small, or the number of channels is wrong.
         """
         check_video(video, 63, first=self.get_variable("params", "conv1"))
         sizes = {"width": self.width, "dtype": self.dtype}
@@ -137,7 +137,7 @@ class AlexNet(nn.Module):
         dense = partial(nn.Dense, kernel_init=dense_init, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)
         if self.hidden:
-            x = adaptive_average(x, (6, 6))  # (B, T, 6, 6, 256): what frames of 224x224 give
+            x = adaptive_average(x, (6, 6))  # (B, T, 6, 6, 256), the size for frames of 224x224
             x = x.reshape(*x.shape[:2], -1)  # (B, T, 6 * 6 * 256)
             x = ends["fc1"] = nn.relu(dense(scaled(self.hidden, self.width), name="fc1")(dropout()(x)))  # (B, T, 4096)
             x = ends["fc2"] = nn.relu(dense(scaled(self.hidden, self.width), name="fc2")(dropout()(x)))  # (B, T, 4096)
@@ -151,20 +151,20 @@ class AlexNet(nn.Module):
 
 
 class CNNM2048(nn.Module):
-    """CNN-M-2048: each stream of the two-stream network.
+    """CNN-M-2048, the network of both streams of the two-stream paper.
 
     Figure 1 of the two-stream paper is table 1 of Chatfield et al. with 2048 instead of 4096 in the second fully
-    connected layer, local response normalisation after conv1 and conv2, and max-pools of 3x3 with a stride of 2. Its
-    temporal stream lacks the second normalisation, "to reduce memory consumption" (section 5): `num_norms` 1. The pools
-    round sizes up, as Caffe does, in which both papers' networks were trained: 26 -> 13 at 224x224.
+    connected layer, local response normalisation after conv1 and conv2, and 3x3 max-pools with a stride of 2. Its
+    temporal stream lacks the second normalisation, "to reduce memory consumption" (section 5): use `num_norms = 1`. The
+    pools round sizes up like Caffe, in which both papers trained their networks: 26 -> 13 at 224x224.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        width: multiplies the channels of every layer, of the fully connected ones too; 1 is the published network.
-        dropout: after each of the first two fully connected layers, while training. 0.9 is what the two-stream paper
-            trains from nothing with; Chatfield et al. have 0.5.
-        num_norms: local response normalisation after how many of the first convolutions.
-        dtype: of the computation; parameters are float32.
+        num_classes: number of classes; 0 or None for no classifier.
+        width: multiplies the channels of every layer, including fully connected ones; 1 is the published network.
+        dropout: dropout rate after each of the first two fully connected layers, in training. The two-stream paper uses
+            0.9 to train from scratch; Chatfield et al. use 0.5.
+        num_norms: number of convolutions, from the first, with local response normalisation.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -175,25 +175,25 @@ class CNNM2048(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips by the mean of the logits of their frames.
+        """Classify clips by the mean of the logits of their frames.
 
         Args:
             video: (B, T, H, W, C), normalised float, H and W at least 41; C is 3 for RGB, 20 for ten fields of flow.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
-            train: use dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored.
+            train: whether to use dropout.
 
         Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: "pool1", "pool2", "conv3", "conv4",
+            Logits (B, num_classes); without a classifier, the features. Endpoints: "pool1", "pool2", "conv3", "conv4",
             "pool5", "fc1", "fc2" and "features", which is fc2 after its ReLU: (B, T, 2048 * width).
 
         Raises:
-            ValueError: for a shape that is not a video, frames that are too small, or other channels.
+            ValueError: if the input is not a video, frames are too small, or the number of channels is wrong.
         """
         check_video(video, 41, first=self.get_variable("params", "conv1"))
         sizes = {"width": self.width, "dtype": self.dtype}
         x = video.astype(self.dtype)
         x, ends = convolutions(x, CNN_M, pool_padding=torch_ceil, num_norms=self.num_norms, **sizes)
-        x = adaptive_average(x, (6, 6))  # (B, T, 6, 6, 512): what frames of 224x224 give
+        x = adaptive_average(x, (6, 6))  # (B, T, 6, 6, 512), the size for frames of 224x224
         x = x.reshape(*x.shape[:2], -1)  # (B, T, 6 * 6 * 512)
         dense = partial(nn.Dense, kernel_init=dense_init, dtype=self.dtype)
         dropout = partial(nn.Dropout, self.dropout, deterministic=not train)

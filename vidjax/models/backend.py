@@ -1,7 +1,8 @@
-"""What differs between CPUs and accelerators: convolution and max-pooling.
+"""Convolution and max-pooling, the two operations that differ between CPUs and accelerators.
 
-XLA has fast code for CPUs only for the convolutions of frames. What is computed here, gradients included, equals
-`jax.lax.conv_general_dilated` and `nn.max_pool`. How fast whole networks are: `python -m vidjax.bench models`.
+On CPUs, XLA has fast code for 2-D convolutions only. The functions here compute the same as
+`jax.lax.conv_general_dilated` and `nn.max_pool`, gradients included. To measure the speed of whole networks, run
+`python -m vidjax.bench models`.
 """
 
 import contextlib
@@ -15,14 +16,14 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-MANY_PLACES = 1000  # of a map, from which on products of matrices make the gradient of a kernel faster
+MANY_PLACES = 1000  # from this map size on, matrix products compute the gradient of a kernel faster
 
 _platforms: ContextVar[tuple[str, ...]] = ContextVar("platforms", default=())
 
 
 @contextlib.contextmanager
 def traced_for(*platforms: str):
-    """Within it models are traced for programs of these platforms ("cpu", "cuda", ...), not of the default backend."""
+    """Trace models for these platforms ("cpu", "cuda", ...) instead of the default backend, within a `with` block."""
     token = _platforms.set(platforms)
     try:
         yield
@@ -31,7 +32,7 @@ def traced_for(*platforms: str):
 
 
 def convolution() -> Callable:
-    """The convolution of the programs being traced, called as `jax.lax.conv_general_dilated` of NHWC or NDHWC."""
+    """Return the convolution for the traced platforms; call it like `jax.lax.conv_general_dilated` on N(D)HWC."""
     platforms = _traced_for()
     if platforms == {"cpu"}:
         return conv
@@ -39,7 +40,7 @@ def convolution() -> Callable:
 
 
 def max_pooling() -> Callable:
-    """The max-pooling of the programs being traced, called as `nn.max_pool`."""
+    """Return the max-pooling for the traced platforms; call it like `nn.max_pool`."""
     return max_pool if _traced_for() == {"cpu"} else nn.max_pool
 
 
@@ -48,7 +49,7 @@ def _traced_for() -> set[str]:
 
 
 def _convolution_by_platform(x, kernel, strides, padding, **settings):
-    """The CPU's own convolution and the plain one in one program, where they differ in a forward pass."""
+    """Put the CPU's convolution and the plain one into one program if their forward passes differ."""
     plain = partial(jax.lax.conv_general_dilated, window_strides=strides, padding=padding, **settings)
     if kernel.ndim == 4 and not has_small_maps(x, kernel, strides, padding):
         return plain(x, kernel)
@@ -59,12 +60,12 @@ def _convolution_by_platform(x, kernel, strides, padding, **settings):
 
 
 def conv(x, kernel, strides, padding, dimension_numbers=None, **unused):
-    """A 2-D or 3-D convolution; stands in for `jax.lax.conv_general_dilated` in `nn.Conv`, without groups and dilation.
+    """A 2-D or 3-D convolution that replaces `jax.lax.conv_general_dilated` in `nn.Conv`, without groups or dilation.
 
     Args:
         x: (B, T, H, W, C), or (B, H, W, C).
         kernel: (t, h, w, C, features), or (h, w, C, features).
-        strides: a number an axis; padding: (before, after) of each axis.
+        strides: one number per axis; padding: (before, after) per axis.
 
     Returns:
         (B, T', H', W', features), or (B, H', W', features).
@@ -79,7 +80,7 @@ def _outputs_of_conv(x, kernel, strides, padding):
     if (t, h, w) == (1, 1, 1):
         x = jnp.pad(x, ((0, 0), *padding, (0, 0)))
         return x[:, :: strides[0], :: strides[1], :: strides[2]] @ kernel[0, 0, 0]
-    if (h, w, *strides[1:], *padding[1:]) == (1, 1, 1, 1, (0, 0), (0, 0)):  # over time alone: all places in a row
+    if (h, w, *strides[1:], *padding[1:]) == (1, 1, 1, 1, (0, 0), (0, 0)):  # over time only: flatten space
         x = x.reshape(batch, frames, height * width, channels)
         x = conv_of_frames(x, kernel[:, :, 0], (strides[0], 1), (padding[0], (0, 0)))
         return x.reshape(batch, x.shape[1], height, width, x.shape[-1])
@@ -108,7 +109,7 @@ _conv.defvjp(_conv_forward, _conv_backward)
 
 
 def _kernel_gradient(x, gradient, shape, strides, padding):
-    """Of a kernel of this shape: for each of its places in space a product of what it has seen and the gradient."""
+    """Return the gradient of a kernel of this shape: per kernel position, its inputs times the output gradient."""
     (_, h, w, _, features), (height, width) = shape, gradient.shape[2:4]
     x = jnp.pad(x, ((0, 0), (0, 0), *padding[1:], (0, 0)))
     x = _windows_in_time(x, shape[0], strides[0], padding[0])  # (B, T', H, W, t C)
@@ -122,27 +123,27 @@ def _kernel_gradient(x, gradient, shape, strides, padding):
 
 
 def _windows_in_time(x, size, stride, padding):
-    """The frames of each window in time as channels: (B, T, H, W, C) -> (B, T', H, W, size C)."""
+    """Stack the frames of each window in time as channels: (B, T, H, W, C) -> (B, T', H, W, size C)."""
     x = jnp.pad(x, ((0, 0), padding, (0, 0), (0, 0), (0, 0)))
     steps = max((x.shape[1] - size) // stride + 1, 0)
     return jnp.concatenate([_every(x, 1, i, steps, stride) for i in range(size)], -1)
 
 
 def _every(x, axis, start, number, stride):
-    """`number` entries along an axis, from `start` on."""
+    """Return `number` entries along an axis, from `start` on, every `stride`-th."""
     return jax.lax.slice_in_dim(x, start, start + (number - 1) * stride + 1 if number else start, stride, axis)
 
 
 def conv_of_frames(x, kernel, strides, padding, dimension_numbers=None, **unused):
-    """A 2-D convolution, of small maps as a product of matrices; stands in for `jax.lax.conv_general_dilated`.
+    """A 2-D convolution that uses a matrix product for small maps; replaces `jax.lax.conv_general_dilated`.
 
-    XLA's convolution is at 1 to 3 % of a core's peak where a map or its outputs have fewer places than the kernel, as
-    the last maps of small frames do. There the product takes a fortieth of the time.
+    XLA's convolution reaches 1 to 3 % of a core's peak if the input or output map has fewer positions than the kernel,
+    as in the last layers on small frames. There the matrix product takes a fortieth of the time.
 
     Args:
         x: (B, H, W, C).
         kernel: (h, w, C, features).
-        strides: 2 numbers; padding: (before, after) of both axes.
+        strides: 2 numbers; padding: (before, after) per axis.
 
     Returns:
         (B, H', W', features).
@@ -160,13 +161,13 @@ def conv_of_frames(x, kernel, strides, padding, dimension_numbers=None, **unused
 
 
 def has_small_maps(x, kernel, strides, padding) -> bool:
-    """Whether the maps that a 2-D convolution sees or makes have fewer places than its kernel."""
+    """Return whether the input or output maps of a 2-D convolution have fewer positions than its kernel."""
     places = min(math.prod(x.shape[1:3]), math.prod(_outputs(x, kernel, strides, padding)))
     return 0 < places < math.prod(kernel.shape[:2])
 
 
 def _outputs(x, kernel, strides, padding) -> tuple[int, ...]:
-    """(H', W')."""
+    """Return the size of the output maps, (H', W')."""
     sizes = zip(x.shape[1:3], kernel.shape[:2], strides, padding, strict=True)
     return tuple(max((size + sum(pads) - k) // stride + 1, 0) for size, k, stride, pads in sizes)
 
@@ -175,16 +176,16 @@ def _outputs(x, kernel, strides, padding) -> tuple[int, ...]:
 
 
 def max_pool(x, window: Sequence[int], strides: Sequence[int], padding: Sequence[tuple[int, int]]):
-    """Max-pooling of (B, T, H, W, C), one axis after the other; arguments as of `nn.max_pool`.
+    """Max-pooling of (B, T, H, W, C), one axis after the other, with the arguments of `nn.max_pool`.
 
-    The gradient goes to the first of equal maxima, as XLA's does, and takes a fourth to a fifteenth of its time.
+    The gradient goes to the first of equal maxima, as in XLA, and takes a fourth to a fifteenth of XLA's time.
     """
     return _max_pool(x, tuple(window), tuple(strides), tuple(map(tuple, padding)))
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(1, 2, 3))
 def _max_pool(x, window, strides, padding):
-    if strides not in (window, (1, 1, 1)):  # windows that overlap but in part: XLA is as fast
+    if strides not in (window, (1, 1, 1)):  # partly overlapping windows: XLA is as fast
         return nn.max_pool(x, window, strides, padding)
     return _maxima(x, window, strides, padding)[-1]
 
@@ -205,7 +206,7 @@ _max_pool.defvjp(_max_pool_forward, _max_pool_backward)
 
 
 def _maxima(x, window, strides, padding) -> list:
-    """x, its maxima over windows of width, of width and height, and of width, height and time."""
+    """Return x and its maxima over windows of width, of width and height, and of width, height and time."""
     found = [x]
     for axis in (3, 2, 1):
         of_axis = window[axis - 1], strides[axis - 1], padding[axis - 1]
@@ -214,7 +215,7 @@ def _maxima(x, window, strides, padding) -> list:
 
 
 def _window(x, axis, size, stride, padding) -> list:
-    """The first of each window along an axis, the second, ...; what is padded is never the maximum."""
+    """Return the first entry of each window along an axis, the second, ...; padding is never the maximum."""
     number = (x.shape[axis] + sum(padding) - size) // stride + 1
     pads = [(0, 0)] * axis + [tuple(padding)] + [(0, 0)] * (x.ndim - axis - 1)
     x = jnp.pad(x, pads, constant_values=-jnp.inf)
@@ -222,11 +223,11 @@ def _window(x, axis, size, stride, padding) -> list:
 
 
 def _to_first_maximum(gradient, x, maxima, axis, size, stride, padding):
-    """The gradient of `x` from that of its maxima over windows along an axis."""
+    """Return the gradient of `x` from the gradient of its maxima over windows along an axis."""
     result = jnp.zeros_like(x)
     for i, candidate in enumerate(_window(x, axis, size, stride, padding)):
         is_first = candidate == maxima
-        start = i - padding[0]  # of these candidates in x; padding is cut off
+        start = i - padding[0]  # position of the candidates in x, without padding
         end = start + (maxima.shape[axis] - 1) * stride + 1
         places = [(0, 0, 0)] * axis + [(start, x.shape[axis] - end, stride - 1)] + [(0, 0, 0)] * (x.ndim - axis - 1)
         result += jax.lax.pad(jnp.where(is_first, gradient, 0), jnp.zeros((), x.dtype), places)

@@ -1,7 +1,7 @@
-"""What a stateful network carries from one piece of a sequence to the next: the collection `carry`.
+"""The state of stateful networks, carried from one piece of a sequence to the next in the collection `carry`.
 
-A network that sees a video piece by piece then says what it would say of all the pieces so far at once. While the
-collection is missing, as when a network is built or evaluated on single clips, every sequence starts from zeros.
+A network that sees a video piece by piece returns the same outputs as on all pieces so far at once. If the collection
+is missing, for example when a network is built or evaluated on single clips, every sequence starts from zeros.
 """
 
 import jax
@@ -10,17 +10,17 @@ from flax import linen as nn
 
 
 def starting_carry(module: nn.Module, initial, sequence_start: jax.Array | None):
-    """The carry that a stateful layer starts from; to be called in a compact method.
+    """Return the carry that a stateful layer starts from. Call it in a compact method.
 
     Args:
-        initial: the carry of new sequences: a tree of (B, ...).
-        sequence_start: (B,), boolean or 0 and 1: rows that begin a sequence.
+        initial: the carry of new sequences, a tree of (B, ...).
+        sequence_start: (B,), boolean or 0 and 1; marks rows that begin a sequence.
 
     Returns:
-        The carry, and the variable to write the next one to; None where the state is not to be changed.
+        The carry, and the variable to write the next carry to; None if the state must not change.
 
     Raises:
-        ValueError: where the carry is of another number of sequences, or of another size of frames.
+        ValueError: if the carry has another number of sequences, or another frame size.
     """
     changes = module.is_mutable_collection("carry")
     if not changes and not module.has_variable("carry", "state"):
@@ -44,14 +44,14 @@ def starting_carry(module: nn.Module, initial, sequence_start: jax.Array | None)
 
 
 class Past(nn.Module):
-    """Puts the past that a causal window over time still needs before the new steps; zeros before the first step.
+    """Prepend the past that a causal window over time still needs to the new steps; zeros before the first step.
 
-    A window with a stride makes an output of every `stride`-th step, the first of the first; so a piece may give none,
-    and what is kept is of another length from piece to piece, until the strides are through.
+    A strided window gives an output for every `stride`-th step, starting with the first. So a piece may give no output,
+    and the length of the kept past varies from piece to piece, until the strides are used up.
 
     Attributes:
-        window: steps from the first to the last that an output sees, both counted.
-        stride: from output to output.
+        window: number of steps that an output sees, from the first to the last.
+        stride: steps from one output to the next.
     """
 
     window: int
@@ -59,10 +59,10 @@ class Past(nn.Module):
 
     @nn.compact
     def __call__(self, x, sequence_start=None):
-        """(B, n, ...) -> (B, m, ...), on which a window without padding makes an output of each `stride`-th new step.
+        """(B, n, ...) -> (B, m, ...), on which an unpadded window gives an output for each `stride`-th new step.
 
         Raises:
-            ValueError: as of `starting_carry`, and for rows that begin a sequence where there is a stride.
+            ValueError: see `starting_carry`; also for `sequence_start` with a stride.
         """
         longest = max(self.window, self.stride)
         if self.stride > 1 and sequence_start is not None:
@@ -80,7 +80,7 @@ class Past(nn.Module):
 
 
 def last_that_counts(x: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
-    """(B, T, D) at the last step of each row where the mask (B, T) is not 0: (B, D)."""
+    """Return the last valid step of each row: (B, T, D) and mask (B, T) -> (B, D)."""
     if frame_mask is None:
         return x[:, -1]
     last = x.shape[1] - 1 - jnp.asarray(frame_mask).astype(bool)[:, ::-1].argmax(1)  # (B,)
@@ -88,11 +88,11 @@ def last_that_counts(x: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
 
 
 class LastThatCounts(nn.Module):
-    """`last_that_counts` of all pieces so far: that of the piece before, where no step of this one counts."""
+    """The last valid step of all pieces so far; a piece without a valid step keeps the previous one."""
 
     @nn.compact
     def __call__(self, x, frame_mask=None, sequence_start=None):
-        """(B, n, D) and mask (B, n) -> (B, D), zeros before the first step that counts. Errors of `starting_carry`."""
+        """(B, n, D) and mask (B, n) -> (B, D), zeros before the first valid step. Errors: see `starting_carry`."""
         before, kept = starting_carry(self, jnp.zeros((x.shape[0], x.shape[2]), x.dtype), sequence_start)
         last = last_that_counts(x, frame_mask)
         if frame_mask is not None:
@@ -103,11 +103,11 @@ class LastThatCounts(nn.Module):
 
 
 class RunningMean(nn.Module):
-    """The mean over all steps so far, over all pieces."""
+    """The mean over all steps of all pieces so far."""
 
     @nn.compact
     def __call__(self, x, sequence_start=None):
-        """(B, n, D) -> (B, D), zeros before the first step; kept in float32 or better. Errors of `starting_carry`."""
+        """(B, n, D) -> (B, D), zeros before the first step; kept in float32 or better. Errors: see `starting_carry`."""
         precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
         zeros = jnp.zeros((x.shape[0], x.shape[2]), precise.dtype), jnp.zeros((x.shape[0], 1), precise.dtype)
         (mean, count), kept = starting_carry(self, zeros, sequence_start)
@@ -119,7 +119,7 @@ class RunningMean(nn.Module):
 
 
 def check_start(stateful: bool, train: bool, sequence_start: jax.Array | None):
-    """Raises a ValueError where a stateful network is trained and nobody says which clips begin a sequence."""
+    """Raise a ValueError if a stateful network is trained without `sequence_start`."""
     if stateful and train and sequence_start is None:
         raise ValueError(
             "A stateful network goes on where the batch before ended: train it on batches in which it does, "

@@ -1,7 +1,7 @@
-"""An LSTM whose products are convolutions, over the pixels of frames or over the maps of a 2-D network.
+"""ConvLSTM: an LSTM with convolutions as products, over pixels or over the maps of a 2-D network.
 
 Shi et al., "Convolutional LSTM Network: A Machine Learning Approach for Precipitation Nowcasting" (NeurIPS 2015),
-https://arxiv.org/abs/1506.04214, equation 3. Keras' ConvLSTM2D is that without peepholes.
+https://arxiv.org/abs/1506.04214, equation 3. Keras' ConvLSTM2D is the same without peepholes.
 """
 
 import einops
@@ -17,15 +17,15 @@ from vidjax.models.recurrent import Carry, forget_open
 
 
 def conv_lstm_cell(peepholes: dict, carry: Carry, projected: jax.Array, recurrent: jax.Array, mask: jax.Array) -> Carry:
-    """c' = f c + i g and h' = o tanh(c'), the gates from x * W + h * U + b, where * is a convolution.
+    """c' = f c + i g and h' = o tanh(c'), with gates from x * W + h * U + b, where * is a convolution.
 
     Args:
-        peepholes: with "input", "forget" and "output" (H, W, F) i and f also see c, and o sees c', each times its
-            weight for every place and channel; {} for none.
+        peepholes: weights "input", "forget" and "output", (H, W, F) each, through which i and f also see c, and o sees
+            c'; {} for none.
         carry: c, h (B, H, W, F).
         projected, recurrent: x * W + b and h * U (B, H, W, 4 F), the gates along the last axis: input, forget,
             candidate, output.
-        mask: bool (B, 1, 1, 1): where it is not set the carry stays.
+        mask: bool (B, 1, 1, 1); rows with False keep the carry.
     """
     c, h = carry
     i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)  # (B, H, W, F) each
@@ -36,7 +36,7 @@ def conv_lstm_cell(peepholes: dict, carry: Carry, projected: jax.Array, recurren
 
 
 def convolve(h: jax.Array, kernel: jax.Array) -> jax.Array:
-    """h * U: (B, H, W, F) and (k, k, F, 4 F) -> (B, H, W, 4 F); padding as TensorFlow's SAME."""
+    """h * U: (B, H, W, F) and (k, k, F, 4 F) -> (B, H, W, 4 F); with TensorFlow's SAME padding."""
     pads = tf_same(h.shape[1:3], kernel.shape[:2], (1, 1))
     return convolution()(h, kernel, (1, 1), pads, dimension_numbers=("NHWC", "HWIO", "NHWC"))
 
@@ -75,20 +75,20 @@ class ConvLSTMStep(nn.Module):
 
 
 def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, *, unroll: int, remat: bool):
-    """Runs the scanned `ConvLSTMStep` over time, with the backward pass of `recurrent.scan_steps`.
+    """Run the scanned `ConvLSTMStep` over time, with the backward pass of `recurrent.scan_steps`.
 
-    The gradient of the recurrent kernel is one convolution over all steps. Step by step it would be one within the
-    loop, which XLA has no fast code for on CPUs: there the gradient took six times as long.
+    The gradient of the recurrent kernel is one convolution over all steps. With one convolution per step inside the
+    loop, for which XLA has no fast code on CPUs, the gradient took six times as long there.
 
     Args:
         steps: a scanned `ConvLSTMStep`.
-        carry: before the first step, (B, H, W, F) each.
+        carry: the carry before the first step, (B, H, W, F) each.
         inputs: projected (T, B, H, W, 4 F), mask (T, B, 1, 1, 1), bool.
-        unroll: steps in an iteration of the loop.
-        remat: compute the recurrent products again in the backward pass, and do not keep them.
+        unroll: steps per iteration of the loop.
+        remat: do not keep the recurrent products; recompute them in the backward pass.
 
     Returns:
-        The carry after the last step, and h of all steps (T, B, H, W, F).
+        The carry after the last step, and h for all steps (T, B, H, W, F).
     """
 
     def run(steps, carry, inputs):
@@ -137,14 +137,14 @@ def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, *, unroll: int, re
 
 
 class ConvLSTM(nn.Module):
-    """One layer over a sequence of maps: one convolution for the inputs of all steps, then a scan over the steps.
+    """One ConvLSTM layer over a sequence of maps: one convolution for all inputs, then a scan over the steps.
 
     Attributes:
-        features: F, channels of the output and of the memory.
-        kernel_size: of both convolutions, which keep the size (padding as TensorFlow's SAME).
-        peepholes: as in the paper; the parameters are then for one size of maps.
-        stateful, unroll, dtype: as of `recurrent.Recurrent`.
-        remat: save memory in training: see `scan_steps`.
+        features: F, the channels of the output and of the memory.
+        kernel_size: kernel size of both convolutions, which keep the map size (TensorFlow's SAME padding).
+        peepholes: use peepholes as in the paper; the parameters then fit one map size only.
+        stateful, unroll, dtype: see `recurrent.Recurrent`.
+        remat: save memory in training; see `scan_steps`.
     """
 
     features: int
@@ -157,7 +157,7 @@ class ConvLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, x, frame_mask=None, sequence_start=None):
-        """(B, T, H, W, C), mask and start as of `recurrent.Recurrent` -> (B, T, H, W, F) and the last (B, H, W, F)."""
+        """(B, T, H, W, C), frame_mask (B, T), sequence_start (B,) -> all outputs (B, T, H, W, F), last (B, H, W, F)."""
         mask = jnp.ones(x.shape[:2], bool) if frame_mask is None else jnp.asarray(frame_mask).astype(bool)
         window = (1, self.kernel_size, self.kernel_size)
         projected = conv(x, 4 * self.features, window, padding=tf_same, dims=2, dtype=self.dtype, name="input")
@@ -176,18 +176,18 @@ class ConvLSTM(nn.Module):
 
 
 class FrameConvLSTM(nn.Module):
-    """ConvLSTM layers over frames or over the maps of a 2-D network, the mean over space, a linear classifier.
+    """ConvLSTM layers over frames or over the maps of a 2-D network, the mean over space, and a linear classifier.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        backbone: a network on single frames, without a classifier; None runs over the pixels.
-        layer: the endpoint of the backbone that is the input, maps (B, T, H, W, C).
-        patch_size: of the squares of pixels that become channels first, 4 in the paper (section 4.1).
-        channels: of each layer; before all but the first a max-pool halves the maps.
-        kernel_size, peepholes, stateful, unroll, remat: as of `ConvLSTM`.
-        per_frame: classify every frame; else the video, by the last output.
-        dropout: of the pooled output, while training.
-        dtype: of the computation; parameters are float32.
+        num_classes: number of classes; 0 or None for no classifier.
+        backbone: a network on single frames, without a classifier; None to use the pixels.
+        layer: the endpoint of the backbone to use as input, maps (B, T, H, W, C).
+        patch_size: size of the pixel squares that are reshaped to channels; 4 in the paper (section 4.1).
+        channels: channels of each layer; a max-pool halves the maps between layers.
+        kernel_size, peepholes, stateful, unroll, remat: see `ConvLSTM`.
+        per_frame: classify every frame; otherwise the video, by the last output.
+        dropout: dropout rate of the pooled output, in training.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -206,22 +206,22 @@ class FrameConvLSTM(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, sequence_start=None, train=False):
-        """Classifies videos, or their frames.
+        """Classify videos, or each frame of videos.
 
         Args:
-            video: (B, T, H, W, C), normalised float; of pixels H and W are multiples of `patch_size`.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 are passed over.
-            sequence_start: (B,), boolean or 0 and 1, of a stateful network: clips that begin a sequence.
-            train: use the statistics of this batch, and dropout.
+            video: (B, T, H, W, C), normalised float; without a backbone, H and W are multiples of `patch_size`.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are skipped.
+            sequence_start: (B,), boolean or 0 and 1; marks clips that begin a sequence (stateful networks only).
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier the last output or all,
+            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier, the last output or all,
             averaged over space. Endpoints: those of the backbone, "maps" (B, T, h, w, F), "features" (B, T, F) and
             "last" (B, F).
 
         Raises:
-            ValueError: for a layer that the backbone does not have or that has no maps, frames that are not cut into
-                patches, a video that is none, and as of `carry.starting_carry`.
+            ValueError: for a layer that does not exist or has no maps, frames that cannot be cut into patches, or an
+                input that is not a video; see also `carry.starting_carry`.
         """
         check_start(self.stateful, train, sequence_start)
         smallest = self.patch_size * 2 ** (len(self.channels) - 1)

@@ -1,7 +1,7 @@
-"""Networks that forecast a series of numbers from a window of it: recurrent, convolutional and recurrent, TCN.
+"""Networks that forecast a time series from a window: recurrent, convolutional-recurrent, ConvLSTM and TCN.
 
-The window is given relative to its last value, and the forecast too: what is forecast is a change, so that a network
-may leave the range that it was trained in. Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI
+Inputs and forecasts are relative to the last value of the window: the network forecasts changes, so that forecasts can
+leave the range of the training data. Zeng et al., "Are Transformers Effective for Time Series Forecasting?" (AAAI
 2023), https://arxiv.org/abs/2205.13504, section 4, NLinear.
 """
 
@@ -18,22 +18,22 @@ KINDS = ("rnn", "cnn_rnn", "conv_lstm", "tcn")
 
 
 class Forecaster(nn.Module):
-    """A window of a series -> the values that follow.
+    """A network that forecasts the next values of a time series from a window of values.
 
     Attributes:
-        num_classes: H, how many values to forecast; 0 or None returns what the last layer would see.
-        kind: "rnn" (recurrent layers over the values), "cnn_rnn" (a convolution within each piece of the window, its
-            maximum, recurrent layers over the pieces), "conv_lstm" (a ConvLSTM over the pieces, each a row of values),
-            or "tcn" (causal, dilated).
-        cell, num_layers, bidirectional: of the recurrent layers.
+        num_classes: H, the number of values to forecast; 0 or None to return the inputs of the last layer.
+        kind: "rnn" (recurrent layers over the values), "cnn_rnn" (a convolution and maximum within each piece of the
+            window, then recurrent layers over the pieces), "conv_lstm" (a ConvLSTM over the pieces, each a row of
+            values), or "tcn" (causal, dilated).
+        cell, num_layers, bidirectional: settings of the recurrent layers; see `recurrent.recurrent_stack`.
         hidden: size of each layer's output.
-        pieces: that the window is cut into, of "cnn_rnn" and "conv_lstm"; the oldest values are left out where they do
-            not divide.
-        dropout: of what the last layer sees, while training.
-        dtype: of the computation; parameters are float32.
+        pieces: number of pieces of the window for "cnn_rnn" and "conv_lstm". If the window length is not a multiple,
+            the oldest values are dropped.
+        dropout: dropout rate of the last layer's inputs, in training.
+        dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown kind or cell.
+        ValueError: on construction, for an unknown kind or cell.
     """
 
     num_classes: int | None = None
@@ -54,18 +54,18 @@ class Forecaster(nn.Module):
 
     @nn.compact
     def __call__(self, features, *, train=False):
-        """Forecasts.
+        """Forecast the values that follow the window.
 
         Args:
-            features: (B, T, 1), float, the oldest first.
-            train: use dropout.
+            features: (B, T, 1), float, oldest value first.
+            train: whether to use dropout.
 
         Returns:
-            The H values that follow (B, H), in the unit of the input, float32 or better. Endpoints: "features"
-            (B, hidden), or 2 hidden where it is bidirectional.
+            The next H values (B, H), in the unit of the input, float32 or better. Endpoint: "features" (B, hidden), or
+            (B, 2 hidden) if bidirectional.
 
         Raises:
-            ValueError: for a window of another width, or one that is not cut into `pieces`.
+            ValueError: if the width is not 1, or the window is shorter than `pieces`.
         """
         check_sequence(features)
         if features.shape[-1] != 1:
@@ -86,7 +86,9 @@ class Forecaster(nn.Module):
             _, x = ConvLSTM(self.hidden, dtype=self.dtype, name="conv_lstm")(x)  # (B, 1, n, hidden)
             x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="row")(x.reshape(x.shape[0], -1)))  # (B, hidden)
         else:
-            channels = (self.hidden,) * max(1, (x.shape[1] - 1).bit_length() - 1)  # sees the window
+            channels = (self.hidden,) * max(
+                1, (x.shape[1] - 1).bit_length() - 1
+            )  # the receptive field covers the window
             x = TCN(channels, dtype=self.dtype, name="tcn")(x)[:, -1]  # (B, hidden)
         ends = {"features": x}
         if not self.num_classes:

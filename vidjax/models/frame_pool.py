@@ -1,8 +1,8 @@
-"""A 2-D network on each frame, its features pooled over time, and a linear classifier: order does not matter to it.
+"""A 2-D network on each frame, pooling over time, and a linear classifier: it ignores the order of frames.
 
-The baseline of the field: Karpathy et al., "Large-scale Video Classification with Convolutional Neural Networks" (CVPR
-2014) call it the single-frame model; Simonyan and Zisserman, "Two-Stream Convolutional Networks" (NeurIPS 2014,
-https://arxiv.org/abs/1406.2199), average the scores of sampled frames so.
+This is the standard baseline. Karpathy et al., "Large-scale Video Classification with Convolutional Neural Networks"
+(CVPR 2014), call it the single-frame model. Simonyan and Zisserman, "Two-Stream Convolutional Networks" (NeurIPS 2014,
+https://arxiv.org/abs/1406.2199), average the scores of sampled frames in the same way.
 """
 
 import jax
@@ -15,18 +15,18 @@ POOLS = ("mean", "max", "min", "max_min")
 
 
 def pool_over_time(features: jax.Array, pool: str, frame_mask: jax.Array | None = None) -> jax.Array:
-    """Pools the features of the frames that count.
+    """Pool the features of the valid frames over time.
 
     Args:
         features: (B, T, D), float.
-        pool: "mean", "max", "min", or "max_min", which is the two side by side.
-        frame_mask: (B, T), boolean or 0 and 1; None counts every frame.
+        pool: "mean", "max", "min", or "max_min", which concatenates the two.
+        frame_mask: (B, T), boolean or 0 and 1; None means that all frames are valid.
 
     Returns:
-        (B, D), or (B, 2 D) of "max_min". A clip without a frame that counts gives zeros.
+        (B, D), or (B, 2 D) for "max_min". A clip without a valid frame gives zeros.
 
     Raises:
-        ValueError: for another kind of pool.
+        ValueError: for an unknown pool.
     """
     if pool not in POOLS:
         raise ValueError(f"Unknown pool {pool!r}; choose one of {', '.join(POOLS)}.")
@@ -46,18 +46,18 @@ def pool_over_time(features: jax.Array, pool: str, frame_mask: jax.Array | None 
 def frame_features(
     backbone: nn.Module | None, video: jax.Array | None, features: jax.Array | None, *, train: bool, dtype
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """Returns the features of frames, from records or from a 2-D network.
+    """Return the features of frames, either given or computed by a 2-D network.
 
     Args:
-        backbone: sees each frame by itself; needed for a video.
+        backbone: a network on single frames; required for a video.
         video: (B, T, H, W, C), for the backbone; or
-        features: (B, T, D), which are returned.
+        features: (B, T, D), returned as they are.
 
     Returns:
-        (B, T, D) in `dtype`, and endpoints with "features".
+        Features (B, T, D) in `dtype`, and the endpoints, which include "features".
 
     Raises:
-        ValueError: unless there is exactly one of video and features, and a backbone for a video.
+        ValueError: unless exactly one of video and features is given, or if a video comes without a backbone.
     """
     if (video is None) == (features is None):
         raise ValueError("The model takes either a video or features, and one of them is needed.")
@@ -69,20 +69,20 @@ def frame_features(
 
 
 class FramePool(nn.Module):
-    """A 2-D backbone on each frame, a pool over time, dropout, a linear classifier.
+    """A 2-D backbone on each frame, pooling over time, dropout, and a linear classifier.
 
-    The frames' features come from a 2-D network that is trained along with it, or from records: then it is the
-    classifier alone, of whatever network the features are from.
+    The frame features come from a 2-D network that is trained jointly, or from records. With features from records, of
+    any network, the model is only the classifier.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        backbone: a network on single frames, without a classifier; None if the input is features.
+        num_classes: number of classes; 0 or None for no classifier.
+        backbone: a network on single frames, without a classifier; None if the inputs are features.
         pool: one of `POOLS`.
-        dropout: of the pooled features, while training.
-        dtype: of the computation; parameters are float32.
+        dropout: dropout rate of the pooled features, in training.
+        dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown pool.
+        ValueError: on construction, for an unknown pool.
     """
 
     num_classes: int | None = None
@@ -103,15 +103,15 @@ class FramePool(nn.Module):
         Args:
             video: (B, T, H, W, C), normalised float; or
             features: (B, T, D), float.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored.
+            train: whether to use batch statistics and dropout.
 
         Returns:
             Logits (B, num_classes); without a classifier the pooled features. Endpoints: those of the backbone, whose
             "features" are (B, T, D), and "pooled", (B, D) or (B, 2 D).
 
         Raises:
-            ValueError: where it is not exactly one of video and features.
+            ValueError: unless exactly one of video and features is given.
         """
         x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)

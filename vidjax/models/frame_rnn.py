@@ -1,8 +1,8 @@
-"""A recurrent network over the frames of a video, or over its clips, or over stored features.
+"""Recurrent networks over the frames of a video, over its clips, or over stored features.
 
 Donahue et al., "Long-term Recurrent Convolutional Networks for Visual Recognition and Description" (CVPR 2015),
-https://arxiv.org/abs/1411.4389: a 2-D network on each frame, and an LSTM over its features. Over the clips of a 3-D
-network: Montes et al., "Temporal Activity Detection in Untrimmed Videos with Recurrent Neural Networks" (2016),
+https://arxiv.org/abs/1411.4389: a 2-D network on each frame, and an LSTM over its features. With a 3-D network on
+clips: Montes et al., "Temporal Activity Detection in Untrimmed Videos with Recurrent Neural Networks" (2016),
 https://arxiv.org/abs/1608.08128.
 """
 
@@ -16,7 +16,7 @@ from vidjax.models.recurrent import check_cell, recurrent_stack
 
 
 class RecurrentHead(nn.Module):
-    """Dropout, recurrent layers, dropout, a linear classifier. Attributes: see `FrameRNN`."""
+    """Dropout, recurrent layers, dropout, and a linear classifier. Attributes: see `FrameRNN`."""
 
     num_classes: int | None = None
     cell: str = "lstm"
@@ -36,16 +36,16 @@ class RecurrentHead(nn.Module):
 
     @nn.compact
     def __call__(self, x, mask=None, sequence_start=None, *, train: bool = False):
-        """Classifies sequences, or their steps.
+        """Classify sequences, or each step of sequences.
 
         Args:
             x: (B, T, D).
-            mask: (B, T), or None.
-            sequence_start: (B,), see `recurrent.Recurrent`.
+            mask: (B, T), boolean or 0 and 1; steps with 0 are skipped. None means that all steps are valid.
+            sequence_start: (B,); see `recurrent.Recurrent`.
 
         Returns:
-            Logits of the last output (B, num_classes), or of every step (B, T, num_classes) with `per_frame`; without a
-            classifier the outputs. Endpoints: "hidden" (B, T, H) and "last" (B, H).
+            Logits (B, num_classes) of the last output, or (B, T, num_classes) of every step with `per_frame`; without a
+            classifier, the outputs. Endpoints: "hidden" (B, T, H) and "last" (B, H).
         """
         check_start(self.stateful, train, sequence_start)
         ends = {}
@@ -73,25 +73,26 @@ class RecurrentHead(nn.Module):
 
 
 class FrameRNN(nn.Module):
-    """A recurrent network over the features of the frames, dropout, and a linear classifier.
+    """A recurrent network over frame features, dropout, and a linear classifier.
 
-    The frames' features come from a 2-D network that is trained along with it, or from records.
+    The frame features come from a 2-D network that is trained jointly, or from records.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        backbone: a network on single frames, without a classifier; None if the input is features.
-        cell: "lstm", "gru" or "rnn"; the submodules of the layers are named after it.
-        hidden: size of the output of a layer and of its memory, in each direction.
-        num_layers: one over the outputs of the other.
-        bidirectional: a second direction, from the last frame to the first.
-        stateful: go on where the batch before ended, see `recurrent.Recurrent`; for `config.clip.sampling = "chunks"`.
-        per_frame: classify every frame; else the sequence, by the last output.
-        dropout: of the input, between the layers and of the output, while training.
-        unroll, remat: of the scan over time: steps in one iteration; save memory and compute more.
-        dtype: of the computation; parameters are float32.
+        num_classes: number of classes; 0 or None for no classifier.
+        backbone: a network on single frames, without a classifier; None if the inputs are features.
+        cell: "lstm", "gru" or "rnn"; also names the submodules of the layers.
+        hidden: size of each layer's output and memory, per direction.
+        num_layers: number of stacked layers.
+        bidirectional: add a second direction, from the last frame to the first.
+        stateful: continue from the previous batch, see `recurrent.Recurrent`; for `config.clip.sampling = "chunks"`.
+        per_frame: classify every frame; otherwise the sequence, by the last output.
+        dropout: dropout rate of the input, between layers and of the output, in training.
+        unroll: steps per iteration of the scan over time.
+        remat: save memory in training at the cost of more computation.
+        dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown cell, or a stateful bidirectional network.
+        ValueError: on construction, for an unknown cell, less than one layer, or a stateful bidirectional network.
     """
 
     num_classes: int | None = None
@@ -113,21 +114,21 @@ class FrameRNN(nn.Module):
 
     @nn.compact
     def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
-        """Classifies clips, or the frames of clips.
+        """Classify clips, or each frame of clips.
 
         Args:
             video: (B, T, H, W, C), normalised float; or
             features: (B, T, D), float.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 are passed over.
-            sequence_start: (B,), boolean or 0 and 1, of a stateful network: clips that begin a sequence.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are skipped.
+            sequence_start: (B,), boolean or 0 and 1; marks clips that begin a sequence (stateful networks only).
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier the last output or all.
-            Endpoints: of the backbone, "features" (B, T, D), "hidden" (B, T, H) and "last" (B, H).
+            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier, the last output or all.
+            Endpoints: those of the backbone, "features" (B, T, D), "hidden" (B, T, H) and "last" (B, H).
 
         Raises:
-            ValueError: where it is not exactly one of video and features; else as of `recurrent.Recurrent`.
+            ValueError: unless exactly one of video and features is given; see also `recurrent.Recurrent`.
         """
         x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         head = RecurrentHead(
@@ -153,12 +154,12 @@ class ClipRNN(nn.Module):
 
     Attributes:
         network: a 3-D network, without a classifier.
-        clip_frames: length of a clip; the video is cut into clips that do not overlap.
-        num_classes, cell, hidden, num_layers, bidirectional, stateful, dropout, dtype: as of `FrameRNN`.
-        per_frame: classify every frame, each as its clip; else the video, by the last output.
+        clip_frames: frames per clip; the video is cut into clips that do not overlap.
+        num_classes, cell, hidden, num_layers, bidirectional, stateful, dropout, dtype: see `FrameRNN`.
+        per_frame: classify every frame, with the logits of its clip; otherwise the video, by the last output.
 
     Raises:
-        ValueError: when made, as of `FrameRNN`.
+        ValueError: on construction, see `FrameRNN`.
     """
 
     num_classes: int | None = None
@@ -179,19 +180,19 @@ class ClipRNN(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, sequence_start=None, train=False):
-        """Classifies videos, or their frames.
+        """Classify videos, or each frame of videos.
 
         Args:
             video: (B, T, H, W, C), normalised float; T is a multiple of `clip_frames`.
-            frame_mask: (B, T), boolean or 0 and 1: a clip counts where one of its frames does.
-            sequence_start, train: as of `FrameRNN`.
+            frame_mask: (B, T), boolean or 0 and 1; a clip is valid if one of its frames is.
+            sequence_start, train: see `FrameRNN`.
 
         Returns:
-            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier the last output or those of
+            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier, the last output or those of
             all clips. Endpoints: "features" (B, T / clip_frames, D), "hidden" (B, T / clip_frames, H), "last" (B, H).
 
         Raises:
-            ValueError: for a video that is not cut into whole clips; else as of the network and `recurrent.Recurrent`.
+            ValueError: if the video cannot be cut into whole clips; see also the network and `recurrent.Recurrent`.
         """
         batch, num_frames = video.shape[:2]
         if num_frames % self.clip_frames or not num_frames:

@@ -1,13 +1,13 @@
-"""Single frame, early, late and slow fusion: one trunk, and four places where it looks at time.
+"""Single-frame, early, late and slow fusion: one trunk that combines frames at four different places.
 
 Karpathy et al., "Large-scale Video Classification with Convolutional Neural Networks" (CVPR 2014), section 3.1 and
 figure 1. Their trunk follows Krizhevsky et al., "ImageNet Classification with Deep Convolutional Neural Networks"
-(NeurIPS 2012), on frames of 170x170; N is local response normalisation, P a pool of 2x2:
+(NeurIPS 2012), on frames of 170x170. N is local response normalisation, P a 2x2 pool:
 
     C(96,11,3)-N-P-C(256,5,1)-N-P-C(384,3,1)-C(384,3,1)-C(256,3,1)-P-FC(4096)-FC(4096)
 
-The paper does not name its padding. In its section 3.2 the trunk ends in 7x7x256, and also does so without the last
-pool on frames of 89x89. Both hold where convolutions keep the size (SAME) and pools drop the odd row, as they do here.
+The paper does not state its padding. In its section 3.2 the trunk ends in 7x7x256, and so does the trunk without the
+last pool on frames of 89x89. Both hold if convolutions keep the size (SAME) and pools drop an odd row, as here.
 """
 
 from functools import partial
@@ -29,40 +29,40 @@ from vidjax.models.layers import (
 )
 
 MIN_FRAMES = {"single": 1, "early": 2, "late": 2, "slow": 10}
-# (extent, stride) in time of conv1, conv2 and conv3 in slow fusion: 10 frames give 4, 2 and 1 responses
+# (extent, stride) in time of conv1, conv2 and conv3 in slow fusion: 10 frames give 4, 2 and 1 steps
 SLOW = ((4, 2), (2, 2), (2, 2))
-SLOW_STRIDE = 8  # frames from a response of conv3 to the next; each sees 10
+SLOW_STRIDE = 8  # frames from one step of conv3 to the next; each step sees 10 frames
 MIN_SIZE = 22  # ceil(22 / 3) = 8 is halved three times
 
 
 def same_in_space(size, kernel, strides) -> tuple[tuple[int, int], ...]:
-    """TensorFlow's SAME in height and width, no padding in time. Arguments as of `tf_same`, of 2 or 3 axes."""
+    """TensorFlow's SAME in height and width, no padding in time. Arguments: see `tf_same`, for 2 or 3 axes."""
     return ((0, 0),) * (len(kernel) - 2) + tf_same(size[-2:], kernel[-2:], strides[-2:])
 
 
 class Fusion(nn.Module):
-    """The trunk, fused over time in one of four ways, and a linear classifier of each step, averaged over the steps.
+    """The trunk with one of four kinds of fusion over time, and a linear classifier averaged over the time steps.
 
-    The tree of parameters is the same in all four; kernels that span time have one more, leading axis, and late fusion
-    has twice the inputs in `fc1`. As that layer is fully connected, the parameters are for one size of frames.
+    All four share one parameter tree, except that kernels that span time have an additional leading axis, and `fc1` has
+    twice the inputs in late fusion. As that layer is fully connected, the parameters fit one frame size only.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        fusion: "single" sees each frame by itself, and averages the logits over the frames (the paper trains on one
-            frame a clip and averages predictions in the test). "early": conv1 spans the whole clip, 10 frames in the
-            paper; the parameters are for clips of one length. "late": the trunk on the first and on the last frame of
-            the clip, 15 frames apart in the paper, side by side into fc1. "slow": conv1 spans 4 frames at a stride of
-            2, conv2 and conv3 span 2 at a stride of 2, so that a step sees 10 frames; in longer clips the next one
-            starts 8 frames later, and frames at the end that no whole step is left for are not seen.
+        num_classes: number of classes; 0 or None for no classifier.
+        fusion: one of four kinds. "single" processes each frame separately and averages the logits over the frames (the
+            paper trains on one frame per clip and averages predictions in the test). "early": conv1 spans the whole
+            clip, 10 frames in the paper; the parameters fit clips of one length. "late" runs the trunk on the first and
+            the last frame of the clip, 15 frames apart in the paper, and concatenates both as the input of fc1. "slow":
+            conv1 spans 4 frames with a stride of 2, conv2 and conv3 span 2 with a stride of 2, so that a step sees 10
+            frames. In longer clips the next step starts 8 frames later; an incomplete step at the end is dropped.
         width: multiplies the channels of every layer; 1 is the published network.
-        dropout: of fc1 and fc2, while training; Krizhevsky et al. have 0.5.
-        batch_norm: BatchNorm after each convolution, in place of its bias and of local response normalisation. This is
-            not the paper's: it is for training from scratch on little data.
-        batch_norm_momentum: how much of the running statistics a step keeps.
-        dtype: of the computation; parameters are float32.
+        dropout: dropout rate of fc1 and fc2, in training; Krizhevsky et al. use 0.5.
+        batch_norm: use BatchNorm after each convolution instead of a bias and local response normalisation. It is not
+            in the paper; it helps to train from scratch on little data.
+        batch_norm_momentum: fraction of the running statistics that a step keeps.
+        dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown kind of fusion.
+        ValueError: on construction, for an unknown fusion.
     """
 
     num_classes: int | None = None
@@ -80,23 +80,23 @@ class Fusion(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips.
+        """Classify clips.
 
         Args:
             video: (B, T, H, W, C), normalised float, H and W at least 22. T is at least 10 in slow fusion, 2 in early
                 and late fusion.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count. Early and slow fusion set them to
-                zero, and a step counts where one of its frames does; late fusion takes the first and the last that do.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored. Early and slow fusion set them
+                to zero, and a step is valid if one of its frames is. Late fusion takes the first and last valid frame.
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes), the mean of those of each step in time; without a classifier the features.
-            Endpoints: "conv1" to "conv5" (before the pools), "fc1", "fc2", and "features" (B, T', D), which is fc2, D =
-            4096 * width. T' = T in single frame, 1 in early and late, floor((T - 2) / 8) in slow fusion.
+            Logits (B, num_classes), averaged over the time steps; without a classifier, the features. Endpoints:
+            "conv1" to "conv5" (before the pools), "fc1", "fc2", and "features" (B, T', D), which is fc2, with D = 4096
+            * width. T' is T in single-frame, 1 in early and late, and floor((T - 2) / 8) in slow fusion.
 
         Raises:
-            ValueError: for a shape that is not a video, too few or too small frames, or other channels, another number
-                of frames (early fusion) or another size of them than the parameters are for.
+            ValueError: if the input is not a video, frames are too few or too small, or the number of channels, the
+                number of frames (early fusion) or the frame size does not fit the parameters.
         """
         first = self.get_variable("params", "conv1")
         check_video(video, MIN_SIZE, MIN_FRAMES[self.fusion], first=first)
@@ -122,7 +122,7 @@ class Fusion(nn.Module):
             x = conv(x, scaled(channels, self.width), kernel, strides, **arguments)
             x = nn.relu(norm(name=f"bn{i}")(x) if self.batch_norm else x)
             if normalise and not self.batch_norm:
-                x = local_response_norm(x, beta=0.5)  # section 3.1; Krizhevsky et al. have 0.75
+                x = local_response_norm(x, beta=0.5)  # section 3.1; Krizhevsky et al. use 0.75
             ends[f"conv{i}"] = x
             return x
 
@@ -138,8 +138,8 @@ class Fusion(nn.Module):
         elif self.fusion != "single":
             x = without_masked(x, frame_mask)
 
-        # Shapes are those of width 1 at 170x170. T1, T2, T' are T in single frame, 2 in late, 1 in early fusion, and in
-        # slow fusion of 10 frames 4, 2, 1.
+        # Shapes in comments are for width 1 at 170x170. T1, T2 and T' are T in single-frame, 2 in late, and 1 in early
+        # fusion; in slow fusion of 10 frames they are 4, 2 and 1.
         x = convolve(x, 1, 96, 11, stride=3, span=spans[0], normalise=True)  # (B, T1, 57, 57, 96)
         x = pool(x)  # (B, T1, 28, 28, 96)
         x = convolve(x, 2, 256, 5, span=spans[1], normalise=True)  # (B, T2, 28, 28, 256)
@@ -166,7 +166,7 @@ class Fusion(nn.Module):
         return mean_over_time(x, self.mask_of_steps(frame_mask)), ends  # (B, num_classes)
 
     def mask_of_steps(self, frame_mask):
-        """Which steps see a frame that counts: (B, T) -> float32 (B, T'), or None."""
+        """Return which steps see a valid frame: (B, T) -> float32 (B, T'), or None."""
         if frame_mask is None:
             return None
         whole = frame_mask.shape[1]
@@ -175,7 +175,7 @@ class Fusion(nn.Module):
 
 
 def first_and_last(video: jax.Array, frame_mask: jax.Array | None = None) -> jax.Array:
-    """The first and the last frame that count: (B, T, H, W, C) and (B, T) -> (B, 2, H, W, C)."""
+    """Return the first and the last valid frame: (B, T, H, W, C) and (B, T) -> (B, 2, H, W, C)."""
     if frame_mask is None:
         return video[:, jnp.array([0, -1])]
     mask = frame_mask.astype(bool)

@@ -1,4 +1,4 @@
-"""Inception-v1 with BatchNorm, for images, inflated to I3D, and separated into S3D: one definition.
+"""Inception-v1 with BatchNorm, I3D (inflated) and S3D (separable), in one definition.
 
 Szegedy et al., "Going Deeper with Convolutions" (CVPR 2015), https://arxiv.org/abs/1409.4842.
 Carreira and Zisserman, "Quo Vadis, Action Recognition? A New Model and the Kinetics Dataset" (CVPR 2017),
@@ -6,11 +6,11 @@ https://arxiv.org/abs/1705.07750.
 Xie et al., "Rethinking Spatiotemporal Feature Learning: Speed-Accuracy Trade-offs in Video Classification" (S3D, ECCV
 2018), https://arxiv.org/abs/1712.04851.
 
-Modules and endpoints have the names of DeepMind's I3D (github.com/google-deepmind/kinetics-i3d, i3d.py), so that the
-variable `RGB/inception_i3d/Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/w` is the parameter
+Modules and endpoints are named as in DeepMind's I3D (github.com/google-deepmind/kinetics-i3d, i3d.py): the variable
+`RGB/inception_i3d/Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/w` is the parameter
 `Mixed_3b/Branch_0/Conv3d_0a_1x1/conv_3d/kernel`, `batch_norm/beta` is `batch_norm/bias`, and `moving_mean` and
-`moving_variance` are `mean` and `var` of `batch_stats`. The 2-D network keeps these names: its kernels just lack the
-first axis, so that inflating it is one map over the tree.
+`moving_variance` are `mean` and `var` of `batch_stats`. The 2-D network has the same names. Its kernels only lack the
+first axis, so that one map over the tree inflates it.
 """
 
 from collections.abc import Callable
@@ -37,8 +37,8 @@ from vidjax.models.layers import (
     without_masked,
 )
 
-# Output channels: of branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3), branch 3 (1x1 after the pool).
-# Szegedy et al., table 1, with a 3x3 for the 5x5 of branch 2, and 208 channels in Mixed_4b: as in kinetics-i3d, i3d.py.
+# Output channels of branch 0 (1x1), branch 1 (1x1, 3x3), branch 2 (1x1, 3x3) and branch 3 (1x1 after the pool).
+# Szegedy et al., table 1, with 3x3 for 5x5 in branch 2, and 208 channels in Mixed_4b, as in kinetics-i3d, i3d.py.
 MIXED = {
     "Mixed_3b": (64, (96, 128), (16, 32), 32),
     "Mixed_3c": (128, (128, 192), (32, 96), 64),
@@ -50,7 +50,7 @@ MIXED = {
     "Mixed_5b": (256, (160, 320), (32, 128), 128),
     "Mixed_5c": (384, (192, 384), (48, 128), 128),
 }
-TIME_STRIDE = 8  # of I3D: frames for each step of Mixed_5c
+TIME_STRIDE = 8  # frames per step of Mixed_5c in I3D
 
 
 class Branch(nn.Module):
@@ -73,7 +73,7 @@ class Branch(nn.Module):
 
 
 class Mixed(nn.Module):
-    """The Inception block: four branches side by side, of a row of `MIXED`."""
+    """The Inception block: four parallel branches, with the channels of a row of `MIXED`."""
 
     channels: tuple
     unit: Callable
@@ -84,7 +84,7 @@ class Mixed(nn.Module):
 
     @nn.compact
     def __call__(self, x):
-        """(B, T, H, W, C) -> (B, T, H, W, sum of the last channels of each branch)."""
+        """(B, T, H, W, C) -> (B, T, H, W, sum of the last channels of the branches)."""
         c0, c1, c2, c3 = jax.tree.map(lambda c: scaled(c, self.width), self.channels)
         branches = (
             (("Conv3d_0a_1x1", c0, 1),),
@@ -100,7 +100,7 @@ class Mixed(nn.Module):
 
 
 class Head(nn.Module):
-    """Dropout and the 1x1x1 convolution with a bias that gives the logits of each step in time."""
+    """Dropout, then a 1x1x1 convolution with a bias for the logits of each time step."""
 
     num_classes: int
     unit: Callable
@@ -115,26 +115,26 @@ class Head(nn.Module):
 
 
 class Inception(nn.Module):
-    """Inception-v1 on each frame by itself (`dims=2`: `InceptionV1`), or inflated over time (`dims=3`: `I3D`).
+    """Inception-v1 on each frame separately (`dims=2`: `InceptionV1`), or inflated over time (`dims=3`: `I3D`).
 
-    I3D has TensorFlow's SAME padding everywhere, and a BatchNorm with an offset but no scale; torchvision's GoogLeNet
-    and S3D have symmetric padding, and a scale. BatchNorm's epsilon is 1e-3; kernels are drawn as Sonnet's default does
-    (truncated normal, variance 1 / fan-in), as in kinetics-i3d. Any number of input channels does: 3 for RGB, 2 for
-    optical flow.
+    I3D uses TensorFlow's SAME padding everywhere, and BatchNorm with an offset but no scale. torchvision's GoogLeNet
+    and S3D use symmetric padding, and BatchNorm with a scale. BatchNorm's epsilon is 1e-3. Kernels are initialised like
+    Sonnet's default (truncated normal, variance 1 / fan-in), as in kinetics-i3d. Any number of input channels works: 3
+    for RGB, 2 for optical flow.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
+        num_classes: number of classes; 0 or None for no classifier.
         width: multiplies the channels of every layer; 1 is the published network. Features have 1024 * width channels.
-        dropout: of the features before the classifier, while training.
-        batch_norm_momentum: how much of the running statistics a step keeps. The original has 0.9997, for runs of 100k
-            steps; 0.9 follows within tens of steps.
-        dtype: of the computation; parameters are float32.
+        dropout: dropout rate of the features before the classifier, in training.
+        batch_norm_momentum: fraction of the running statistics that a step keeps. The original uses 0.9997, for
+            runs of 100k steps; 0.9 adapts within tens of steps.
+        dtype: dtype of the computation; parameters are float32.
         dims: 2 or 3.
-        padding: of the convolutions; pool_padding: of the pools between the blocks.
-        use_scale: whether BatchNorm has one.
-        separable: split kernels into space and time: S3D.
-        min_frames: that the pools leave something of.
-        remat: keep only the inputs of each block for the backward pass, see `layers.rematerialised`.
+        padding: padding of the convolutions; pool_padding: padding of the pools between the blocks.
+        use_scale: whether BatchNorm has a scale.
+        separable: split kernels into space and time, as in S3D.
+        min_frames: smallest number of frames that the pools allow.
+        remat: keep only each block's input for the backward pass; see `layers.rematerialised`.
     """
 
     num_classes: int | None = None
@@ -152,21 +152,21 @@ class Inception(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips.
+        """Classify clips.
 
         Args:
             video: (B, T, H, W, C), normalised float, H and W at least 32.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count. In 3-D they are set to zero, and a
-                step in time counts where one of its 8 frames does.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored. In 3-D they are set to zero, and
+                a time step is valid if one of its 8 frames is.
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes), the mean of those of each step in time; without a classifier the features.
-            Endpoints: the activations by their names in kinetics-i3d, "features" (B, T', D) with T' = T in 2-D and
+            Logits (B, num_classes), averaged over the time steps; without a classifier, the features. Endpoints: the
+            activations under their names in kinetics-i3d, "features" (B, T', D) with T' = T in 2-D and
             T' = max(ceil(T / 8) - 1, 1) in 3-D, and "Logits" (B, num_classes).
 
         Raises:
-            ValueError: for a shape that is not a video, or frames that are too small.
+            ValueError: if the input is not a video, has too small or too few frames, or a wrong number of channels.
         """
         check_video(video, 32, self.min_frames, first=self.get_variable("params", "Conv3d_1a_7x7"))
         norm = partial(
@@ -194,7 +194,7 @@ class Inception(nn.Module):
             return ends[name]
 
         def mixed(x, name):
-            # One variable of the published checkpoints is misnamed; a name that differs would be lost on import.
+            # The published checkpoints misname one variable; another name here would lose it on import.
             name_of_3x3 = "Conv3d_0a_3x3" if name == "Mixed_5b" else "Conv3d_0b_3x3"
             ends[name] = block(MIXED[name], unit, self.padding, self.width, self.dims, name_of_3x3, name=name)(x)
             return ends[name]
@@ -203,7 +203,7 @@ class Inception(nn.Module):
         if self.dims == 3:
             x = without_masked(x, frame_mask)
 
-        # Shapes are those of I3D at width 1; in 2-D the time axis stays T.
+        # Shapes in comments are those of I3D at width 1; in 2-D the time axis stays T.
         x = convolve(x, "Conv3d_1a_7x7", 64, (7, 7, 7), (2, 2, 2))  # (B, T/2, H/2, W/2, 64)
         x = pool(x, "MaxPool3d_2a_3x3", (1, 3, 3), (1, 2, 2))  # (B, T/2, H/4, W/4, 64)
         x = convolve(x, "Conv3d_2b_1x1", 64, (1, 1, 1))
@@ -221,7 +221,7 @@ class Inception(nn.Module):
         x = mixed(x, "Mixed_5b")
         x = mixed(x, "Mixed_5c")  # (B, T/8, H/32, W/32, 1024)
 
-        # The original averages over windows of 2x7x7, which at 224x224 is all of the space.
+        # The original averages over windows of 2x7x7, which cover the whole map at 224x224.
         x = pool_space(x)  # (B, T/8, 1024)
         if self.dims == 3:
             x = _windows_of_two(x, nn.avg_pool)  # (B, T/8 - 1, 1024)
@@ -237,13 +237,13 @@ class Inception(nn.Module):
 
 
 def _windows_of_two(x: jax.Array, pool) -> jax.Array:
-    """Pools each two neighbours in time, where there are two: (B, T, D) -> (B, max(T - 1, 1), D)."""
+    """Pool each pair of neighbours in time, if there are two: (B, T, D) -> (B, max(T - 1, 1), D)."""
     return pool(x, (min(2, x.shape[1]),), (1,), "VALID")
 
 
 InceptionV1 = partial(Inception, dims=2)
 I3D = partial(Inception, dims=3)
-# torchvision's: googlenet without auxiliary heads, and s3d
+# torchvision's googlenet (without auxiliary heads) and s3d
 GoogLeNet = partial(Inception, dims=2, padding=torch_same, pool_padding=torch_ceil, use_scale=True)
 S3D = partial(
     Inception, dims=3, padding=torch_same, pool_padding=torch_same, use_scale=True, separable=True, min_frames=5

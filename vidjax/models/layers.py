@@ -1,7 +1,7 @@
-"""The pieces that several networks share: padding, convolution, the conv-norm-activation unit, pooling, averages.
+"""Layers that several networks share: padding, convolution, the conv-norm-activation unit, pooling, averages.
 
-Kernels, windows and strides are always written as (time, height, width). With `dims=2` the first of the three is
-dropped and the time axis becomes one more batch axis: the same definition then sees each frame by itself.
+Kernels, windows and strides are always (time, height, width). With `dims=2` the first entry is dropped and the time
+axis becomes another batch axis, so that the same definition processes each frame separately.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,44 +18,44 @@ from vidjax.models.carry import Past
 Triple = tuple[int, int, int]
 
 
-# --- Padding: explicit, and named after where it is from -------------------------------------------------------------
+# --- Padding: explicit, and named after its source -------------------------------------------------------------------
 
 
 def tf_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """TensorFlow's SAME: ceil(size / stride) outputs, and the odd one of the padding at the end.
+    """TensorFlow's SAME: ceil(size / stride) outputs; an odd padding puts its extra entry at the end.
 
     Source: the notes on padding of convolutions at https://www.tensorflow.org/api_docs/python/tf/nn.
 
     Args:
-        size: of the input along each axis; kernel, strides: along the same axes.
+        size: input size per axis; kernel, strides: of the same axes.
 
     Returns:
-        (before, after) along each axis. Depends on the size: a stride of 2 over 64 with a kernel of 3 gives (0, 1).
+        (before, after) per axis. It depends on the size: a kernel of 3 with a stride of 2 on size 64 gives (0, 1).
     """
     total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, kernel, strides, strict=True)]
     return tuple((p // 2, p - p // 2) for p in total)
 
 
 def torch_same(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """What torch code calls `padding=(kernel - 1) // 2`: symmetric, whatever the size. Arguments as of `tf_same`."""
+    """PyTorch's `padding=(kernel - 1) // 2`: symmetric for every size. Arguments: see `tf_same`."""
     return tuple(((k - 1) // 2, (k - 1) // 2) for k in kernel)
 
 
 def no_padding(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """None: TensorFlow's VALID, torch's default. Arguments as of `tf_same`."""
+    """No padding: TensorFlow's VALID, PyTorch's default. Arguments: see `tf_same`."""
     return ((0, 0),) * len(kernel)
 
 
 def torch_ceil(size: Sequence[int], kernel: Sequence[int], strides: Sequence[int]) -> tuple[tuple[int, int], ...]:
-    """What torch calls `ceil_mode=True`, without padding before: a last window may reach over the end."""
+    """PyTorch's `ceil_mode=True` without leading padding: the last window may extend past the end."""
     steps = [max(-(-(n - k) // s), 0) for n, k, s in zip(size, kernel, strides, strict=True)]
     return tuple((0, max(t * s + k - n, 0)) for t, s, k, n in zip(steps, strides, kernel, size, strict=True))
 
 
 def causal(padding: Callable) -> Callable:
-    """Turns a padding of (time, height, width) into one that pads the past only, so that no output sees the future.
+    """Turn a padding of (time, height, width) into one that pads only the past, so that no output sees the future.
 
-    The number of outputs in time is ceil(frames / stride), and output i sees frames up to i * stride.
+    There are ceil(frames / stride) outputs in time, and output i sees frames up to i * stride.
     """
 
     def pads(size, kernel, strides):
@@ -83,14 +83,14 @@ def conv(
     dtype: jnp.dtype | None = None,
     name: str | None = None,
 ) -> jax.Array:
-    """A 2-D or 3-D convolution; to be called in a compact method, where it makes the submodule `name`.
+    """A 2-D or 3-D convolution. Call it in a compact method, where it creates the submodule `name`.
 
     Args:
         x: (B, T, H, W, C).
-        kernel, strides: (time, height, width); the first is dropped where `dims` is 2.
+        kernel, strides: (time, height, width); the first is dropped if `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
-        dims: 2 (each frame by itself) or 3. The platform says how: see `backend.convolution`.
-        stateful: of a causal 3-D convolution: the past that it sees is carried from one piece of a video to the next.
+        dims: 2 (each frame separately) or 3. The implementation depends on the platform; see `backend.convolution`.
+        stateful: carry the past from one piece of a video to the next; for causal 3-D convolutions.
 
     Returns:
         (B, T', H', W', features). The parameter `kernel` is (t, h, w, C, features), or (h, w, C, features) in 2-D.
@@ -105,7 +105,7 @@ def conv(
 
 
 def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:
-    """Channels between the two halves of a (2+1)-D convolution, such that it has the parameters of the 3-D one.
+    """Number of channels between the two halves of a (2+1)-D convolution that matches the parameters of the 3-D one.
 
     Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018), section 3.5:
     M = floor(t d^2 N_in N_out / (d^2 N_in + t N_out)).
@@ -115,15 +115,15 @@ def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:
 
 
 class Conv2Plus1D(nn.Module):
-    """A convolution over space, norm, ReLU, then a convolution over time: R(2+1)D's stand-in for a 3-D convolution.
+    """A convolution over space, norm, ReLU, then a convolution over time: replaces a 3-D convolution in R(2+1)D.
 
     Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018).
 
     Attributes:
-        norm: makes the norm layer from `name`, e.g. `partial(nn.BatchNorm, use_running_average=True)`.
-        conv: both convolutions, called as `conv` above.
-        middle: channels between the two; None is `middle_width`. (torchvision gives both convolutions of a block the
-            middle width of the first.)
+        norm: creates the norm layer from `name`, such as `partial(nn.BatchNorm, use_running_average=True)`.
+        conv: both convolutions, with the arguments of `conv` above.
+        middle: channels between the two; None computes `middle_width`. (torchvision uses the middle width of a block's
+            first convolution for both.)
     """
 
     features: int
@@ -144,13 +144,13 @@ class Conv2Plus1D(nn.Module):
 
 
 class ConvUnit(nn.Module):
-    """Convolution, norm, activation: the unit that Inception-v1 and I3D are made of.
+    """Convolution, norm, activation: the building block of Inception-v1 and I3D.
 
     Attributes:
-        conv: the convolution, called as `conv` above: `partial(conv, padding=tf_same, dims=2)`.
-        norm: makes the norm layer from `name`; None for none.
-        activation: None for none.
-        use_bias: of the convolution; of use only where no norm follows.
+        conv: the convolution, with the arguments of `conv` above: `partial(conv, padding=tf_same, dims=2)`.
+        norm: creates the norm layer from `name`; None for no norm.
+        activation: None for no activation.
+        use_bias: whether the convolution has a bias; useful only without a norm.
     """
 
     features: int
@@ -171,7 +171,7 @@ class ConvUnit(nn.Module):
 
 
 class SeparableUnit(nn.Module):
-    """A unit over space, then one over time, in place of a 3-D one; attributes as of `ConvUnit`.
+    """A unit over space followed by one over time, in place of a 3-D unit. Attributes: see `ConvUnit`.
 
     Xie et al., "Rethinking Spatiotemporal Feature Learning" (ECCV 2018), https://arxiv.org/abs/1712.04851, figure 7.
     """
@@ -194,7 +194,7 @@ class SeparableUnit(nn.Module):
 
 
 def local_response_norm(x: jax.Array, size: int = 5, k: float = 2.0, alpha: float = 1e-4, beta: float = 0.75):
-    """Divides each activation by (k + alpha * the sum of the squares of `size` channels around it) ** beta.
+    """Divide each activation by (k + alpha * the sum of squares of the `size` channels around it) ** beta.
 
     Krizhevsky et al. (2012), section 3.3, with its constants. (Caffe and torch divide alpha by `size`.)
 
@@ -202,7 +202,7 @@ def local_response_norm(x: jax.Array, size: int = 5, k: float = 2.0, alpha: floa
         x: (..., C).
 
     Returns:
-        The same shape and dtype; computed in float32 or better.
+        An array of the same shape and dtype, computed in float32 or higher precision.
     """
     precise = x.astype(jnp.promote_types(x.dtype, jnp.float32))
     around = [(0, 0)] * (x.ndim - 1) + [(size // 2, size // 2)]
@@ -215,19 +215,19 @@ def local_response_norm(x: jax.Array, size: int = 5, k: float = 2.0, alpha: floa
 
 
 def max_pool(x: jax.Array, window: Triple, strides: Triple, *, padding: Callable, dims: int = 3) -> jax.Array:
-    """Max-pooling of (B, T, H, W, C); arguments as of `conv`. What is padded never is the maximum."""
+    """Max-pooling of (B, T, H, W, C). Arguments: see `conv`. Padding is never the maximum."""
     if dims == 2:
         window, strides = (1, *window[1:]), (1, *strides[1:])
     return max_pooling()(x, window, strides, padding(x.shape[1:-1], window, strides))
 
 
 def pool_space(x: jax.Array) -> jax.Array:
-    """The mean over height and width: (B, T, H, W, C) -> (B, T, C)."""
+    """Average over height and width: (B, T, H, W, C) -> (B, T, C)."""
     return x.mean((-3, -2))
 
 
 def adaptive_average(x: jax.Array, size: tuple[int, int]) -> jax.Array:
-    """Averages (B, T, H, W, C) over a grid of `size` windows that may overlap: torch's AdaptiveAvgPool2d.
+    """Average (B, T, H, W, C) over a grid of `size` windows that may overlap, like PyTorch's AdaptiveAvgPool2d.
 
     Output i is the mean of the inputs from floor(i n / m) to ceil((i + 1) n / m).
     """
@@ -243,14 +243,14 @@ def adaptive_average(x: jax.Array, size: tuple[int, int]) -> jax.Array:
 
 
 def mean_over_time(x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Array:
-    """The mean over the frames that count.
+    """Average over the valid frames.
 
     Args:
         x: (B, T, D).
-        frame_mask: (B, T), boolean or 0 and 1; None counts every frame.
+        frame_mask: (B, T), boolean or 0 and 1; None means that all frames are valid.
 
     Returns:
-        (B, D); zeros for a clip without a frame that counts.
+        (B, D); zeros for a clip without a valid frame.
     """
     if frame_mask is None:
         return x.mean(1)
@@ -259,10 +259,10 @@ def mean_over_time(x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Arr
 
 
 def mask_of_steps(frame_mask: jax.Array | None, stride: int) -> jax.Array | None:
-    """Which steps see a frame that counts, in a network that makes one step of `stride` frames.
+    """Return which steps see a valid frame, in a network with one step per `stride` frames.
 
     Args:
-        frame_mask: (B, T), boolean or 0 and 1; None counts every frame.
+        frame_mask: (B, T), boolean or 0 and 1; None means that all frames are valid.
 
     Returns:
         float32 (B, ceil(T / stride)), or None.
@@ -274,15 +274,15 @@ def mask_of_steps(frame_mask: jax.Array | None, stride: int) -> jax.Array | None
 
 
 def without_masked(video: jax.Array, frame_mask: jax.Array | None) -> jax.Array:
-    """Sets the frames that do not count to zero, so that a 3-D network sees nothing of them."""
+    """Set masked frames to zero, to hide them from a 3-D network."""
     return video if frame_mask is None else video * frame_mask[:, :, None, None, None].astype(video.dtype)
 
 
 def maps_at(ends: Mapping[str, jax.Array], layer: str) -> jax.Array:
-    """Returns the endpoint `layer` of a network, maps (B, T, H, W, C).
+    """Return the feature maps of the endpoint `layer`, (B, T, H, W, C).
 
     Raises:
-        ValueError: for an endpoint that does not exist or has no maps; lists those that have.
+        ValueError: if the endpoint does not exist or has no maps. The message lists those that have.
     """
     maps = [name for name, x in ends.items() if x.ndim == 5]
     if layer not in maps:
@@ -294,10 +294,10 @@ def maps_at(ends: Mapping[str, jax.Array], layer: str) -> jax.Array:
 
 
 def rematerialised(block: type[nn.Module], wanted: bool) -> type[nn.Module]:
-    """The block, or one that keeps only its input for the backward pass and computes the rest again there.
+    """Return the block, or a version that keeps only its input and recomputes the rest in the backward pass.
 
-    Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), https://arxiv.org/abs/1604.06174. Less memory
-    for one more forward pass; the numbers stay the same.
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), https://arxiv.org/abs/1604.06174. Saves memory
+    at the cost of one more forward pass; the results are the same.
     """
     return nn.remat(block) if wanted else block
 
@@ -306,20 +306,21 @@ def rematerialised(block: type[nn.Module], wanted: bool) -> type[nn.Module]:
 
 
 def scaled(channels: int, width: float) -> int:
-    """`width` times the channels, rounded, at least 4."""
+    """Return `width` times the channels, rounded and at least 4."""
     return max(4, round(channels * width)) if width != 1 else channels
 
 
 def check_video(video: jax.Array, min_size: int, min_frames: int = 1, first: Mapping | None = None):
-    """Checks the input of a network on videos.
+    """Check the input of a video network.
 
     Args:
-        video: should be (B, T, H, W, C), float.
-        min_size, min_frames: that the network's strides and windows leave something of.
-        first: parameters of the first layer, `self.get_variable("params", NAME)`; None while they are drawn.
+        video: must be (B, T, H, W, C), float.
+        min_size, min_frames: smallest height and width, and number of frames, that the network's strides and windows
+            allow.
+        first: parameters of the first layer, `self.get_variable("params", NAME)`; None during initialisation.
 
     Raises:
-        ValueError: for another shape, or another number of channels than the parameters are for.
+        ValueError: for a wrong shape or dtype, or a number of channels that does not fit the parameters.
     """
     if video.ndim != 5:
         raise ValueError(f"A video is (batch, time, height, width, channels); got the shape {video.shape}.")

@@ -6,9 +6,9 @@ Hochreiter and Schmidhuber, "Long Short-Term Memory" (Neural Computation, 1997),
 Cho et al., "Learning Phrase Representations using RNN Encoder-Decoder" (EMNLP 2014): the GRU, here in the variant of
 cuDNN and PyTorch, see `gru_cell`.
 
-All three compute x_t W + b of all steps in one matrix product and then scan over the steps. The scan has its own
-backward pass: automatic differentiation would add up the gradient of the recurrent kernel step by step, which takes
-longer than all the rest; here it is one matrix product over all steps, as in cuDNN (Appleyard et al., "Optimizing
+All three compute x_t W + b for all steps in one matrix product and then scan over the steps. The scan has its own
+backward pass. Automatic differentiation would accumulate the gradient of the recurrent kernel step by step, which takes
+longer than everything else. Here it is one matrix product over all steps, as in cuDNN (Appleyard et al., "Optimizing
 Performance of Recurrent Neural Networks on GPUs", 2016, https://arxiv.org/abs/1604.01946, section 3.3).
 """
 
@@ -21,7 +21,7 @@ from vidjax.models.carry import starting_carry
 Carry = tuple[jax.Array, ...]  # its last entry is the output h
 
 
-# --- One step, whose inputs and recurrent products are there already -------------------------------------------------
+# --- One step, given its input and recurrent products ---------------------------------------------------------------
 
 
 def rnn_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
@@ -43,8 +43,8 @@ def lstm_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry
 def gru_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
     """h' = (1 - z) n + z h, where r = s(x W_r + h U_r), z = s(x W_z + h U_z), n = tanh(x W_n + r (h U_n)).
 
-    s is the sigmoid, and biases are left out. This is the variant of cuDNN and PyTorch: the reset gate r is applied
-    after the recurrent product, which has a bias of its own. (Cho et al. apply it before: h U_n becomes (r h) U_n.)
+    s is the sigmoid; biases are left out. This is the variant of cuDNN and PyTorch: the reset gate r is applied after
+    the recurrent product, which has its own bias. (Cho et al. apply it before: h U_n becomes (r h) U_n.)
 
     carry: h (B, H); projected, recurrent: (B, 3 H), the gates in torch's order: reset, update, new.
     """
@@ -59,13 +59,13 @@ CELLS = {"rnn": (rnn_cell, 1, 1), "lstm": (lstm_cell, 2, 4), "gru": (gru_cell, 1
 
 
 def masked_cell(cell: str, carry: Carry, projected: jax.Array, recurrent: jax.Array, mask: jax.Array) -> Carry:
-    """The next carry; where the mask (B, 1) is 0, the carry stays as it is."""
+    """Return the next carry; rows whose mask (B, 1) is 0 keep the old one."""
     new = CELLS[cell][0](carry, projected, recurrent)
     return tuple(jnp.where(mask > 0, x, old) for x, old in zip(new, carry, strict=True))
 
 
 def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
-    """Biases of 0, and 1 for the forget gate: remember at first (Jozefowicz et al., 2015, section 3.1)."""
+    """Initialise biases to 0, and to 1 for the forget gate (Jozefowicz et al., 2015, section 3.1)."""
     size = shape[0] // 4
     return jnp.zeros(shape, dtype).at[size : 2 * size].set(1)
 
@@ -74,7 +74,7 @@ def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> ja
 
 
 def recurrent_product(h: jax.Array, size: int, *, cell: str, dtype) -> jax.Array:
-    """h U, and of a GRU its bias: (B, H) -> (B, size); to be called in a compact method: the submodule `recurrent`."""
+    """Return h U, plus a bias for a GRU: (B, H) -> (B, size). Creates the submodule `recurrent` of a compact method."""
     orthogonal = nn.initializers.orthogonal()
     return nn.Dense(size, use_bias=cell == "gru", kernel_init=orthogonal, dtype=dtype, name="recurrent")(h)
 
@@ -96,9 +96,10 @@ class Step(nn.Module):
 
 @jax.custom_vjp
 def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """x W: (T, B, D) and (D, F) -> (T, B, F).
+    """Return x W: (T, B, D) and (D, F) -> (T, B, F).
 
-    What automatic differentiation makes of it sums over T and B in an order for which XLA transposes the largest array.
+    It has its own gradient, because automatic differentiation sums over T and B in an order that makes XLA transpose
+    the largest array.
     """
     return x @ kernel
 
@@ -110,7 +111,7 @@ product.defvjp(
 
 
 class Projection(nn.Module):
-    """x W, and b by itself: it is added within the scan, where that is free."""
+    """A linear layer that returns x W and b separately: adding b inside the scan costs nothing."""
 
     features: int
     bias_init: nn.initializers.Initializer = nn.initializers.zeros
@@ -125,18 +126,18 @@ class Projection(nn.Module):
 
 
 def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, bias: jax.Array, *, unroll: int, remat: bool):
-    """Runs the scanned `Step` over time, with the backward pass that the module's docstring tells of.
+    """Run the scanned `Step` over time, with the backward pass described at the top of this module.
 
     Args:
         steps: a scanned `Step`.
-        carry: before the first step, (B, H) each.
+        carry: the carry before the first step, (B, H) each.
         inputs: projected (T, B, G H), mask (T, B, 1), float.
         bias: (G H,).
-        unroll: steps in an iteration of the loop.
-        remat: compute the recurrent products again in the backward pass, in one matrix product, and do not keep them.
+        unroll: steps per iteration of the loop.
+        remat: do not keep the recurrent products; recompute them in the backward pass in one matrix product.
 
     Returns:
-        The carry after the last step, and h of all steps (T, B, H).
+        The carry after the last step, and h for all steps (T, B, H).
     """
     cell = steps.cell
 
@@ -166,7 +167,7 @@ def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, bias: jax.Array, *
             )
             d_before, d_projected, d_recurrent = pull_back(d_carry)
             d_h = d_before[-1] + d_recurrent @ transposed
-            # In an LSTM and an RNN the two are equal, and one is enough
+            # The two are equal in an LSTM and an RNN, so one is enough
             return (*d_before[:-1], d_h), (d_projected, d_recurrent if cell == "gru" else None)
 
         d_carry, (d_projected, d_recurrent) = jax.lax.scan(
@@ -184,17 +185,17 @@ def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, bias: jax.Array, *
 
 
 class Recurrent(nn.Module):
-    """One layer of one cell over a sequence, in one direction.
+    """One recurrent layer over a sequence, in one direction.
 
     Attributes:
         features: H, the size of the output and of each entry of the carry.
         cell: "rnn", "lstm" or "gru".
-        reverse: from the last step to the first.
-        stateful: start where the batch before ended: the carry is the model state "carry". While that collection is
-            missing, as when a network is built to evaluate, or `sequence_start` is 1, a sequence starts from zeros.
-        unroll: steps in an iteration of the loop.
-        remat: save memory in training: see `scan_steps`.
-        dtype: of the computation and of the carry; parameters are float32.
+        reverse: run from the last step to the first.
+        stateful: continue from the previous batch; the model state "carry" holds the carry. A sequence starts from
+            zeros if that collection is missing, for example in evaluation, or if `sequence_start` is 1.
+        unroll: steps per iteration of the loop.
+        remat: save memory in training; see `scan_steps`.
+        dtype: dtype of the computation and of the carry; parameters are float32.
     """
 
     features: int
@@ -211,24 +212,25 @@ class Recurrent(nn.Module):
 
     @nn.compact
     def __call__(self, x, frame_mask=None, sequence_start=None):
-        """Runs over a batch of sequences.
+        """Run the layer over a batch of sequences.
 
         Args:
             x: (B, T, D), float.
-            frame_mask: (B, T), boolean or 0 and 1: steps that are 0 are passed over; the carry stays, and the output is
-                that of the step before.
-            sequence_start: (B,), boolean or 0 and 1: rows that do not go on from the batch before. None: all go on.
+            frame_mask: (B, T), boolean or 0 and 1; steps with 0 are skipped: they keep the carry and repeat the output
+                of the previous step.
+            sequence_start: (B,), boolean or 0 and 1; marks rows that do not continue from the previous batch. None: all
+                rows continue.
 
         Returns:
-            The outputs h (B, T, H), and h after the last step that counts (B, H).
+            The outputs h (B, T, H), and h after the last valid step (B, H).
 
         Raises:
-            ValueError: for a sequence of another width than the parameters are for, one without a step that counts
-                (where the mask is known before compilation), or a stateful layer with another batch size.
+            ValueError: if the width of the sequence does not fit the parameters, a sequence has no valid step (if the
+                mask is known before compilation), or the batch size of a stateful layer changes.
         """
         check_sequence(x, self.get_variable("params", "input"), None if self.stateful else frame_mask)
         _, num_entries, num_gates = CELLS[self.cell]
-        # Time goes first before the product: XLA would move the transposition behind it, where it costs more
+        # Transpose before the product: XLA would move the transposition after it, where it costs more
         x = jax.lax.optimization_barrier(x.astype(self.dtype).swapaxes(0, 1))  # (T, B, D)
         bias_init = forget_open if self.cell == "lstm" else nn.initializers.zeros
         projected, bias = Projection(num_gates * self.features, bias_init, self.dtype, name="input")(x)  # (T, B, G H)
@@ -265,21 +267,20 @@ def recurrent_stack(
     train: bool = False,
     **arguments,
 ) -> tuple[jax.Array, jax.Array]:
-    """Layers of one cell, each over the outputs of the one before; to be called in a compact method.
+    """A stack of recurrent layers, each over the outputs of the previous one. Call it in a compact method.
 
-    It makes the submodules `CELL`, `CELL_1`, `CELL_2`, ..., and beside them those with `_reverse` at the end.
+    It creates the submodules `CELL`, `CELL_1`, `CELL_2`, ..., and `CELL_reverse`, ... for the second direction.
 
     Args:
-        x, frame_mask, sequence_start: as of `Recurrent`.
-        features: H, of each layer and direction.
-        bidirectional: run a second layer from the end, and put its outputs beside those of the first (Schuster and
-            Paliwal, 1997).
-        dropout: between the layers, while training.
-        **arguments: `stateful`, `unroll`, `remat`, `dtype` of `Recurrent`.
+        x, frame_mask, sequence_start: see `Recurrent`.
+        features: H, the size of each layer and direction.
+        bidirectional: run a second layer from the end and concatenate the outputs of both (Schuster and Paliwal, 1997).
+        dropout: dropout rate between the layers, in training.
+        **arguments: `stateful`, `unroll`, `remat` and `dtype` of `Recurrent`.
 
     Returns:
-        The last layer's outputs (B, T, H), and its h after the last step that counts (B, H). Bidirectional: 2 H in
-        place of H; the second half of the latter is that of the layer from the end, which ends at the first step.
+        The outputs of the last layer (B, T, H), and its h after the last valid step (B, H). If bidirectional, 2 H
+        instead of H; the second half of h is from the reverse layer, which ends at the first step.
     """
     last = x
     for i in range(num_layers):
@@ -297,7 +298,7 @@ def recurrent_stack(
 
 
 def check_cell(cell: str, num_layers: int = 1, bidirectional: bool = False, stateful: bool = False):
-    """Raises a ValueError for an unknown cell, no layer, or a bidirectional network that is to be stateful."""
+    """Raise a ValueError for an unknown cell, less than one layer, or a stateful bidirectional network."""
     if cell not in CELLS:
         raise ValueError(f"Unknown cell {cell!r}; choose one of {', '.join(CELLS)}.")
     if num_layers < 1:
@@ -307,15 +308,15 @@ def check_cell(cell: str, num_layers: int = 1, bidirectional: bool = False, stat
 
 
 def check_sequence(x: jax.Array, first: dict | None = None, frame_mask: jax.Array | None = None):
-    """Checks a sequence of features.
+    """Check a batch of feature sequences.
 
     Args:
-        x: should be (B, T, D).
-        first: parameters of the first layer, whose `kernel` is (..., D, features); None while they are drawn.
-        frame_mask: is looked at where it is no abstract value under `jax.jit`.
+        x: must be (B, T, D).
+        first: parameters of the first layer, whose `kernel` is (..., D, features); None during initialisation.
+        frame_mask: (B, T); checked unless it is a tracer under `jax.jit`.
 
     Raises:
-        ValueError: for another shape, another width than the parameters are for, or a sequence without a frame.
+        ValueError: for a wrong shape, a width that does not fit the parameters, or a sequence without a valid frame.
     """
     if x.ndim != 3 or not x.shape[1]:
         raise ValueError(f"Features are (batch, time, width), of at least one step; got the shape {x.shape}.")

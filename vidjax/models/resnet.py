@@ -1,9 +1,9 @@
-"""Residual networks in torchvision's layout: on each frame by itself, and over space and time.
+"""Residual networks in torchvision's layout, on each frame or over space and time.
 
 He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), https://arxiv.org/abs/1512.03385. As in
-torchvision, a bottleneck has its stride in the 3x3 convolution ("ResNet v1.5"). The parameter `layer1.0.conv1.weight`
+torchvision, the stride of a bottleneck is in the 3x3 convolution ("ResNet v1.5"). The parameter `layer1.0.conv1.weight`
 of torchvision is `layer1_0/conv1/kernel` here, `layer2.0.downsample.1` is `layer2_0/downsample_bn`. In 2-D the kernels
-lack the first axis and nothing else changes: a 2-D network without the stem's pool inflates into R3D.
+lack the first axis and everything else is the same: a 2-D network without the stem's pool inflates into R3D.
 """
 
 from collections.abc import Callable
@@ -34,14 +34,14 @@ torch_linear = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")  # t
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3(x3) convolutions and the shortcut (He et al., figure 5, left).
+    """Two 3x3(x3) convolutions and a shortcut (He et al., figure 5, left).
 
     Attributes:
-        channels: of the block; it returns `expansion` times as many.
-        stride: along every axis that the convolution has.
-        conv: called as conv(x, features, kernel, strides, name=...), see `layers.conv`.
-        norm: makes a norm layer from `name` and `scale_init`.
-        zero_init: start the last norm's scale at 0, so that the block starts as the identity.
+        channels: channels of the block; its output has `expansion` times as many.
+        stride: stride along every axis of the convolution.
+        conv: called as conv(x, features, kernel, strides, name=...); see `layers.conv`.
+        norm: creates a norm layer from `name` and `scale_init`.
+        zero_init: initialise the last norm's scale to 0, so that the block starts as the identity.
     """
 
     channels: int
@@ -63,7 +63,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1x1, 3x3 and 1x1 convolutions and the shortcut (He et al., figure 5, right). Attributes as of `BasicBlock`."""
+    """1x1, 3x3 and 1x1 convolutions and a shortcut (He et al., figure 5, right). Attributes: see `BasicBlock`."""
 
     channels: int
     stride: int
@@ -86,7 +86,7 @@ class Bottleneck(nn.Module):
 
 
 def _shortcut(x, y, strides, conv, norm):
-    """x itself, or projected by a 1x1 convolution where the block changes the shape."""
+    """Return x, or its projection by a 1x1 convolution if the block changes the shape."""
     if x.shape == y.shape:
         return x
     return norm(name="downsample_bn")(conv(x, y.shape[-1], (1, 1, 1), strides, name="downsample_conv"))
@@ -97,14 +97,14 @@ def _last_scale(zero_init: bool) -> Callable:
 
 
 def convolutions(kind: str, inputs: int, channels: int, *, conv: Callable, norm: Callable) -> Callable:
-    """The convolution that a block is made of, called as conv(x, features, kernel, strides, name=...).
+    """Return the convolution of a block, called as conv(x, features, kernel, strides, name=...).
 
     Args:
-        kind: "2d" (each frame by itself), "3d", "space" (3-D, but the kernel has no time and the stride spares it: MC3)
-            or "2+1d" (space, then time).
-        inputs, channels: of the block: both of its (2+1)-D convolutions have the middle width of the first, as
-            torchvision has it.
-        conv: `layers.conv` with its padding and whatever else is one for the whole network.
+        kind: "2d" (each frame separately), "3d", "space" (3-D without kernel or stride in time, as in MC3) or "2+1d"
+            (space, then time).
+        inputs, channels: input channels and channels of the block. Both of its (2+1)-D convolutions use the middle
+            width of the first, as in torchvision.
+        conv: `layers.conv` with its padding and other settings of the whole network.
     """
     plain = partial(conv, dims=2 if kind == "2d" else 3)
 
@@ -120,27 +120,27 @@ def convolutions(kind: str, inputs: int, channels: int, *, conv: Callable, norm:
 
 
 class ResNet(nn.Module):
-    """A residual network on each frame or on space and time; use `ResNet18`, `R3D18`, `MC318`, `R2Plus1D18`, ...
+    """A residual network on each frame or over space and time; use `ResNet18`, `R3D18`, `MC318`, `R2Plus1D18`, ...
 
     Tran et al., "A Closer Look at Spatiotemporal Convolutions for Action Recognition" (CVPR 2018),
-    https://arxiv.org/abs/1711.11248, table 1: there the stem has a kernel of 3 in time and no pool, and stages 2 to 4
-    halve the time along with the space. R3D is also called Res3D (Tran et al., 2017, https://arxiv.org/abs/1708.05038).
+    https://arxiv.org/abs/1711.11248, table 1: in 3-D the stem has a kernel of 3 in time and no pool, and stages 2 to 4
+    halve time and space. R3D is also called Res3D (Tran et al., 2017, https://arxiv.org/abs/1708.05038).
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        stage_sizes: number of blocks of each of the four stages.
+        num_classes: number of classes; 0 or None for no classifier.
+        stage_sizes: number of blocks per stage.
         block: `BasicBlock` or `Bottleneck`.
         kinds: the kind of convolution of the stem and of each stage, see `convolutions`.
-        stem_pool: halve the stem's output by a max-pool over space, as in 2-D.
+        stem_pool: halve the stem's output with a spatial max-pool, as in 2-D.
         width: multiplies the channels of every layer; 1 is the published network.
-        dropout: of the features before the classifier, while training.
-        batch_norm_momentum: how much of the running statistics a step keeps (torch's `momentum` is one minus that).
-        zero_init_residual: start each block as the identity (Goyal et al., 2017, section 5.1).
-        causal: pad the past only, so that no output sees the future; for 3-D kinds.
-        stateful: go on where the piece of the video before ended: the logits are the mean over all pieces so far. Of a
-            causal network, or one on single frames, that is no longer trained.
-        remat: keep only the inputs of each block for the backward pass, see `layers.rematerialised`.
-        dtype: of the computation; parameters are float32.
+        dropout: dropout rate of the features before the classifier, in training.
+        batch_norm_momentum: how much of the running statistics a step keeps (1 minus torch's `momentum`).
+        zero_init_residual: initialise each block as the identity (Goyal et al., 2017, section 5.1).
+        causal: pad only the past, so that no output sees the future; for 3-D kinds.
+        stateful: continue from the previous piece of the video; the logits are the mean over all pieces so far. For
+            inference with a causal network or a network on single frames.
+        remat: keep only each block's input for the backward pass; see `layers.rematerialised`.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -164,23 +164,22 @@ class ResNet(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips by the mean of the logits of their steps in time; an image is a clip of one frame.
+        """Classify clips by the mean of the logits of their time steps; an image is a clip of one frame.
 
         Args:
             video: (B, T, H, W, C), normalised float, H and W at least 32 with a pool in the stem, else 16.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count in the mean. (They still count in the
-                statistics of BatchNorm while training.) In 3-D they are set to zero, and a step counts where one of its
-                frames does.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; the mean ignores frames with 0. (BatchNorm's batch statistics in
+                training still include them.) In 3-D they are set to zero, and a step is valid if one of its frames is.
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: "stem", "layer1" to "layer4" and
+            Logits (B, num_classes); without a classifier, the features. Endpoints: "stem", "layer1" to "layer4" and
             "features" (B, T', D), D = 512 * width (2048 * width for bottlenecks); T' = T in 2-D and in MC3,
             ceil(T / 8) in R3D and R(2+1)D.
 
         Raises:
-            ValueError: for a shape that is not a video, frames that are too small, or other channels; for training, or
-                frames that do not count, where it is stateful.
+            ValueError: if the input is not a video, frames are too small, or the number of channels is wrong; if a
+                stateful network is trained or gets a frame_mask.
         """
         check_video(video, min_size=32 if self.stem_pool else 16, first=self.get_variable("params", "conv1"))
         if self.stateful and (train or frame_mask is not None):
@@ -222,10 +221,10 @@ class ResNet(nn.Module):
         return mean_over_time(x, mask_of_steps(frame_mask, time_stride)), ends  # (B, num_classes)
 
     def stem(self, x, convolve, norm):
-        """(B, T, H, W, C) -> (B, T, H/2, W/2, 64): 7x7, and 3 in time where the kind has time."""
+        """(B, T, H, W, C) -> (B, T, H/2, W/2, 64): 7x7, with a kernel of 3 in time unless 2-D."""
         channels = scaled(64, self.width)
         if self.kinds[0] == "2+1d":
-            # 45 channels between: torchvision's and the authors' code; the formula would give 83
+            # 45 channels between, as in torchvision and the authors' code; the formula would give 83
             x = Conv2Plus1D(channels, (3, 7, 7), (1, 2, 2), norm, convolve, scaled(45, self.width), name="conv1")(x)
         else:
             of_stem = convolutions(self.kinds[0], x.shape[-1], channels, conv=convolve, norm=norm)

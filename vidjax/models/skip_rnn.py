@@ -1,11 +1,11 @@
-"""Skip LSTM and Skip GRU: recurrent networks that learn which frames to use, and copy their state over the others.
+"""Skip LSTM and Skip GRU: recurrent networks that learn which frames to use and copy their state over the others.
 
 Campos et al., "Skip RNN: Learning to Skip State Updates in Recurrent Neural Networks" (ICLR 2018),
-https://arxiv.org/abs/1708.06834. Equations 1 to 5 with their numbers below; where the paper leaves it open (what of an
-LSTM's state the probability is of) as in the authors' code (github.com/imatge-upc/skiprnn-2017-telecombcn).
+https://arxiv.org/abs/1708.06834. Comments cite its equations 1 to 5. The paper does not say which part of an LSTM's
+state gives the update probability; this follows the authors' code (github.com/imatge-upc/skiprnn-2017-telecombcn).
 
-While a frame is skipped nothing changes but a sum of probabilities, so what is used next is known before the frame is
-seen: on a stream the 2-D network is not run on the frames between.
+On a skipped frame only a sum of probabilities changes, so it is known in advance which frame is used next. On a stream,
+the 2-D network does not run on skipped frames.
 """
 
 import jax
@@ -21,7 +21,7 @@ SKIP_CELLS = ("lstm", "gru")
 
 @jax.custom_jvp
 def binarize(x: jax.Array) -> jax.Array:
-    """1 where x in [0, 1] is at least 1/2, else 0; its gradient is that of the identity (straight-through)."""
+    """Return 1 if x in [0, 1] is at least 1/2, otherwise 0; the gradient is that of the identity (straight-through)."""
     return jnp.where(x >= 0.5, jnp.ones_like(x), 0)
 
 
@@ -29,16 +29,16 @@ binarize.defjvp(lambda primals, tangents: (binarize(*primals), *tangents))
 
 
 def next_sum(carry: Carry) -> jax.Array:
-    """The sum of probabilities before it is binarized to the next update: (B, 1), u~ of equation 5.
+    """Return the sum of probabilities that is binarized to the next update: (B, 1), u~ of equation 5.
 
-    carry: the state, then the probability that the last used frame gave, and the sum since then, (B, 1) each.
+    carry: the state, then the probability from the last used frame and the sum since then, (B, 1) each.
     """
     *_, probability, total = carry
     return total + jnp.minimum(probability, 1 - total)
 
 
 class SkipStep(nn.Module):
-    """One step: the update of the cell, or a copy of the state."""
+    """One step: a cell update or a copy of the state."""
 
     cell: str
     dtype: jnp.dtype = jnp.float32
@@ -49,7 +49,7 @@ class SkipStep(nn.Module):
         (*state, probability, before), (projected, mask) = carry, inputs
         recurrent = recurrent_product(state[-1], projected.shape[-1], cell=self.cell, dtype=self.dtype)
         new = CELLS[self.cell][0](tuple(state), projected + bias, recurrent)
-        # Equation 4. Of an LSTM it is of the memory c, of a GRU of h; it starts at 0.73
+        # Equation 4, on the memory c of an LSTM or h of a GRU; starts at 0.73
         of_new = nn.Dense(1, bias_init=nn.initializers.ones, dtype=self.dtype, name="update_probability")(new[0])
         of_new = nn.sigmoid(of_new.astype(probability.dtype))
         total = next_sum(carry)
@@ -65,13 +65,13 @@ class SkipStep(nn.Module):
 
 
 class SkipRecurrent(nn.Module):
-    """One layer over a sequence.
+    """One Skip RNN layer over a sequence.
 
     Attributes:
-        features: H.
+        features: H, the size of the output.
         cell: "lstm" or "gru".
-        stateful: as of `recurrent.Recurrent`.
-        dtype: of the computation and of the state; probabilities and parameters are float32.
+        stateful: see `recurrent.Recurrent`.
+        dtype: dtype of the computation and of the state; probabilities and parameters are float32.
     """
 
     features: int
@@ -81,10 +81,10 @@ class SkipRecurrent(nn.Module):
 
     @nn.compact
     def __call__(self, x, frame_mask=None, sequence_start=None):
-        """Runs over a batch of sequences; arguments and errors as of `recurrent.Recurrent`.
+        """Run the layer over a batch of sequences. Arguments and errors: see `recurrent.Recurrent`.
 
         Returns:
-            The outputs h (B, T, H), the last (B, H), and which frames were used, 0 or 1, float32 (B, T).
+            The outputs h (B, T, H), the last output (B, H), and which frames were used: float32 (B, T), 0 or 1.
         """
         check_sequence(x, self.get_variable("params", "input"), None if self.stateful else frame_mask)
         _, num_entries, num_gates = CELLS[self.cell]
@@ -93,7 +93,7 @@ class SkipRecurrent(nn.Module):
         projected, bias = Projection(num_gates * self.features, bias_init, self.dtype, name="input")(x)  # (T, B, G H)
         mask = jnp.ones(x.shape[:2]) if frame_mask is None else jnp.asarray(frame_mask).T
         zeros = jnp.zeros((x.shape[1], self.features), projected.dtype)
-        # In half precision a sum of small probabilities would stop growing, and the network never look again
+        # In half precision a sum of small probabilities stops growing, and the network would skip all later frames
         precise = jnp.promote_types(projected.dtype, jnp.float32)
         one = jnp.ones((x.shape[1], 1), precise)
         initial = (*(zeros,) * num_entries, one, 0 * one)  # the first frame is used
@@ -108,16 +108,16 @@ class SkipRecurrent(nn.Module):
 
 
 class SkipRNN(nn.Module):
-    """A Skip LSTM or Skip GRU over the features of the frames, dropout, and a linear classifier.
+    """A Skip LSTM or Skip GRU over frame features, dropout, and a linear classifier.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
-        update_cost: lambda of the paper's section 3.2, the loss of each frame that is used, sown in `losses`.
-        backbone, hidden, stateful, per_frame, dropout, dtype: as of `frame_rnn.FrameRNN`.
+        num_classes: number of classes; 0 or None for no classifier.
+        update_cost: lambda of the paper's section 3.2: the loss per used frame, sown in `losses`.
+        backbone, hidden, stateful, per_frame, dropout, dtype: see `frame_rnn.FrameRNN`.
         cell: "lstm" or "gru".
 
     Raises:
-        ValueError: when made, for an unknown cell, or a negative cost.
+        ValueError: on construction, for an unknown cell or a negative `update_cost`.
     """
 
     num_classes: int | None = None
@@ -139,9 +139,9 @@ class SkipRNN(nn.Module):
 
     @nn.compact
     def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
-        """Classifies clips, or the frames of clips; arguments, what is returned and errors as of `FrameRNN`.
+        """Classify clips, or each frame of clips. Arguments, return values and errors: see `FrameRNN`.
 
-        Endpoints: "updates" (B, T) too: 1 for a frame that was used, 0 for one that was skipped.
+        Additional endpoint: "updates" (B, T), 1 for used and 0 for skipped frames.
         """
         check_start(self.stateful, train, sequence_start)
         layer = f"skip_{self.cell}"
@@ -164,7 +164,7 @@ class SkipRNN(nn.Module):
         return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)
 
     def _features_if(self, is_used: jax.Array, video: jax.Array, width: int) -> jax.Array:
-        """The features of one frame (B, 1, D) where a video of the batch uses it, else zeros and no computation."""
+        """Return the features of one frame (B, 1, D) if a video of the batch uses it, otherwise zeros at no cost."""
         zeros = jnp.zeros((video.shape[0], 1, width), self.dtype)
         run, skip = lambda network, video: network(video)[0], lambda network, video: zeros
         return nn.cond(is_used, run, skip, self.backbone, video)

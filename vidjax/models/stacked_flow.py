@@ -14,7 +14,7 @@ from vidjax.models.layers import mask_of_steps, mean_over_time
 
 
 def check_flow(flow: jax.Array):
-    """Raises a ValueError for what is no optical flow, (B, T, H, W, 2)."""
+    """Raise a ValueError unless the input has the shape of optical flow, (B, T, H, W, 2)."""
     if flow.ndim != 5 or flow.shape[-1] != 2:
         raise ValueError(
             f"The temporal stream sees optical flow, (B, T, H, W, 2), not {flow.shape}: set config.flow = 'stored', or "
@@ -23,19 +23,19 @@ def check_flow(flow: jax.Array):
 
 
 def stack_fields(flow: jax.Array, num_fields: int = 10) -> jax.Array:
-    """Cuts flow into stacks of consecutive fields, and takes from each field its mean over space.
+    """Cut flow into stacks of consecutive fields, and subtract the mean over space from each field.
 
-    Simonyan and Zisserman, section 3.1: equation 1, and "mean flow subtraction", which takes out most of what a moving
-    camera adds.
+    Simonyan and Zisserman, section 3.1: equation 1 and "mean flow subtraction", which removes most of the camera
+    motion.
 
     Args:
-        flow: (B, T, H, W, 2); the fields at the end that fill no stack are left out.
+        flow: (B, T, H, W, 2); fields at the end that do not fill a stack are dropped.
 
     Returns:
         (B, floor(T / L), H, W, 2 L), L = num_fields; the channels are u and v of the first field, of the second, ...
 
     Raises:
-        ValueError: for another number of channels, or fewer fields than a stack has.
+        ValueError: for a wrong number of channels, or fewer fields than one stack needs.
     """
     check_flow(flow)
     num_stacks = flow.shape[1] // num_fields
@@ -50,22 +50,22 @@ def stack_fields(flow: jax.Array, num_fields: int = 10) -> jax.Array:
 
 
 def mask_of_stacks(frame_mask: jax.Array | None, num_stacks: int, num_fields: int) -> jax.Array | None:
-    """Which stacks have a field that counts: (B, T) -> (B, num_stacks), or None."""
+    """Return which stacks have a valid field: (B, T) -> (B, num_stacks), or None."""
     return None if frame_mask is None else mask_of_steps(frame_mask, num_fields)[:, :num_stacks]
 
 
 class StackedFlow(nn.Module):
-    """The temporal stream: a 2-D network on stacks of flow, dropout, a linear classifier, averaged over the stacks.
+    """The temporal stream: a 2-D network on stacks of flow, dropout, and a linear classifier averaged over the stacks.
 
-    Its first kernel has 2 * num_fields channels. From a network on RGB, `init_from` gives it the mean over RGB,
-    repeated (see `inflate`).
+    Its first kernel has 2 * num_fields input channels. `init_from` initialises them from a network on RGB with the
+    repeated mean over RGB (see `inflate`).
 
     Attributes:
-        num_classes: 0 or None for no classifier.
+        num_classes: number of classes; 0 or None for no classifier.
         backbone: a network on single frames, without a classifier. The paper's is CNN-M-2048 with `num_norms = 1`.
-        num_fields: L, of a stack.
-        dropout: of the features, while training; 0.9 in the paper.
-        dtype: of the computation; parameters are float32.
+        num_fields: L, the number of fields per stack.
+        dropout: dropout rate of the features, in training; 0.9 in the paper.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -76,19 +76,19 @@ class StackedFlow(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips.
+        """Classify clips.
 
         Args:
-            video: the flow, (B, T, H, W, 2), normalised float; T is at least L, and N = floor(T / L).
-            frame_mask: (B, T), boolean or 0 and 1: a stack counts where one of its fields does.
-            train: use the statistics of this batch, and dropout.
+            video: optical flow (B, T, H, W, 2), normalised float, with T at least L. N = floor(T / L) below.
+            frame_mask: (B, T), boolean or 0 and 1; a stack is valid if one of its fields is.
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: those of the backbone, whose
+            Logits (B, num_classes); without a classifier, the features. Endpoints: those of the backbone, whose
             "features" are (B, N, D).
 
         Raises:
-            ValueError: as of `stack_fields`.
+            ValueError: see `stack_fields`.
         """
         stacks = stack_fields(video, self.num_fields)  # (B, N, H, W, 2 L)
         x, ends = frame_features(self.backbone, stacks, None, train=train, dtype=self.dtype)

@@ -1,12 +1,12 @@
-"""Temporal convolutional networks over the features of frames: dilated and residual, and encoder-decoder.
+"""Temporal convolutional networks over frame features: dilated and residual, and encoder-decoder.
 
 Bai, Kolter and Koltun, "An Empirical Evaluation of Generic Convolutional and Recurrent Networks for Sequence Modeling"
 (2018), https://arxiv.org/abs/1803.01271: `TCN`, as in the authors' code (github.com/locuslab/TCN).
 Lea et al., "Temporal Convolutional Networks for Action Segmentation and Detection" (CVPR 2017),
 https://arxiv.org/abs/1611.05267: `EncoderDecoderTCN`, its ED-TCN.
 
-Frames that do not count are zero at the input of every convolution, just as what is before and after a sequence: so a
-padded batch gives each sequence what it has alone.
+Masked frames are zero at the input of every convolution, like the padding before and after a sequence. So a
+sequence has the same outputs in a padded batch as alone.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,18 @@ from vidjax.models.recurrent import check_sequence
 
 
 def padding(kernel_size: int, dilation: int, causal: bool) -> tuple[int, int]:
-    """(before, after) in time that keep the length: all before where causal, else the odd one after."""
+    """Return the padding (before, after) in time that keeps the length: all before if causal, otherwise symmetric."""
     total = dilation * (kernel_size - 1)
     return (total, 0) if causal else (total // 2, total - total // 2)
 
 
 def masked(x: jax.Array, mask: jax.Array | None) -> jax.Array:
-    """(B, T, D), zero where the mask (B, T) is."""
+    """Set steps whose mask (B, T) is 0 to zero: (B, T, D) -> (B, T, D)."""
     return x if mask is None else jnp.where(mask.astype(bool)[..., None], x, 0)
 
 
 class WeightNormConv(nn.Module):
-    """A convolution over time whose kernel is scale * kernel / |kernel|, the norm of each output channel's own.
+    """A convolution over time with the kernel scale * kernel / |kernel|, normalised per output channel.
 
     Salimans and Kingma, "Weight Normalization" (NeurIPS 2016), https://arxiv.org/abs/1602.07868, equation 2. The scale
     starts at sqrt(2), which keeps the variance through a ReLU (He et al., 2015).
@@ -48,7 +48,7 @@ class WeightNormConv(nn.Module):
 
     @nn.compact
     def __call__(self, x, sequence_start=None):
-        """(B, T, D), and which rows start anew (B,) -> (B, T, features)."""
+        """(B, T, D) and sequence_start (B,) -> (B, T, features)."""
         shape = (self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         scale = self.param("scale", nn.initializers.constant(2.0**0.5), (self.features,))
@@ -69,9 +69,9 @@ class WeightNormConv(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Twice convolution, ReLU, dropout; plus the input, by a 1x1 convolution where the width changes; ReLU.
+    """Two times convolution, ReLU and dropout; the input is added (by a 1x1 convolution if the width changes); ReLU.
 
-    Bai et al., figure 1 (b). Attributes as of `TCN`.
+    Bai et al., figure 1 (b). Attributes: see `TCN`.
     """
 
     features: int
@@ -84,7 +84,7 @@ class ResidualBlock(nn.Module):
 
     @nn.compact
     def __call__(self, x, mask=None, sequence_start=None, train=False):
-        """(B, T, D), mask (B, T), and which rows start anew (B,) -> (B, T, features)."""
+        """(B, T, D), mask (B, T) and sequence_start (B,) -> (B, T, features)."""
         y = x
         sizes = self.features, self.kernel_size, self.dilation
         for name in ("conv1", "conv2"):
@@ -100,12 +100,12 @@ class TCN(nn.Module):
     """Residual blocks of dilated convolutions; the dilation doubles from block to block.
 
     Attributes:
-        channels: of each block.
-        kernel_size: in time; block i spans 2 (kernel_size - 1) 2^i frames more than the one before.
-        dropout: after each convolution, while training.
-        causal: see the past only; else as much of the future.
-        stateful: of a causal network: go on where the batch before ended, see `carry.Past`.
-        dtype: of the computation; parameters are float32.
+        channels: output channels of each block.
+        kernel_size: kernel size in time; block i adds 2 (kernel_size - 1) 2^i frames to the receptive field.
+        dropout: dropout rate after each convolution, in training.
+        causal: see only the past; otherwise past and future equally.
+        stateful: continue from the previous batch, see `carry.Past`; for causal networks.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     channels: Sequence[int]
@@ -117,13 +117,13 @@ class TCN(nn.Module):
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """How many frames before and after its own an output sees."""
+        """Number of frames that an output sees before and after its own."""
         pads = [padding(self.kernel_size, 2**i, self.causal) for i in range(len(self.channels))]
         return 2 * sum(before for before, _ in pads), 2 * sum(after for _, after in pads)
 
     @nn.compact
     def __call__(self, x, frame_mask=None, sequence_start=None, train=False):
-        """(B, T, D), frame_mask (B, T), which rows start anew (B,) -> (B, T, channels[-1]); zero where the mask is."""
+        """(B, T, D), frame_mask (B, T), sequence_start (B,) -> (B, T, channels[-1]); masked frames are zero."""
         for i, features in enumerate(self.channels):
             arguments = self.kernel_size, 2**i, self.dropout, self.causal, self.stateful, self.dtype
             block = ResidualBlock(features, *arguments, name=f"block{i}")
@@ -132,21 +132,21 @@ class TCN(nn.Module):
 
 
 def normalised_relu(x: jax.Array) -> jax.Array:
-    """ReLU divided by its largest channel at each step: (..., D). Lea et al., section 3, with their epsilon of 1e-5."""
+    """ReLU divided by the largest channel of each step: (..., D). Lea et al., section 3, with their epsilon of 1e-5."""
     x = nn.relu(x)
     return x / (x.max(-1, keepdims=True) + 1e-5)
 
 
 class EncoderDecoderTCN(nn.Module):
-    """Convolutions with a max-pool of 2 after each, then as many with an upsampling of 2 before each.
+    """Convolutions, each followed by a max-pool of 2, then as many, each after an upsampling of 2.
 
     Attributes:
-        channels: of each level of the encoder; the decoder has them in reverse.
-        kernel_size: in time, of every convolution.
-        dropout: of whole channels after each convolution, while training.
-        causal: see the past only. Pools then end with the last frame that their outputs stand for; in the authors'
-            code they reach into the future.
-        dtype: of the computation; parameters are float32.
+        channels: output channels of each encoder level; the decoder uses them in reverse.
+        kernel_size: kernel size in time of every convolution.
+        dropout: dropout rate of whole channels after each convolution, in training.
+        causal: see only the past. Each pooling window then ends at the frame of its output; in the authors' code it
+            reaches into the future.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     channels: Sequence[int]
@@ -157,9 +157,9 @@ class EncoderDecoderTCN(nn.Module):
 
     @property
     def receptive_field(self) -> tuple[int, int]:
-        """How many frames before and after its own an output sees: the most of any output, whose places differ.
+        """Largest number of frames that an output sees before and after its own.
 
-        An output's place in the windows of the pools decides how far it sees to either side.
+        How far an output sees to either side depends on its position in the pooling windows.
         """
         levels, (before, after) = len(self.channels), padding(self.kernel_size, 1, self.causal)
         reach = []
@@ -167,14 +167,14 @@ class EncoderDecoderTCN(nn.Module):
             first = last = place
             for _ in range(levels):  # the decoder, from the output back
                 first, last = (first - before) // 2, (last + after) // 2
-            for _ in range(levels):  # the encoder: pooled step i is of the steps 2 i - shift and 2 i + 1 - shift
+            for _ in range(levels):  # the encoder: pooled step i covers the steps 2 i - causal and 2 i + 1 - causal
                 first, last = 2 * first - self.causal - before, 2 * last + 1 - self.causal + after
             reach.append((place - first, last - place))
         return max(before for before, _ in reach), max(after for _, after in reach)
 
     @nn.compact
     def __call__(self, x, frame_mask=None, train=False):
-        """(B, T, D), frame_mask (B, T) -> (B, T, channels[0]); zero where the mask is."""
+        """(B, T, D), frame_mask (B, T) -> (B, T, channels[0]); masked frames are zero."""
         num_frames = x.shape[1]
         mask = jnp.ones(x.shape[:2], bool) if frame_mask is None else jnp.asarray(frame_mask).astype(bool)
         missing = -num_frames % 2 ** len(self.channels)
@@ -195,7 +195,7 @@ class EncoderDecoderTCN(nn.Module):
         for i, features in enumerate(self.channels):
             x = convolve(x, features, mask, f"encoder{i}")
             masks.append(mask)
-            x = halve(masked(x, mask))  # (B, T / 2^(i + 1), features): none is negative, so zeros never are the maximum
+            x = halve(masked(x, mask))  # (B, T / 2^(i + 1), features); no value is negative, so masked zeros never win
             mask = halve(mask[..., None])[..., 0]
         for i, features in enumerate(self.channels[::-1]):
             x = jnp.repeat(x, 2, axis=1)  # (B, 2 T', features of the level below)
@@ -208,27 +208,27 @@ KINDS = {"dilated": TCN, "encoder_decoder": EncoderDecoderTCN}
 
 
 class FrameTCN(nn.Module):
-    """A temporal convolutional network over the features of the frames, and a linear classifier.
+    """A temporal convolutional network over frame features, and a linear classifier.
 
-    The frames' features come from a 2-D network that is trained along with it, or from records.
+    The frame features come from a 2-D network that is trained jointly, or from records.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
+        num_classes: number of classes; 0 or None for no classifier.
         kind: "dilated" (`TCN`) or "encoder_decoder" (`EncoderDecoderTCN`).
-        channels: of each block, or of each level.
-        kernel_size: in time.
-        causal: see the past only; else the future too.
-        stateful: of a causal dilated network: go on where the batch before ended, see `carry.Past`.
-        min_receptive_field: how many frames an output has to see, its own among them; 0 asks for none.
-        per_frame: classify every frame; else the sequence, where causal by the last output that counts, else by the
-            mean of the outputs.
-        backbone: a network on single frames, without a classifier; None if the input is features.
-        dropout: after each convolution, while training.
-        dtype: of the computation; parameters are float32.
+        channels: output channels of each block or level.
+        kernel_size: kernel size in time.
+        causal: see only the past; otherwise the future as well.
+        stateful: continue from the previous batch, see `carry.Past`; for causal dilated networks.
+        min_receptive_field: smallest allowed receptive field, in frames, including the frame itself; 0 for no limit.
+        per_frame: classify every frame; otherwise the sequence, by the last valid output if causal, or by the mean of
+            the outputs.
+        backbone: a network on single frames, without a classifier; None if the inputs are features.
+        dropout: dropout rate after each convolution, in training.
+        dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: when made, for an unknown kind, a receptive field that is shorter than
-            asked for, or a stateful network that sees the future.
+        ValueError: on construction, for an unknown kind, no channels, a kernel size below 2, a receptive field below
+            `min_receptive_field`, or a stateful network that sees the future.
     """
 
     num_classes: int | None = None
@@ -256,7 +256,7 @@ class FrameTCN(nn.Module):
 
     @property
     def receptive_field(self) -> int:
-        """How many frames an output sees, its own among them."""
+        """Number of frames that an output sees, including its own."""
         return self._frames_seen(len(self.channels), self.kernel_size)
 
     def _frames_seen(self, num_blocks: int, kernel_size: int) -> int:
@@ -274,22 +274,22 @@ class FrameTCN(nn.Module):
 
     @nn.compact
     def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
-        """Classifies clips, or the frames of clips.
+        """Classify clips, or each frame of clips.
 
         Args:
             video: (B, T, H, W, C), normalised float; or
             features: (B, T, D), float.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count, and are zero to the convolutions.
-            sequence_start: (B,), boolean or 0 and 1, of a stateful network: clips that begin a sequence.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored (convolutions see zeros).
+            sequence_start: (B,), boolean or 0 and 1; marks clips that begin a sequence (stateful networks only).
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier what it would see.
-            Endpoints: of the backbone, "features" (B, T, D) and "hidden" (B, T, F).
+            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier, its inputs.
+            Endpoints: those of the backbone, "features" (B, T, D) and "hidden" (B, T, F).
 
         Raises:
-            ValueError: where it is not exactly one of video and features, for features of another width than the
-                parameters are for, or a sequence without a frame (where the mask is known before compilation).
+            ValueError: unless exactly one of video and features is given; if the width of the features does not fit
+                the parameters, or a sequence has no valid frame (if the mask is known before compilation).
         """
         check_start(self.stateful, train, sequence_start)
         x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)

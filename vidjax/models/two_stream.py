@@ -4,15 +4,16 @@ Simonyan and Zisserman, "Two-Stream Convolutional Networks for Action Recognitio
 https://arxiv.org/abs/1406.2199: a spatial network on single frames, a temporal one on ten stacked fields of flow.
 Carreira and Zisserman, "Quo Vadis, Action Recognition?" (CVPR 2017), https://arxiv.org/abs/1705.07750: two I3D.
 Feichtenhofer et al., "Convolutional Two-Stream Network Fusion for Video Action Recognition" (CVPR 2016),
-https://arxiv.org/abs/1604.06573: two 2-D networks that a 3-D convolution joins.
+https://arxiv.org/abs/1604.06573: two 2-D networks joined by a 3-D convolution.
 Ng et al., "Beyond Short Snippets" (CVPR 2015), https://arxiv.org/abs/1503.08909: an LSTM over both streams.
 
-Trained apart, the spatial stream is `FramePool` (or any network on frames) and the temporal one `StackedFlow` (or any
-3-D network with `config.flow`); `vidjax.evaluate` fuses such runs. In one model, the streams are the submodules
-`spatial` and `temporal`, whose parameters are those of the two runs, so that `init_from` can start from them.
+To train the streams separately, use `FramePool` (or any network on frames) for the spatial stream and `StackedFlow` (or
+any 3-D network with `config.flow`) for the temporal stream; `vidjax.evaluate` fuses such runs. In one model, the
+streams are the submodules `spatial` and `temporal`. They have the parameters of the separate runs, so that `init_from`
+can start from those runs.
 
-Optical flow is (B, T, H, W, 2), u and v, as -1..1 of 20 pixels (`flow.NORMALISED`); field t goes from frame t to frame
-t + 1. Where it is computed of the frames there is one field fewer than there are frames, where it was stored as many.
+Optical flow is (B, T, H, W, 2), u and v, where -1..1 stands for -20..20 pixels (`flow.NORMALISED`). Field t goes from
+frame t to frame t + 1. Computed flow has one field fewer than there are frames; stored flow has one field per frame.
 """
 
 from collections.abc import Mapping
@@ -28,30 +29,32 @@ from vidjax.models.stacked_flow import StackedFlow, check_flow, mask_of_stacks
 
 
 def middle_frames(video: jax.Array, num_stacks: int, num_fields: int) -> jax.Array:
-    """The frame in the middle of each stack of flow: (B, T, H, W, C) -> (B, num_stacks, H, W, C)."""
+    """Return the middle frame of each stack of flow: (B, T, H, W, C) -> (B, num_stacks, H, W, C)."""
     return video[:, num_fields // 2 : num_stacks * num_fields : num_fields]
 
 
 def run_streams(spatial: nn.Module, temporal: nn.Module, video, flow, frame_mask, *, train: bool):
-    """Runs both streams on the same times.
+    """Run both streams on the same points in time.
 
     Args:
         spatial: a network on frames.
-        temporal: `StackedFlow`, on N stacks of L fields; `spatial` then sees the frame in the middle of each. Or a
-            network on all fields; `spatial` then sees all frames.
+        temporal: `StackedFlow` on N stacks of L fields, in which case `spatial` sees the middle frame of each stack; or
+            a network on all fields, in which case `spatial` sees all frames.
         video: (B, T, H, W, C); flow: (B, T or T - 1, H, W, 2).
 
     Returns:
-        What the spatial stream returns, what the temporal one returns, and which of their inputs count: (B, N), or (B,
-        T) and (B, T or T - 1), or None.
+        The outputs and endpoints of the spatial stream, those of the temporal stream, and the masks of their inputs:
+        (B, N) each, or (B, T) and (B, T or T - 1), or None.
 
     Raises:
-        ValueError: for flow that is none or too short; see also the networks.
+        ValueError: if the flow has a wrong shape or is too short; see also the networks.
     """
     check_flow(flow)
     if isinstance(temporal, StackedFlow):
         num_fields = temporal.num_fields
-        of_flow = temporal(flow, frame_mask=frame_mask, train=train)  # first: it checks the number of fields
+        of_flow = temporal(
+            flow, frame_mask=frame_mask, train=train
+        )  # runs first, because it checks the number of fields
         num_stacks = flow.shape[1] // num_fields
         mask = mask_of_stacks(frame_mask, num_stacks, num_fields)  # (B, N)
         frames = middle_frames(video, num_stacks, num_fields)  # (B, N, H, W, C)
@@ -62,22 +65,22 @@ def run_streams(spatial: nn.Module, temporal: nn.Module, video, flow, frame_mask
 
 
 def endpoints(spatial: Mapping, temporal: Mapping) -> dict[str, jax.Array]:
-    """The endpoints of both streams, as "spatial/conv1" and "temporal/conv1"."""
+    """Merge the endpoints of both streams under names such as "spatial/conv1" and "temporal/conv1"."""
     streams = {"spatial": spatial, "temporal": temporal}
     return {f"{name}/{end}": x for name, ends in streams.items() for end, x in ends.items()}
 
 
 class TwoStream(nn.Module):
-    """A spatial and a temporal network, trained together; the logits are the sum of those of the two.
+    """A spatial and a temporal network, trained jointly; its logits are the sum of the logits of both.
 
-    With I3D for both it is two-stream I3D, whose published joint logits are this sum (kinetics-i3d,
+    With I3D for both, it is two-stream I3D, whose published joint logits are this sum (kinetics-i3d,
     `evaluate_sample.py`).
 
     Attributes:
-        num_classes: of the classifier of each stream; 0 or None for none.
+        num_classes: number of classes of each stream; 0 or None for no classifiers.
         spatial: a network on frames, such as `FramePool` or I3D.
         temporal: `StackedFlow`, or a 3-D network on all fields.
-        dtype: of the computation; parameters are float32.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -86,7 +89,7 @@ class TwoStream(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        for name in ("spatial", "temporal"):  # each stream has a classifier of these classes
+        for name in ("spatial", "temporal"):  # each stream has its own classifier
             stream = getattr(self, name)
             if stream is not None and stream.num_classes != self.num_classes:
                 setattr(self, name, stream.clone(num_classes=self.num_classes))
@@ -94,22 +97,22 @@ class TwoStream(nn.Module):
 
     @nn.compact
     def __call__(self, video, flow, *, frame_mask=None, train=False):
-        """Classifies clips.
+        """Classify clips.
 
         Args:
             video: (B, T, H, W, C), normalised float.
             flow: (B, T or T - 1, H, W, 2), normalised float.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored.
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes), the sum of the endpoints "spatial/logits" and "temporal/logits"; without a
-            classifier the features. Other endpoints: "features" (B, 1, 2 D), those of both streams, averaged over time
-            (in 3-D networks whose steps overlap, the steps that count are approximate), side by side, and those of the
+            Logits (B, num_classes), the sum of the endpoints "spatial/logits" and "temporal/logits"; without
+            classifiers, the features. Other endpoints: "features" (B, 1, 2 D), the features of both streams averaged
+            over time and concatenated (the mask is approximate for 3-D networks whose steps overlap), and those of the
             two networks, "spatial/..." and "temporal/...".
 
         Raises:
-            ValueError: for flow that is none or too short, and as of the networks.
+            ValueError: if the flow has a wrong shape or is too short; see also the networks.
         """
         spatial, temporal, masks = run_streams(self.spatial, self.temporal, video, flow, frame_mask, train=train)
         ends, pooled = endpoints(spatial[1], temporal[1]), []
@@ -126,7 +129,7 @@ class TwoStream(nn.Module):
 
 
 def sum_of_streams(key, shape, dtype=jnp.float32) -> jax.Array:
-    """A kernel (3, 3, 3, 2 D, F) that adds channel d of the one stream to channel d of the other, as F = D starts."""
+    """Initialise a kernel (3, 3, 3, 2 D, F), F = D, to the sum of the channels of both streams."""
     middle = tuple(size // 2 for size in shape[:-2])
     both = jnp.concatenate([jnp.eye(shape[-2] // 2, shape[-1], dtype=dtype)] * 2)  # (2 D, F)
     return jnp.zeros(shape, dtype).at[middle].set(both)
@@ -135,17 +138,18 @@ def sum_of_streams(key, shape, dtype=jnp.float32) -> jax.Array:
 class TwoStream3D(nn.Module):
     """Two 2-D networks joined by a 3-D convolution over their maps at N times, 3-D pooling, and one classifier.
 
-    Feichtenhofer et al., sections 3.1 ("Conv fusion") and 3.2 ("3D Conv + Pooling"): each place of the maps of frames
-    lies on that of flow. The convolution starts as the sum of the two streams. Two things are not the paper's: the mean
-    over space in place of fully connected layers, and that the temporal stream has no classifier of its own besides.
+    Feichtenhofer et al., sections 3.1 ("Conv fusion") and 3.2 ("3D Conv + Pooling"): the maps of frames and flow are
+    aligned in space. The convolution is initialised to the sum of the two streams. It differs from the paper in two
+    points: the mean over space replaces the fully connected layers, and the temporal stream has no classifier of its
+    own.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
+        num_classes: number of classes; 0 or None for no classifier.
         spatial: `FramePool` without a classifier.
         temporal: `StackedFlow` without a classifier.
-        layer: the endpoint of both backbones that is joined, maps (B, N, h, w, D).
-        dropout: before the classifier, while training.
-        dtype: of the computation; parameters are float32.
+        layer: the endpoint at which both backbones are joined, maps (B, N, h, w, D).
+        dropout: dropout rate before the classifier, in training.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -157,18 +161,18 @@ class TwoStream3D(nn.Module):
 
     @nn.compact
     def __call__(self, video, flow, *, frame_mask=None, train=False):
-        """Classifies clips.
+        """Classify clips.
 
         Args:
-            video, flow, frame_mask, train: as of `TwoStream`; N = floor(fields / L), one for short clips, more for the
-                3-D convolution to see how things go on.
+            video, flow, frame_mask, train: see `TwoStream`. N = floor(fields / L): 1 for short clips; the 3-D
+                convolution sees changes over time only if N is larger.
 
         Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: "spatial/...", "temporal/...",
-            "fused" (B, N, h, w, D) and "features" (B, N', D), pooled over 2x2x2 where the maps are large enough.
+            Logits (B, num_classes); without a classifier, the features. Endpoints: "spatial/...", "temporal/...",
+            "fused" (B, N, h, w, D) and "features" (B, N', D), pooled over 2x2x2 if the maps are large enough.
 
         Raises:
-            ValueError: for a layer that the network does not have or that has no maps, and as of `TwoStream`.
+            ValueError: for a layer that does not exist or has no maps; see also `TwoStream`.
         """
         (_, spatial), (_, temporal), (mask, _) = run_streams(
             self.spatial, self.temporal, video, flow, frame_mask, train=train
@@ -179,7 +183,7 @@ class TwoStream3D(nn.Module):
         x = without_masked(jnp.concatenate(maps, -1), mask)  # (B, N, h, w, 2 D)
         arguments = {"use_bias": True, "kernel_init": sum_of_streams, "dtype": self.dtype, "name": "fusion"}
         x = ends["fused"] = nn.relu(conv(x, channels, (3, 3, 3), padding=tf_same, **arguments))  # (B, N, h, w, D)
-        x = without_masked(x, mask)  # what is not negative is never the largest for being zero
+        x = without_masked(x, mask)  # no value is negative, so masked zeros never win
         window = tuple(min(2, size) for size in x.shape[1:-1])
         x = max_pool(x, window, window, padding=tf_same)  # (B, N', h', w', D)
         x = ends["features"] = x.mean((2, 3))  # (B, N', D)
@@ -191,15 +195,15 @@ class TwoStream3D(nn.Module):
 
 
 class TwoStreamRNN(nn.Module):
-    """Two 2-D networks, and a recurrent network over the features of both, side by side, at N times.
+    """Two 2-D networks, and a recurrent network over the concatenated features of both at N times.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
+        num_classes: number of classes; 0 or None for no classifier.
         spatial: `FramePool` without a classifier.
-        temporal: `StackedFlow` without a classifier; short stacks leave the recurrent network more steps.
+        temporal: `StackedFlow` without a classifier; shorter stacks give the recurrent network more steps.
         cell, hidden, num_layers, bidirectional: see `FrameRNN`.
-        dropout: of the features and of the output, while training.
-        dtype: of the computation; parameters are float32.
+        dropout: dropout rate of the features and of the output, in training.
+        dtype: dtype of the computation; parameters are float32.
     """
 
     num_classes: int | None = None
@@ -218,17 +222,17 @@ class TwoStreamRNN(nn.Module):
 
     @nn.compact
     def __call__(self, video, flow, *, frame_mask=None, train=False):
-        """Classifies clips by the last output.
+        """Classify clips by the last output.
 
         Args:
-            video, flow, frame_mask, train: as of `TwoStream`; N = floor(fields / L).
+            video, flow, frame_mask, train: see `TwoStream`; N = floor(fields / L).
 
         Returns:
-            Logits (B, num_classes); without a classifier the last output. Endpoints: "spatial/...", "temporal/...",
+            Logits (B, num_classes); without a classifier, the last output. Endpoints: "spatial/...", "temporal/...",
             "features" (B, N, 2 D), "hidden" (B, N, H) and "last" (B, H).
 
         Raises:
-            ValueError: as of `TwoStream`.
+            ValueError: see `TwoStream`.
         """
         (_, spatial), (_, temporal), (mask, _) = run_streams(
             self.spatial, self.temporal, video, flow, frame_mask, train=train

@@ -1,13 +1,13 @@
-"""VGG, stages of 3x3 convolutions: on each frame by itself, inflated over time, and as C3D; one definition.
+"""VGG (on each frame), inflated VGG and C3D, in one definition: stages of 3x3(x3) convolutions.
 
 Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image Recognition" (ICLR 2015),
 https://arxiv.org/abs/1409.1556: VGG16 is configuration D of table 1.
 Tran et al., "Learning Spatiotemporal Features with 3D Convolutional Networks" (ICCV 2015),
 https://arxiv.org/abs/1412.0767: C3D is figure 3.
 
-The convolution j of stage i is `conv{i}_{j}`, its norm `bn{i}_{j}`; C3D's own names are conv1a, conv3b and fc6 to fc8.
-In 2-D the kernels of the convolutions lack the first axis and nothing else changes, so that inflating VGG16 into
-VGG16_3D is one map over the tree. torchvision flattens (C, H, W) before `fc1`, this network (H, W, C).
+Convolution j of stage i is `conv{i}_{j}`, its norm `bn{i}_{j}`; C3D's original names are conv1a, conv3b and fc6 to fc8.
+In 2-D the kernels of the convolutions lack the first axis; everything else is the same, so that one map over the tree
+inflates VGG16 to VGG16_3D. torchvision flattens (C, H, W) before `fc1`, this network (H, W, C).
 """
 
 from collections.abc import Callable
@@ -38,28 +38,28 @@ C3D_STAGES = ((64,), (128,), (256, 256), (512, 512), (512, 512))
 
 
 class VGG(nn.Module):
-    """Stages of 3x3(x3) convolutions with ReLU, a max-pool after each, three fully connected layers.
+    """Stages of 3x3(x3) convolutions with ReLU, each followed by a max-pool, then three fully connected layers.
 
-    Use `VGG16`, `VGG16_3D`, `C3D`. Every pool halves the space; in 3-D all but the first halve the time as well. The
-    fully connected layers see one step in time. Parameters are drawn as torchvision does: convolutions by He et al.
-    (2015), fully connected layers from N(0, 0.01^2), biases zero.
+    Use `VGG16`, `VGG16_3D` or `C3D`. Every pool halves height and width; in 3-D all but the first also halve the time.
+    The fully connected layers see one time step. Parameters are initialised as in torchvision: convolutions as in He et
+    al. (2015), fully connected layers from N(0, 0.01^2), biases zero.
 
     Attributes:
-        num_classes: 0 or None for no classifier.
+        num_classes: number of classes; 0 or None for no classifier.
         stages: the channels of each convolution of each stage.
-        width: multiplies the channels of every layer, of the 4096 too; 1 is the published network.
-        dropout: after each of the first two fully connected layers, while training.
-        batch_norm: after each convolution, which keeps its bias: torchvision's vgg16_bn. The published networks have
-            none, and are hard to train from nothing.
-        batch_norm_momentum: how much of the running statistics a step keeps.
-        hidden: size of the two fully connected layers before the classifier; 0 leaves them out, and the features are
-            the averages of the last stage over space: 15 of 138 M parameters are left, and any size will do.
-        dtype: of the computation; parameters are float32.
+        width: multiplies the channels of every layer, including the 4096; 1 is the published network.
+        dropout: dropout rate after each of the first two fully connected layers, in training.
+        batch_norm: use BatchNorm after each convolution, which keeps its bias, as in torchvision's vgg16_bn. The
+            published networks have none and are hard to train from scratch.
+        batch_norm_momentum: fraction of the running statistics that a step keeps.
+        hidden: size of the two fully connected layers before the classifier. 0 leaves them out; then the features are
+            the spatial averages of the last stage, for any frame size, with 15 M instead of 138 M parameters.
+        dtype: dtype of the computation; parameters are float32.
         dims: 2 or 3.
-        grid: of the averages that the last stage is brought to. Both networks give just that at the published size
-            (224x224 and 112x112).
-        pool_padding: of the pools. VGG16 drops an odd last row or frame, C3D keeps it.
-        min_frames: that the pools leave something of.
+        grid: height and width to which the last stage is averaged: its size at the published frame size (224x224 for
+            VGG16, 112x112 for C3D).
+        pool_padding: padding of the pools. VGG16 drops an odd last row or frame, C3D keeps it.
+        min_frames: smallest number of frames that the pools allow.
     """
 
     num_classes: int | None = None
@@ -77,21 +77,21 @@ class VGG(nn.Module):
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
-        """Classifies clips by the mean of the logits of their steps in time; an image is a clip of one frame.
+        """Classify clips by the mean of the logits of their time steps; an image is a clip of one frame.
 
         Args:
             video: (B, T, H, W, C), normalised float, H and W at least 32; T at least 16 for VGG16_3D.
-            frame_mask: (B, T), boolean or 0 and 1: frames that are 0 do not count. In 3-D they are set to zero, and a
-                step counts where one of its 16 frames does.
-            train: use the statistics of this batch, and dropout.
+            frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored. In 3-D they are set to zero, and
+                a step is valid if one of its 16 frames is.
+            train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes); without a classifier the features. Endpoints: "pool1" to "pool5", "fc1", "fc2" and
+            Logits (B, num_classes); without a classifier, the features. Endpoints: "pool1" to "pool5", "fc1", "fc2" and
             "features", which is fc2 after its ReLU: (B, T', hidden * width) with T' = T in 2-D, floor(T / 16) in
             VGG16_3D and ceil(T / 16) in C3D.
 
         Raises:
-            ValueError: for a shape that is not a video, frames that are too small or too few, or other channels.
+            ValueError: if the input is not a video, has too small or too few frames, or a wrong number of channels.
         """
         check_video(video, 32, self.min_frames, first=self.get_variable("params", "conv1_1"))
         norm = partial(
@@ -139,6 +139,6 @@ class VGG(nn.Module):
 
 VGG16 = partial(VGG, stages=VGG16_STAGES)
 VGG16_3D = partial(VGG16, dims=3, min_frames=16)
-# Caffe rounds the size after a pool up, in time as in space (github.com/facebookarchive/C3D, C3D-v1.0,
+# Caffe rounds the size after a pool up, in time and space (github.com/facebookarchive/C3D, C3D-v1.0,
 # src/caffe/layers/pooling3d_layer.cpp): 7x7 becomes the 4x4 of fc6, and a single frame is enough.
 C3D = partial(VGG, stages=C3D_STAGES, dims=3, grid=4, pool_padding=torch_ceil)

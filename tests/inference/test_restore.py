@@ -1,38 +1,18 @@
-import functools
 import json
 
-import jax
 import numpy as np
 import pytest
-from flax import traverse_util
 
-from vidjax import models, optimizer, sharding, step
+from vidjax import models
 from vidjax.data import clips
-from vidjax.inference import restore, start_from
+from vidjax.inference import restore
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
-BLANK = clips.blank_batch({}, {"num_frames": 2, "size": 32}, 1)
-
-
-def fresh(model, ema_decay=0.0, batch=BLANK):
-    tx = optimizer.make_optimizer("sgd", optimizer.make_schedule("constant", learning_rate=1.0, total_steps=1))
-    make = functools.partial(step.init_state, 7, batch, model=model, spec=SPEC, tx=tx, ema_decay=ema_decay)
-    return jax.jit(make, out_shardings=sharding.replicated(sharding.make_mesh()))()
-
-
-def flat(state):
-    return traverse_util.flatten_dict({"params": state.params, **state.model_state}, sep="/")
 
 
 @pytest.fixture(scope="module")
 def run(tiny_run):
     return restore.from_run(tiny_run.workdir)
-
-
-def start(tiny_run, model, labels, **changes):
-    state = fresh(model, **changes)
-    started = start_from.start_from(str(tiny_run.workdir), state, model=model, batch=BLANK, spec=SPEC, labels=labels)
-    return state, started
 
 
 def test_a_run_is_restored_with_all_that_its_use_needs(run, tiny_run):

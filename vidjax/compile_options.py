@@ -4,7 +4,7 @@ import jax
 from flax import linen as nn
 
 from vidjax.models.inception import Inception
-from vidjax.models.resnet import ResNet
+from vidjax.models.resnet import BasicBlock, Bottleneck, ResNet
 from vidjax.models.vgg import VGG
 
 # keeps recomputed blocks after their first computation, and the parts of a batch in order; else CPUs drop the barriers
@@ -37,6 +37,6 @@ def of_training(model: nn.Module) -> dict[str, str] | None:
     if jax.default_backend() != "cpu":
         return None
     options = KEEP_BARRIERS if isinstance(model, Inception) else KEEP_BARRIERS | of_inference(model)
-    if isinstance(model, ResNet) and model.remat:
+    if isinstance(model, ResNet) and model.block not in (BasicBlock, Bottleneck):
         return options
     return options | {"xla_cpu_scheduler_type": "CPU_SCHEDULER_TYPE_MEMORY_OPTIMIZED"}

@@ -64,8 +64,6 @@ def test_over_clips():
 def test_errors():
     with pytest.raises(ValueError, match="Unknown cell 'mlp'"):
         FrameRNN(num_classes=3, cell="mlp")
-    with pytest.raises(ValueError, match="A bidirectional network cannot be stateful"):
-        FrameRNN(num_classes=3, bidirectional=True, stateful=True)
     for inputs in ({}, {"video": jnp.zeros((1, 2, 32, 32, 3)), "features": SEQUENCE}):
         with pytest.raises(ValueError, match="either a video or features"):
             FrameRNN(num_classes=3).init(jax.random.key(0), **inputs)

@@ -7,7 +7,6 @@ import pytest
 from flax import linen as nn
 
 from tests.peers.formula import uniform
-from vidjax.models import make_model
 from vidjax.models.layers import (
     Conv2Plus1D,
     ConvUnit,
@@ -21,7 +20,6 @@ from vidjax.models.layers import (
     middle_width,
     no_padding,
     pool_space,
-    rematerialised,
     scaled,
     tf_same,
     torch_ceil,
@@ -229,30 +227,3 @@ def test_local_response_norm_is_the_papers_formula():
     np.testing.assert_allclose(local_response_norm(jnp.float32(a)), b, rtol=1e-5)
     assert np.abs(b - a / 2**0.75).max() > 1
     assert local_response_norm(jnp.bfloat16(a)).dtype == jnp.bfloat16
-
-
-@pytest.mark.parametrize("name", ["r2plus1d_18", pytest.param("inception_v1", marks=pytest.mark.slow)])
-def test_rematerialised_blocks_compute_the_same_and_keep_the_statistics(name):
-    video = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 32, 32, 3)), jnp.float32)
-    models = [make_model(name, 2, width=1 / 16, remat=remat) for remat in (False, True)]
-    variables = jax.jit(models[0].init)(jax.random.key(0), video)
-    shapes = [jax.tree.map(jnp.shape, jax.eval_shape(model.init, jax.random.key(0), video)) for model in models]
-    assert shapes[0] == shapes[1]
-
-    def gradient_of(model):
-        def loss(params):
-            state = {"params": params, "batch_stats": variables["batch_stats"]}
-            (logits, _), updates = model.apply(state, video, train=True, mutable=["batch_stats"])
-            return jnp.square(logits).sum(), updates
-
-        traced = jax.jit(jax.grad(loss, has_aux=True)).trace(variables["params"])
-        return str(traced.jaxpr).count("remat"), traced.lower().compile()(variables["params"])
-
-    (none, plain), (some, again) = map(gradient_of, models)
-    assert none == 0 and some > 5
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), plain, again)
-
-
-def test_only_what_is_wanted_is_rematerialised():
-    assert rematerialised(ConvUnit, False) is ConvUnit
-    assert issubclass(rematerialised(ConvUnit, True), ConvUnit)

@@ -1,5 +1,6 @@
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from tests.networks import two_streams
@@ -90,3 +91,25 @@ def test_parts_within_parts_and_parts_that_are_missing():
         make_model("clip_rnn", 3)
     with pytest.raises(ValueError, match="model.spatial: the network 'i3d' does not fit here"):
         make_model("two_stream_rnn", 3, **{**streams, "spatial": {"name": "i3d"}})
+
+
+@pytest.mark.parametrize("name", ["r2plus1d_18", pytest.param("inception_v1", marks=pytest.mark.slow)])
+def test_rematerialised_blocks_compute_the_same_and_keep_the_statistics(name):
+    video = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 32, 32, 3)), jnp.float32)
+    models = [make_model(name, 2, width=1 / 16, remat=remat) for remat in (False, True)]
+    variables = jax.jit(models[0].init)(jax.random.key(0), video)
+    shapes = [jax.tree.map(jnp.shape, jax.eval_shape(model.init, jax.random.key(0), video)) for model in models]
+    assert shapes[0] == shapes[1]
+
+    def gradient_of(model):
+        def loss(params):
+            state = {"params": params, "batch_stats": variables["batch_stats"]}
+            (logits, _), updates = model.apply(state, video, train=True, mutable=["batch_stats"])
+            return jnp.square(logits).sum(), updates
+
+        traced = jax.jit(jax.grad(loss, has_aux=True)).trace(variables["params"])
+        return str(traced.jaxpr).count("remat"), traced.lower().compile()(variables["params"])
+
+    (none, plain), (some, again) = map(gradient_of, models)
+    assert none == 0 and some > 5
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-4), plain, again)

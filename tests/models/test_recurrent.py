@@ -1,4 +1,3 @@
-import functools
 import json
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from flax import linen as nn
 
 from tests.peers.formula import draw_tree, uniform
-from vidjax.models.recurrent import CELLS, Recurrent, check_cell, masked_cell, recurrent_stack
+from vidjax.models.recurrent import CELLS, Recurrent, check_cell, masked_carry, recurrent_stack
 
 SEQUENCE = uniform("sequence", (3, 7, 5))
 MASK = np.array([[1] * 7, [1, 1, 1, 1, 0, 0, 0], [0, 0, 1, 1, 0, 1, 1]])
@@ -51,15 +50,14 @@ def test_equals_torch_on_packed_sequences(cell):
 @pytest.mark.parametrize("cell", CELLS)
 def test_its_backward_pass_is_that_of_automatic_differentiation(cell):
     model, variables = layer(cell)
-    through = [model, layer(cell, remat=True, unroll=3)[0]]
 
     def step_by_step(variables, x):
-        params, carry, hidden = variables["params"], (jnp.zeros((3, 4)),) * CELLS[cell][1], []
+        params, carry, hidden = variables["params"], model.first_carry(x), []
         for t in range(7):
             step = params["step"]["recurrent"]
             projected = x[:, t] @ params["input"]["kernel"] + params["input"]["bias"]
             recurrent = carry[-1] @ step["kernel"] + step.get("bias", 0)
-            carry = masked_cell(cell, carry, projected, recurrent, MASK[:, t, None])
+            carry = masked_carry(CELLS[cell], MASK[:, t, None] == 1, carry, projected, recurrent, {})
             hidden.append(carry[-1])
         return jnp.stack(hidden, 1), carry[-1]
 
@@ -70,10 +68,12 @@ def test_its_backward_pass_is_that_of_automatic_differentiation(cell):
 
         return jax.jit(jax.grad(loss, (0, 1)))(variables, SEQUENCE)
 
-    expected = gradients(step_by_step)
-    for other in through:
-        found = gradients(lambda v, x, model=other: model.apply(v, x, MASK))
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)
+    def at_once(variables, x):
+        hidden, carry = model.apply(variables, x, MASK)
+        return hidden, carry[-1]
+
+    expected, found = gradients(step_by_step), gradients(at_once)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), found, expected)
 
 
 def test_the_forget_gate_starts_open():
@@ -86,7 +86,7 @@ def test_a_padded_batch_gives_each_sequence_what_it_has_alone(cell, reverse):
     model, variables = layer(cell, reverse=reverse)
 
     def loss(variables, x, mask=None):
-        hidden, last = model.apply(variables, x, mask)
+        hidden, (*_, last) = model.apply(variables, x, mask)
         weight = 1 if mask is None else mask[..., None]
         return (jnp.sin(hidden) * weight).sum() + jnp.square(last).sum(), last
 
@@ -114,28 +114,14 @@ def test_no_output_sees_the_future(cell):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-def test_two_halves_of_a_stateful_layer_are_the_whole(cell):
+def test_two_halves_are_the_whole(cell):
     model, variables = layer(cell)
-    whole, last = jax.jit(model.apply)(variables, SEQUENCE, MASK)
-    stateful = Recurrent(4, cell, stateful=True)
-    carry = {"state": (jnp.zeros((3, 4)),) * CELLS[cell][1]}
-    apply = jax.jit(functools.partial(stateful.apply, mutable=["carry"]))
-
-    def run(carry, part, start=(0, 0, 0)):
-        inputs = SEQUENCE[:, part], MASK[:, part], np.array(start)
-        (hidden, last), updated = apply({**variables, "carry": carry}, *inputs)
-        return hidden, last, updated["carry"]
-
-    first, _, carry = run(carry, slice(0, 3))
-    second, own_last, _ = run(carry, slice(3, 7))
+    apply = jax.jit(model.apply)
+    whole, last = apply(variables, SEQUENCE, MASK)
+    first, carry = apply(variables, SEQUENCE[:, :3], MASK[:, :3])
+    second, own_last = apply(variables, SEQUENCE[:, 3:], MASK[:, 3:], carry)
     np.testing.assert_allclose(np.concatenate([first, second], 1), whole, atol=1e-6)
-    np.testing.assert_allclose(own_last, last, atol=1e-6)
-    # Where a sequence starts, and where nothing was carried, it starts from zeros
-    restarted, *_ = run(carry, slice(3, 7), (0, 1, 0))
-    alone, _ = jax.jit(stateful.apply)(variables, SEQUENCE[:, 3:], MASK[:, 3:])
-    np.testing.assert_allclose(restarted[::2], second[::2], atol=1e-6)
-    np.testing.assert_allclose(restarted[1], alone[1], atol=1e-6)
-    assert np.abs(alone[0] - second[0]).max() > 1e-3
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), own_last, last)
 
 
 def test_half_precision():
@@ -151,16 +137,9 @@ def test_errors():
         Recurrent(4, "mlp")
     with pytest.raises(ValueError, match="num_layers = 0: a recurrent network has at least one layer"):
         check_cell("lstm", 0)
-    with pytest.raises(ValueError, match="A bidirectional network cannot be stateful"):
-        check_cell("lstm", 1, True, True)
     with pytest.raises(ValueError, match=r"parameters are for features of width 5; got 3: .* of another layer"):
         model.apply(variables, SEQUENCE[..., :3])
     with pytest.raises(ValueError, match=r"frame_mask leaves the sequences \[1\] of the batch without a frame"):
         model.apply(variables, SEQUENCE, MASK * np.array([[1], [0], [1]]))
     with pytest.raises(ValueError, match=r"\(batch, time, width\), of at least one step; got the shape \(3, 0, 5\)"):
         model.apply(variables, SEQUENCE[:, :0])
-    stateful = Recurrent(4, stateful=True)
-    carried = jax.jit(stateful.init)(jax.random.key(0), SEQUENCE)
-    assert all((x == 0).all() for x in jax.tree.leaves(carried["carry"]))  # initialising is no step
-    with pytest.raises(ValueError, match="carries the state of 3 sequences from batch to batch, but this batch has 2"):
-        stateful.apply(carried, SEQUENCE[:2])

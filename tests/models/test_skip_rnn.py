@@ -6,6 +6,7 @@ import pytest
 from vidjax import models, step
 from vidjax.inference import stream
 from vidjax.models.skip_rnn import SkipRecurrent, SkipRNN, binarize
+from vidjax.models.stateful import Stateful
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 CNN = {"backbone": {"name": "small_cnn", "width": 0.125}}
@@ -60,12 +61,12 @@ def drawn(cell, bias=-1.0):
 @pytest.mark.parametrize("cell", ["lstm", "gru"])
 def test_equals_the_papers_equations(cell):
     layer, variables, x = drawn(cell)
-    hidden, last, updates = layer.apply(variables, x)
+    hidden, updates, carry = layer.apply(variables, x)
     expected, used = reference(variables, np.asarray(x, np.float64), cell)
     np.testing.assert_array_equal(updates, used)
     assert 0.2 < used.mean() < 0.8 and used[:, 0].all()
     np.testing.assert_allclose(hidden, expected, atol=1e-6)
-    np.testing.assert_array_equal(last, hidden[:, -1])
+    np.testing.assert_array_equal(carry[-3], hidden[:, -1])
     for row, steps in np.argwhere(~used):
         np.testing.assert_array_equal(hidden[row, steps], hidden[row, steps - 1])  # copied, to the bit
 
@@ -74,7 +75,7 @@ def test_the_gradient_is_straight_through():
     assert jax.grad(binarize)(0.2) == jax.grad(binarize)(0.7) == 1
     assert binarize(jnp.array([0.0, 0.49, 0.5, 1.0])).tolist() == [0, 0, 1, 1]
     layer, variables, x = drawn("lstm")
-    gradient = jax.grad(lambda v: layer.apply(v, x)[2].sum())(variables)["params"]["step"]["update_probability"]
+    gradient = jax.grad(lambda v: layer.apply(v, x)[1].sum())(variables)["params"]["step"]["update_probability"]
     assert (gradient["bias"] > 0).all()  # a higher probability uses more frames
 
 
@@ -92,12 +93,12 @@ def test_what_a_frame_costs_is_sown_for_each_example():
 def test_a_padded_batch_gives_each_sequence_what_it_has_alone():
     layer, variables, x = drawn("gru")
     mask = jnp.arange(12) < jnp.array([[12], [7], [1]])
-    hidden, last, updates = layer.apply(variables, jnp.where(mask[..., None], x, 1e3), mask)
+    hidden, updates, carry = layer.apply(variables, jnp.where(mask[..., None], x, 1e3), mask)
     for row, length in enumerate((12, 7, 1)):
         alone = layer.apply(variables, x[row : row + 1, :length])
         np.testing.assert_allclose(hidden[row, :length], alone[0][0], atol=1e-6)
-        np.testing.assert_allclose(last[row], alone[1][0], atol=1e-6)
-        np.testing.assert_array_equal(updates[row, :length], alone[2][0])
+        np.testing.assert_allclose(carry[-3][row], alone[0][0, -1], atol=1e-6)
+        np.testing.assert_array_equal(updates[row, :length], alone[1][0])
         assert not updates[row, length:].any()
 
 
@@ -113,9 +114,7 @@ def test_on_a_stream_skipped_frames_are_not_looked_at():
     carry, seen = {}, []
     for t in range(12):
         batch = {"video": video[:, t : t + 1]}
-        outputs, of_frame, carry = step.carried_step(
-            params, state, carry, batch, model=model.clone(stateful=True), spec=SPEC
-        )
+        outputs, of_frame, carry = step.carried_step(params, state, carry, batch, model=Stateful(model), spec=SPEC)
         seen.append(float(jnp.abs(of_frame["features"]).max()))
         np.testing.assert_allclose(of_frame["hidden"][0, 0], ends["hidden"][0, t], atol=1e-6)
     np.testing.assert_array_equal(np.asarray(seen) > 0, used > 0)
@@ -131,7 +130,7 @@ def test_in_half_precision_small_probabilities_still_add_up():
     variables = layer.init(jax.random.key(0), x[:, :1])
     of_update = variables["params"]["step"]["update_probability"]
     of_update["bias"] = of_update["bias"] * 0 - 7.0  # 9e-4: every 548th frame
-    updates = layer.apply(variables, x)[2]
+    updates = layer.apply(variables, x)[1]
     assert updates.dtype == jnp.float32 and 5 <= updates.sum() <= 7
 
 

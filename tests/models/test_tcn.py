@@ -8,7 +8,7 @@ import pytest
 
 from tests.peers.formula import draw_tree, uniform
 from vidjax.models import make_model
-from vidjax.models.carry import last_that_counts
+from vidjax.models.layers import LastValid
 from vidjax.models.tcn import TCN, EncoderDecoderTCN, FrameTCN
 
 SEQUENCE = uniform("sequence", (2, 20, 5))
@@ -146,8 +146,8 @@ def test_classifies_sequences_and_frames(kind, causal):
 
 def test_the_last_step_that_counts():
     x = np.arange(6.0).reshape(2, 3, 1)
-    assert last_that_counts(x, np.array([[1, 1, 0], [1, 0, 1]]))[:, 0].tolist() == [1, 5]
-    assert last_that_counts(x, None)[:, 0].tolist() == [2, 5]
+    assert LastValid().apply({}, x, np.array([[1, 1, 0], [1, 0, 1]]))[:, 0].tolist() == [1, 5]
+    assert LastValid().apply({}, x, None)[:, 0].tolist() == [2, 5]
 
 
 def test_errors():

@@ -5,7 +5,7 @@ from ml_collections import ConfigDict
 
 from vidjax.analysis import step_memory
 from vidjax.analysis.networks import Inputs
-from vidjax.models import MODELS
+from vidjax.models import arguments_of
 
 ON_CPU = "convolutions on CPUs take 4 to 13 % more, as scratch memory"
 
@@ -52,9 +52,7 @@ def ways_out(config: ConfigDict, fitting: int, batch_size: int) -> str:
     in_chunks = config.get("clip", {}).get("sampling") == "chunks"
     if not batch_size % (2 * config.accumulate * jax.device_count()) and not in_chunks:
         ways.append(f"accumulate = {2 * config.accumulate} processes the batch in that many parts, one after another")
-    network = MODELS[config.model.name]
-    has_blocks = hasattr(getattr(network, "func", network), "remat")
-    if has_blocks and not config.model.get("remat") and jax.default_backend() != "cpu":
+    if "remat" in arguments_of(config.model.name) and not config.model.get("remat") and jax.default_backend() != "cpu":
         ways.append("model.remat = True keeps few activations and computes those of each block twice")
     ways.append("freeze = ('layer1.*',): frozen layers have neither gradients nor optimizer state")
     if config.mesh.get("fsdp", 1) == 1:

@@ -32,6 +32,7 @@ from vidjax.data import pipeline
 from vidjax.evaluation.run_outputs import open_run
 from vidjax.export import exported, formats, model_card, program, torch_names
 from vidjax.inference import restore, stream, views
+from vidjax.models.stateful import plain
 from vidjax.progress_bar import progress_bar
 
 FORMATS = (*formats.WRITERS, "safetensors")
@@ -112,7 +113,7 @@ def make_manifest(run: restore.Trained, writes: program.Program, format: str) ->
         "vidjax_export": exported.VERSION,
         "format": format,
         "source": run.name,
-        "model": type(run.model).__name__,
+        "model": type(plain(run.model)).__name__,
         "labels": run.labels,
         "multi_label": run.multi_label,
         "arrays": {

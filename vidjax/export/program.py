@@ -19,6 +19,7 @@ from vidjax import step
 from vidjax.data import clips
 from vidjax.inference import restore, stream
 from vidjax.models.backend import traced_for
+from vidjax.models.stateful import plain
 
 PLATFORMS = ("cpu", "cuda", "tpu")
 LENGTHS = ((1, 1), (1, 16), (8, 16))  # free lengths to try: (multiple of, at least)
@@ -70,7 +71,7 @@ def of_clips(run: restore.Trained) -> Program:
     """
     if "caption_length" in run.inputs:
         raise ValueError(f"{run.name} writes captions word by word, so it is not a function of the video alone.")
-    model = run.model.clone(dtype=np.float32)
+    model = plain(run.model).clone(dtype=np.float32)
 
     def function(variables: Arrays, inputs: Arrays) -> Arrays:
         params, model_state = _nested(variables)
@@ -87,7 +88,7 @@ def of_stream(run: restore.Trained) -> Program:
     """
     if "prefix" in run.inputs:
         raise ValueError(f"{run.name} sees features; a stream needs a network that sees frames.")
-    model = stream.causal_model(run.model.clone(dtype=np.float32), run.preprocess)
+    model = stream.causal_model(plain(run.model).clone(dtype=np.float32), run.preprocess)
     clip = {**run.clip, "num_frames": stream.frames_a_step(model)}
     blank = clips.blank_batch(run.inputs, clip, 1)
     begin = jax.jit(functools.partial(step.init_variables, model=model, spec=run.preprocess))
@@ -99,7 +100,7 @@ def of_stream(run: restore.Trained) -> Program:
         carry = {"carry": jax.tree.unflatten(tree, [inputs[name] for name in state])}
         batch = {name: x for name, x in inputs.items() if name not in state}
         outputs, _, carry = step.carried_step(params, model_state, carry, batch, model=model, spec=run.preprocess)
-        logits = outputs[:, -1] if getattr(model, "per_frame", False) else outputs
+        logits = outputs[:, -1] if getattr(model.network, "per_frame", False) else outputs
         names = [f"next_{name}" for name in state]  # ONNX needs a new name for every array
         return {"logits": logits, **dict(zip(names, jax.tree.leaves(carry), strict=True))}
 

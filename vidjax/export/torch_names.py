@@ -15,7 +15,7 @@ from vidjax.weights import importers
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 
-NOT_IN_INFERENCE = ("dropout", "dtype", "batch_norm_momentum", "remat", "use_scale", "parent", "name")
+NOT_IN_INFERENCE = ("dropout", "dtype", "batch_norm_momentum", "block", "use_scale", "parent", "name")
 KINDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
 
 

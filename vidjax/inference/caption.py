@@ -63,7 +63,6 @@ def make_writer(run: restore.Trained, beams: int = 1) -> Callable[[Clip], tuple[
     if beams < 1:
         raise ValueError(f"--beams {beams} must be 1 or more.")
     variables = {"params": run.params, **run.model_state}
-    decoder = run.model.clone(stateful=True)
 
     @functools.partial(jax.jit, compiler_options=compile_options.of_inference(run.model))
     def encode(variables, clip):
@@ -71,17 +70,15 @@ def make_writer(run: restore.Trained, beams: int = 1) -> Callable[[Clip], tuple[
         return run.model.apply(variables, **inputs, method="encode")
 
     @jax.jit
-    def advance(variables, state, encoded, last):
+    def advance(variables, carry, encoded, last):
         encoded = jnp.repeat(encoded, len(last), axis=0)
-        logits, state = decoder.apply(
-            {**variables, **state}, encoded, last[:, None], method="decode", mutable=["carry"]
-        )
-        return dict(state), jax.nn.log_softmax(logits[:, 0].astype(jnp.float32))
+        logits, carry = run.model.apply(variables, encoded, last[:, None], carry, method="decode")
+        return carry, jax.nn.log_softmax(logits[:, 0].astype(jnp.float32))
 
     def write(clip: Clip) -> tuple[str, float]:
         encoded = encode(variables, clip)
         step = lambda state, last: advance(variables, state, encoded, jnp.asarray(last))  # noqa: E731
-        words, score = beam_search(step, {}, beams=beams, length=run.inputs["caption_length"] - 1)
+        words, score = beam_search(step, None, beams=beams, length=run.inputs["caption_length"] - 1)
         return sentence([run.labels[word] for word in words]), float(np.exp(score))
 
     return write

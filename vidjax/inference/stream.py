@@ -5,11 +5,10 @@
         state, outputs = step(state, frame)
 
 After t frames the outputs equal those of the network on the clip of these t frames. The collection `carry` holds what a
-network keeps of the past, see `models.carry`. The command is `python -m vidjax.predict --stream VIDEO|camera`.
+network keeps of the past, see `models.stateful`. The command is `python -m vidjax.predict --stream VIDEO|camera`.
 """
 
 import functools
-import inspect
 import itertools
 from collections.abc import Callable, Iterator
 
@@ -22,26 +21,21 @@ from vidjax import compile_options
 from vidjax import step as steps
 from vidjax.data import clips, video
 from vidjax.inference import restore, views
+from vidjax.models.stateful import Stateful, plain
 from vidjax.preprocess import Spec, sees_flow
 
 State = dict  # the carry of the network: {} before the first frame
 
 
-def causal_model(model: nn.Module, spec: Spec) -> nn.Module:
-    """Returns the network with `stateful` set, so that it continues from frame to frame.
+def causal_model(model: nn.Module, spec: Spec) -> Stateful:
+    """Returns the network that continues from frame to frame.
 
     Raises:
         ValueError: if the network sees future frames or optical flow, or does not support streams.
     """
-    if not hasattr(model, "stateful") or "tokens" in inspect.signature(type(model).__call__).parameters:
-        raise ValueError(
-            f"This network ({type(model).__name__}) sees a clip at once. Networks for streams are frame_rnn, "
-            "skip_rnn, conv_lstm, clip_rnn, causal tcn, 2-D ResNets, and r3d_18, mc3_18, r2plus1d_18 trained with "
-            "model.causal = True."
-        )
     if sees_flow(spec):
         raise ValueError("This network sees optical flow, which streams do not provide: use one that sees frames.")
-    return model.clone(stateful=True)
+    return Stateful(plain(model))
 
 
 def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec) -> tuple[State, Callable]:
@@ -61,7 +55,7 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
     @functools.partial(jax.jit, compiler_options=compile_options.of_inference(model))
     def advance(state, params, model_state, batch):
         outputs, _, state = steps.carried_step(params, model_state, state, batch, model=network, spec=spec)
-        return state, outputs[:, -1] if getattr(network, "per_frame", False) else outputs
+        return state, outputs[:, -1] if getattr(network.network, "per_frame", False) else outputs
 
     def step(state: State, frames: jax.Array) -> tuple[State, jax.Array]:
         return advance(state, params, model_state, {"video" if frames.ndim == 5 else "features": frames})
@@ -71,6 +65,7 @@ def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec
 
 def frames_a_step(model: nn.Module) -> int:
     """Frames per step with which one program suffices: the product of the temporal strides, or the clip length."""
+    model = plain(model)
     if hasattr(model, "clip_frames"):
         return model.clip_frames
     return 8 if any(kind in ("3d", "2+1d") for kind in getattr(model, "kinds", ())[2:]) else 1
@@ -129,7 +124,7 @@ def run_on(run: restore.Trained, source: str) -> Iterator[tuple[float, np.ndarra
     seconds, shown, outputs, size = 0.0, 0.0, None, frames_a_step(run.model)
     frames = views.until_damage(read_frames(source, run.clip, run.inputs))
     while group := list(itertools.islice(frames, size)):
-        if len(group) < size and hasattr(run.model, "clip_frames"):
+        if len(group) < size and hasattr(plain(run.model), "clip_frames"):
             break  # an incomplete clip
         images, times = zip(*group, strict=True)
         state, outputs = step(state, jnp.asarray(np.stack(images)[None]))

@@ -1,5 +1,6 @@
 """All networks under the names used in configs. To add one, write a file, a line here, a config and a test."""
 
+import functools
 import inspect
 
 import jax.numpy as jnp
@@ -17,6 +18,7 @@ from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.skip_rnn import SkipRNN
 from vidjax.models.stacked_flow import StackedFlow
+from vidjax.models.stateful import LAYERS, Stateful
 from vidjax.models.tcn import FrameTCN
 from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
@@ -77,7 +79,14 @@ PARTS = {  # the sub-networks of each network and the valid choices for each; No
 
 
 def make_model(
-    name: str, num_classes: int | None = None, *, dtype=jnp.float32, place: str = "model", **arguments
+    name: str,
+    num_classes: int | None = None,
+    *,
+    dtype=jnp.float32,
+    remat: bool = False,
+    stateful: bool = False,
+    place: str = "model",
+    **arguments,
 ) -> nn.Module:
     """Build a network by name, building its parts first.
 
@@ -87,6 +96,8 @@ def make_model(
         name: a key of `MODELS`.
         num_classes: 0 or None for a network without a classifier, which returns features.
         dtype: dtype of the computation, as a type or a name ("bfloat16"); parameters are float32.
+        remat: keep only the inputs of blocks for the backward pass; see `rematerialised`.
+        stateful: continue from batch to batch; see `stateful.Stateful`.
         place: the name of this network in error messages, such as "model.backbone".
         **arguments: arguments of the network; see the docstring of its class. A part is a dict with a `name` and the
             arguments of that part; see `PARTS`.
@@ -97,7 +108,8 @@ def make_model(
     if name not in MODELS:
         raise ValueError(f"{place}: unknown network {name!r}; choose one of {', '.join(sorted(MODELS))}.")
     parts, valid = PARTS.get(name, {}), arguments_of(name)
-    if unknown := sorted(set(arguments) - set(valid)):
+    wanted = {*arguments} | ({"remat"} if remat else set()) | ({"stateful"} if stateful else set())
+    if unknown := sorted(wanted - set(valid)):
         raise ValueError(f"{place}: {name} has no argument {', '.join(unknown)}; choose from {', '.join(valid)}.")
     for part, choices in parts.items():
         inner = arguments.get(part)
@@ -112,14 +124,30 @@ def make_model(
             problem = "does not fit here" if inner_name in MODELS else "is unknown"
             raise ValueError(f"{place}.{part}: the network {inner_name!r} {problem}; choose one of {names}.")
         arguments[part] = make_model(inner_name, dtype=dtype, place=f"{place}.{part}", **inner)
-    return MODELS[name](num_classes=num_classes, dtype=jnp.dtype(dtype), **arguments)
+    network = MODELS[name](num_classes=num_classes, dtype=jnp.dtype(dtype), **arguments)
+    network = network.clone(block=rematerialised(network.block)) if remat else network
+    return Stateful(network) if stateful else network
+
+
+@functools.cache
+def rematerialised(block: type[nn.Module]) -> type[nn.Module]:
+    """Return a block that keeps only its input and recomputes the rest in the backward pass.
+
+    Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), https://arxiv.org/abs/1604.06174. Saves memory
+    at the cost of one more forward pass; the results are the same.
+    """
+    return nn.remat(block)
 
 
 def arguments_of(name: str) -> list[str]:
     """Return the arguments of a network that a config can set."""
-    fixed = getattr(MODELS[name], "keywords", {})  # set by a functools.partial
-    given = ("parent", "name", "num_classes", "dtype", *fixed)
-    return [argument for argument in inspect.signature(MODELS[name]).parameters if argument not in given]
+    network = MODELS[name]
+    fixed = getattr(network, "keywords", {})  # set by a functools.partial
+    given = ("parent", "name", "num_classes", "dtype", "block", *fixed)
+    parameters = inspect.signature(network).parameters
+    remat = ["remat"] if "block" in parameters else []
+    stateful = ["stateful"] if getattr(network, "func", network) in LAYERS else []
+    return [argument for argument in parameters if argument not in given] + remat + stateful
 
 
 def inputs_of(name: str) -> list[str]:

@@ -9,9 +9,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.carry import check_start
 from vidjax.models.layers import adaptive_average, maps_at, mask_of_steps, mean_over_time
-from vidjax.models.recurrent import Recurrent
+from vidjax.models.recurrent import Carry, Recurrent
 
 
 class Captioner(nn.Module):
@@ -24,7 +23,6 @@ class Captioner(nn.Module):
         grid: rows and columns to which the maps are averaged.
         embedding: size of the word vectors; hidden: size of the LSTM.
         dropout: dropout rate of the LSTM's input and output, in training.
-        stateful: let the LSTM continue from the previous call, to write a caption word by word.
         dtype: dtype of the computation; parameters are float32.
     """
 
@@ -35,12 +33,11 @@ class Captioner(nn.Module):
     embedding: int = 64
     hidden: int = 256
     dropout: float = 0.0
-    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def setup(self):
         self.words = nn.Embed(self.num_classes, self.embedding, dtype=self.dtype)
-        self.lstm = Recurrent(self.hidden, "lstm", stateful=self.stateful, dtype=self.dtype)
+        self.lstm = Recurrent(self.hidden, "lstm", dtype=self.dtype)
         self.classifier = nn.Dense(self.num_classes, dtype=self.dtype)
         self.drop = nn.Dropout(self.dropout)
 
@@ -59,9 +56,9 @@ class Captioner(nn.Module):
         Raises:
             ValueError: for a layer that does not exist; see also the network.
         """
-        check_start(self.stateful, train, None)
         described = self.encode(video, frame_mask=frame_mask, train=train)
-        return self.decode(described, tokens, train=train), {"features": described}
+        logits, _ = self.decode(described, tokens, train=train)
+        return logits, {"features": described}
 
     def encode(self, video, *, frame_mask=None, train=False) -> jax.Array:
         """Return the video features that the LSTM receives, (B, D). Arguments: see `__call__`."""
@@ -70,9 +67,20 @@ class Captioner(nn.Module):
         x = x.reshape(*x.shape[:2], -1)  # (B, T', D)
         return mean_over_time(x, mask_of_steps(frame_mask, -(-video.shape[1] // x.shape[1])))
 
-    def decode(self, described: jax.Array, tokens: jax.Array, train: bool = False) -> jax.Array:
-        """Video features (B, D) and previous words int32 (B, L) -> logits (B, L, V)."""
+    def decode(
+        self, described: jax.Array, tokens: jax.Array, carry: Carry | None = None, train: bool = False
+    ) -> tuple[jax.Array, Carry]:
+        """Return the logits of each next word, and the carry of the LSTM, from which the next call continues.
+
+        Args:
+            described: the features of the video (B, D).
+            tokens: int32 (B, L), the previous words.
+            carry: the carry that the call for the words before these returned; None at the start of a caption.
+
+        Returns:
+            Logits (B, L, V), and the carry.
+        """
         x = self.words(tokens)  # (B, L, E)
         x = jnp.concatenate([x, jnp.broadcast_to(described[:, None], (*x.shape[:2], described.shape[-1]))], -1)
-        hidden, _ = self.lstm(self.drop(x, deterministic=not train))  # (B, L, H)
-        return self.classifier(self.drop(hidden, deterministic=not train))
+        hidden, carry = self.lstm(self.drop(x, deterministic=not train), carry=carry)  # (B, L, H)
+        return self.classifier(self.drop(hidden, deterministic=not train)), carry

@@ -47,7 +47,7 @@ class Forecaster(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_cell(self.cell, self.num_layers, self.bidirectional)
+        check_cell(self.cell, self.num_layers)
         if self.kind not in KINDS:
             raise ValueError(f"Unknown kind of forecast {self.kind!r}; choose one of {', '.join(KINDS)}.")
         super().__post_init__()
@@ -83,12 +83,11 @@ class Forecaster(nn.Module):
             _, x = recurrent_stack(x, **layers)
         elif self.kind == "conv_lstm":
             x = self._in_pieces(x)[:, :, None]  # (B, P, 1, n, 1): frames of one row
-            _, x = ConvLSTM(self.hidden, dtype=self.dtype, name="conv_lstm")(x)  # (B, 1, n, hidden)
+            _, (_, x) = ConvLSTM(self.hidden, dtype=self.dtype, name="conv_lstm")(x)  # (B, 1, n, hidden)
             x = nn.relu(nn.Dense(self.hidden, dtype=self.dtype, name="row")(x.reshape(x.shape[0], -1)))  # (B, hidden)
         else:
-            channels = (self.hidden,) * max(
-                1, (x.shape[1] - 1).bit_length() - 1
-            )  # the receptive field covers the window
+            num_blocks = max(1, (x.shape[1] - 1).bit_length() - 1)  # the receptive field covers the window
+            channels = (self.hidden,) * num_blocks
             x = TCN(channels, dtype=self.dtype, name="tcn")(x)[:, -1]  # (B, hidden)
         ends = {"features": x}
         if not self.num_classes:

@@ -9,7 +9,6 @@ https://arxiv.org/abs/1608.08128.
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.carry import check_start
 from vidjax.models.frame_pool import frame_features
 from vidjax.models.layers import mask_of_steps, mean_over_time
 from vidjax.models.recurrent import check_cell, recurrent_stack
@@ -23,46 +22,37 @@ class RecurrentHead(nn.Module):
     hidden: int = 256
     num_layers: int = 1
     bidirectional: bool = False
-    stateful: bool = False
     per_frame: bool = False
     dropout: float = 0.0
-    unroll: int = 1
-    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_cell(self.cell, self.num_layers, self.bidirectional, self.stateful)
+        check_cell(self.cell, self.num_layers)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, x, mask=None, sequence_start=None, *, train: bool = False):
+    def __call__(self, x, mask=None, *, train: bool = False):
         """Classify sequences, or each step of sequences.
 
         Args:
             x: (B, T, D).
             mask: (B, T), boolean or 0 and 1; steps with 0 are skipped. None means that all steps are valid.
-            sequence_start: (B,); see `recurrent.Recurrent`.
 
         Returns:
             Logits (B, num_classes) of the last output, or (B, T, num_classes) of every step with `per_frame`; without a
             classifier, the outputs. Endpoints: "hidden" (B, T, H) and "last" (B, H).
         """
-        check_start(self.stateful, train, sequence_start)
         ends = {}
         x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
         ends["hidden"], ends["last"] = recurrent_stack(  # (B, T, H), (B, H)
             x,
             mask,
-            sequence_start,
             features=self.hidden,
             cell=self.cell,
             num_layers=self.num_layers,
             bidirectional=self.bidirectional,
-            stateful=self.stateful,
             dropout=self.dropout,
             train=train,
-            unroll=self.unroll,
-            remat=self.remat,
             dtype=self.dtype,
         )
         x = ends["hidden" if self.per_frame else "last"]
@@ -84,15 +74,12 @@ class FrameRNN(nn.Module):
         hidden: size of each layer's output and memory, per direction.
         num_layers: number of stacked layers.
         bidirectional: add a second direction, from the last frame to the first.
-        stateful: continue from the previous batch, see `recurrent.Recurrent`; for `config.clip.sampling = "chunks"`.
         per_frame: classify every frame; otherwise the sequence, by the last output.
         dropout: dropout rate of the input, between layers and of the output, in training.
-        unroll: steps per iteration of the scan over time.
-        remat: save memory in training at the cost of more computation.
         dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: on construction, for an unknown cell, less than one layer, or a stateful bidirectional network.
+        ValueError: on construction, for an unknown cell or less than one layer.
     """
 
     num_classes: int | None = None
@@ -101,26 +88,22 @@ class FrameRNN(nn.Module):
     hidden: int = 256
     num_layers: int = 1
     bidirectional: bool = False
-    stateful: bool = False
     per_frame: bool = False
     dropout: float = 0.0
-    unroll: int = 1
-    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_cell(self.cell, self.num_layers, self.bidirectional, self.stateful)
+        check_cell(self.cell, self.num_layers)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
+    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
         """Classify clips, or each frame of clips.
 
         Args:
             video: (B, T, H, W, C), normalised float; or
             features: (B, T, D), float.
             frame_mask: (B, T), boolean or 0 and 1; frames with 0 are skipped.
-            sequence_start: (B,), boolean or 0 and 1; marks clips that begin a sequence (stateful networks only).
             train: whether to use batch statistics and dropout.
 
         Returns:
@@ -137,15 +120,12 @@ class FrameRNN(nn.Module):
             self.hidden,
             self.num_layers,
             self.bidirectional,
-            self.stateful,
             self.per_frame,
             self.dropout,
-            self.unroll,
-            self.remat,
             self.dtype,
             name="head",
         )
-        x, of_steps = head(x, frame_mask, sequence_start, train=train)  # (B, [T,] num_classes)
+        x, of_steps = head(x, frame_mask, train=train)  # (B, [T,] num_classes)
         return x, {**ends, **of_steps}
 
 
@@ -155,7 +135,7 @@ class ClipRNN(nn.Module):
     Attributes:
         network: a 3-D network, without a classifier.
         clip_frames: frames per clip; the video is cut into clips that do not overlap.
-        num_classes, cell, hidden, num_layers, bidirectional, stateful, dropout, dtype: see `FrameRNN`.
+        num_classes, cell, hidden, num_layers, bidirectional, dropout, dtype: see `FrameRNN`.
         per_frame: classify every frame, with the logits of its clip; otherwise the video, by the last output.
 
     Raises:
@@ -169,23 +149,22 @@ class ClipRNN(nn.Module):
     hidden: int = 256
     num_layers: int = 1
     bidirectional: bool = False
-    stateful: bool = False
     per_frame: bool = False
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_cell(self.cell, self.num_layers, self.bidirectional, self.stateful)
+        check_cell(self.cell, self.num_layers)
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, video, *, frame_mask=None, sequence_start=None, train=False):
+    def __call__(self, video, *, frame_mask=None, train=False):
         """Classify videos, or each frame of videos.
 
         Args:
             video: (B, T, H, W, C), normalised float; T is a multiple of `clip_frames`.
             frame_mask: (B, T), boolean or 0 and 1; a clip is valid if one of its frames is.
-            sequence_start, train: see `FrameRNN`.
+            train: see `FrameRNN`.
 
         Returns:
             Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier, the last output or those of
@@ -213,13 +192,12 @@ class ClipRNN(nn.Module):
             self.hidden,
             self.num_layers,
             self.bidirectional,
-            self.stateful,
             self.per_frame,
             self.dropout,
             dtype=self.dtype,
             name="head",
         )
-        x, of_steps = head(x, clip_mask, sequence_start, train=train)  # (B, [N,] num_classes)
+        x, of_steps = head(x, clip_mask, train=train)  # (B, [N,] num_classes)
         if self.per_frame and self.num_classes:
             x = jnp.repeat(x, self.clip_frames, axis=1)  # (B, T, num_classes)
         return x, {**ends, **of_steps}

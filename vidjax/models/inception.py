@@ -29,7 +29,6 @@ from vidjax.models.layers import (
     max_pool,
     mean_over_time,
     pool_space,
-    rematerialised,
     scaled,
     tf_same,
     torch_ceil,
@@ -134,7 +133,7 @@ class Inception(nn.Module):
         use_scale: whether BatchNorm has a scale.
         separable: split kernels into space and time, as in S3D.
         min_frames: smallest number of frames that the pools allow.
-        remat: keep only each block's input for the backward pass; see `layers.rematerialised`.
+        block: the block of branches.
     """
 
     num_classes: int | None = None
@@ -148,7 +147,7 @@ class Inception(nn.Module):
     use_scale: bool = False
     separable: bool = False
     min_frames: int = 1
-    remat: bool = False
+    block: type = Mixed
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
@@ -183,7 +182,7 @@ class Inception(nn.Module):
         def unit(features, kernel, *arguments, **settings):
             return (split if self.separable and max(kernel) > 1 else plain)(features, kernel, *arguments, **settings)
 
-        ends, block = {}, rematerialised(Mixed, self.remat and train)
+        ends = {}
 
         def convolve(x, name, channels, kernel, strides=(1, 1, 1)):
             ends[name] = unit(scaled(channels, self.width), kernel, strides, name=name)(x)
@@ -196,7 +195,7 @@ class Inception(nn.Module):
         def mixed(x, name):
             # The published checkpoints misname one variable; another name here would lose it on import.
             name_of_3x3 = "Conv3d_0a_3x3" if name == "Mixed_5b" else "Conv3d_0b_3x3"
-            ends[name] = block(MIXED[name], unit, self.padding, self.width, self.dims, name_of_3x3, name=name)(x)
+            ends[name] = self.block(MIXED[name], unit, self.padding, self.width, self.dims, name_of_3x3, name=name)(x)
             return ends[name]
 
         x = video.astype(self.dtype)

@@ -13,7 +13,6 @@ import numpy as np
 from flax import linen as nn
 
 from vidjax.models.backend import convolution, max_pooling
-from vidjax.models.carry import Past
 
 Triple = tuple[int, int, int]
 
@@ -78,7 +77,6 @@ def conv(
     padding: Callable,
     dims: int = 3,
     use_bias: bool = False,
-    stateful: bool = False,
     kernel_init: Callable = nn.initializers.lecun_normal(),  # noqa: B008
     dtype: jnp.dtype | None = None,
     name: str | None = None,
@@ -90,16 +88,12 @@ def conv(
         kernel, strides: (time, height, width); the first is dropped if `dims` is 2.
         padding: `tf_same`, `torch_same`, `no_padding`, ...
         dims: 2 (each frame separately) or 3. The implementation depends on the platform; see `backend.convolution`.
-        stateful: carry the past from one piece of a video to the next; for causal 3-D convolutions.
 
     Returns:
         (B, T', H', W', features). The parameter `kernel` is (t, h, w, C, features), or (h, w, C, features) in 2-D.
     """
     kernel, strides = kernel[-dims:], strides[-dims:]
     pads = padding(x.shape[-1 - dims : -1], kernel, strides)
-    if stateful and dims == 3 and max(kernel[0], strides[0]) > 1:
-        x = Past(kernel[0], strides[0], name=f"{name}_past")(x)
-        pads = ((0, 0), *pads[1:])
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
     return nn.Conv(features, kernel, strides, pads, conv_general_dilated=convolution(), **arguments)(x)
 
@@ -258,6 +252,25 @@ def mean_over_time(x: jax.Array, frame_mask: jax.Array | None = None) -> jax.Arr
     return (x * mask).sum(1) / jnp.maximum(mask.sum(1), 1)
 
 
+class MeanOverTime(nn.Module):
+    """`mean_over_time` as a layer: `models.stateful` makes it the mean over all pieces of a stream."""
+
+    def __call__(self, x, frame_mask=None):
+        """(B, T, D), frame_mask (B, T) -> (B, D)."""
+        return mean_over_time(x, frame_mask)
+
+
+class LastValid(nn.Module):
+    """The last valid step of each row; `models.stateful` makes it that of all pieces of a stream."""
+
+    def __call__(self, x, frame_mask=None):
+        """(B, T, D), frame_mask (B, T) -> (B, D)."""
+        if frame_mask is None:
+            return x[:, -1]
+        last = x.shape[1] - 1 - jnp.asarray(frame_mask).astype(bool)[:, ::-1].argmax(1)  # (B,)
+        return jnp.take_along_axis(x, last[:, None, None], axis=1)[:, 0]
+
+
 def mask_of_steps(frame_mask: jax.Array | None, stride: int) -> jax.Array | None:
     """Return which steps see a valid frame, in a network with one step per `stride` frames.
 
@@ -288,18 +301,6 @@ def maps_at(ends: Mapping[str, jax.Array], layer: str) -> jax.Array:
     if layer not in maps:
         raise ValueError(f"The inner network has no maps {layer!r}; choose model.layer from {', '.join(maps)}.")
     return ends[layer]
-
-
-# --- Memory ----------------------------------------------------------------------------------------------------------
-
-
-def rematerialised(block: type[nn.Module], wanted: bool) -> type[nn.Module]:
-    """Return the block, or a version that keeps only its input and recomputes the rest in the backward pass.
-
-    Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), https://arxiv.org/abs/1604.06174. Saves memory
-    at the cost of one more forward pass; the results are the same.
-    """
-    return nn.remat(block) if wanted else block
 
 
 # --- Sizes and checks ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Recurrent networks over a sequence of features: vanilla RNN, LSTM and GRU, stacked, bidirectional, stateful.
+"""Recurrent networks over a sequence of features: vanilla RNN, LSTM and GRU, stacked, bidirectional.
 
 Elman, "Finding Structure in Time" (Cognitive Science, 1990): the vanilla RNN.
 Hochreiter and Schmidhuber, "Long Short-Term Memory" (Neural Computation, 1997), with the forget gate of Gers et al.,
@@ -12,30 +12,49 @@ longer than everything else. Here it is one matrix product over all steps, as in
 Performance of Recurrent Neural Networks on GPUs", 2016, https://arxiv.org/abs/1604.01946, section 3.3).
 """
 
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
-
-from vidjax.models.carry import starting_carry
 
 Carry = tuple[jax.Array, ...]  # its last entry is the output h
 
 
-# --- One step, given its input and recurrent products ---------------------------------------------------------------
+# --- Cells: one step, given its input and recurrent products --------------------------------------------------------
 
 
-def rnn_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
-    """h' = tanh(x W + h U + b). carry: h (B, H); projected x W + b and recurrent h U: (B, H)."""
-    return (jnp.tanh(projected + recurrent),)
+class Cell(NamedTuple):
+    """A recurrent cell.
+
+    Attributes:
+        update: (carry, x W + b + h U) -> the next carry; without `adds`, (carry, x W + b, h U) -> the next carry.
+        num_entries: number of entries of the carry, (B, ..., H) each.
+        num_gates: G; both products are (B, ..., G H).
+        adds: whether the cell only sees the sum of the two products, so that their gradients are equal.
+    """
+
+    update: Callable
+    num_entries: int
+    num_gates: int
+    adds: bool = True
 
 
-def lstm_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
+def rnn_cell(carry: Carry, gates: jax.Array) -> Carry:
+    """h' = tanh(x W + h U + b). carry: h (B, H); gates: the sum in brackets (B, H)."""
+    return (jnp.tanh(gates),)
+
+
+def lstm_cell(carry: Carry, gates: jax.Array) -> Carry:
     """c' = f c + i g and h' = o tanh(c'), where (i, f, g, o) = (s, s, tanh, s)(x W + h U + b), s the sigmoid.
 
-    carry: c, h (B, H); projected, recurrent: (B, 4 H), the gates in torch's order: input, forget, candidate, output.
+    carry: c, h (B, H); gates: the sum in brackets (B, 4 H), in torch's order: input, forget, candidate, output.
     """
     c, _ = carry
-    i, f, g, o = jnp.split(projected + recurrent, 4, axis=-1)  # (B, H) each
+    i, f, g, o = jnp.split(gates, 4, axis=-1)  # (B, H) each
     c = nn.sigmoid(f) * c + nn.sigmoid(i) * jnp.tanh(g)
     return c, nn.sigmoid(o) * jnp.tanh(c)
 
@@ -54,14 +73,19 @@ def gru_cell(carry: Carry, projected: jax.Array, recurrent: jax.Array) -> Carry:
     return ((1 - z) * jnp.tanh(n + r * nr) + z * h,)
 
 
-# name -> cell, entries of its carry, gates
-CELLS = {"rnn": (rnn_cell, 1, 1), "lstm": (lstm_cell, 2, 4), "gru": (gru_cell, 1, 3)}
+CELLS = {"rnn": Cell(rnn_cell, 1, 1), "lstm": Cell(lstm_cell, 2, 4), "gru": Cell(gru_cell, 1, 3, adds=False)}
 
 
-def masked_cell(cell: str, carry: Carry, projected: jax.Array, recurrent: jax.Array, mask: jax.Array) -> Carry:
-    """Return the next carry; rows whose mask (B, 1) is 0 keep the old one."""
-    new = CELLS[cell][0](carry, projected, recurrent)
-    return tuple(jnp.where(mask > 0, x, old) for x, old in zip(new, carry, strict=True))
+def next_carry(cell: Cell, carry: Carry, projected: jax.Array, recurrent: jax.Array, extra: dict) -> Carry:
+    """The carry after one step. projected, recurrent: x W + b and h U (B, ..., G H); extra: see `scan_cell`."""
+    products = (projected + recurrent,) if cell.adds else (projected, recurrent)
+    return cell.update(carry, *products, **extra)
+
+
+def masked_carry(cell: Cell, mask: jax.Array, carry: Carry, *arguments) -> Carry:
+    """`next_carry`, but rows whose mask is False keep the old carry. mask: bool (B, 1, ...)."""
+    new = next_carry(cell, carry, *arguments)
+    return tuple(jnp.where(mask, x, old) for x, old in zip(new, carry, strict=True))
 
 
 def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> jax.Array:
@@ -73,25 +97,67 @@ def forget_open(key: jax.Array, shape: tuple[int, ...], dtype=jnp.float32) -> ja
 # --- All steps -------------------------------------------------------------------------------------------------------
 
 
-def recurrent_product(h: jax.Array, size: int, *, cell: str, dtype) -> jax.Array:
-    """Return h U, plus a bias for a GRU: (B, H) -> (B, size). Creates the submodule `recurrent` of a compact method."""
-    orthogonal = nn.initializers.orthogonal()
-    return nn.Dense(size, use_bias=cell == "gru", kernel_init=orthogonal, dtype=dtype, name="recurrent")(h)
+@partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def scan_cell(cell: Cell, product: Callable, weights, bias, extra: dict, carry: Carry, projected, mask):
+    """Run a cell over time, with the backward pass described at the top of this module.
+
+    Args:
+        product: (weights, h (N, ..., H)) -> the recurrent product h U (N, ..., G H), linear in h but for a bias.
+        weights: tree of arrays.
+        bias: (G H,), added to x W.
+        extra: further arguments of `cell.update`, by keyword: trees of arrays.
+        carry: the carry before the first step, (B, ..., H) each.
+        projected: x W (T, B, ..., G H).
+        mask: bool (T, B, 1, ...); a row whose mask is False keeps its carry.
+
+    Returns:
+        The carry after the last step, and h after every step (T, B, ..., H).
+    """
+    return _scan_forward(cell, product, weights, bias, extra, carry, projected, mask)[0]
 
 
-class Step(nn.Module):
-    """One step of a cell: the recurrent product and `masked_cell`."""
-
-    cell: str
-    dtype: jnp.dtype = jnp.float32
-
-    @nn.compact
-    def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array], bias: jax.Array):
-        """carry; projected x W (B, G H), mask (B, 1); bias (G H,) -> the next carry; that again, and h U (B, G H)."""
-        projected, mask = inputs
-        recurrent = recurrent_product(carry[-1], projected.shape[-1], cell=self.cell, dtype=self.dtype)
-        carry = masked_cell(self.cell, carry, projected + bias, recurrent, mask)
+def _scan_forward(cell, product, weights, bias, extra, carry, projected, mask):
+    def step(carry, of_step):
+        projected, mask = of_step
+        recurrent = product(weights, carry[-1])
+        carry = masked_carry(cell, mask, carry, projected + bias, recurrent, extra)
         return carry, (carry, recurrent)
+
+    last, (carries, recurrent) = jax.lax.scan(step, carry, (projected, mask))
+    return (last, carries[-1]), (weights, bias, extra, carry, carries, projected, mask, recurrent)
+
+
+def _scan_backward(cell, product, kept, cotangents):
+    weights, bias, extra, carry, carries, projected, mask, recurrent = kept
+    d_last, d_hidden = cotangents
+    before = tuple(jnp.concatenate([x[None], xs[:-1]]) for x, xs in zip(carry, carries, strict=True))  # (T, B, ..., H)
+    _, transposed = jax.vjp(lambda h: product(weights, h), carry[-1])
+
+    def step(gradients, of_step):
+        d_carry, d_extra = gradients
+        before, projected, recurrent, mask, d_h = of_step
+        d_carry = (*d_carry[:-1], d_carry[-1] + d_h)
+        update = partial(masked_carry, cell, mask)
+        _, pull_back = jax.vjp(update, before, projected + bias, recurrent, extra)
+        d_before, d_projected, d_recurrent, d_here = pull_back(d_carry)
+        d_carry = (*d_before[:-1], d_before[-1] + transposed(d_recurrent)[0])
+        return (d_carry, jax.tree.map(jnp.add, d_extra, d_here)), (d_projected, None if cell.adds else d_recurrent)
+
+    (d_carry, d_extra), (d_projected, d_recurrent) = jax.lax.scan(
+        step,
+        (d_last, jax.tree.map(jnp.zeros_like, extra)),
+        (before, projected, recurrent, mask, d_hidden),
+        reverse=True,
+    )
+    d_recurrent = d_projected if cell.adds else d_recurrent  # (T, B, ..., G H)
+    h, d_recurrent = (x.reshape(-1, *x.shape[2:]) for x in (before[-1], d_recurrent))  # (T B, ...)
+    _, of_weights = jax.vjp(lambda weights: product(weights, h), weights)
+    d_bias = d_projected.sum(range(d_projected.ndim - 1))
+    no_gradient = np.zeros(mask.shape, jax.dtypes.float0)
+    return *of_weights(d_recurrent), d_bias, d_extra, d_carry, d_projected, no_gradient
+
+
+scan_cell.defvjp(_scan_forward, _scan_backward)
 
 
 @jax.custom_vjp
@@ -125,63 +191,42 @@ class Projection(nn.Module):
         return product(x, kernel.astype(self.dtype)), bias.astype(self.dtype)
 
 
-def scan_steps(steps: nn.Module, carry: Carry, inputs: tuple, bias: jax.Array, *, unroll: int, remat: bool):
-    """Run the scanned `Step` over time, with the backward pass described at the top of this module.
+class RecurrentKernel(nn.Module):
+    """The kernel of a recurrent product and optionally a bias, returned in a dict; float32."""
 
-    Args:
-        steps: a scanned `Step`.
-        carry: the carry before the first step, (B, H) each.
-        inputs: projected (T, B, G H), mask (T, B, 1), float.
-        bias: (G H,).
-        unroll: steps per iteration of the loop.
-        remat: do not keep the recurrent products; recompute them in the backward pass in one matrix product.
+    shape: tuple[int, ...]
+    kernel_init: nn.initializers.Initializer
+    use_bias: bool = False
 
-    Returns:
-        The carry after the last step, and h for all steps (T, B, H).
-    """
-    cell = steps.cell
+    @nn.compact
+    def __call__(self) -> dict[str, jax.Array]:
+        weights = {"kernel": self.param("kernel", self.kernel_init, self.shape)}
+        if self.use_bias:
+            weights["bias"] = self.param("bias", nn.initializers.zeros, self.shape[-1:])
+        return weights
 
-    def run(steps, carry, inputs, bias):
-        last, (carries, _) = steps(carry, inputs, bias)
-        return last, carries[-1]
 
-    def forward(steps, carry, inputs, bias):
-        last, (carries, recurrent) = steps(carry, inputs, bias)
-        layer = steps.variables["params"]["recurrent"]
-        return (last, carries[-1]), (layer, carry, carries, inputs, bias, None if remat else recurrent)
+def recurrent_weights(features: int, cell: str) -> dict[str, jax.Array]:
+    """Return the weights of `recurrent_product`. Call it in a compact method: creates the submodule `recurrent`."""
+    shape = features, CELLS[cell].num_gates * features
+    return RecurrentKernel(shape, nn.initializers.orthogonal(), use_bias=cell == "gru", name="recurrent")()
 
-    def backward(kept, cotangents):
-        layer, carry, carries, (projected, mask), bias, recurrent = kept
-        d_last, d_hidden = cotangents
-        before = tuple(jnp.concatenate([x[None], xs[:-1]]) for x, xs in zip(carry, carries, strict=True))  # (T, B, H)
-        kernel = layer["kernel"].astype(projected.dtype)  # (H, G H)
-        if recurrent is None:
-            recurrent = before[-1] @ kernel + layer.get("bias", jnp.zeros(())).astype(projected.dtype)  # (T, B, G H)
-        transposed = kernel.T
 
-        def step(d_carry, of_step):
-            before, projected, recurrent, mask, d_h = of_step
-            d_carry = (*d_carry[:-1], d_carry[-1] + d_h)
-            _, pull_back = jax.vjp(
-                lambda *primals: masked_cell(cell, *primals, mask), before, projected + bias, recurrent
-            )
-            d_before, d_projected, d_recurrent = pull_back(d_carry)
-            d_h = d_before[-1] + d_recurrent @ transposed
-            # The two are equal in an LSTM and an RNN, so one is enough
-            return (*d_before[:-1], d_h), (d_projected, d_recurrent if cell == "gru" else None)
+class Step(nn.Module):
+    """The parameters of one step."""
 
-        d_carry, (d_projected, d_recurrent) = jax.lax.scan(
-            step, d_last, (before, projected, recurrent, mask, d_hidden), reverse=True, unroll=unroll
-        )
-        d_recurrent = d_projected if d_recurrent is None else d_recurrent  # (T, B, G H)
-        d_kernel = jnp.einsum("tbh,tbg->hg", before[-1], d_recurrent, preferred_element_type=layer["kernel"].dtype)
-        d_layer = {"kernel": d_kernel}
-        if "bias" in layer:
-            d_layer["bias"] = d_recurrent.sum((0, 1), dtype=layer["bias"].dtype)
-        d_bias = d_projected.sum((0, 1))
-        return {"params": {"recurrent": d_layer}}, d_carry, (d_projected, jnp.zeros_like(mask)), d_bias
+    features: int
+    cell: str
 
-    return nn.custom_vjp(run, forward, backward)(steps, carry, inputs, bias)
+    @nn.compact
+    def __call__(self) -> dict[str, jax.Array]:
+        return recurrent_weights(self.features, self.cell)
+
+
+def recurrent_product(weights: dict[str, jax.Array], h: jax.Array) -> jax.Array:
+    """Return h U, plus the bias of a GRU: (N, H) -> (N, G H)."""
+    x = h @ weights["kernel"]
+    return x + weights["bias"] if "bias" in weights else x
 
 
 class Recurrent(nn.Module):
@@ -191,73 +236,58 @@ class Recurrent(nn.Module):
         features: H, the size of the output and of each entry of the carry.
         cell: "rnn", "lstm" or "gru".
         reverse: run from the last step to the first.
-        stateful: continue from the previous batch; the model state "carry" holds the carry. A sequence starts from
-            zeros if that collection is missing, for example in evaluation, or if `sequence_start` is 1.
-        unroll: steps per iteration of the loop.
-        remat: save memory in training; see `scan_steps`.
         dtype: dtype of the computation and of the carry; parameters are float32.
     """
 
     features: int
     cell: str = "lstm"
     reverse: bool = False
-    stateful: bool = False
-    unroll: int = 1
-    remat: bool = False
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
         check_cell(self.cell)
         super().__post_init__()
 
+    def first_carry(self, x: jax.Array) -> Carry:
+        """The carry before the first step of the sequences x (B, T, D): zeros (B, H) for each entry."""
+        return (jnp.zeros((x.shape[0], self.features), self.dtype),) * CELLS[self.cell].num_entries
+
     @nn.compact
-    def __call__(self, x, frame_mask=None, sequence_start=None):
+    def __call__(self, x, frame_mask=None, carry=None):
         """Run the layer over a batch of sequences.
 
         Args:
             x: (B, T, D), float.
             frame_mask: (B, T), boolean or 0 and 1; steps with 0 are skipped: they keep the carry and repeat the output
                 of the previous step.
-            sequence_start: (B,), boolean or 0 and 1; marks rows that do not continue from the previous batch. None: all
-                rows continue.
+            carry: the carry before the first step, as this layer returns it; None for `first_carry`.
 
         Returns:
-            The outputs h (B, T, H), and h after the last valid step (B, H).
+            The outputs h (B, T, H), and the carry after the last valid step, whose last entry is h (B, H).
 
         Raises:
-            ValueError: if the width of the sequence does not fit the parameters, a sequence has no valid step (if the
-                mask is known before compilation), or the batch size of a stateful layer changes.
+            ValueError: if the width of the sequence does not fit the parameters, or a sequence without a carry has no
+                valid step (if the mask is known before compilation).
         """
-        check_sequence(x, self.get_variable("params", "input"), None if self.stateful else frame_mask)
-        _, num_entries, num_gates = CELLS[self.cell]
+        check_sequence(x, self.get_variable("params", "input"), frame_mask if carry is None else None)
+        carry = self.first_carry(x) if carry is None else carry
         # Transpose before the product: XLA would move the transposition after it, where it costs more
         x = jax.lax.optimization_barrier(x.astype(self.dtype).swapaxes(0, 1))  # (T, B, D)
-        bias_init = forget_open if self.cell == "lstm" else nn.initializers.zeros
-        projected, bias = Projection(num_gates * self.features, bias_init, self.dtype, name="input")(x)  # (T, B, G H)
-        mask = jnp.ones(x.shape[:2]) if frame_mask is None else jnp.asarray(frame_mask).T
-        inputs = projected, mask.astype(projected.dtype)[..., None]  # (T, B, 1)
-        zeros = (jnp.zeros((x.shape[1], self.features), projected.dtype),) * num_entries
-        carry, kept = starting_carry(self, zeros, sequence_start) if self.stateful else (zeros, None)
-        steps = nn.scan(
-            Step,
-            variable_broadcast="params",
-            split_rngs={"params": False},
-            in_axes=(0, nn.broadcast),
-            unroll=self.unroll,
-        )(self.cell, self.dtype, name="step")
+        cell, bias_init = CELLS[self.cell], forget_open if self.cell == "lstm" else nn.initializers.zeros
+        projected, bias = Projection(cell.num_gates * self.features, bias_init, self.dtype, name="input")(x)
+        weights = jax.tree.map(lambda x: x.astype(self.dtype), Step(self.features, self.cell, name="step")())
+        mask = jnp.ones(x.shape[:2], bool) if frame_mask is None else jnp.asarray(frame_mask).astype(bool).T
+        inputs = projected, mask[..., None]  # (T, B, G H), (T, B, 1)
         if self.reverse:
             inputs = jax.tree.map(lambda x: x[::-1], inputs)
-        carry, hidden = scan_steps(steps, carry, inputs, bias, unroll=self.unroll, remat=self.remat)
-        if kept is not None:
-            kept.value = carry
+        carry, hidden = scan_cell(cell, recurrent_product, weights, bias, {}, carry, *inputs)
         hidden = hidden[::-1] if self.reverse else hidden
-        return hidden.swapaxes(0, 1), carry[-1]  # (B, T, H), (B, H)
+        return hidden.swapaxes(0, 1), carry  # (B, T, H), (B, H) each
 
 
 def recurrent_stack(
     x: jax.Array,
     frame_mask: jax.Array | None = None,
-    sequence_start: jax.Array | None = None,
     *,
     features: int,
     cell: str = "lstm",
@@ -265,18 +295,18 @@ def recurrent_stack(
     bidirectional: bool = False,
     dropout: float = 0.0,
     train: bool = False,
-    **arguments,
+    dtype: jnp.dtype = jnp.float32,
 ) -> tuple[jax.Array, jax.Array]:
     """A stack of recurrent layers, each over the outputs of the previous one. Call it in a compact method.
 
     It creates the submodules `CELL`, `CELL_1`, `CELL_2`, ..., and `CELL_reverse`, ... for the second direction.
 
     Args:
-        x, frame_mask, sequence_start: see `Recurrent`.
+        x, frame_mask: see `Recurrent`.
         features: H, the size of each layer and direction.
         bidirectional: run a second layer from the end and concatenate the outputs of both (Schuster and Paliwal, 1997).
         dropout: dropout rate between the layers, in training.
-        **arguments: `stateful`, `unroll`, `remat` and `dtype` of `Recurrent`.
+        dtype: dtype of the computation.
 
     Returns:
         The outputs of the last layer (B, T, H), and its h after the last valid step (B, H). If bidirectional, 2 H
@@ -287,24 +317,23 @@ def recurrent_stack(
         if i:
             x = nn.Dropout(dropout, deterministic=not train)(x)
         name = f"{cell}_{i}" if i else cell
-        runs = [Recurrent(features, cell, name=name, **arguments)(x, frame_mask, sequence_start)]
+        runs = [Recurrent(features, cell, dtype=dtype, name=name)(x, frame_mask)]
         if bidirectional:
-            runs.append(Recurrent(features, cell, reverse=True, name=name + "_reverse", **arguments)(x, frame_mask))
-        x, last = (jnp.concatenate(parts, axis=-1) for parts in zip(*runs, strict=True))
+            runs.append(Recurrent(features, cell, reverse=True, dtype=dtype, name=f"{name}_reverse")(x, frame_mask))
+        x = jnp.concatenate([hidden for hidden, _ in runs], axis=-1)
+        last = jnp.concatenate([carry[-1] for _, carry in runs], axis=-1)
     return x, last
 
 
 # --- Checks ----------------------------------------------------------------------------------------------------------
 
 
-def check_cell(cell: str, num_layers: int = 1, bidirectional: bool = False, stateful: bool = False):
-    """Raise a ValueError for an unknown cell, less than one layer, or a stateful bidirectional network."""
+def check_cell(cell: str, num_layers: int = 1):
+    """Raise a ValueError for an unknown cell or less than one layer."""
     if cell not in CELLS:
         raise ValueError(f"Unknown cell {cell!r}; choose one of {', '.join(CELLS)}.")
     if num_layers < 1:
         raise ValueError(f"num_layers = {num_layers}: a recurrent network has at least one layer.")
-    if bidirectional and stateful:
-        raise ValueError("A bidirectional network cannot be stateful: its second direction starts at the future's end.")
 
 
 def check_sequence(x: jax.Array, first: dict | None = None, frame_mask: jax.Array | None = None):

@@ -12,18 +12,16 @@ from functools import partial
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.carry import RunningMean
 from vidjax.models.layers import (
     Conv2Plus1D,
+    MeanOverTime,
     causal,
     check_video,
     conv,
     mask_of_steps,
     max_pool,
-    mean_over_time,
     middle_width,
     pool_space,
-    rematerialised,
     scaled,
     torch_same,
     without_masked,
@@ -137,9 +135,6 @@ class ResNet(nn.Module):
         batch_norm_momentum: how much of the running statistics a step keeps (1 minus torch's `momentum`).
         zero_init_residual: initialise each block as the identity (Goyal et al., 2017, section 5.1).
         causal: pad only the past, so that no output sees the future; for 3-D kinds.
-        stateful: continue from the previous piece of the video; the logits are the mean over all pieces so far. For
-            inference with a causal network or a network on single frames.
-        remat: keep only each block's input for the backward pass; see `layers.rematerialised`.
         dtype: dtype of the computation; parameters are float32.
     """
 
@@ -153,14 +148,7 @@ class ResNet(nn.Module):
     batch_norm_momentum: float = 0.9
     zero_init_residual: bool = False
     causal: bool = False
-    stateful: bool = False
-    remat: bool = False
     dtype: jnp.dtype = jnp.float32
-
-    def __post_init__(self):
-        if self.stateful and not self.causal and set(self.kinds) != {"2d"}:
-            raise ValueError("A network that sees the future cannot be stateful: set causal = True, and train it so.")
-        super().__post_init__()
 
     @nn.compact
     def __call__(self, video, *, frame_mask=None, train=False):
@@ -178,12 +166,9 @@ class ResNet(nn.Module):
             ceil(T / 8) in R3D and R(2+1)D.
 
         Raises:
-            ValueError: if the input is not a video, frames are too small, or the number of channels is wrong; if a
-                stateful network is trained or gets a frame_mask.
+            ValueError: if the input is not a video, frames are too small, or the number of channels is wrong.
         """
         check_video(video, min_size=32 if self.stem_pool else 16, first=self.get_variable("params", "conv1"))
-        if self.stateful and (train or frame_mask is not None):
-            raise ValueError("A stateful ResNet is for streams of frames that all count: it is not trained.")
         norm = partial(
             nn.BatchNorm,
             use_running_average=not train,
@@ -192,8 +177,7 @@ class ResNet(nn.Module):
             dtype=self.dtype,
         )
         padding = causal(torch_same) if self.causal else torch_same
-        convolve = partial(conv, padding=padding, stateful=self.stateful, kernel_init=he_fan_out, dtype=self.dtype)
-        block = rematerialised(self.block, self.remat and train)
+        convolve = partial(conv, padding=padding, kernel_init=he_fan_out, dtype=self.dtype)
         ends, time_stride = {}, 1
         x = video.astype(self.dtype)
         if self.kinds[0] != "2d":
@@ -209,16 +193,15 @@ class ResNet(nn.Module):
                 time_stride *= stride if kind in ("3d", "2+1d") else 1
                 of_block = convolutions(kind, x.shape[-1], channels, conv=convolve, norm=norm)
                 name = f"layer{stage + 1}_{i}"
-                x = block(channels, stride, of_block, norm, self.zero_init_residual, name=name)(x)
+                x = self.block(channels, stride, of_block, norm, self.zero_init_residual, name=name)(x)
             ends[f"layer{stage + 1}"] = x  # (B, T', H/4, W/4, 64 e) to (B, T', H/32, W/32, 512 e), e = expansion
         x = ends["features"] = pool_space(x)  # (B, T', 512 e)
         if not self.num_classes:
             return x, ends
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
         x = nn.Dense(self.num_classes, kernel_init=torch_linear, dtype=self.dtype, name="fc")(x)  # (B, T', num_classes)
-        if self.stateful:
-            return RunningMean(name="mean")(x), ends  # (B, num_classes)
-        return mean_over_time(x, mask_of_steps(frame_mask, time_stride)), ends  # (B, num_classes)
+        mask = mask_of_steps(frame_mask, time_stride)
+        return MeanOverTime(name="mean")(x, mask), ends  # (B, num_classes)
 
     def stem(self, x, convolve, norm):
         """(B, T, H, W, C) -> (B, T, H/2, W/2, 64): 7x7, with a kernel of 3 in time unless 2-D."""

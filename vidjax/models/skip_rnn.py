@@ -12,9 +12,17 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.carry import check_start, starting_carry
 from vidjax.models.frame_pool import frame_features
-from vidjax.models.recurrent import CELLS, Carry, Projection, check_sequence, forget_open, recurrent_product
+from vidjax.models.recurrent import (
+    CELLS,
+    Carry,
+    Projection,
+    check_sequence,
+    forget_open,
+    next_carry,
+    recurrent_product,
+    recurrent_weights,
+)
 
 SKIP_CELLS = ("lstm", "gru")
 
@@ -40,6 +48,7 @@ def next_sum(carry: Carry) -> jax.Array:
 class SkipStep(nn.Module):
     """One step: a cell update or a copy of the state."""
 
+    features: int
     cell: str
     dtype: jnp.dtype = jnp.float32
 
@@ -47,8 +56,9 @@ class SkipStep(nn.Module):
     def __call__(self, carry: Carry, inputs: tuple[jax.Array, jax.Array], bias: jax.Array):
         """carry; projected x W (B, G H), mask (B, 1); bias (G H,) -> the next carry; h (B, H) and the update (B, 1)."""
         (*state, probability, before), (projected, mask) = carry, inputs
-        recurrent = recurrent_product(state[-1], projected.shape[-1], cell=self.cell, dtype=self.dtype)
-        new = CELLS[self.cell][0](tuple(state), projected + bias, recurrent)
+        weights = jax.tree.map(lambda x: x.astype(self.dtype), recurrent_weights(self.features, self.cell))
+        recurrent = recurrent_product(weights, state[-1])
+        new = next_carry(CELLS[self.cell], tuple(state), projected + bias, recurrent, {})
         # Equation 4, on the memory c of an LSTM or h of a GRU; starts at 0.73
         of_new = nn.Dense(1, bias_init=nn.initializers.ones, dtype=self.dtype, name="update_probability")(new[0])
         of_new = nn.sigmoid(of_new.astype(probability.dtype))
@@ -70,41 +80,40 @@ class SkipRecurrent(nn.Module):
     Attributes:
         features: H, the size of the output.
         cell: "lstm" or "gru".
-        stateful: see `recurrent.Recurrent`.
         dtype: dtype of the computation and of the state; probabilities and parameters are float32.
     """
 
     features: int
     cell: str = "lstm"
-    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
+    def first_carry(self, x: jax.Array) -> Carry:
+        """The carry before the first step of the sequences x (B, T, D): zeros, and an update at the first frame."""
+        zeros = (jnp.zeros((x.shape[0], self.features), self.dtype),) * CELLS[self.cell].num_entries
+        # In half precision a sum of small probabilities stops growing, and the network would skip all later frames
+        one = jnp.ones((x.shape[0], 1), jnp.promote_types(self.dtype, jnp.float32))
+        return *zeros, one, 0 * one
+
     @nn.compact
-    def __call__(self, x, frame_mask=None, sequence_start=None):
+    def __call__(self, x, frame_mask=None, carry=None):
         """Run the layer over a batch of sequences. Arguments and errors: see `recurrent.Recurrent`.
 
         Returns:
-            The outputs h (B, T, H), the last output (B, H), and which frames were used: float32 (B, T), 0 or 1.
+            The outputs h (B, T, H), which frames were used (float32 (B, T), 0 or 1), and the carry after the last step.
         """
-        check_sequence(x, self.get_variable("params", "input"), None if self.stateful else frame_mask)
-        _, num_entries, num_gates = CELLS[self.cell]
+        check_sequence(x, self.get_variable("params", "input"), frame_mask if carry is None else None)
+        carry = self.first_carry(x) if carry is None else carry
         bias_init = forget_open if self.cell == "lstm" else nn.initializers.zeros
         x = x.astype(self.dtype).swapaxes(0, 1)  # (T, B, D)
+        num_gates = CELLS[self.cell].num_gates
         projected, bias = Projection(num_gates * self.features, bias_init, self.dtype, name="input")(x)  # (T, B, G H)
         mask = jnp.ones(x.shape[:2]) if frame_mask is None else jnp.asarray(frame_mask).T
-        zeros = jnp.zeros((x.shape[1], self.features), projected.dtype)
-        # In half precision a sum of small probabilities stops growing, and the network would skip all later frames
-        precise = jnp.promote_types(projected.dtype, jnp.float32)
-        one = jnp.ones((x.shape[1], 1), precise)
-        initial = (*(zeros,) * num_entries, one, 0 * one)  # the first frame is used
-        carry, kept = starting_carry(self, initial, sequence_start) if self.stateful else (initial, None)
+        inputs = projected, mask.astype(carry[-1].dtype)[..., None]  # (T, B, G H), (T, B, 1)
         steps = nn.scan(SkipStep, variable_broadcast="params", split_rngs={"params": False}, in_axes=(0, nn.broadcast))(
-            self.cell, self.dtype, name="step"
+            self.features, self.cell, self.dtype, name="step"
         )
-        carry, (hidden, updates) = steps(carry, (projected, mask.astype(precise)[..., None]), bias)
-        if kept is not None:
-            kept.value = carry
-        return hidden.swapaxes(0, 1), hidden[-1], updates[..., 0].T  # (B, T, H), (B, H), (B, T)
+        carry, (hidden, updates) = steps(carry, inputs, bias)
+        return hidden.swapaxes(0, 1), updates[..., 0].T, carry  # (B, T, H), (B, T)
 
 
 class SkipRNN(nn.Module):
@@ -113,7 +122,7 @@ class SkipRNN(nn.Module):
     Attributes:
         num_classes: number of classes; 0 or None for no classifier.
         update_cost: lambda of the paper's section 3.2: the loss per used frame, sown in `losses`.
-        backbone, hidden, stateful, per_frame, dropout, dtype: see `frame_rnn.FrameRNN`.
+        backbone, hidden, per_frame, dropout, dtype: see `frame_rnn.FrameRNN`.
         cell: "lstm" or "gru".
 
     Raises:
@@ -125,7 +134,6 @@ class SkipRNN(nn.Module):
     backbone: nn.Module | None = None
     cell: str = "lstm"
     hidden: int = 256
-    stateful: bool = False
     per_frame: bool = False
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
@@ -138,15 +146,14 @@ class SkipRNN(nn.Module):
         super().__post_init__()
 
     @nn.compact
-    def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
+    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
         """Classify clips, or each frame of clips. Arguments, return values and errors: see `FrameRNN`.
 
         Additional endpoint: "updates" (B, T), 1 for used and 0 for skipped frames.
         """
-        check_start(self.stateful, train, sequence_start)
         layer = f"skip_{self.cell}"
-        before = self.get_variable("carry", layer) if self.stateful else None
-        if before is not None and video is not None and video.shape[1] == 1 and not train and sequence_start is None:
+        before = self.get_variable("carry", layer)  # on a stream, after its first frame
+        if before is not None and video is not None and video.shape[1] == 1 and not train:
             is_used = (next_sum(before["state"]) >= 0.5).any()
             width = self.get_variable("params", layer)["input"]["kernel"].shape[0]
             ends = {"features": self._features_if(is_used, video, width)}
@@ -154,8 +161,9 @@ class SkipRNN(nn.Module):
         else:
             x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
-        recurrent = SkipRecurrent(self.hidden, self.cell, self.stateful, self.dtype, name=layer)
-        ends["hidden"], ends["last"], ends["updates"] = recurrent(x, frame_mask, sequence_start)
+        recurrent = SkipRecurrent(self.hidden, self.cell, self.dtype, name=layer)
+        ends["hidden"], ends["updates"], _ = recurrent(x, frame_mask)  # (B, T, H), (B, T)
+        ends["last"] = ends["hidden"][:, -1]
         self.sow("losses", "updates", self.update_cost * ends["updates"].sum(1))  # (B,)
         x = ends["hidden" if self.per_frame else "last"]
         if not self.num_classes:

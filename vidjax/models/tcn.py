@@ -15,9 +15,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.carry import LastThatCounts, Past, check_start, last_that_counts
 from vidjax.models.frame_pool import frame_features
-from vidjax.models.layers import mean_over_time
+from vidjax.models.layers import LastValid, mean_over_time
 from vidjax.models.recurrent import check_sequence
 
 
@@ -37,31 +36,30 @@ class WeightNormConv(nn.Module):
 
     Salimans and Kingma, "Weight Normalization" (NeurIPS 2016), https://arxiv.org/abs/1602.07868, equation 2. The scale
     starts at sqrt(2), which keeps the variance through a ReLU (He et al., 2015).
+
+    Attributes:
+        padding: zeros (before, after) in time.
     """
 
     features: int
     kernel_size: int
     dilation: int
-    causal: bool
-    stateful: bool = False
+    padding: tuple[int, int]
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, sequence_start=None):
-        """(B, T, D) and sequence_start (B,) -> (B, T, features)."""
+    def __call__(self, x):
+        """(B, T, D) -> (B, T', features)."""
         shape = (self.kernel_size, x.shape[-1], self.features)
         kernel = self.param("kernel", nn.initializers.normal(1.0), shape)
         scale = self.param("scale", nn.initializers.constant(2.0**0.5), (self.features,))
         bias = self.param("bias", nn.initializers.zeros, (self.features,))
         kernel = (scale * kernel / jnp.sqrt(jnp.square(kernel).sum((0, 1)))).astype(self.dtype)
-        pads = padding(self.kernel_size, self.dilation, self.causal)
-        if self.stateful:
-            x, pads = Past(pads[0] + 1, name="past")(x, sequence_start), (0, 0)
         x = jax.lax.conv_general_dilated(
             x,
             kernel,
             (1,),
-            [pads],
+            [self.padding],
             rhs_dilation=(self.dilation,),
             dimension_numbers=("NWC", "WIO", "NWC"),
         )
@@ -79,17 +77,16 @@ class ResidualBlock(nn.Module):
     dilation: int
     dropout: float
     causal: bool
-    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
-    def __call__(self, x, mask=None, sequence_start=None, train=False):
-        """(B, T, D), mask (B, T) and sequence_start (B,) -> (B, T, features)."""
+    def __call__(self, x, mask=None, train=False):
+        """(B, T, D), mask (B, T) -> (B, T, features)."""
         y = x
-        sizes = self.features, self.kernel_size, self.dilation
+        pads = padding(self.kernel_size, self.dilation, self.causal)
         for name in ("conv1", "conv2"):
-            convolve = WeightNormConv(*sizes, self.causal, self.stateful, self.dtype, name=name)
-            y = nn.relu(convolve(masked(y, mask), sequence_start))
+            convolve = WeightNormConv(self.features, self.kernel_size, self.dilation, pads, self.dtype, name=name)
+            y = nn.relu(convolve(masked(y, mask)))
             y = nn.Dropout(self.dropout, deterministic=not train)(y)
         if x.shape[-1] != self.features:
             x = nn.Dense(self.features, dtype=self.dtype, name="downsample")(x)
@@ -104,7 +101,6 @@ class TCN(nn.Module):
         kernel_size: kernel size in time; block i adds 2 (kernel_size - 1) 2^i frames to the receptive field.
         dropout: dropout rate after each convolution, in training.
         causal: see only the past; otherwise past and future equally.
-        stateful: continue from the previous batch, see `carry.Past`; for causal networks.
         dtype: dtype of the computation; parameters are float32.
     """
 
@@ -112,7 +108,6 @@ class TCN(nn.Module):
     kernel_size: int = 3
     dropout: float = 0.0
     causal: bool = True
-    stateful: bool = False
     dtype: jnp.dtype = jnp.float32
 
     @property
@@ -122,12 +117,11 @@ class TCN(nn.Module):
         return 2 * sum(before for before, _ in pads), 2 * sum(after for _, after in pads)
 
     @nn.compact
-    def __call__(self, x, frame_mask=None, sequence_start=None, train=False):
-        """(B, T, D), frame_mask (B, T), sequence_start (B,) -> (B, T, channels[-1]); masked frames are zero."""
+    def __call__(self, x, frame_mask=None, train=False):
+        """(B, T, D), frame_mask (B, T) -> (B, T, channels[-1]); masked frames are zero."""
         for i, features in enumerate(self.channels):
-            arguments = self.kernel_size, 2**i, self.dropout, self.causal, self.stateful, self.dtype
-            block = ResidualBlock(features, *arguments, name=f"block{i}")
-            x = block(x, frame_mask, sequence_start, train)  # (B, T, features)
+            arguments = self.kernel_size, 2**i, self.dropout, self.causal, self.dtype
+            x = ResidualBlock(features, *arguments, name=f"block{i}")(x, frame_mask, train)  # (B, T, features)
         return masked(x, frame_mask)
 
 
@@ -218,7 +212,6 @@ class FrameTCN(nn.Module):
         channels: output channels of each block or level.
         kernel_size: kernel size in time.
         causal: see only the past; otherwise the future as well.
-        stateful: continue from the previous batch, see `carry.Past`; for causal dilated networks.
         min_receptive_field: smallest allowed receptive field, in frames, including the frame itself; 0 for no limit.
         per_frame: classify every frame; otherwise the sequence, by the last valid output if causal, or by the mean of
             the outputs.
@@ -227,8 +220,8 @@ class FrameTCN(nn.Module):
         dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: on construction, for an unknown kind, no channels, a kernel size below 2, a receptive field below
-            `min_receptive_field`, or a stateful network that sees the future.
+        ValueError: on construction, for an unknown kind, no channels, a kernel size below 2, or a receptive field
+            below `min_receptive_field`.
     """
 
     num_classes: int | None = None
@@ -236,7 +229,6 @@ class FrameTCN(nn.Module):
     channels: Sequence[int] = (64, 64, 64, 64)
     kernel_size: int = 3
     causal: bool = True
-    stateful: bool = False
     min_receptive_field: int = 0
     per_frame: bool = False
     backbone: nn.Module | None = None
@@ -248,8 +240,6 @@ class FrameTCN(nn.Module):
             raise ValueError(f"Unknown kind of TCN {self.kind!r}; choose one of {', '.join(KINDS)}.")
         if not self.channels or self.kernel_size < 2:
             raise ValueError(f"A TCN has a block and a kernel of 2 at least, not {self.channels}, {self.kernel_size}.")
-        if self.stateful and not (self.causal and self.kind == "dilated"):
-            raise ValueError("Only a causal dilated TCN can be stateful: others see the future.")
         if self.receptive_field < self.min_receptive_field:
             raise ValueError(self._too_short())
         super().__post_init__()
@@ -273,14 +263,13 @@ class FrameTCN(nn.Module):
         )
 
     @nn.compact
-    def __call__(self, video=None, *, features=None, frame_mask=None, sequence_start=None, train=False):
+    def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
         """Classify clips, or each frame of clips.
 
         Args:
             video: (B, T, H, W, C), normalised float; or
             features: (B, T, D), float.
             frame_mask: (B, T), boolean or 0 and 1; frames with 0 are ignored (convolutions see zeros).
-            sequence_start: (B,), boolean or 0 and 1; marks clips that begin a sequence (stateful networks only).
             train: whether to use batch statistics and dropout.
 
         Returns:
@@ -291,21 +280,13 @@ class FrameTCN(nn.Module):
             ValueError: unless exactly one of video and features is given; if the width of the features does not fit
                 the parameters, or a sequence has no valid frame (if the mask is known before compilation).
         """
-        check_start(self.stateful, train, sequence_start)
         x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
-        check_sequence(x, self._first_layer(), None if self.stateful else frame_mask)
+        check_sequence(x, self._first_layer(), frame_mask)
         arguments = {name: getattr(self, name) for name in ("kernel_size", "dropout", "causal", "dtype")}
-        if self.kind == "dilated":
-            tcn = TCN(tuple(self.channels), stateful=self.stateful, **arguments, name="tcn")
-            x = tcn(x, frame_mask, sequence_start, train)  # (B, T, F)
-        else:
-            x = EncoderDecoderTCN(tuple(self.channels), **arguments, name="tcn")(x, frame_mask, train)  # (B, T, F)
+        x = KINDS[self.kind](tuple(self.channels), **arguments, name="tcn")(x, frame_mask, train)  # (B, T, F)
         ends["hidden"] = x
         if not self.per_frame:
-            if self.stateful:
-                x = LastThatCounts(name="last")(x, frame_mask, sequence_start)  # (B, F)
-            else:
-                x = last_that_counts(x, frame_mask) if self.causal else mean_over_time(x, frame_mask)  # (B, F)
+            x = LastValid(name="last")(x, frame_mask) if self.causal else mean_over_time(x, frame_mask)  # (B, F)
         if not self.num_classes:
             return x, ends
         return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)

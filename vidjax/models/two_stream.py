@@ -217,7 +217,7 @@ class TwoStreamRNN(nn.Module):
     dtype: jnp.dtype = jnp.float32
 
     def __post_init__(self):
-        check_cell(self.cell, self.num_layers, self.bidirectional)
+        check_cell(self.cell, self.num_layers)
         super().__post_init__()
 
     @nn.compact

@@ -4,7 +4,7 @@
     python -m vidjax.train --config configs/skip_rnn.py:dataset=motion_large,cost=3e-3,cell=gru --workdir runs/skip_gru
     python -m vidjax.train --config configs/skip_rnn.py:dataset=ut_interaction_vgg16,fold=set1/0 --workdir runs/ut_skip
     python -m vidjax.crossval --config configs/skip_rnn.py:dataset=ut_interaction_vgg16,cost=1e-2 \\
-        --folds ut_interaction_vgg16:set1 --seeds 3 --workdir runs/ut_skip
+        --folds set1 --seeds 3 --workdir runs/ut_skip
     python -m vidjax.predict --stream VIDEO --workdir runs/skip_rnn
 
 `cost` is the penalty per used frame. On motion_large (5 epochs, 6 minutes on one core), costs of 0, 3e-3, 1e-2, 3e-2

@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from configs.common import data
 from vidjax import train
-from vidjax.data import make_records, pipeline, records
+from vidjax.data import dataset_info, make_records, pipeline, records
 from vidjax.data.synthetic import motion
 from vidjax.export import __main__ as export
 from vidjax.inference import restore
@@ -81,7 +81,7 @@ def numbered_records(tmp_path_factory) -> Path:
     """A dataset of 11 videos of 9 frames of 12x16, classes "a" and "b", which mirroring swaps."""
     directory = tmp_path_factory.mktemp("numbered")
     write_numbered(directory, "train", 11, 9)
-    records.write_info(directory, records.DatasetInfo(["a", "b"], [1, 0], [1, 0]), complete=True)
+    dataset_info.write(directory, dataset_info.DatasetInfo(["a", "b"], [1, 0], [1, 0]), complete=True)
     return directory
 
 
@@ -95,7 +95,7 @@ def numbered_features(tmp_path_factory) -> Path:
     ]
     records.write_shard(records.shard_path(directory, "train", 0, 1), map(records.encode, examples))
     inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
-    records.write_info(directory, records.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
+    dataset_info.write(directory, dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
     return directory
 
 
@@ -114,7 +114,7 @@ def frame_labels(tmp_path_factory) -> Path:
     for split in ("train", "test"):
         records.write_shard(records.shard_path(directory, split, 0, 1), map(records.encode, examples))
     inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
-    records.write_info(directory, records.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
+    dataset_info.write(directory, dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
     return directory
 
 
@@ -130,8 +130,8 @@ def tiny_motion(tmp_path_factory) -> Path:
             return records.encode(records.Example(images=images, labels=[i % 8], fps=8.0, height=32, width=32))
 
         records.write_shard(records.shard_path(directory, split, 0, 1), map(encoded, range(count)))
-    info = records.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
-    records.write_info(directory, info, complete=True)
+    info = dataset_info.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
+    dataset_info.write(directory, info, complete=True)
     return directory
 
 

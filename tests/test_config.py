@@ -20,6 +20,8 @@ from configs import (
 from configs.common import data
 from vidjax import config as configs
 from vidjax import models, optimizer
+from vidjax.data import dataset_info
+from vidjax.data.folds import read_folds
 
 
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.py")), ids=lambda path: path.stem)
@@ -149,20 +151,31 @@ def test_model_names_are_strings():
     assert all(isinstance(name, str) for name in models.MODELS)
 
 
-def test_folds_leave_one_sequence_out():
-    folds = data.folds("ut_interaction", "set2")
-    assert len(folds) == 10
-    for train_splits, test_splits in folds:
-        assert sorted(train_splits + test_splits) == sorted(f"sequence_{i}" for i in range(11, 21))
-        assert len(test_splits) == 1 and test_splits[0] not in train_splits
+def test_the_folds_of_ut_interaction_leave_one_sequence_out(tmp_path):
+    sequences = [f"sequence_{i}" for i in range(1, 21)]
+    folds = read_folds(Path("configs/common/ut_interaction_folds.json"), sequences)
+    for name, there in (("set1", sequences[:10]), ("set2", sequences[10:])):
+        assert [fold["test"] for fold in folds[name]] == [[sequence] for sequence in there]
+        assert all(sorted(fold["train"] + fold["test"]) == sorted(there) for fold in folds[name])
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["a"], "forbidden", folds=folds), complete=True)
     config = data.get_config("ut_interaction_i3d", fold="set1/3")
+    config.dataset = str(tmp_path)
+    config = configs.with_fold(config)
     assert config.test_splits == ("sequence_4",) and len(config.train_splits) == 9 and not config.val_splits
+    config.fold = "set1/10"
+    with pytest.raises(ValueError, match="no fold 'set1/10': choose set1/0 to set1/9"):
+        configs.with_fold(config)
+
+
+def test_the_official_splits_of_ucf101():
+    groups = [f"group_{i}" for i in range(1, 26)]
+    folds = read_folds(Path("configs/common/ucf101_folds.json"), groups)
+    assert [fold["test"] for (fold,) in folds.values()] == [groups[:7], groups[7:14], groups[14:21]]
+    assert all(len(fold["train"]) == 18 for (fold,) in folds.values())
+
+
+def test_unknown_datasets_and_sizes():
     for arguments, message in [
-        (("motion", "small", "set1/0"), "Unknown folds motion:set1"),
-        (
-            ("ut_interaction_i3d", "small", "set1/10"),
-            "Unknown fold 'set1/10' .*; choose set1/0 to set1/9",
-        ),
         (("motion", "huge"), "Unknown size 'huge' of motion; choose one of full, small"),
         (("mnist", "small"), "Unknown dataset 'mnist'; choose one of airline, "),
     ]:
@@ -230,10 +243,3 @@ def test_every_published_recipe_is_valid_and_marked(path):
         f"configs/papers/{path.name}" in text and "Published" in text and "Recipe: " in text and "Not measured." in text
     )
     assert model.num_classes == 5
-
-
-def test_the_splits_of_ucf101_test_each_of_21_groups_once():
-    tested = [group for i in (1, 2, 3) for group in data.folds("ucf101", f"split{i}")[0][1]]
-    assert tested == [f"group_{i}" for i in range(1, 22)]
-    train, test = data.folds("ucf101", "split2")[0]
-    assert len(train) == 18 and test[0] == "group_8" and not set(train) & set(test)

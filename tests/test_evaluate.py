@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vidjax import evaluate, metrics, train
-from vidjax.data import pipeline, records
+from vidjax.data import dataset_info, pipeline, records
 from vidjax.data.synthetic import motion
 from vidjax.evaluation import predictions, result_file
 from vidjax.evaluation.run_outputs import make_evaluator
@@ -229,7 +229,7 @@ def test_other_records(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys)
     other.mkdir()
     records.write_shard(records.shard_path(other, "all", 0, 1), map(records.encode, examples))
     labels = [names[2], names[1], names[0], *names[3:]]
-    records.write_info(other, records.DatasetInfo(labels, "forbidden"), complete=True)
+    dataset_info.write(other, dataset_info.DatasetInfo(labels, "forbidden"), complete=True)
     before = files_of(workdir)
     assert "No split 'test'" in complaint(monkeypatch, capsys, "--workdir", workdir, "--dataset", other)
     printed = command(monkeypatch, capsys, "--workdir", workdir, "--dataset", other, "--splits", "all")

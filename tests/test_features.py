@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import write_numbered
 from vidjax import features, metrics, preprocess
-from vidjax.data import augment, pipeline, records, video
+from vidjax.data import augment, dataset_info, pipeline, records, video
 from vidjax.inference import restore
 
 
@@ -126,7 +126,7 @@ def test_pooling_and_classifying(arguments, tmp_path, monkeypatch, capsys):
             ["--pool", "mean", "--classifier", "svm", "--train_splits", "a"],
             "No videos to train on .*there are test, tr",
         ),
-        (["--pool", "mean", "--classifier", "svm", "--folds", "motion:1"], "Unknown folds motion:1; .*ut_interaction:"),
+        (["--pool", "mean", "--classifier", "svm", "--folds", "set1"], "has no folds 'set1': it has none"),
         (["--out", "/dev/null/out"], "--out /dev/null/out cannot be written to"),
     ],
 )
@@ -141,7 +141,7 @@ def test_splits_that_are_folds(tmp_path, monkeypatch):
     """The existing splits are listed before the network is loaded."""
     for split in ("fold_0", "fold_1"):
         write_numbered(tmp_path, split, 4, 2)
-    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["a", "b"], "forbidden"), complete=True)
     arguments = ["--workdir", "nowhere", "--records", tmp_path, "--out", tmp_path / "out", "--pool", "mean"]
     with pytest.raises(SystemExit, match="has no split train; there are fold_0, fold_1. Name some with --train_splits"):
         command(monkeypatch, *arguments, "--classifier", "svm")
@@ -179,7 +179,7 @@ def test_layers_have_steps_and_channels(run):
         (["--num_frames", "0"], "--num_frames: 0 must be 1 or more"),
         (["--batch_size", "-1"], "--batch_size: -1 must be 1 or more"),
         (["--resize", "1", "2", "3"], "--resize takes one or two numbers, not 3"),
-        (["--folds", "ut_interaction:set1"], "--folds needs --classifier"),
+        (["--folds", "set1"], "--folds needs --classifier"),
     ],
 )
 def test_arguments_that_are_refused(extra, message, arguments, monkeypatch, capsys):

@@ -1,10 +1,8 @@
 """The keys of a config, their checks, and the `config.json` of a work directory."""
 
-import importlib
 import inspect
 import json
 import os
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from ml_collections import ConfigDict
 import vidjax
 from vidjax import flow, losses, models, optimizer, sharding
 from vidjax.data import clips
+from vidjax.data.folds import find_fold
 
 KEYS = {
     "seed": "seed of the initial parameters, the clip order and all random draws",
@@ -22,6 +21,7 @@ KEYS = {
     "train_splits": "splits to train on",
     "val_splits": "splits to evaluate during training; may be empty",
     "test_splits": "splits of the final evaluation",
+    "fold": "fold of the dataset, such as set1/0, which sets these splits; empty to keep them",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
     "augment": "crop, flip, colour: augmentation of training clips",
     "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
@@ -171,21 +171,18 @@ def model_from(config: ConfigDict, num_classes: int):
     return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
 
 
-def find_folds(name: str) -> list[tuple[list[str], list[str]]]:
-    """The training and test splits of each fold that configs/common/data.py lists for `DATASET:NAME`.
+def with_fold(config: ConfigDict) -> ConfigDict:
+    """The config with the splits of `config.fold`, if it has one; without validation, because nothing is selected.
 
     Raises:
-        ValueError: for unknown folds, or outside the repository's directory.
+        ValueError: if the dataset has no such fold.
     """
-    sys.path.append(".")  # configs/ belongs to the repository and is not installed
-    try:
-        data = importlib.import_module("configs.common.data")
-    except ModuleNotFoundError:
-        raise ValueError(
-            f"No configs/common/data.py here to read {name} from: run this command in the repository's directory."
-        ) from None
-    dataset, _, folds = name.partition(":")
-    return data.folds(dataset, folds)
+    if not config.get("fold"):
+        return config
+    config = ConfigDict(config.to_dict())
+    config.train_splits, config.test_splits = map(tuple, find_fold(Path(config.dataset), config.fold))
+    config.val_splits = ()
+    return config
 
 
 def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
@@ -194,7 +191,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
     With several processes, all of them check, so that all of them stop, and the first one writes.
 
     Args:
-        labels, inputs: those of the records, see `records.DatasetInfo`.
+        labels, inputs: those of the records, see `dataset_info.DatasetInfo`.
 
     Raises:
         ValueError: if the directory holds a run of another config; lists the keys that differ.

@@ -1,11 +1,11 @@
 """Cross-validation: trains and tests a config on each fold of a dataset, with several seeds, in one process.
 
-    python -m vidjax.crossval --config configs/frame_rnn.py:dataset=ut_interaction_i3d --folds ut_interaction_i3d:set1
+    python -m vidjax.crossval --config configs/frame_rnn.py:dataset=ut_interaction_i3d --folds set1
         --workdir runs/ut_lstm [--seeds 3] [--config.key=value]
 
-`FOLDS` of configs/common/data.py lists the folds, such as leave-one-group-out or the three splits of a benchmark. Each
-fold is a separate run in WORKDIR/seed_0/fold_0. Run the same command again to continue with the missing folds. The
-accuracy of a seed is over the videos of all folds; forecasts have the root mean square error instead.
+The records hold folds by name (`make_records --folds` and `--split_by`), such as leave-one-group-out or the three
+splits of a benchmark. Each fold is a separate run in WORKDIR/seed_0/fold_0. Run the same command again to continue with
+the missing folds. The accuracy of a seed is over the videos of all folds; forecasts have the root mean square error.
 """
 
 import json
@@ -18,19 +18,17 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
-from vidjax import config as configs
 from vidjax import output_paths, train
+from vidjax.data.folds import Fold, find_folds
 from vidjax.evaluation import fold_results
 from vidjax.training import command_line, compile_cache, distributed, interrupts, splits, status
-
-Fold = tuple[list[str], list[str]]  # training splits, test splits
 
 
 def of_fold(config: ConfigDict, fold: Fold, seed: int) -> ConfigDict:
     """Returns the config of one fold, without validation, because nothing is selected."""
     config = ConfigDict(config.to_dict())
     config.train_splits, config.test_splits = map(tuple, fold)
-    config.val_splits, config.seed = (), seed
+    config.val_splits, config.fold, config.seed = (), "", seed
     return config
 
 
@@ -97,7 +95,8 @@ def main(argv):
         if distributed.arguments_from(os.environ) is not None:
             raise ValueError("cross-validation runs in one process, but several were started: start one.")
         with compile_cache.compiled_once():
-            result = run(flags.FLAGS.config, configs.find_folds(flags.FLAGS.folds), workdir, num_seeds)
+            config = flags.FLAGS.config
+            result = run(config, find_folds(Path(config.dataset), flags.FLAGS.folds), workdir, num_seeds)
     except (ValueError, FloatingPointError, OSError) as error:
         sys.exit(f"vidjax.crossval: {error}")
     if result is None:
@@ -108,7 +107,7 @@ def main(argv):
 
 if __name__ == "__main__":
     config_flags.DEFINE_config_file("config", help_string="a file of configs/, such as configs/frame_rnn.py")
-    flags.DEFINE_string("folds", None, "folds DATASET:NAME of configs/common/data.py, such as ut_interaction_i3d:set1")
+    flags.DEFINE_string("folds", None, "name of the folds in the records, such as leave_one_out")
     flags.DEFINE_string("workdir", None, "directory of the runs; existing runs continue")
     flags.DEFINE_integer("seeds", 1, "number of seeds", lower_bound=1)
     flags.mark_flags_as_required(["config", "folds", "workdir"])

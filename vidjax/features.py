@@ -1,7 +1,7 @@
 """Runs a frozen network over the videos of a dataset and stores one of its layers as records.
 
     python -m vidjax.features (--weights NAME|FILE | --workdir W) --records DIR --layer NAME --out DIR
-        [--pool mean|max|min|max_min --classifier svm|linear --folds DATASET:NAME]
+        [--pool mean|max|min|max_min --classifier svm|linear --folds NAME]
 
 Models train on the records of `--out` like on records of videos. With `--pool` the features of each video are pooled
 over time into one descriptor, and with `--classifier` a classifier is trained on the descriptors and reported: the
@@ -30,7 +30,7 @@ import numpy as np
 from absl import logging as absl_logging
 
 from vidjax import compile_options, output_paths, sharding, step
-from vidjax.data import augment, clips, pipeline, records, sampling
+from vidjax.data import augment, clips, dataset_info, pipeline, records, sampling
 from vidjax.evaluation import classify
 from vidjax.inference import restore
 from vidjax.models.frame_pool import POOLS
@@ -169,7 +169,7 @@ def extract(
         ValueError: if the network has no such layer, the records do not hold videos, `out` holds other features, cannot
             be written or has too little space, or the batch size does not divide over the devices.
     """
-    info = records.read_info(directory)
+    info = dataset_info.read(directory)
     if len(clip.get("streams", ("video",))) > 1:
         raise ValueError(f"{run.name} sees frames and stored flow: store the features of each stream by itself.")
     if "prefix" in info.inputs or "prefix" in run.inputs:
@@ -180,7 +180,7 @@ def extract(
     inputs = {"prefix": PREFIX, "width": width, "layer": layer, "source": run.name}
     inputs = json.loads(json.dumps(inputs | {"clip": clip, "videos": info.inputs}))
     if (out / "dataset.json").exists():
-        there = records.read_description(out).get("inputs")
+        there = dataset_info.read_description(out).get("inputs")
         if there != inputs:
             raise ValueError(f"{out} holds other features: {there}, not {inputs}. Give another --out, or remove it.")
     output_paths.check_writable(out, "--out")
@@ -190,7 +190,7 @@ def extract(
     missing = [shard for shard in shards if records.read_details(out / shard.name).get("source") != version_of(shard)]
     if missing:
         check_space(out, missing, clip, steps, width)
-        records.write_info(out, of_features, complete=False)
+        dataset_info.write(out, of_features, complete=False)
         features_fn = make_features_fn(run, layer)
         count = sum(len(records.read_index(shard)) for shard in missing)
         with progress_bar(description=f"{layer} of {run.name}", total=count, unit="video") as bar:
@@ -201,7 +201,7 @@ def extract(
             if not records.read_index(shard):  # none of its videos could be read
                 records.write_shard(out / shard.name, [], source=version_of(shard))
         records.remove_other_shards(out, [out / shard.name for shard in shards])
-    records.write_info(out, of_features, complete=True)
+    dataset_info.write(out, of_features, complete=True)
     return pipeline.open_records(out, splits)
 
 
@@ -297,7 +297,7 @@ def main():
     started = time.perf_counter()
     try:
         output_paths.check_writable(args.out, "--out")
-        records.read_info(args.records)
+        dataset_info.read(args.records)
         splits = records.find_splits(args.records)
         folds = classify.folds_of(args) if args.classifier else []
         if args.classifier:

@@ -45,7 +45,8 @@ DATASETS = {
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},
     # 6 interactions, 20 sequences of about 6 videos: python -m vidjax.data.make_records labels.csv --split_by sequence
-    # --short_side 0 --out data/ut_interaction; for two streams add --flow opencv_dis
+    # --folds configs/common/ut_interaction_folds.json --short_side 0 --out data/ut_interaction; for two streams add
+    # --flow opencv_dis
     "ut_interaction": {
         "small": {"num_frames": 16, "frame_stride": 3, "size": 64, "resize": (72, 72)},
         "full": {"num_frames": 16, "frame_stride": 3, "size": 112, "resize": (128, 128)},
@@ -59,7 +60,7 @@ DATASETS = {
     "ut_interaction_alexnet": {"small": {"num_frames": 16}},
     "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
     # 101 classes of 25 groups each: python -m vidjax.data.make_records labels.csv --split_by group --out data/ucf101
-    # --flow opencv_dis, with the columns path,label,group.
+    # --folds configs/common/ucf101_folds.json --flow opencv_dis, with the columns path,label,group.
     "ucf101": {
         "small": {"num_frames": 16, "frame_stride": 2, "size": 64, "resize": (72, 96)},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},
@@ -74,62 +75,23 @@ DATASETS = {
 }
 
 
-def leave_one_out(splits: list[str]) -> list[tuple[list[str], list[str]]]:
-    """One fold per split, which tests that split and trains on the others."""
-    return [([other for other in splits if other != split], [split]) for split in splits]
-
-
-# Folds by dataset and name: (training splits, test splits) of each fold
-UT_INTERACTION = {  # leave one sequence out, within each set (Ryoo and Aggarwal, 2010)
-    "set1": leave_one_out([f"sequence_{i}" for i in range(1, 11)]),
-    "set2": leave_one_out([f"sequence_{i}" for i in range(11, 21)]),
-}
-FOLDS = {name: UT_INTERACTION for name in DATASETS if name.startswith("ut_interaction")}
-UT_INTERACTION["sequence_1"] = UT_INTERACTION["set1"][:1]  # one fold, of 6 test videos
-UCF101 = [f"group_{i}" for i in range(1, 26)]  # the three official splits test 7 groups each (Soomro et al., 2012)
-FOLDS["ucf101"] = {
-    f"split{i + 1}": [(UCF101[: 7 * i] + UCF101[7 * i + 7 :], UCF101[7 * i : 7 * i + 7])] for i in range(3)
-}
-FOLDS["ucf101_i3d"] = FOLDS["ucf101_alexnet"] = FOLDS["ucf101"]
-FOLDS["airline"] = {"choose": [(["train"], ["val"])], "test": [(["train", "val"], ["test"])]}
-
-
-def folds(dataset: str, name: str) -> list[tuple[list[str], list[str]]]:
-    """The training and test splits of each fold.
-
-    Raises:
-        ValueError: for an unknown dataset or name.
-    """
-    if name not in FOLDS.get(dataset, {}):
-        known = [f"{dataset}:{name}" for dataset, names in FOLDS.items() for name in names]
-        raise ValueError(f"Unknown folds {dataset}:{name}; choose one of {', '.join(known)} (configs/common/data.py).")
-    return FOLDS[dataset][name]
-
-
 def get_config(dataset: str, size: str = "small", fold: str = "") -> ConfigDict:
     """Returns a config without model, optimizer and schedule.
 
     Args:
         dataset: a key of `DATASETS`.
         size: size of the dataset, "small" or "full".
-        fold: "NAME/NUMBER" of `FOLDS`, such as "set1/0"; empty for the splits train, val and test.
+        fold: "NAME/NUMBER" of the folds of the records, such as "set1/0"; empty for the splits train, val and test.
 
     Raises:
-        ValueError: for an unknown dataset, size or fold; lists the valid ones.
+        ValueError: for an unknown dataset or size; lists the valid ones.
     """
     if dataset not in DATASETS:
         raise ValueError(f"Unknown dataset {dataset!r}; choose one of {', '.join(sorted(DATASETS))}.")
     if size not in DATASETS[dataset]:
         raise ValueError(f"Unknown size {size!r} of {dataset}; choose one of {', '.join(sorted(DATASETS[dataset]))}.")
     config = shared(f"data/{dataset}", **DATASETS[dataset][size])
-    if fold:
-        name, _, number = fold.partition("/")
-        all_folds = folds(dataset, name)
-        if number not in map(str, range(len(all_folds))):
-            raise ValueError(f"Unknown fold {fold!r} of {dataset}; choose {name}/0 to {name}/{len(all_folds) - 1}.")
-        train_splits, test_splits = all_folds[int(number)]
-        config.train_splits, config.test_splits = tuple(train_splits), tuple(test_splits)
-        config.val_splits = ()
+    config.fold = fold
     return config
 
 
@@ -146,6 +108,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.train_splits = ("train",)
     config.val_splits = ("val",)
     config.test_splits = ("test",)
+    config.fold = ""
     config.clip = ConfigDict({"sampling": "clip", **clip})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)

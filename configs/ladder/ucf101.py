@@ -82,7 +82,8 @@ def get_ladder():
     return {
         "title": "UCF101: 101 actions, split 1",
         "records": {
-            "data/ucf101": f"vidjax.data.make_records {VIDEOS} --split_by group --short_side 128 --flow opencv_dis "
+            "data/ucf101": f"vidjax.data.make_records {VIDEOS} --split_by group "
+            "--folds configs/common/ucf101_folds.json --short_side 128 --flow opencv_dis "
             "--out data/ucf101",
             f"data/{FRAMES}": features(FRAMES, "alexnet_imagenet", 16),
             f"data/{I3D}": features(I3D, "i3d_kinetics400_rgb", 48),

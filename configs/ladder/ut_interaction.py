@@ -108,8 +108,9 @@ def get_ladder():
     return {
         "title": "UT-Interaction: 6 actions, one sequence of ten left out, 60 videos a set",
         "records": {
-            "data/ut_interaction": f"vidjax.data.make_records {VIDEOS} --split_by sequence --short_side 0 "
-            "--flow opencv_dis --out data/ut_interaction",
+            "data/ut_interaction": f"vidjax.data.make_records {VIDEOS} --split_by sequence "
+            "--folds configs/common/ut_interaction_folds.json --short_side 0 --flow opencv_dis "
+            "--out data/ut_interaction",
             f"data/{I3D}": features(I3D, "--weights i3d_kinetics400_rgb", "--num_frames 48 --sampling segments"),
             f"data/{FRAMES}": features(FRAMES, "--weights alexnet_imagenet", "--num_frames 16 --sampling segments"),
             FLOW_NETWORK: untrained,

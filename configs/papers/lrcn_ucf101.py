@@ -12,8 +12,7 @@ from configs.common import data
 
 def get_config():
     config = data.shared("data/ucf101", num_frames=16, frame_stride=1, size=224, resize=(240, 320))
-    config.train_splits, config.test_splits = map(tuple, data.folds("ucf101", "split1")[0])
-    config.val_splits = ()
+    config.fold = "split1/0"
     config.augment.flip = True
     config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
     config.model = {"name": "frame_rnn", "cell": "lstm", "hidden": 256, "dropout": 0.9}

@@ -12,8 +12,7 @@ from configs.common import data
 
 def get_config():
     config = data.shared("data/ucf101", num_frames=1, frame_stride=1, size=224, resize=256)
-    config.train_splits, config.test_splits = map(tuple, data.folds("ucf101", "split1")[0])
-    config.val_splits = ()
+    config.fold = "split1/0"
     config.augment.flip = True
     config.preprocess, config.init_from = data.IMAGENET, "alexnet_imagenet"
     config.model = {"name": "frame_pool", "backbone": {"name": "alexnet", "hidden": 0}, "dropout": 0.5}

@@ -11,8 +11,7 @@ from configs.common import data
 
 def get_config():
     config = data.shared("data/ucf101_alexnet", num_frames=16)
-    config.train_splits, config.test_splits = map(tuple, data.folds("ucf101", "split1")[0])
-    config.val_splits = ()
+    config.fold = "split1/0"
     config.model = {"name": "skip_rnn", "cell": "lstm", "hidden": 110, "update_cost": 1e-4}
     config.optimizer = {"name": "adamw", "clip_norm": 1.0}
     config.schedule = {"name": "constant", "learning_rate": 1e-4}

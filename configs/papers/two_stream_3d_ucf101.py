@@ -13,8 +13,7 @@ from configs.common import data
 
 def get_config():
     config = data.shared("data/ucf101", num_frames=50, frame_stride=1, size=224, resize=256)
-    config.train_splits, config.test_splits = map(tuple, data.folds("ucf101", "split1")[0])
-    config.val_splits = ()
+    config.fold = "split1/0"
     config.augment.flip, config.flow = True, "stored"
     config.model = {
         "name": "two_stream_3d",

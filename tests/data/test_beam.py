@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from vidjax.data import beam, make_records, pipeline, records, shards, video
+from vidjax.data import beam, dataset_info, make_records, pipeline, records, shards, video
 from vidjax.data.sources.items import Item
 
 pytest.importorskip("apache_beam", reason="Beam is not installed: pip install -e '.[beam]'")
@@ -66,7 +66,7 @@ def test_too_many_unreadable_videos_fail_as_locally(folder, tmp_path):
     with pytest.raises(ValueError, match="2 of 10 videos could not be read, more than --max_bad 0.1 allows"):
         make(folder, tmp_path / "out", "--max_bad", 0.1, *IN_THIS_PROCESS)
     with pytest.raises(ValueError, match="not finished"):
-        records.read_info(tmp_path / "out")
+        dataset_info.read(tmp_path / "out")
 
 
 def test_a_repeated_shard_is_not_rewritten(folder, tmp_path):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from vidjax import flow
-from vidjax.data import clips, flow_images, pipeline, records
+from vidjax.data import clips, dataset_info, flow_images, pipeline, records
 
 CLIP = {"num_frames": 4, "frame_stride": 2, "size": 8}
 
@@ -48,8 +48,8 @@ def with_flow():
     return records.Example(images=images, labels=[0], media_id="a.mp4", flow=pictures)
 
 
-FORBIDDEN = records.DatasetInfo(["a"], "forbidden")
-UNCHANGED = records.DatasetInfo(["a"], "unchanged")
+FORBIDDEN = dataset_info.DatasetInfo(["a"], "forbidden")
+UNCHANGED = dataset_info.DatasetInfo(["a"], "unchanged")
 WHOLE = {"num_frames": 4, "frame_stride": 2, "size": 16}
 
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from vidjax.data import feature_clips, records
+from vidjax.data import dataset_info, feature_clips, records
 
-INFO = records.DatasetInfo(["a", "b"], "unchanged", inputs={"prefix": "RGB", "width": 1})
+INFO = dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs={"prefix": "RGB", "width": 1})
 
 
 def sequence(length):
@@ -42,7 +42,7 @@ def test_random_stretches_of_features():
 
 
 def test_features_that_do_not_match_the_dataset():
-    wide = records.DatasetInfo(["a", "b"], "unchanged", inputs={"prefix": "RGB", "width": 7})
+    wide = dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs={"prefix": "RGB", "width": 7})
     with pytest.raises(ValueError, match=r"record of 'v' holds {'RGB': \(6, 1\)}; expected RGB of width 7"):
         feature_clips.eval_features(sequence(6), wide, num_frames=2)
     with pytest.raises(ValueError, match="no space to crop"):

@@ -3,7 +3,7 @@ import pytest
 from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
 from tests.conftest import write_numbered
-from vidjax.data import label_scan, pipeline, records
+from vidjax.data import dataset_info, label_scan, pipeline, records
 
 KINDS = {"multi_label": False, "per_frame": False}
 
@@ -12,7 +12,7 @@ def dataset(directory, examples, labels=("a", "b"), **info):
     """Opens a dataset of one shard; `examples` may be bytes."""
     examples = [x if isinstance(x, bytes) else records.encode(x) for x in examples]
     records.write_shard(records.shard_path(directory, "train", 0, 1), examples)
-    records.write_info(directory, records.DatasetInfo(list(labels), "forbidden", **info), complete=True)
+    dataset_info.write(directory, dataset_info.DatasetInfo(list(labels), "forbidden", **info), complete=True)
     return pipeline.open_records(directory, ["train"])
 
 
@@ -43,7 +43,7 @@ def test_the_fields_of_a_record_may_come_in_any_order(tmp_path):
 @pytest.mark.parametrize("multi_label", [False, True])
 def test_an_invalid_class_index_is_named(index, multi_label, tmp_path):
     write_numbered(tmp_path, "train", 5, 2, labels=lambda v: [index if v == 3 else 1])
-    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["a", "b"], "forbidden"), complete=True)
     source = pipeline.open_records(tmp_path, ["train"])
     message = (
         rf"train-00000-of-00001.tfrecord, record 3 \(at byte {source.places[3][1]}\): clip/label/index of 'video 3' "

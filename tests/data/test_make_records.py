@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from vidjax import flow
-from vidjax.data import clips, make_records, pipeline, records, video
+from vidjax.data import clips, dataset_info, make_records, pipeline, records, video
+from vidjax.data.folds import find_fold
 from vidjax.data.synthetic import motion
 
 
@@ -38,8 +39,8 @@ def contents(directory):
 def test_a_folder_becomes_records(folder, tmp_path, capsys):
     assert make(folder, "--out", tmp_path / "out", "--fps", 5, "--short_side", 16, "--format", "png") is None
     assert "2 classes; 0 skipped" in capsys.readouterr().out
-    info = records.read_info(tmp_path / "out")
-    assert info == records.DatasetInfo(["a", "b"], "unchanged", inputs={"fps": 5.0, "short_side": 16})
+    info = dataset_info.read(tmp_path / "out")
+    assert info == dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs={"fps": 5.0, "short_side": 16})
     details = json.loads((tmp_path / "out/dataset.json").read_text())
     assert details["splits"] == {"test": 2, "train": 6, "val": 2}
     assert details["arguments"]["fps"] == 5
@@ -206,19 +207,24 @@ def test_split_by_column(folder, tmp_path):
     make(tmp_path / "videos.csv", "--out", tmp_path / "out", "--split_by", "sequence")
     assert len(pipeline.open_records(tmp_path / "out", ["sequence_0"])) == 6
     assert len(pipeline.open_records(tmp_path / "out", ["sequence_1"])) == 4
+    assert find_fold(tmp_path / "out", "leave_one_out/1") == (["sequence_0"], ["sequence_1"])
+    (tmp_path / "folds.json").write_text('{"mine": [{"train": ["sequence_1"], "test": ["sequence_0"]}]}')
+    folds = "--folds", tmp_path / "folds.json"
+    make(tmp_path / "videos.csv", "--out", tmp_path / "out", "--split_by", "sequence", *folds)  # may be added later
+    assert find_fold(tmp_path / "out", "mine/0") == (["sequence_1"], ["sequence_0"])
 
 
 def test_what_a_flip_does(folder, tmp_path):
     make(folder, "--out", tmp_path / "out", "--horizontal_flip", "a:b")
-    assert records.read_info(tmp_path / "out").horizontal_flip == [1, 0]
+    assert dataset_info.read(tmp_path / "out").horizontal_flip == [1, 0]
     with pytest.raises(ValueError, match="give unchanged, forbidden or CLASS:CLASS"):
         make(folder, "--out", tmp_path / "other", "--horizontal_flip", "left:right")
 
 
 def test_motion(tmp_path):
     make("motion", "--out", tmp_path / "out", "--motion_videos", 8, 8, 8, "--short_side", 0)
-    info = records.read_info(tmp_path / "out")
-    assert info == records.DatasetInfo(
+    info = dataset_info.read(tmp_path / "out")
+    assert info == dataset_info.DatasetInfo(
         list(motion.CLASSES), "forbidden", list(motion.REVERSED), inputs={"fps": 0.0, "short_side": 0}
     )
     example = pipeline.open_records(tmp_path / "out", ["test"])[0]
@@ -276,13 +282,13 @@ def test_a_killed_run_continues_and_writes_the_same_files(tmp_path):
             time.sleep(0.001)
         if process.poll() is None:
             with pytest.raises(ValueError, match="is not finished: run the same make_records command again"):
-                records.read_info(tmp_path / "out")
+                dataset_info.read(tmp_path / "out")
         os.killpg(process.pid, signal.SIGKILL)  # its workers too
         killed += process.wait() < 0
     assert killed and len(contents(tmp_path / "out")) < 6
     subprocess.run(command, check=True, capture_output=True)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-    assert records.read_info(tmp_path / "out") == records.read_info(tmp_path / "whole")
+    assert dataset_info.read(tmp_path / "out") == dataset_info.read(tmp_path / "whole")
 
 
 def test_classes_are_counted_and_ignored_files_are_listed(folder, tmp_path, capsys):
@@ -298,7 +304,7 @@ def test_classes_are_counted_and_ignored_files_are_listed(folder, tmp_path, caps
         "If some of these are videos, list them in a CSV (path,label).",
         "class   train  val  test  all",
     ]
-    assert records.read_info(tmp_path / "out").labels == ["a", "b"]
+    assert dataset_info.read(tmp_path / "out").labels == ["a", "b"]
 
 
 def test_frame_folders_become_videos(tmp_path):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidjax.data import clips, pipeline, records
+from vidjax.data import clips, dataset_info, pipeline, records
 
 CLIP = {"num_frames": 4, "frame_stride": 2, "size": 8}
 
@@ -91,7 +91,7 @@ def test_flips_mirror_video_and_label(source):
 
 
 def test_flips_are_refused_where_the_dataset_forbids_them(source):
-    forbidding = pipeline.Records(records.DatasetInfo(["a", "b"], "forbidden"), source.places)
+    forbidding = pipeline.Records(dataset_info.DatasetInfo(["a", "b"], "forbidden"), source.places)
     with pytest.raises(ValueError, match="forbids horizontal flips"):
         train(forbidding, {**CLIP, "flip": True})
 

@@ -207,44 +207,6 @@ def test_find_shards_of_others_without_an_ending(shard, tmp_path):
     assert records.find_shards(tmp_path, "dmvr") == [tmp_path / "dmvr-00000-of-00001"]
 
 
-def test_info(tmp_path):
-    info = records.DatasetInfo(["left", "right"], horizontal_flip=[1, 0], time_reversal=[1, 0])
-    records.write_info(tmp_path, info, complete=True)
-    assert records.read_info(tmp_path) == info
-    records.write_info(tmp_path, info, complete=False)
-    with pytest.raises(ValueError, match="run the same make_records command again"):
-        records.read_info(tmp_path)
-
-
-@pytest.mark.parametrize("label", ["", " a", "a\nb", "a\rb", "a\u2028b"])
-def test_a_label_must_fit_in_its_line(label, tmp_path):
-    with pytest.raises(ValueError, match="must be one line, neither empty nor with spaces around it"):
-        records.write_info(tmp_path, records.DatasetInfo(["c", label], "unchanged"), complete=True)
-
-
-def test_info_of_others_forbids_flips_and_asks_for_labels(tmp_path):
-    with pytest.raises(ValueError, match="labels.txt"):
-        records.read_info(tmp_path)
-    (tmp_path / "labels.txt").write_text("a\nb\n")
-    assert records.read_info(tmp_path) == records.DatasetInfo(["a", "b"], "forbidden", None)
-    (tmp_path / "labels.txt").write_bytes("\ufeffa \r\n张\r\n\r\n".encode())  # a byte-order mark and Windows line ends
-    assert records.read_info(tmp_path).labels == ["a", "张"]
-    (tmp_path / "labels.txt").write_text("a\n\nb\n")
-    with pytest.raises(ValueError, match="labels.txt, line 2 is empty: write one class name per line"):
-        records.read_info(tmp_path)
-    (tmp_path / "labels.txt").write_bytes(b"caf\xe9\n")
-    with pytest.raises(ValueError, match="labels.txt is not UTF-8 .*: save it as UTF-8"):
-        records.read_info(tmp_path)
-    (tmp_path / "labels.txt").write_text("a\nb\n")
-    for text, message in (("{not", "dataset.json is not valid JSON"), ("[]", "dataset.json is not a JSON object")):
-        (tmp_path / "dataset.json").write_text(text)
-        with pytest.raises(ValueError, match=f"{message}.*: remove it, and make the records again"):
-            records.read_info(tmp_path)
-    (tmp_path / "dataset.json").unlink()
-    with pytest.raises(ValueError, match="make_records"):
-        records.read_info(tmp_path / "nowhere")
-
-
 def test_a_record_written_by_numpy_bytes_is_framed_as_tfrecord(tmp_path):
     """The framing, byte by byte: length, masked checksum, data, masked checksum."""
     path = tmp_path / "a-00000-of-00001.tfrecord"

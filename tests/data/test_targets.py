@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from vidjax.data import records, targets
+from vidjax.data import dataset_info, records, targets
 
-INFO = records.DatasetInfo(["a", "b", "c"], "unchanged")
+INFO = dataset_info.DatasetInfo(["a", "b", "c"], "unchanged")
 NAMED = {"multi_label": False, "per_frame": False}
 CLIP = np.array([[1, 3]]), np.array([[True, False]])  # frames 1 and 3; the second is padding
 
@@ -40,7 +40,7 @@ def test_words_of_a_caption():
         "tokens": [0, 2, 1, 0],
         "weight": [1, 1, 1, 0],
     }
-    info = records.DatasetInfo(["<end>", "a", "b"], "forbidden", inputs={"caption_length": 4})
+    info = dataset_info.DatasetInfo(["<end>", "a", "b"], "forbidden", inputs={"caption_length": 4})
     found = targets.targets(example(labels=[2, 1]), info, *CLIP, **NAMED)
     assert found["tokens"].tolist() == [[0, 2, 1, 0]]  # one view
     with pytest.raises(ValueError, match="The caption of 'v.mp4' has 0 words; 1 to 3 are valid"):
@@ -50,7 +50,7 @@ def test_words_of_a_caption():
 
 
 def test_what_comes_after_a_window():
-    info = records.DatasetInfo(["1 ahead"], "forbidden", inputs={"prefix": "SERIES", "target": "NEXT", "width": 1})
+    info = dataset_info.DatasetInfo(["1 ahead"], "forbidden", inputs={"prefix": "SERIES", "target": "NEXT", "width": 1})
     window = example(features={"SERIES": np.zeros((2, 1), np.float32), "NEXT": np.float32([[7]])})
     assert targets.targets(window, info, *CLIP, **NAMED)["target"].tolist() == [7]
     with pytest.raises(ValueError, match="windows of 2 values"):
@@ -91,7 +91,7 @@ def test_no_label_at_all():
 )
 def test_what_is_wrong_with_a_dataset(changes, message):
     targets.check_info(INFO, "here")
-    targets.check_info(records.DatasetInfo(["a", "b"], [1, 0], [1, 0]), "here")
+    targets.check_info(dataset_info.DatasetInfo(["a", "b"], [1, 0], [1, 0]), "here")
     content = {"labels": ["a", "b", "c"], "horizontal_flip": "forbidden", **changes}
     with pytest.raises(ValueError, match=message):
-        targets.check_info(records.DatasetInfo(**content), "here")
+        targets.check_info(dataset_info.DatasetInfo(**content), "here")

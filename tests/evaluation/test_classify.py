@@ -7,7 +7,7 @@ import pytest
 from sklearn.base import BaseEstimator
 
 from tests.conftest import write_numbered
-from vidjax.data import pipeline, records
+from vidjax.data import dataset_info, pipeline
 from vidjax.evaluation import classify
 
 SPLITS = np.repeat(["a", "b", "c"], 10)
@@ -120,7 +120,7 @@ def test_the_command(two_splits, tmp_path, monkeypatch, capsys):
             "--train_splits and --test_splits, or --folds",
         ),
         (["--test_splits", "val"], "No videos to test on in the fold .*has no split val; there are test, train"),
-        (["--folds", "motion:1"], "Unknown folds motion:1"),
+        (["--folds", "set1"], "has no folds 'set1': it has none"),
         (["--out", "/tmp"], "--out /tmp is a directory: name a file"),
         (["--out", "/dev/null/r.json"], "--out /dev/null/r.json: the directory .*cannot be written"),
     ],
@@ -144,7 +144,7 @@ def test_errors_come_before_the_features_are_read(arguments, message, two_splits
 def test_labels_that_cannot_be_classified(labels, message, tmp_path):
     for split in ("train", "test"):
         write_numbered(tmp_path, split, 4, 1, labels)
-    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["a", "b"], "forbidden"), complete=True)
     with pytest.raises(ValueError, match=message):
         classify.check_folds(tmp_path, [classify.Fold(["train"], ["test"])])
 
@@ -152,7 +152,7 @@ def test_labels_that_cannot_be_classified(labels, message, tmp_path):
 def test_labels_are_read_by_split(tmp_path):
     write_numbered(tmp_path, "train", 3, 1)
     write_numbered(tmp_path, "test", 0, 1)
-    records.write_info(tmp_path, records.DatasetInfo(["a", "b"], "forbidden"), complete=True)
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["a", "b"], "forbidden"), complete=True)
     assert classify.labels_of(tmp_path, ["train", "test"]) == {"train": [0, 1, 0], "test": []}
     with pytest.raises(ValueError, match="No videos to test on .*they are empty"):
         classify.check_folds(tmp_path, [classify.Fold(["train"], ["test"])])

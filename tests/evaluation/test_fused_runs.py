@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from vidjax.data import pipeline, records
+from vidjax.data import dataset_info, pipeline, records
 from vidjax.data.synthetic import motion
 from vidjax.evaluation import fused_runs
 
@@ -20,7 +20,7 @@ def run_on(tiny_run, tmp_path):
         dataset.mkdir()
         examples = [dataclasses.replace(source[i], media_id=names[i]) for i in order]
         records.write_shard(records.shard_path(dataset, "test", 0, 1), map(records.encode, examples))
-        records.write_info(dataset, dataclasses.replace(source.info, labels=list(labels)), complete=True)
+        dataset_info.write(dataset, dataclasses.replace(source.info, labels=list(labels)), complete=True)
         workdir = tmp_path / name
         shutil.copytree(tiny_run.workdir, workdir)
         content = json.loads((workdir / "config.json").read_text())

@@ -35,6 +35,8 @@ def test_costs_on_features_and_of_folds(tmp_path, monkeypatch):
     monkeypatch.setattr(ladder_costs.networks, "find_inputs", lambda *_: ({"features": None}, 6, None))
     network = types.SimpleNamespace(num_params=10, multiply_adds=100)
     monkeypatch.setattr(ladder_costs.layer_table, "layers_of", lambda *_: ([network], None, None))
+    folds = [types.SimpleNamespace(train_splits=["a"] * 9)] * 10
+    monkeypatch.setattr(ladder_costs, "find_folds", lambda dataset, name: folds)
     config = "configs/frame_rnn.py:dataset=ut_interaction_i3d"
     of_rungs = [{"name": "lstm", "config": config, "seeds": 3, "overrides": {"num_epochs": 2.0}}]
     path = ladder_files.write(tmp_path, tmp_path, of_rungs, folds=["set1", "set2"])

@@ -44,11 +44,11 @@ def test_commands_of_cross_validations(tmp_path):
     lstm = ladder_runs.runs_of(ladder, ladder.rungs["lstm"], Path("W"))
     assert [str(run.place) for run in lstm] == ["W/lstm/set1", "W/lstm/set2"]
     assert lstm[0].commands[0][0] == "vidjax.crossval"
-    assert lstm[0].commands[0][-4:] == ["--folds", "ut_interaction_i3d:set1", "--seeds", "2"]
+    assert lstm[0].commands[0][-4:] == ["--folds", "set1", "--seeds", "2"]
     (both,) = ladder_runs.runs_of(ladder, ladder.rungs["both"], Path("W"))
     assert both.commands[0][:3] == ["vidjax.evaluation.crossval_fusion", "W/lstm/set1", "W/gru/set1"]
     svm = ladder_runs.runs_of(ladder, ladder.rungs["svm"], Path("W"))
-    assert svm[1].commands[0][-4:] == ["--folds", "ut_interaction_i3d:set2", "--out", "W/svm/set2/result.json"]
+    assert svm[1].commands[0][-4:] == ["--folds", "set2", "--out", "W/svm/set2/result.json"]
 
 
 def made(tiny_motion, tmp_path) -> tuple[rungs.Ladder, dict[str, ladder_runs.Run]]:

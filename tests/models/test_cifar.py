@@ -8,7 +8,7 @@ from configs import cifar10
 from tests.peers.formula import draw_tree, uniform
 from vidjax import config as configs
 from vidjax import train
-from vidjax.data import records, shards
+from vidjax.data import dataset_info, records, shards
 from vidjax.data.sources import tfds
 from vidjax.models.cifar import SmallCNN
 
@@ -141,7 +141,7 @@ def cifar_records(tmp_path, monkeypatch):
     for split in ("train", "test"):  # in this process: the command's workers would not know the builder
         examples = [shards.read_example(item, encoding, labels)[0] for item in items if item.split == split]
         records.write_shard(records.shard_path(directory, split, 0, 1), map(records.encode, examples))
-    records.write_info(directory, records.DatasetInfo(labels, "unchanged"), complete=True)
+    dataset_info.write(directory, dataset_info.DatasetInfo(labels, "unchanged"), complete=True)
     return directory
 
 

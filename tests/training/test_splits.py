@@ -1,7 +1,7 @@
 import pytest
 
 from tests.conftest import write_numbered
-from vidjax.data import records
+from vidjax.data import dataset_info, records
 from vidjax.training.splits import open_splits
 
 
@@ -9,7 +9,7 @@ def write(directory, splits, labels=("a", "b")):
     """Writes a dataset of 6 videos per split; `splits` maps a split to the function from video to labels."""
     for split, of_video in splits.items():
         write_numbered(directory, split, 6, 9, labels=of_video)
-    records.write_info(directory, records.DatasetInfo(list(labels), "forbidden"), complete=True)
+    dataset_info.write(directory, dataset_info.DatasetInfo(list(labels), "forbidden"), complete=True)
 
 
 @pytest.fixture

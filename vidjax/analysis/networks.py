@@ -10,7 +10,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax.data import clips, records
+from vidjax.data import clips, dataset_info
 from vidjax.models import MODELS, inputs_of, needs_flow
 
 NUM_CLASSES, BATCH_SIZE = 400, 8  # defaults for a model by name; Kinetics-400 has 400 classes
@@ -73,7 +73,7 @@ def find_inputs(config: ConfigDict, size: str | None, batch_size: int, num_class
     described, info = "--num_classes", None
     if "dataset" in config:
         try:
-            info = records.read_info(Path(config.dataset))
+            info = dataset_info.read(Path(config.dataset))
         except ValueError:
             pass  # a summary needs no records
     if num_classes is None:

@@ -11,7 +11,7 @@ import psutil
 from tqdm import tqdm
 
 from vidjax.bench import summary
-from vidjax.data import pipeline, records
+from vidjax.data import dataset_info, pipeline, records
 
 NUM_FRAMES, CROP, HEIGHT, WIDTH, VIDEO_FRAMES = 16, 224, 256, 340, 64
 BATCH_SIZE = 8
@@ -32,8 +32,8 @@ def write_videos(directory: Path, num_videos: int = 48):
     for shard in range(4):
         path = records.shard_path(directory, "train", shard, 4)
         records.write_shard(path, map(video, range(num_videos // 4)))
-    info = records.DatasetInfo([str(i) for i in range(10)], "unchanged")
-    records.write_info(directory, info, complete=True)
+    info = dataset_info.DatasetInfo([str(i) for i in range(10)], "unchanged")
+    dataset_info.write(directory, info, complete=True)
 
 
 def our_batches(directory: Path, num_batches: int, num_threads: int = 0) -> Iterator:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import cv2
 import numpy as np
 
-from vidjax.data import augment, records
+from vidjax.data import augment, dataset_info, records
 from vidjax.data.sampling import chunks, eval_indices, train_indices
 from vidjax.data.targets import check_indices, targets
 
@@ -26,7 +26,7 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
     """A batch of blank model inputs, used to initialise a model. All are zeros, except `frame_mask`: ones.
 
     Args:
-        inputs: `records.DatasetInfo.inputs`, which tells whether the records hold videos or features.
+        inputs: `dataset_info.DatasetInfo.inputs`, which tells whether the records hold videos or features.
         clip: `num_frames`; for videos also `size` and `streams`.
 
     Returns:
@@ -52,7 +52,7 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
 def train_clip(
     example: records.Example,
     rng: np.random.Generator,
-    info: records.DatasetInfo,
+    info: dataset_info.DatasetInfo,
     *,
     num_frames: int,
     frame_stride: int = 1,
@@ -123,7 +123,7 @@ def train_clip(
 
 def eval_clips(
     example: records.Example,
-    info: records.DatasetInfo,
+    info: dataset_info.DatasetInfo,
     *,
     multi_label: bool = False,
     per_frame: bool = False,

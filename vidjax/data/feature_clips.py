@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from vidjax.data import records
+from vidjax.data import dataset_info, records
 from vidjax.data.clips import Clip, find_frames
 from vidjax.data.targets import targets
 
@@ -10,7 +10,7 @@ from vidjax.data.targets import targets
 def train_features(
     example: records.Example,
     rng: np.random.Generator,
-    info: records.DatasetInfo,
+    info: dataset_info.DatasetInfo,
     *,
     num_frames: int,
     frame_stride: int = 1,
@@ -36,7 +36,7 @@ def train_features(
 
 def eval_features(
     example: records.Example,
-    info: records.DatasetInfo,
+    info: dataset_info.DatasetInfo,
     *,
     num_frames: int,
     frame_stride: int = 1,
@@ -65,7 +65,7 @@ def eval_features(
     return {**cut_features(sequence, indices, mask, out), **labelled}
 
 
-def feature_sequence(example: records.Example, info: records.DatasetInfo) -> np.ndarray:
+def feature_sequence(example: records.Example, info: dataset_info.DatasetInfo) -> np.ndarray:
     """The features of a record, float32 (L, D).
 
     Raises:

@@ -15,11 +15,14 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, flow_images, frame_folder, record_checks, records, shards
+from vidjax.data import beam, dataset_info, flow_images, frame_folder, record_checks, records, shards
+from vidjax.data.folds import leave_one_out, read_folds
 from vidjax.data.sources import class_counts, datasets
 from vidjax.data.sources.datasets import say
+from vidjax.data.sources.items import Item
 
-MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad")  # between runs; `sources` may not
+# arguments that may differ between runs; `sources` may not
+MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad", "folds")
 
 
 def make_records(args: argparse.Namespace):
@@ -56,8 +59,8 @@ def make_records(args: argparse.Namespace):
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out {out} cannot be created: {error.strerror}; give another directory.") from None
-    info = records.DatasetInfo(labels, flip, reversal, inputs=inputs)
-    records.write_info(out, info, complete=False, arguments=arguments)
+    info = dataset_info.DatasetInfo(labels, flip, reversal, inputs=inputs, folds=_folds_of(args, items))
+    dataset_info.write(out, info, complete=False, arguments=arguments)
     _say_what_is_rewritten(tasks)
     if args.runner == "beam":
         beam.write_shards(tasks, encoding, labels, pipeline)
@@ -85,9 +88,16 @@ def make_records(args: argparse.Namespace):
             "Repair or remove them, or give a larger --max_bad. Then run the same command again: it keeps finished "
             "shards and reads only what changed."
         )
-    records.write_info(out, info, complete=True, splits=written, **problems, arguments=arguments)
+    dataset_info.write(out, info, complete=True, splits=written, **problems, arguments=arguments)
     counts = ", ".join(f"{count} {name}" for name, count in written.items())
     say(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
+
+
+def _folds_of(args: argparse.Namespace, items: list[Item]) -> dict[str, list[dict]]:
+    """Returns the folds of --folds and, with --split_by, those that leave one split out."""
+    splits = sorted({item.split for item in items})
+    left_out = {"leave_one_out": leave_one_out(splits)} if args.split_by and len(splits) > 1 else {}
+    return left_out | (read_folds(args.folds, splits) if args.folds else {})
 
 
 def _check_same_arguments(out: Path, arguments: dict):
@@ -95,7 +105,7 @@ def _check_same_arguments(out: Path, arguments: dict):
     path = out / "dataset.json"
     if not path.exists():
         return
-    before = records.read_description(out).get("arguments", {})
+    before = dataset_info.read_description(out).get("arguments", {})
     differing = sorted(name for name in {*before, *arguments} if before.get(name) != arguments.get(name))
     if differing:
         changes = "; ".join(f"{name}: {before.get(name)!r} there, {arguments.get(name)!r} now" for name in differing)
@@ -146,6 +156,13 @@ def parse_args(argv=None) -> argparse.Namespace:
         "Without any, it runs on this machine in --workers processes",
     )
     add("--split_by", metavar="COLUMN", help="make one split per value of this CSV column")
+    add(
+        "--folds",
+        type=Path,
+        metavar="FILE",
+        help='JSON file of folds for cross-validation, {"NAME": [{"train": [SPLIT, ...], "test": [SPLIT, ...]}, ...]}; '
+        "--split_by always adds leave_one_out",
+    )
     add("--group", metavar="COLUMN", help="when splitting at random, keep equal values of this CSV column together")
     add("--multi_label", action="store_true", help="allow videos without a label in the CSV")
     add(

@@ -24,7 +24,7 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data import clips, feature_clips, records, targets
+from vidjax.data import clips, dataset_info, feature_clips, records, targets
 
 cv2.setNumThreads(1)  # Grain's threads use all cores; OpenCV's threads would compete with them
 
@@ -43,7 +43,7 @@ class Records:
         classes: maps class indices in the records to indices in `info.labels`; others are dropped. None keeps all.
     """
 
-    info: records.DatasetInfo
+    info: dataset_info.DatasetInfo
     places: Sequence[tuple[Path, int]]
     classes: Mapping[int, int] | None = None
 
@@ -81,7 +81,7 @@ def open_records(directory: str | Path, splits: Sequence[str]) -> Records:
         ValueError: if the dataset, a split or a shard is missing, a shard is damaged, or labels.txt or a permutation in
             dataset.json is invalid.
     """
-    info = records.read_info(Path(directory))
+    info = dataset_info.read(Path(directory))
     targets.check_info(info, directory)
     shards = [shard for split in splits for shard in records.find_shards(Path(directory), split)]
     places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from vidjax.data import records
+from vidjax.data import dataset_info, records
 
 Targets = dict[str, np.ndarray]
 CLIP_LABELS, FRAME_LABELS = "clip/label/index", "image/label/index"  # keys of the records
@@ -12,7 +12,7 @@ CLIP_LABELS, FRAME_LABELS = "clip/label/index", "image/label/index"  # keys of t
 
 def targets(
     example: records.Example,
-    info: records.DatasetInfo,
+    info: dataset_info.DatasetInfo,
     indices: np.ndarray,
     mask: np.ndarray,
     *,
@@ -121,7 +121,7 @@ def check_range(indices: Sequence[int], num_classes: int, what: str, first: int 
     )
 
 
-def check_indices(example: records.Example, info: records.DatasetInfo):
+def check_indices(example: records.Example, info: dataset_info.DatasetInfo):
     """Raises a ValueError if `info.labels` has no name for a class index of the clip or of a frame."""
     if "target" in info.inputs:  # a series has no classes
         return
@@ -130,7 +130,7 @@ def check_indices(example: records.Example, info: records.DatasetInfo):
     check_range(example.frame_labels, len(info.labels), f"{FRAME_LABELS} of {example.media_id!r}")
 
 
-def check_info(info: records.DatasetInfo, directory: object):
+def check_info(info: dataset_info.DatasetInfo, directory: object):
     """Raises a ValueError, naming `directory`, if a permutation of the classes in dataset.json is invalid."""
     for key in ("horizontal_flip", "time_reversal"):
         value, num_classes = getattr(info, key), len(info.labels)

@@ -1,6 +1,6 @@
 """The classic baseline: one descriptor per video and a linear classifier (scikit-learn).
 
-    vidjax classify data/ut_interaction_i3d --pool max --folds ut_interaction_i3d:set1 [--out METRICS.json]
+    vidjax classify data/ut_interaction_i3d --pool max --folds set1 [--out METRICS.json]
 
 The records are features that `vidjax.features` stored.
 """
@@ -21,9 +21,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from vidjax import config as configs
 from vidjax import metrics, output_paths
-from vidjax.data import feature_clips, label_scan, pipeline, records, targets
+from vidjax.data import dataset_info, feature_clips, label_scan, pipeline, records, targets
+from vidjax.data.folds import Fold, find_folds
 from vidjax.evaluation import result_file, split_metrics
 from vidjax.inference import ensemble
 from vidjax.models.frame_pool import POOLS, pool_over_time
@@ -36,13 +36,6 @@ CLASSIFIERS = {
     "nearest": lambda: KNeighborsClassifier(1),
 }
 SIZE = "size"  # a pool that ignores features: width and height in pixels, and length in seconds
-
-
-class Fold(NamedTuple):
-    """The splits to train and to test on."""
-
-    train_splits: list[str]
-    test_splits: list[str]
 
 
 class Videos(NamedTuple):
@@ -85,13 +78,13 @@ def check_folds(directory: Path, folds: Sequence[Fold]):
                 raise _without_videos(purpose, fold, there, f"they are empty in {directory}")
         classes = {label for split in fold.train_splits for label in found[split]}
         if len(classes) < 2:
-            name = records.read_info(directory).labels[classes.pop()]
+            name = dataset_info.read(directory).labels[classes.pop()]
             raise ValueError(f"All training videos of the fold {fold.train_splits} are {name!r}: train on two classes.")
 
 
 def labels_of(directory: Path, splits: Sequence[str]) -> dict[str, list[int]]:
     """Returns the class of each video, by split. Raises a ValueError for a video without exactly one valid label."""
-    info, found = records.read_info(directory), {}
+    info, found = dataset_info.read(directory), {}
     for split in splits:
         places = [(shard, x) for shard in records.find_shards(directory, split) for x in records.read_index(shard)]
         source, found[split] = pipeline.Records(info, places), []
@@ -101,7 +94,7 @@ def labels_of(directory: Path, splits: Sequence[str]) -> dict[str, list[int]]:
     return found
 
 
-def single_label(example: records.Example, info: records.DatasetInfo) -> int:
+def single_label(example: records.Example, info: dataset_info.DatasetInfo) -> int:
     """Returns the class of a video. Raises a ValueError if it has no label, several, or an index without a class."""
     targets.check_indices(example, info)
     if len(example.labels) != 1:
@@ -223,15 +216,14 @@ def report(source: pipeline.Records, out: Path, pool: str, classifier: str | Non
 def add_split_arguments(parser: argparse.ArgumentParser):
     """Adds --folds, --train_splits and --test_splits, which `folds_of` reads."""
     add = parser.add_argument
-    add("--folds", metavar="DATASET:NAME", help="folds of configs/common/data.py, such as ut_interaction:set1")
+    add("--folds", metavar="NAME", help="folds of the records, such as leave_one_out")
     add("--train_splits", nargs="+", default=["train"], help="splits to train on, without --folds")
     add("--test_splits", nargs="+", default=["test"], help="splits to test on, without --folds")
 
 
 def folds_of(args: argparse.Namespace) -> list[Fold]:
     """Returns the folds that the arguments name. Raises a ValueError for unknown folds."""
-    folds = configs.find_folds(args.folds) if args.folds else [(args.train_splits, args.test_splits)]
-    return [Fold(*fold) for fold in folds]
+    return find_folds(args.records, args.folds) if args.folds else [Fold(args.train_splits, args.test_splits)]
 
 
 def main():
@@ -257,7 +249,7 @@ def main():
             raise ValueError(f"--out {args.out} is a directory: name a file in it.")
         if args.out:
             output_paths.check_writable(args.out.parent, f"--out {args.out}: the directory")
-        if "prefix" not in records.read_info(args.records).inputs:
+        if "prefix" not in dataset_info.read(args.records).inputs:
             raise ValueError(f"{args.records} holds no features: store some with vidjax.features first.")
         check_folds(args.records, folds)
         splits = sorted({split for fold in folds for of_fold in fold for split in of_fold})

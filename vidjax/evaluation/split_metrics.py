@@ -6,12 +6,12 @@ import jax
 import numpy as np
 
 from vidjax import losses, metrics
-from vidjax.data import records
+from vidjax.data import dataset_info
 from vidjax.data.synthetic import series
 from vidjax.evaluation.outputs import Outputs
 
 
-def metrics_of(outputs: Outputs, config, info: records.DatasetInfo) -> dict:
+def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict:
     """Returns the loss and the metrics of a split, see `metrics`.
 
     If the dataset maps each class to its reversal, `top1_reversed` is the accuracy on clips played backwards, with the

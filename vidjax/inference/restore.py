@@ -30,7 +30,7 @@ class Trained:
         labels: class names, in the order of the logits.
         preprocess: the spec for `preprocess`.
         clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`.
-        inputs: contents of the training records, see `records.DatasetInfo`.
+        inputs: contents of the training records, see `dataset_info.DatasetInfo`.
         multi_label: whether classes are independent (sigmoid) or exclusive (softmax).
         config: config of the run; None for published weights.
         step: step of the checkpoint; None for published weights.

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vidjax import config as configs
 from vidjax.analysis import layer_table, networks
 from vidjax.data import pipeline
+from vidjax.data.folds import find_folds
 from vidjax.ladder import rungs
 from vidjax.ladder.rungs import Ladder, Rung
 from vidjax.progress_bar import progress_bar
@@ -67,5 +67,5 @@ def splits_of(ladder: Ladder, rung: Rung, config) -> list[Sequence[str]]:
     """Returns the training splits of each run of one seed."""
     if not ladder.folds:
         return [config.train_splits]
-    dataset = Path(config.dataset).name
-    return [fold[0] for name in rungs.folds_of(ladder, rung) for fold in configs.find_folds(f"{dataset}:{name}")]
+    names = rungs.folds_of(ladder, rung)
+    return [fold.train_splits for name in names for fold in find_folds(Path(config.dataset), name)]

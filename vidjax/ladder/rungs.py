@@ -5,7 +5,7 @@ A ladder file has a function `get_ladder()` that returns a dict with the keys
     title      title of the table
     rungs      list of dicts, from the bottom to the top, with the attributes of `Rung` as keys
     records    optional: directory -> command that makes these records, the arguments of `python -m`
-    folds      optional: names of folds in configs/common/data.py; each rung is cross-validated on each of them
+    folds      optional: names of folds of the records; each rung is cross-validated on each of them
     choose_on  optional: the folds that select the best rung, which is then reported on the others
     published  optional: published results, a list of dicts with `method`, `source` and a number for each of the folds
 """

@@ -66,8 +66,7 @@ def _training(ladder: Ladder, rung: Rung, workdir: Path, part: str) -> Run:
     settings = [f"--config.{key}={value}" for key, value in values.items()]
     command = ["--config", rung.config, "--workdir", str(place), *settings]
     if ladder.folds:
-        folds = f"{Path(config.dataset).name}:{part}"
-        command = ["vidjax.crossval", *command, "--folds", folds, "--seeds", str(rung.seeds)]
+        command = ["vidjax.crossval", *command, "--folds", part, "--seeds", str(rung.seeds)]
         return Run(rung.name, place, [command], [], rung.seeds)
     command = ["vidjax.train", *command, f"--config.seed={part.removeprefix('seed_')}"]
     needs = [workdir / name / part for name in referred_to(rung)]
@@ -89,7 +88,7 @@ def _classifier(ladder: Ladder, rung: Rung, workdir: Path, part: str) -> Run:
         features, needs = str(run / "features"), [run]
         records = config_of(ladder.rungs[rung.features]).dataset
         commands.append(["vidjax.features", "--workdir", str(run), "--records", records, "--out", features])
-    folds = ["--folds", f"{Path(features).name}:{part}"] if ladder.folds else []
+    folds = ["--folds", part] if ladder.folds else []
     expects = {"pool": rung.pool, "classifier": rung.classifier}
     options = [text for name, value in expects.items() for text in (f"--{name}", value)]
     commands.append(["vidjax.evaluation.classify", features, *options, *folds, "--out", str(place / "result.json")])

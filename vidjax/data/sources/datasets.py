@@ -14,7 +14,7 @@ END = "<end>"  # word 0 of a vocabulary: comes before and after each caption
 
 
 class Dataset(NamedTuple):
-    """Labelled videos, and the effect of mirroring and of reversing time on labels, see `records.DatasetInfo`."""
+    """Labelled videos, and the effect of mirroring and of reversing time on labels, see `dataset_info.DatasetInfo`."""
 
     items: list[Item]
     labels: list[str]

@@ -18,9 +18,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidjax.data import records
+from vidjax.data import dataset_info, records
 
 PREFIX, TARGET = "SERIES", "TARGET"  # prefixes of the features in a record
+FOLDS = {  # choose a network on val, then train it on all but the test values
+    "choose": [{"train": ["train"], "test": ["val"]}],
+    "test": [{"train": ["train", "val"], "test": ["test"]}],
+}
 
 # Thousands of international airline passengers per month, 1949 to 1960: Box and Jenkins, "Time Series Analysis:
 # Forecasting and Control" (1976), series G
@@ -166,7 +170,7 @@ def write_records(series: Series, out: Path, *, window: int, horizon: int, log: 
             for i, (past, future) in enumerate(of_split)
         ]
         records.write_shard(out / f"{name}-00000-of-00001.tfrecord", map(records.encode, examples))
-    records.write_info(out, records.DatasetInfo(labels, "forbidden", inputs=inputs), complete=True)
+    dataset_info.write(out, dataset_info.DatasetInfo(labels, "forbidden", inputs=inputs, folds=FOLDS), complete=True)
     return inputs
 
 

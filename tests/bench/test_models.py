@@ -9,8 +9,8 @@ HAS_TORCH = all(importlib.util.find_spec(package) for package in ("torch", "torc
 
 @pytest.fixture
 def small(monkeypatch):
-    monkeypatch.setattr(models, "SIZES", {"r3d_18": "2x16x16"})
-    monkeypatch.setattr(models, "ARGUMENTS", {"r3d_18": {"width": 0.0625}})
+    monkeypatch.setattr(models, "CASES", {"r3d_18": models.Case("r3d_18", {"width": 0.0625}, "2x16x16")})
+    monkeypatch.setattr(models, "DEFAULT", ("r3d_18",))
 
 
 def test_each_pass_is_timed(small):

@@ -1,5 +1,6 @@
 """The command `vidjax bench`.
 
+python -m vidjax.bench device --out device.json [--minutes 9] [--quick]
 python -m vidjax.bench models [--vs torch] [--networks i3d c3d] [--dtypes bfloat16] [--out bench.json]
 python -m vidjax.bench pipeline [--out bench.json]
 python -m vidjax.bench recurrent [--out bench.json]
@@ -40,6 +41,8 @@ def cores() -> int:
 def measure(module, args: argparse.Namespace) -> dict:
     """Runs the benchmark of a section and returns its results."""
     match args.section:
+        case "device":
+            return module.bench_device(args.out, args.minutes, args.quick)
         case "models":
             return module.bench_models(args.networks, args.dtypes, args.batch_size, args.rounds, bool(args.vs))
         case "pipeline":
@@ -73,9 +76,13 @@ def main():
         of_section.add_argument("--out", type=Path, help="JSON file for the results")
         return of_section
 
+    of_device = section("device", "everything about this device: correctness, speed, memory, profile; can be stopped")
+    of_device.set_defaults(out=Path("device.json"))
+    of_device.add_argument("--minutes", type=float, default=0, help="start no item after this time; 0: no limit")
+    of_device.add_argument("--quick", action="store_true", help="check the command itself, with tiny networks")
     of_models = section("models", "forward pass and training step of published networks, against PyTorch", 5)
     of_models.add_argument("--vs", choices=["torch"], help="compare with PyTorch: pip install torch torchvision")
-    of_models.add_argument("--networks", nargs="+", metavar="NAME", help="networks of models.SIZES (default: all)")
+    of_models.add_argument("--networks", nargs="+", metavar="NAME", help="default: the 3-D ones, 16 frames")
     of_models.add_argument(
         "--dtypes", nargs="+", choices=["float32", "bfloat16"], help="default: CPUs float32, else both"
     )
@@ -106,6 +113,9 @@ def main():
         results = measure(module, args)
     except ValueError as error:
         sys.exit(f"vidjax.bench: {error}")
+    if args.section == "device":  # has written its files
+        print(f"\n{module.tables(results)}\nWrote {args.out} and {args.out.with_suffix('.md')}")
+        return
     result[args.section] = results
     if args.section in ("memory", "models"):
         module.show(results)

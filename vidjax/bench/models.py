@@ -15,20 +15,40 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from vidjax import compile_options, losses, optimizer, step
 from vidjax.analysis import costs
 from vidjax.bench import alternate, compare, summary
 from vidjax.models import make_model
 
-SIZES = {  # published input sizes
-    "i3d": "16x224x224",
-    "r2plus1d_18": "16x112x112",
-    "c3d": "16x112x112",
-    "r3d_18": "16x112x112",
-    "s3d": "16x224x224",
+
+class Case(NamedTuple):
+    """A published network.
+
+    Attributes:
+        network: its name in `MODELS`; arguments: its arguments.
+        size: input size, FRAMESxHEIGHTxWIDTH.
+        num_classes: number of classes: Kinetics-400's by default.
+    """
+
+    network: str
+    arguments: dict
+    size: str
+    num_classes: int = 400
+
+
+CASES = {
+    "i3d": Case("i3d", {"dropout": 0.5}, "16x224x224"),
+    "r2plus1d_18": Case("r2plus1d_18", {}, "16x112x112"),
+    "c3d": Case("c3d", {"dropout": 0.5}, "16x112x112", 487),  # the classes of Sports-1M
+    "r3d_18": Case("r3d_18", {}, "16x112x112"),
+    "s3d": Case("s3d", {"dropout": 0.5}, "16x224x224"),
+    "i3d_64": Case("i3d", {"dropout": 0.5}, "64x224x224"),  # as trained on Kinetics
+    "vgg16": Case("vgg16", {}, "16x224x224"),  # on each frame
+    "cnn_lstm": Case("frame_rnn", {"backbone": {"name": "resnet50"}, "hidden": 512}, "16x224x224"),
 }
-ARGUMENTS = {name: {"dropout": 0.5} for name in ("i3d", "c3d", "s3d")}
+DEFAULT = ("i3d", "r2plus1d_18", "c3d", "r3d_18", "s3d")
 PASSES = {"forward": 1, "training": 3}  # pass -> its multiply-adds, relative to a forward pass
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-3, 0.9, 1e-4
 BATCH_SIZES = {"cpu": 2, "gpu": 32, "tpu": 32}
@@ -55,7 +75,7 @@ def bench_models(
     """Times published networks.
 
     Args:
-        networks: names in `SIZES`; None for all.
+        networks: names in `CASES`; None for `DEFAULT`.
         dtypes: float32, bfloat16; None for those that `DTYPES` has for the device.
         batch_size: clips per batch; None for that of `BATCH_SIZES`.
 
@@ -70,10 +90,10 @@ def bench_models(
     if vs_torch:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # shares the GPU's memory with PyTorch
     device = jax.default_backend() if jax.default_backend() in DTYPES else "gpu"
-    networks, dtypes = networks or list(SIZES), dtypes or DTYPES[device]
+    networks, dtypes = networks or DEFAULT, dtypes or DTYPES[device]
     batch_size = BATCH_SIZES[device] if batch_size is None else batch_size
-    if unknown := set(networks) - set(SIZES):
-        raise ValueError(f"Unknown network {', '.join(sorted(unknown))}; choose from {', '.join(SIZES)}.")
+    if unknown := set(networks) - set(CASES):
+        raise ValueError(f"Unknown network {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}.")
     if batch_size < 1:
         raise ValueError(f"--batch_size {batch_size} must be 1 or more.")
     if vs_torch and not all(importlib.util.find_spec(package) for package in ("torch", "torchvision")):
@@ -81,67 +101,108 @@ def bench_models(
     result = {}
     for name in networks:
         for dtype in dtypes:
-            passes, multiply_adds = ours(name, dtype, batch_size)
-            for kind, times_forward in PASSES.items():
-                contestants = {"vidjax": passes[kind]}
-                if vs_torch:
-                    contestants |= theirs(name, dtype, batch_size, kind)
-                multiply, multiply_adds_of_product = product(dtype)
-                functions = {who: contestant.run for who, contestant in contestants.items()}
-                times = alternate(functions | {"product": multiply}, rounds)
-                peak = multiply_adds_of_product / np.median(times.pop("product"))
-                speed = times_forward * multiply_adds / np.median(times["vidjax"])
-                result[f"{name} {dtype} {kind}"] = {
-                    "clips/s": {who: summary([1e3 * batch_size / x for x in times[who]]) for who in times},
-                    "ratio": {who: compare(times[who], times["vidjax"]) for who in times if who != "vidjax"},
-                    "compile s": {who: round(contestant.seconds, 1) for who, contestant in contestants.items()},
-                    "MiB": {who: round(c.size / 2**20) for who, c in contestants.items() if c.size},
-                    "share of peak": round(float(speed / peak), 3),
-                }
+            measured = bench_case(CASES[name], dtype, batch_size, rounds, name if vs_torch else None)
+            result |= {f"{name} {dtype} {kind}": values for kind, values in measured.items()}
     return result
 
 
-def ours(name: str, dtype: str, batch_size: int) -> tuple[dict[str, Contestant], int]:
-    """Returns our passes, and the multiply-adds of a forward pass of a batch."""
-    model = make_model(name, num_classes_of(name), dtype=jnp.dtype(dtype), **ARGUMENTS.get(name, {}))
-    frames, height, width = map(int, SIZES[name].split("x"))
+def bench_case(
+    case: Case, dtype: str, batch_size: int, rounds: int, torch_name: str | None = None, limit: int | None = None
+) -> dict:
+    """Returns the results of a forward pass and of a training step, see `bench_models`.
+
+    Args:
+        batch_size: clips per batch; halved until our training step fits.
+        torch_name: PyTorch's network to compare with, a key of `torch_networks.NETWORKS`; None for no comparison.
+        limit: memory of a training step in bytes; None for no limit.
+    """
+    passes, multiply_adds = ours(case, dtype, batch_size)
+    while limit and passes["training"].size > limit and batch_size > 1:
+        batch_size //= 2
+        del passes  # frees the state of the larger step
+        passes, multiply_adds = ours(case, dtype, batch_size)
+    result = {}
+    for kind, times_forward in PASSES.items():
+        contestants = {"vidjax": passes[kind]}
+        if torch_name:
+            contestants |= theirs(torch_name, case, dtype, batch_size, kind)
+        multiply, multiply_adds_of_product = product(dtype)
+        functions = {who: contestant.run for who, contestant in contestants.items()}
+        times = alternate(functions | {"product": multiply}, rounds)
+        peak = multiply_adds_of_product / np.median(times.pop("product"))
+        speed = times_forward * multiply_adds / np.median(times["vidjax"])
+        result[kind] = {
+            "batch": batch_size,
+            "clips/s": {who: summary([1e3 * batch_size / x for x in times[who]]) for who in times},
+            "ratio": {who: compare(times[who], times["vidjax"]) for who in times if who != "vidjax"},
+            "compile s": {who: round(contestant.seconds, 1) for who, contestant in contestants.items()},
+            "MiB": {who: round(c.size / 2**20) for who, c in contestants.items() if c.size},
+            "share of peak": round(float(speed / peak), 3),
+        }
+    return result
+
+
+class Setting(NamedTuple):
+    """What our passes of a case need: keyword arguments of both steps, the optimizer, a state and a batch."""
+
+    common: dict
+    tx: optax.GradientTransformation
+    state: step.TrainState
+    batch: step.Batch
+
+    def compile_training(self, **arguments):
+        """Compiles the training step, for a donated state; `arguments` are those of `step.train_step`."""
+        train = functools.partial(
+            step.train_step, loss_fn=losses.softmax_cross_entropy, tx=self.tx, **self.common, **arguments
+        )
+        options = compile_options.of_training(self.common["model"])
+        return jax.jit(train, donate_argnums=0, compiler_options=options).lower(self.state, self.batch).compile()
+
+
+def setting_of(case: Case, dtype: str, batch_size: int, **arguments) -> Setting:
+    """Returns the setting of a case; `arguments` are further arguments of the network."""
+    model = make_model(case.network, case.num_classes, dtype=jnp.dtype(dtype), **case.arguments, **arguments)
+    frames, height, width = map(int, case.size.split("x"))
     video = jax.random.randint(jax.random.key(0), (batch_size, frames, height, width, 3), 0, 256, jnp.uint8)
     batch = {"video": video, "target": jnp.zeros(batch_size, jnp.int32), "weight": jnp.ones(batch_size)}
-    (network, *_), _ = costs.layers_of(model, {"video": jax.ShapeDtypeStruct(video.shape, dtype)})
-
     schedule = optimizer.make_schedule("constant", learning_rate=LEARNING_RATE, total_steps=1)
     tx = optimizer.make_optimizer("sgd", schedule, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
     common = {"model": model, "spec": {"mean": [127.5] * 3, "std": [127.5] * 3}}
-    train = functools.partial(step.train_step, loss_fn=losses.softmax_cross_entropy, tx=tx, **common)
-    states = [jax.jit(functools.partial(step.init_state, 0, tx=tx, **common))(batch)]
+    return Setting(common, tx, jax.jit(functools.partial(step.init_state, 0, tx=tx, **common))(batch), batch)
+
+
+def memory_of(compiled) -> int:
+    """Returns the bytes of a compiled training step: its arguments, which are updated in place, and temporaries."""
+    memory = compiled.memory_analysis()
+    return memory.argument_size_in_bytes + memory.temp_size_in_bytes
+
+
+def ours(case: Case, dtype: str, batch_size: int) -> tuple[dict[str, Contestant], int]:
+    """Returns our passes, and the multiply-adds of a forward pass of a batch."""
+    setting = setting_of(case, dtype, batch_size)
+    video = jax.ShapeDtypeStruct(setting.batch["video"].shape, dtype)
+    (network, *_), _ = costs.layers_of(setting.common["model"], {"video": video})
+    states = [setting.state]
 
     started = time.perf_counter()
-    options = compile_options.of_training(model)
-    trained = jax.jit(train, donate_argnums=0, compiler_options=options).lower(states[0], batch).compile()
+    trained = setting.compile_training()
     train_seconds = time.perf_counter() - started
-    memory = trained.memory_analysis()
-    size = memory.argument_size_in_bytes + memory.temp_size_in_bytes  # the state is updated in place
 
     started = time.perf_counter()
-    options = compile_options.of_inference(model)
-    evaluate = jax.jit(functools.partial(step.eval_step, **common), compiler_options=options)
-    evaluate = evaluate.lower(states[0].params, states[0].model_state, batch).compile()
+    options = compile_options.of_inference(setting.common["model"])
+    evaluate = jax.jit(functools.partial(step.eval_step, **setting.common), compiler_options=options)
+    evaluate = evaluate.lower(states[0].params, states[0].model_state, setting.batch).compile()
     forward_seconds = time.perf_counter() - started
 
     def run_training():
-        states[0], train_metrics = trained(states[0], batch)
+        states[0], train_metrics = trained(states[0], setting.batch)
         jax.block_until_ready(train_metrics)
 
     def run_forward():
-        jax.block_until_ready(evaluate(states[0].params, states[0].model_state, batch))
+        jax.block_until_ready(evaluate(states[0].params, states[0].model_state, setting.batch))
 
-    training = Contestant(run_training, train_seconds, size)
+    training = Contestant(run_training, train_seconds, memory_of(trained))
     return {"forward": Contestant(run_forward, forward_seconds), "training": training}, network.multiply_adds
-
-
-def num_classes_of(name: str) -> int:
-    """Returns the number of classes: Kinetics-400's, or Sports-1M's for C3D."""
-    return 487 if name == "c3d" else 400
 
 
 def product(dtype: str) -> tuple[Callable, int]:
@@ -152,7 +213,7 @@ def product(dtype: str) -> tuple[Callable, int]:
     return lambda: jax.block_until_ready(multiply(x, x)), size**3
 
 
-def theirs(name: str, dtype: str, batch_size: int, kind: str) -> dict[str, Contestant]:
+def theirs(name: str, case: Case, dtype: str, batch_size: int, kind: str) -> dict[str, Contestant]:
     """Returns PyTorch's pass, and that of torch.compile if it works on this machine."""
     import torch
 
@@ -160,13 +221,13 @@ def theirs(name: str, dtype: str, batch_size: int, kind: str) -> dict[str, Conte
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
-    frames, height, width = map(int, SIZES[name].split("x"))
+    frames, height, width = map(int, case.size.split("x"))
     clips = torch.rand(batch_size, 3, frames, height, width, device=device) * 2 - 1
     clips = clips.to(memory_format=torch.channels_last_3d)
     target = torch.zeros(batch_size, dtype=torch.long, device=device)
 
     def contestant(compiled: bool) -> Contestant:
-        network = torch_networks.NETWORKS[name](num_classes=num_classes_of(name))
+        network = torch_networks.NETWORKS[name](num_classes=case.num_classes)
         network = network.to(device, memory_format=torch.channels_last_3d).train(kind == "training")
         optimizer = torch.optim.SGD(
             network.parameters(), LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY, fused=True

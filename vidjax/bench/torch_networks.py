@@ -107,12 +107,50 @@ class C3D(nn.Module):
         return self.classifier(self.features(x))
 
 
+class OnFrames(nn.Module):
+    """The mean of a 2-D network's logits over frames, like `vidjax.models.vgg`."""
+
+    def __init__(self, network: nn.Module):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        """(B, 3, T, H, W) -> logits (B, num_classes)."""
+        batch = x.shape[0]
+        frames = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return self.network(frames).unflatten(0, (batch, -1)).mean(1)
+
+
+class FrameLSTM(nn.Module):
+    """An LSTM over the features of ResNet-50, and a linear classifier of its last output."""
+
+    def __init__(self, num_classes: int, hidden: int = 512):
+        super().__init__()
+        self.network = torchvision.models.resnet50()
+        self.network.fc = nn.Identity()
+        self.lstm = nn.LSTM(2048, hidden, batch_first=True)
+        self.fc = nn.Linear(hidden, num_classes)
+
+    def forward(self, x):
+        """(B, 3, T, H, W) -> logits (B, num_classes)."""
+        batch = x.shape[0]
+        frames = x.transpose(1, 2).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        return self.fc(self.lstm(self.network(frames).unflatten(0, (batch, -1)))[0][:, -1])
+
+
+def vgg16(num_classes: int) -> nn.Module:
+    return OnFrames(torchvision.models.vgg16(num_classes=num_classes, dropout=0.0))
+
+
 video = torchvision.models.video
 NETWORKS = {
     "i3d": I3D,
+    "i3d_64": I3D,
     "c3d": C3D,
-    "r2plus1d_18": partial(video.r2plus1d_18, num_classes=400),
-    "r3d_18": partial(video.r3d_18, num_classes=400),
-    "mc3_18": partial(video.mc3_18, num_classes=400),
-    "s3d": partial(video.s3d, num_classes=400, dropout=0.5),
+    "r2plus1d_18": video.r2plus1d_18,
+    "r3d_18": video.r3d_18,
+    "mc3_18": video.mc3_18,
+    "s3d": partial(video.s3d, dropout=0.5),
+    "vgg16": vgg16,
+    "cnn_lstm": FrameLSTM,
 }

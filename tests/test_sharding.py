@@ -50,6 +50,7 @@ def test_eight_devices_of_one_or_two_processes_give_the_losses_of_one(model, fsd
     np.testing.assert_allclose(losses_on(8, fsdp, model=model, processes=processes), one, rtol=1e-9, atol=0)
 
 
+@pytest.mark.slow
 def test_a_batch_in_parts_is_the_same_on_any_number_of_devices():
     one = losses_on(1, parts=2)
     assert abs(one - losses_on(1)).max() > 1e-6  # BatchNorm normalises other batches

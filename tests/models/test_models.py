@@ -93,7 +93,7 @@ def test_parts_within_parts_and_parts_that_are_missing():
         make_model("two_stream_rnn", 3, **{**streams, "spatial": {"name": "i3d"}})
 
 
-@pytest.mark.parametrize("name", ["r2plus1d_18", pytest.param("inception_v1", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", ["resnet18", pytest.param("r2plus1d_18", marks=pytest.mark.slow)])
 def test_rematerialised_blocks_compute_the_same_and_keep_the_statistics(name):
     video = jnp.asarray(np.random.default_rng(0).normal(size=(2, 4, 32, 32, 3)), jnp.float32)
     models = [make_model(name, 2, width=1 / 16, remat=remat) for remat in (False, True)]

@@ -17,9 +17,9 @@ class ToImage:
         if frame.rotation != self._rotation:
             self._rotation = frame.rotation
             # Read a small copy: reading side data makes PyAV keep the frame, and with it the decoder's buffers
-            matrix = frame.reformat(width=16, height=16).side_data.get(DISPLAY_MATRIX)
+            matrix = frame.reformat(width=16, height=16, threads=1).side_data.get(DISPLAY_MATRIX)
             self._matrix = None if matrix is None else np.frombuffer(bytes(matrix), np.int32).reshape(3, 3)
-        image = frame.to_ndarray(format="rgb24")
+        image = frame.to_ndarray(format="rgb24", threads=1)  # by default each frame starts threads: 5 times slower
         return image if self._matrix is None else upright(image, self._matrix)
 
 

@@ -198,3 +198,9 @@ def test_features_of_features_are_refused(numbered_features, tiny_run, tmp_path,
     arguments = ["--workdir", tiny_run.workdir, "--records", numbered_features, "--out", tmp_path]
     with pytest.raises(SystemExit, match="must both be of videos"):
         command(monkeypatch, *arguments)
+
+
+def test_the_frame_in_the_middle_of_each_step():
+    assert features.step_middles(np.arange(16), 2).tolist() == [4, 12]
+    assert features.step_middles(np.arange(48), 5).tolist() == [4, 14, 24, 33, 43]
+    assert features.step_middles(10 + 2 * np.arange(4), 4).tolist() == [10, 12, 14, 16]

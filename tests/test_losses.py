@@ -49,3 +49,32 @@ def test_sigmoid_cross_entropy_by_hand():
 def test_squared_error_by_hand():
     loss = losses.squared_error(jnp.array([[1.0, 3.0], [0.0, 0.0]]), jnp.array([[0.0, 1.0], [0.0, 0.0]]))
     np.testing.assert_allclose(loss, [(1 + 4) / 2, 0])
+
+
+def test_segmentation_sums_the_stages():
+    logits = jax.random.normal(jax.random.key(0), (1, 6, 2, 3))
+    target = jnp.array([[0, 0, 1, 1, 2, 2]])
+    loss = losses.segmentation(logits, target)
+    assert loss.shape == (1, 6)
+    of_stages = sum(losses.segmentation(logits[:, :, i], target) for i in range(2))
+    np.testing.assert_allclose(loss, of_stages, rtol=1e-6)
+    plain = losses.segmentation(logits[:, :, 0], target, smoothing=0.0)
+    np.testing.assert_allclose(plain, losses.softmax_cross_entropy(logits[:, :, 0], target), rtol=1e-6)
+    weighted = losses.segmentation(logits[:, :, 0], target, smoothing=0.0, class_weights=(0.0, 1.0, 2.0))
+    np.testing.assert_allclose(weighted, plain * np.array([0, 0, 1, 1, 2, 2]), rtol=1e-6)
+
+
+def test_shapes_that_do_not_fit():
+    frames, clips = jnp.zeros((2, 4, 3)), jnp.zeros((2, 3))
+    for outputs, target, message in (
+        (frames, jnp.zeros(2, int), r"outputs are \(2, 4, 3\), the targets \(2,\): a model that classifies frames"),
+        (clips, jnp.zeros((2, 4), int), "needs one label per frame"),
+        (jnp.zeros((2, 4, 2, 3)), jnp.zeros((2, 4), int), "several stages needs config.loss.name = 'segmentation'"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            losses.softmax_cross_entropy(outputs, target)
+    for loss in (losses.sigmoid_cross_entropy, losses.squared_error):
+        with pytest.raises(ValueError, match=r"outputs are \(2, 3\), the targets \(2, 4, 3\)\."):
+            loss(clips, frames)
+    with pytest.raises(ValueError, match="class_weights has 2 entries for 3 classes"):
+        losses.segmentation(frames, jnp.zeros((2, 4), int), class_weights=(1.0, 2.0))

@@ -95,7 +95,7 @@ def test_a_stream_prints_a_line_per_second(run, numbered, monkeypatch, capsys):
 
 def test_streams_that_are_refused(tiny_run, numbered, monkeypatch, capsys):
     for arguments, message in (
-        ([numbered], "FramePool sees a clip at once, so it cannot be stateful or process streams. These can: frame_rnn"),
+        ([numbered], "FramePool sees a clip at once, so it cannot be stateful"),
         ([numbered, numbered], "Give either videos or one --stream."),
     ):
         assert command(monkeypatch, "--workdir", tiny_run.workdir, "--stream", *arguments) == 2

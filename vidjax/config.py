@@ -31,7 +31,7 @@ KEYS = {
     "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
     "freeze": "regular expressions of the parameters to freeze, together with their BatchNorm statistics",
     "target": "clip (one label or set of labels per clip), frame (one label per frame) or words (a caption)",
-    "loss": "name (softmax, sigmoid or squared_error), label_smoothing, class_weights",
+    "loss": "name (softmax, sigmoid, squared_error or segmentation), label_smoothing, class_weights, smoothing",
     "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",

@@ -238,10 +238,18 @@ def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar) -> Iterator[bytes
         sequence = join(list(features), [task.indices for task in tasks])
         bar.update()
         labels = example.frame_labels
+        if labels and len(tasks) * len(features[0]) == len(sequence) != len(labels):  # steps of several frames
+            middles = [step_middles(task.indices, len(features[0])) for task in tasks]
+            labels = [labels[i] for i in np.concatenate(middles)]
         if len(labels) == len(sequence) + 1 == len(example.flow) + 1:
             labels = labels[:-1]  # the last frame has no flow
         kept = {"images": (), "flow": (), "frame_labels": labels, "features": {PREFIX: sequence}}
         yield records.encode(dataclasses.replace(example, **kept))
+
+
+def step_middles(indices: np.ndarray, num_steps: int) -> np.ndarray:
+    """Returns the frame in the middle of each of the steps into which a layer divides a clip, int (num_steps,)."""
+    return indices[(np.arange(num_steps) * 2 + 1) * len(indices) // (2 * num_steps)]
 
 
 # ---------------------------------------------------------------------------------------------------------- the command

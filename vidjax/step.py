@@ -143,13 +143,6 @@ def train_step(
                 variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*model_state, "losses"]
             )
         outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
-        if jnp.issubdtype(target.dtype, jnp.integer) and outputs.shape[:-1] != target.shape:
-            raise ValueError(
-                f"The model's outputs are {outputs.shape}, the targets {target.shape}: a model that classifies frames "
-                "(model.per_frame = True) needs one label per frame (config.target = 'frame'), and vice versa."
-            )
-        if jnp.issubdtype(target.dtype, jnp.floating) and outputs.shape != target.shape:
-            raise ValueError(f"The model's outputs are {outputs.shape}, the targets {target.shape}.")
         penalties = [penalty_of(x, weight, batch["weight"]) for x in jax.tree.leaves(updates.pop("losses", {}))]
         loss = metrics.weighted_mean(loss_fn(outputs, target), weight, batch["weight"]) + sum(penalties)
         train_metrics = {"loss": loss}

@@ -364,3 +364,21 @@ def test_a_system_error_is_one_line(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.argv", ["make_records", "motion", "--out", str(tmp_path / "out")])
     with pytest.raises(SystemExit, match="make_records: .*out: No space left on device"):
         make_records.main()
+
+
+def test_untrimmed_videos(folder, tmp_path, capsys):
+    """0.mp4 has two segments, one of which ends after it; 1.mp4 has none."""
+    rows = [f"{folder}/a/0.mp4,0.2,0.6,walk,train", f"{folder}/a/0.mp4,0.8,9,sit,train", f"{folder}/a/1.mp4,,,,test"]
+    (tmp_path / "s.csv").write_text("\n".join(["path,start,end,label,split", *rows]))
+    make(tmp_path / "s.csv", "--out", tmp_path / "out", "--untrimmed", "--fps", 5)
+    info = dataset_info.read(tmp_path / "out")
+    assert info.labels == ["background", "sit", "walk"]
+    example = pipeline.open_records(tmp_path / "out", ["train"])[0]
+    length = len(example.images) / 5
+    assert example.segments == ((0.2, 0.6, 2, "walk"), (0.8, length, 1, "sit"))
+    assert list(example.frame_labels) == [0, 2, 2, 0] + [1] * (len(example.images) - 4)
+    assert f"1 segments end after the video, at up to 9 s; they were cut at {length:g} s" in capsys.readouterr().out
+    empty = pipeline.open_records(tmp_path / "out", ["test"])[0]
+    assert not empty.segments and set(empty.frame_labels) == {0}
+    with pytest.raises(ValueError, match="--untrimmed is for a CSV or list"):
+        make(folder, "--out", tmp_path / "x", "--untrimmed")

@@ -28,6 +28,17 @@ def test_an_example_survives_encoding():
     assert dataclasses.replace(parsed, images=list(parsed.images)) == original
 
 
+def test_segments_are_stored_under_mediasequences_keys():
+    original = example(segments=(records.Segment(0.5, 1.25, 2, "walk"), records.Segment(1.0, 3.0, 0, "sit")))
+    data = records.encode(original)
+    context = tf_example.SequenceExample.FromString(data).context.feature
+    assert context["segment/start/timestamp"].int64_list.value[:] == [500_000, 1_000_000]
+    assert context["segment/end/timestamp"].int64_list.value[:] == [1_250_000, 3_000_000]
+    assert context["segment/label/index"].int64_list.value[:] == [2, 0]
+    assert context["segment/label/string"].bytes_list.value[:] == [b"walk", b"sit"]
+    assert records.decode(data).segments == original.segments and not records.decode(records.encode(example())).segments
+
+
 def test_features_survive_encoding():
     features = {"RGB": np.arange(6, dtype=np.float32).reshape(3, 2), "FLOW": np.ones((1, 4), np.float32)}
     parsed = records.decode(records.encode(records.Example(images=[], labels=[1], features=features)))

@@ -1,6 +1,7 @@
 import numpy as np
 
 from vidjax.evaluation import split_metrics
+from vidjax.evaluation.outputs import Outputs
 
 LOGITS = np.log(np.array([[[0.7, 0.2, 0.1]], [[0.1, 0.3, 0.6]], [[0.6, 0.3, 0.1]]], np.float32))  # (3, 1, 3)
 TARGET = np.array([0, 1, 0])
@@ -26,3 +27,18 @@ def test_metrics_of_fused_scores_have_neither_loss_nor_clips():
     assert "loss" not in found and "top1_clip" not in found
     assert "top1_reversed" not in split_metrics.fused_metrics(scores, None, TARGET)
     assert "mAP" in split_metrics.fused_metrics(scores, None, np.eye(3)[TARGET], multi_label=True)
+
+
+def test_segments_of_the_frames_that_count():
+    """Two videos of two clips of 3 frames; the last two frames of the second video are padding."""
+    true = np.array([[[0, 0, 1], [1, 2, 2]], [[0, 1, 1], [1, 0, 0]]])
+    predicted = np.array([[[0, 0, 1], [1, 2, 2]], [[0, 1, 0], [1, 2, 2]]])
+    weight = np.ones(true.shape)
+    weight[1, 1, 1:] = 0
+    outputs = Outputs(np.eye(3)[predicted], true, weight=weight)
+    found = split_metrics.segment_metrics(outputs, ["background", "a", "b"])
+    assert set(found) == {f"{a}{b}" for a in ("pooled", "mean_over_videos") for b in ("", "_without_background")}
+    pooled = found["pooled"]
+    assert pooled["frame_accuracy"] == 9 / 10 and pooled["edit"] == (1 + 2 / 4) / 2
+    assert found["pooled_without_background"]["edit"] == (1 + 1 / 2) / 2
+    assert set(split_metrics.segment_metrics(outputs, ["x", "a", "b"])) == {"pooled", "mean_over_videos"}

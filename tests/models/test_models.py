@@ -8,7 +8,8 @@ from vidjax.models import MODELS, inputs_of, make_model, needs_flow, sees_both
 
 # Of these the width is that of a network within them
 NARROW = {"name": "resnet18", "width": 1 / 16}
-ARGUMENTS = {name: {"backbone": NARROW} for name in ("frame_pool", "frame_rnn", "skip_rnn", "tcn")}
+ON_FRAMES = ("frame_pool", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
+ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
@@ -25,7 +26,8 @@ def test_every_model_keeps_the_contract(name):
     variables = jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
     mask = jnp.ones((2, 17))
     outputs, ends = jax.eval_shape(lambda v, batch: model.apply(v, **batch, frame_mask=mask), variables, inputs)
-    assert outputs.shape == (2, 7) and outputs.dtype == jnp.bfloat16
+    expected = (2, 17, 7) if getattr(model, "per_frame", False) else (2, 7)
+    assert outputs.shape == expected and outputs.dtype == jnp.bfloat16
     steps = {
         "i3d": 2,
         "s3d": 1,

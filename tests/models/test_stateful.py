@@ -100,6 +100,7 @@ def test_errors():
         ("r2plus1d_18", {}, "A ResNet that sees the future cannot be stateful: set model.causal = True"),
         ("frame_rnn", {"bidirectional": True}, "A bidirectional network cannot be stateful"),
         ("tcn", {"causal": False}, "Only a causal dilated TCN can be stateful"),
+        ("ms_tcn", {}, "An MS-TCN that sees the future cannot be stateful"),
     ):
         with pytest.raises(ValueError, match=message):
             models.make_model(name, 3, stateful=True, **arguments)
@@ -113,9 +114,17 @@ def test_errors():
         jax.eval_shape(lambda: model.init(jax.random.key(0), features=NUMBERS, train=True))
 
 
-@pytest.mark.parametrize("name", ["frame_rnn", "skip_rnn", "tcn"])
-def test_it_has_the_parameters_of_the_network_and_its_outputs_so_far(name):
-    model = models.make_model(name, 3, stateful=True, per_frame=True)
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("frame_rnn", {"per_frame": True}),
+        ("skip_rnn", {"per_frame": True}),
+        ("tcn", {"per_frame": True}),
+        ("ms_tcn", {"causal": True, "num_stages": 2, "num_layers": 3, "channels": 4}),
+    ],
+)
+def test_it_has_the_parameters_of_the_network_and_its_outputs_so_far(name, arguments):
+    model = models.make_model(name, 3, stateful=True, **arguments)
     x = jax.random.normal(jax.random.key(1), (2, 7, 5))
     mask = np.array([[1] * 7, [0, 1, 0, 0, 0, 1, 1]])
     variables = jax.jit(lambda: model.init(jax.random.key(0), features=x))()

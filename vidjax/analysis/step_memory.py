@@ -53,7 +53,8 @@ def batch_shapes(inputs: Batch, config: ConfigDict, num_classes: int) -> Batch:
     else:
         labelled = jax.tree.leaves(inputs)[0].shape[: 2 if config.target == "frame" else 1]  # (B, T) or (B,)
     several = (*labelled, num_classes), np.float32
-    targets = {"softmax": (labelled, np.int32), "sigmoid": several, "squared_error": several}
+    one = labelled, np.int32
+    targets = {"softmax": one, "segmentation": one, "sigmoid": several, "squared_error": several}
     shapes = {**inputs, "target": targets[config.loss.name], "weight": (labelled, np.float32)}
     if config.get("clip", {}).get("sampling") == "chunks":
         shapes["sequence_start"] = labelled[:1], np.float32

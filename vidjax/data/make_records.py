@@ -163,6 +163,12 @@ def parse_args(argv=None) -> argparse.Namespace:
         help='JSON file of folds for cross-validation, {"NAME": [{"train": [SPLIT, ...], "test": [SPLIT, ...]}, ...]}; '
         "--split_by always adds leave_one_out",
     )
+    add(
+        "--untrimmed",
+        action="store_true",
+        help="the rows of the CSV are segments (path,start,end,label); makes one record per video, with one label per "
+        "frame: that of its segment, or background",
+    )
     add("--group", metavar="COLUMN", help="when splitting at random, keep equal values of this CSV column together")
     add("--multi_label", action="store_true", help="allow videos without a label in the CSV")
     add(

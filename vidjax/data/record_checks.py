@@ -50,9 +50,11 @@ def check_arguments(args: argparse.Namespace, kind: str):
         flow_images.find_method(args.flow)
     if args.frame_folders and kind != "folder":
         raise ValueError(f"--frame_folders is for a folder of class folders; the source is {args.source}.")
-    for name in ("class_file", "multi_label", "group", "split_by"):
+    for name in ("class_file", "multi_label", "group", "split_by", "untrimmed"):
         if getattr(args, name) and kind != "table":
             raise ValueError(f"--{name} is for a CSV or list of videos; the source is {args.source}.")
+    if args.untrimmed and (args.class_file or args.multi_label):
+        raise ValueError("--untrimmed needs class names in the CSV: remove --class_file and --multi_label.")
     if args.group and args.split_by:
         raise ValueError("--group needs a random split, but --split_by makes one split per value: remove one of them.")
     if args.source in ("motion", "coloured") and args.horizontal_flip:

@@ -16,6 +16,7 @@ import struct
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import google_crc32c
 import numpy as np
@@ -26,6 +27,15 @@ FOOTER_BYTES = 4  # checksum of the data
 FEATURES = "/feature/floats"  # MediaSequence's key, after a prefix
 FLOW = "FORWARD_FLOW/image/"
 SATURATION = 20.0  # pixels: flow at level 255 unless a record stores another value; as in `vidjax.flow.to_levels`
+
+
+class Segment(NamedTuple):
+    """A labelled stretch of an untrimmed video: seconds from its first frame, class index and class name."""
+
+    start: float
+    end: float
+    label: int
+    name: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +51,7 @@ class Example:
         height, width: size of the frames, in pixels.
         start, end: part of the original video, in seconds.
         frame_labels: one class index per frame, or empty.
+        segments: labelled stretches, or empty.
         features: features by prefix ("RGB", "FLOW"): float32 (L, D), one vector per time step.
         flow: optical flow to the next frame, one PNG or JPEG for each frame but the last, or empty. Red is u, green
             is v, blue is 0; levels 0..255 span -saturation..saturation pixels.
@@ -57,6 +68,7 @@ class Example:
     start: float = 0.0
     end: float = 0.0
     frame_labels: Sequence[int] = ()
+    segments: Sequence[Segment] = ()
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
     flow: Sequence[bytes] = ()
     saturation: float = SATURATION
@@ -79,6 +91,12 @@ def encode(example: Example) -> bytes:
     context["image/frame_rate"].float_list.value.append(example.fps)
     context["image/height"].int64_list.value.append(example.height)
     context["image/width"].int64_list.value.append(example.width)
+    if example.segments:
+        starts, ends, indices, names = zip(*example.segments, strict=True)
+        for key, seconds in (("segment/start/timestamp", starts), ("segment/end/timestamp", ends)):
+            context[key].int64_list.value.extend(round(x * 1e6) for x in seconds)
+        context["segment/label/index"].int64_list.value.extend(indices)
+        context["segment/label/string"].bytes_list.value.extend(map(_to_bytes, names))
     pictures = {"image/": example.images}
     if example.flow:
         pictures[FLOW] = example.flow
@@ -139,6 +157,9 @@ def decode(data: bytes) -> Example:
         values = getattr(context[key], kind).value if key in context else ()
         return values[0] if values else default
 
+    def numbers(key):
+        return list(context[key].int64_list.value) if key in context else []
+
     def texts(key):
         return [to_text(value) for value in context[key].bytes_list.value] if key in context else []
 
@@ -150,7 +171,7 @@ def decode(data: bytes) -> Example:
 
     return Example(
         images=Images(steps("image/encoded")),
-        labels=list(context["clip/label/index"].int64_list.value) if "clip/label/index" in context else [],
+        labels=numbers("clip/label/index"),
         label_names=texts("clip/label/text") or texts("clip/label/string"),
         media_id=to_text(first("clip/media_id", "bytes_list", b"")),
         fps=first("image/frame_rate", "float_list", 0.0),
@@ -159,6 +180,16 @@ def decode(data: bytes) -> Example:
         start=first("clip/start/timestamp", "int64_list", 0) / 1e6,
         end=first("clip/end/timestamp", "int64_list", 0) / 1e6,
         frame_labels=[step.int64_list.value[0] for step in steps("image/label/index")],
+        segments=tuple(
+            Segment(start / 1e6, end / 1e6, label, name)
+            for start, end, label, name in zip(
+                numbers("segment/start/timestamp"),
+                numbers("segment/end/timestamp"),
+                numbers("segment/label/index"),
+                texts("segment/label/string"),
+                strict=False,
+            )
+        ),
         features={
             key.removesuffix(FEATURES): np.array([step.float_list.value for step in steps(key)], np.float32)
             for key in lists

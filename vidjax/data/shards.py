@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from vidjax.data import augment, flow_images, frame_folder, records, video
-from vidjax.data.sources import tfds
+from vidjax.data.sources import tfds, untrimmed
 from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
 
@@ -103,8 +103,16 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
     if encoding.flow and len(images) < 2:
         raise ValueError(f"{item.path}: optical flow needs at least two frames, but the video has one")
-    if item.frame_labels and len(item.frame_labels) != len(images):
-        raise ValueError(f"{item.path}: {len(item.frame_labels)} frame labels for {len(images)} frames")
+    frame_labels, segments = item.frame_labels, []
+    if item.segments is not None:
+        try:
+            segments, note = untrimmed.cut_segments(item.segments, len(images) / fps)
+        except ValueError as error:
+            raise ValueError(f"{item.path}: {error}") from None
+        warning = warning or note
+        frame_labels = untrimmed.frame_labels(segments, len(images), fps)
+    if frame_labels and len(frame_labels) != len(images):
+        raise ValueError(f"{item.path}: {len(frame_labels)} frame labels for {len(images)} frames")
     example = records.Example(
         images=images,
         labels=[labels.index(name) for name in item.labels],
@@ -115,7 +123,8 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
         width=shape[1],
         start=item.start,
         end=item.start + (len(images) / fps if fps else 0.0),
-        frame_labels=[labels.index(name) for name in item.frame_labels],
+        frame_labels=[labels.index(name) for name in frame_labels],
+        segments=[records.Segment(start, end, labels.index(name), name) for start, end, name in segments],
         flow=flow,
     )
     return example, warning

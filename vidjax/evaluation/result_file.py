@@ -93,6 +93,10 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
     texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
     errors = {name: result[name] for name in ("rmse", "mae") if name in result}
     errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}
+    pooled = result.get("segments", {}).get("pooled", {})
+    texts |= {
+        name: f"{100 * pooled[name]:.{decimals}f} %" for name in ("edit", "f1_10", "f1_25", "f1_50") if name in pooled
+    }
     return texts | {name: f"{error:.2f}" for name, error in errors.items()}
 
 

@@ -7,7 +7,9 @@ import numpy as np
 
 from vidjax import losses, metrics
 from vidjax.data import dataset_info
+from vidjax.data.sources import untrimmed
 from vidjax.data.synthetic import series
+from vidjax.evaluation import segments
 from vidjax.evaluation.outputs import Outputs
 
 
@@ -21,6 +23,8 @@ def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict
         result = forecast_metrics(outputs, info.inputs)
     elif outputs.weight is not None:
         result = step_metrics(outputs, config, info.time_reversal)
+        if config.target == "frame":
+            result["segments"] = segment_metrics(outputs, info.labels)
     else:
         result = video_metrics(outputs, config, info.time_reversal)
     if outputs.updates is not None:
@@ -54,8 +58,27 @@ def step_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:
         result = metrics.words(outputs.logits, outputs.target, outputs.weight)
     else:
         result = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
-    loss = float(np.mean(losses.LOSSES[config.loss.name](logits, target)))
+    loss = float(np.mean(losses.softmax_cross_entropy(logits, target)))
     return {"loss": loss, **result, "num_videos": len(outputs.logits)}
+
+
+def segment_metrics(outputs: Outputs, labels: list[str]) -> dict:
+    """Returns the metrics of the runs of equal labels, under each convention; see `segments.segment_metrics`.
+
+    The sampled frames of a video are one sequence: all its clips in order, without padding. `pooled` counts over all
+    videos of the split, as MS-TCN does; `mean_over_videos` is the convention of Lea et al. (2017). With a class
+    "background" both come without it, too.
+    """
+    predicted, true = [], []
+    for logits, target, weight in zip(outputs.logits, outputs.target, outputs.weight, strict=True):
+        predicted.append(logits.argmax(-1)[weight > 0])  # (V, T) -> (frames,)
+        true.append(target[weight > 0])
+    found = {}
+    for name, measure_all in (("pooled", segments.segment_metrics), ("mean_over_videos", segments.mean_over_videos)):
+        found[name] = measure_all(predicted, true)
+        if untrimmed.BACKGROUND in labels:
+            found[f"{name}_without_background"] = measure_all(predicted, true, [untrimmed.BACKGROUND], labels)
+    return found
 
 
 def video_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:

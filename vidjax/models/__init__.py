@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from vidjax.models.alexnet import CNNM2048, AlexNet
+from vidjax.models.asformer import ASFormer
 from vidjax.models.captioner import Captioner
 from vidjax.models.cifar import SmallCNN
 from vidjax.models.conv_lstm import FrameConvLSTM
@@ -15,6 +16,7 @@ from vidjax.models.frame_pool import FramePool
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
+from vidjax.models.ms_tcn import MSTCN
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.skip_rnn import SkipRNN
 from vidjax.models.stacked_flow import StackedFlow
@@ -55,6 +57,8 @@ MODELS = {
     "skip_rnn": SkipRNN,
     "conv_lstm": FrameConvLSTM,
     "tcn": FrameTCN,
+    "ms_tcn": MSTCN,
+    "asformer": ASFormer,
     "stacked_flow": StackedFlow,
     "two_stream": TwoStream,
     "two_stream_3d": TwoStream3D,
@@ -69,6 +73,8 @@ PARTS = {  # the sub-networks of each network and the valid choices for each; No
     "skip_rnn": ON_FRAMES,
     "conv_lstm": ON_FRAMES,
     "tcn": ON_FRAMES,
+    "ms_tcn": ON_FRAMES,
+    "asformer": ON_FRAMES,
     "stacked_flow": {"backbone": (*FRAME_NETWORKS,)},
     "clip_rnn": ON_CLIPS,
     "captioner": ON_CLIPS,

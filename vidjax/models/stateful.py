@@ -15,6 +15,7 @@ from flax import linen as nn
 from vidjax.models.conv_lstm import ConvLSTM, FrameConvLSTM
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 from vidjax.models.layers import LastValid, MeanOverTime
+from vidjax.models.ms_tcn import MSTCN
 from vidjax.models.recurrent import Recurrent
 from vidjax.models.resnet import ResNet
 from vidjax.models.skip_rnn import SkipRecurrent, SkipRNN
@@ -26,6 +27,7 @@ LAYERS = {  # network -> its layers that see several pieces
     SkipRNN: (SkipRecurrent,),
     FrameConvLSTM: (ConvLSTM,),
     FrameTCN: (WeightNormConv, LastValid),
+    MSTCN: (nn.Conv,),
     ResNet: (nn.Conv, MeanOverTime),
 }
 
@@ -86,13 +88,15 @@ def check_causal(network: nn.Module):
     if type(network) not in LAYERS:
         raise ValueError(
             f"{type(network).__name__} sees a clip at once, so it cannot be stateful or process streams. These can: "
-            "frame_rnn, skip_rnn, conv_lstm, clip_rnn, causal tcn, 2-D ResNets, and r3d_18, mc3_18, r2plus1d_18 "
-            "trained with model.causal = True."
+            "frame_rnn, skip_rnn, conv_lstm, clip_rnn, causal tcn and ms_tcn, 2-D ResNets, and r3d_18, mc3_18, "
+            "r2plus1d_18 trained with model.causal = True."
         )
     if getattr(network, "bidirectional", False):
         raise ValueError("A bidirectional network cannot be stateful: its second direction starts at the last frame.")
     if isinstance(network, FrameTCN) and not (network.causal and network.kind == "dilated"):
         raise ValueError("Only a causal dilated TCN can be stateful: others see the future.")
+    if isinstance(network, MSTCN) and not network.causal:
+        raise ValueError("An MS-TCN that sees the future cannot be stateful: set model.causal = True and train it so.")
     if isinstance(network, ResNet) and not network.causal and set(network.kinds) != {"2d"}:
         raise ValueError("A ResNet that sees the future cannot be stateful: set model.causal = True and train it so.")
 
@@ -190,13 +194,15 @@ def with_past(layer: nn.Module, x: jax.Array, window: int, stride: int = 1, sequ
 
 def convolve(layer: nn.Module, next_function: Callable, sequence_start, x: jax.Array) -> jax.Array:
     """A causal convolution that sees the past of the previous pieces instead of padding. x: (B, n, ...)."""
-    if isinstance(layer, nn.Conv):  # over (time, height, width), or over (height, width)
+    if isinstance(layer, WeightNormConv):
+        window, stride, padding = layer.padding[0] + 1, 1, (0, 0)
+    elif len(layer.kernel_size) == 1:  # over time
+        window, stride, padding = layer.padding[0][0] + 1, 1, [(0, 0)]
+    else:  # over (time, height, width), or over (height, width)
         window, stride = layer.kernel_size[0], layer.strides[0]
-        if len(layer.kernel_size) < 3 or max(window, stride) == 1:
+        if len(layer.kernel_size) == 2 or max(window, stride) == 1:
             return next_function(x)
         padding = ((0, 0), *layer.padding[1:])
-    else:
-        window, stride, padding = layer.padding[0] + 1, 1, (0, 0)
     seen = with_past(layer, x, window, stride, sequence_start)
     if layer.is_initializing():
         return next_function(x)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidjax.data import record_checks
-from vidjax.data.sources import class_counts, duplicates, folders, splits, tables, tfds
+from vidjax.data.sources import class_counts, duplicates, folders, splits, tables, tfds, untrimmed
 from vidjax.data.sources.items import Item, words
 from vidjax.data.synthetic import captions, coloured, motion
 
@@ -89,7 +89,10 @@ def from_tfds(args: argparse.Namespace) -> Dataset:
 def from_tables(args: argparse.Namespace) -> Dataset:
     """Lists the videos of CSVs or lists."""
     paths = [Path(source) for source in args.sources]
-    items = tables.from_tables(paths, class_file=args.class_file, multi_label=args.multi_label, say=say)
+    may_be_empty = args.multi_label or args.untrimmed
+    items = tables.from_tables(paths, class_file=args.class_file, multi_label=may_be_empty, say=say)
+    if args.untrimmed:
+        items = untrimmed.join_segments(items, say)
     record_checks.check_files(items, args.max_bad)
     return _labelled(args, items)
 
@@ -114,7 +117,8 @@ def _labelled(args: argparse.Namespace, items: list[Item]) -> Dataset:
     if "caption" in items[0].columns:
         dataset = _captioned(args, items)
     else:
-        labels = sorted({name for item in items for name in item.labels})
+        background = {untrimmed.BACKGROUND} if args.untrimmed else set()
+        labels = sorted({name for item in items for name in item.labels} | background)
         dataset = Dataset(items, labels, parse_flip(args.horizontal_flip or "unchanged", labels))
         class_counts.warn(items, say)
     record_checks.check_labels(dataset.labels)

@@ -95,7 +95,8 @@ def check_fractions(test_fraction: float, val_fraction: float):
 
 
 def _class_of(item: Item) -> str:
-    return "" if "caption" in item.columns or not item.labels else item.labels[0]
+    has_one = "caption" not in item.columns and item.segments is None and item.labels
+    return item.labels[0] if has_one else ""
 
 
 def _sorted(items: list[Item]) -> list[Item]:

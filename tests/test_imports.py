@@ -12,7 +12,7 @@ CORE = (
     *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
     *("checksums", "compile_options", "label_fonts"),
 )
-COMMANDS = ("__main__", "train", "evaluate", "predict", "features", "crossval", "summary", "bench")
+COMMANDS = ("__main__", "train", "evaluate", "predict", "detect", "features", "crossval", "summary", "bench")
 # From the bottom up. A package is its modules, but for its command
 LAYERS = [
     *(LEAVES, ("models",), ("flow",), ("data",), ("weights",), CORE),

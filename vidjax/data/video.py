@@ -1,8 +1,9 @@
 """Read frames of a video file or a folder of numbered images, resampled and resized; write a video file."""
 
+import itertools
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import NamedTuple
@@ -204,11 +205,13 @@ def _resample(frames, fps: float, start: float, end: float | None):
         raise damage
 
 
-def write_video(path: str | Path, frames: np.ndarray, fps: float, *, all_intra: bool = True, quality: int = 18):
+def write_video(
+    path: str | Path, frames: Iterable[np.ndarray], fps: float, *, all_intra: bool = True, quality: int = 18
+):
     """Writes an mp4 (H.264, yuv420p). The file appears complete or not at all.
 
     Args:
-        frames: uint8 (T, H, W, 3) RGB; odd sides are made even by repeating the last row or column.
+        frames: uint8 (H, W, 3) RGB each, taken one by one; odd sides are made even by repeating the last row or column.
         fps: frames per second.
         all_intra: make every frame a key frame with the same quantiser, so that no frame reveals its neighbours. False
             is x264's default: groups of pictures, in which sharpness depends on the position.
@@ -216,7 +219,8 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float, *, all_intra: 
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    frames = np.pad(frames, ((0, 0), (0, frames.shape[1] % 2), (0, frames.shape[2] % 2), (0, 0)), mode="edge")
+    frames = (np.pad(frame, ((0, frame.shape[0] % 2), (0, frame.shape[1] % 2), (0, 0)), "edge") for frame in frames)
+    first = next(frames)
     partial = path.with_name(f"{path.name}.partial{os.getpid()}")
     if all_intra:
         options = {"qp": str(quality), "g": "1", "bf": "0", "preset": "veryfast"}
@@ -225,8 +229,8 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float, *, all_intra: 
     with av.open(str(partial), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
         stream.codec_context.thread_count = 1
-        stream.height, stream.width, stream.pix_fmt = frames.shape[1], frames.shape[2], "yuv420p"
-        for frame in frames:
+        (stream.height, stream.width, _), stream.pix_fmt = first.shape, "yuv420p"
+        for frame in itertools.chain([first], frames):
             container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode())
     os.replace(partial, path)

@@ -150,6 +150,26 @@ def mean_over_videos(
     return {**result, "num_videos": len(true)}
 
 
+def conventions(
+    predicted: Sequence[np.ndarray],
+    true: Sequence[np.ndarray],
+    background: Sequence[int | str] = (),
+    labels: Sequence[str] = (),
+) -> dict[str, dict]:
+    """The metrics under each convention in use; arguments and errors are those of `segment_metrics`.
+
+    Returns:
+        `pooled` (MS-TCN and later papers) and `mean_over_videos` (Lea et al.), both with background; and if
+        `background` is given, `pooled_without_background` and `mean_over_videos_without_background`.
+    """
+    found = {}
+    for name, measure in (("pooled", segment_metrics), ("mean_over_videos", mean_over_videos)):
+        found[name] = measure(predicted, true)
+        if background:
+            found[f"{name}_without_background"] = measure(predicted, true, background, labels)
+    return found
+
+
 def class_indices(classes: Sequence[int | str], labels: Sequence[str] = ()) -> list[int]:
     """Returns the indices of classes that are given as indices or as names in `labels`."""
     if isinstance(classes, str | int):

@@ -7,7 +7,7 @@ import numpy as np
 
 from vidjax import losses, metrics
 from vidjax.data import dataset_info
-from vidjax.data.sources import untrimmed
+from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.data.synthetic import series
 from vidjax.evaluation import segments
 from vidjax.evaluation.outputs import Outputs
@@ -63,22 +63,15 @@ def step_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:
 
 
 def segment_metrics(outputs: Outputs, labels: list[str]) -> dict:
-    """Returns the metrics of the runs of equal labels, under each convention; see `segments.segment_metrics`.
+    """Returns the metrics of the runs of equal labels under each convention, see `segments.conventions`.
 
-    The sampled frames of a video are one sequence: all its clips in order, without padding. `pooled` counts over all
-    videos of the split, as MS-TCN does; `mean_over_videos` is the convention of Lea et al. (2017). With a class
-    "background" both come without it, too.
+    The sampled frames of a video are one sequence: all its clips in order, without padding.
     """
     predicted, true = [], []
     for logits, target, weight in zip(outputs.logits, outputs.target, outputs.weight, strict=True):
         predicted.append(logits.argmax(-1)[weight > 0])  # (V, T) -> (frames,)
         true.append(target[weight > 0])
-    found = {}
-    for name, measure_all in (("pooled", segments.segment_metrics), ("mean_over_videos", segments.mean_over_videos)):
-        found[name] = measure_all(predicted, true)
-        if untrimmed.BACKGROUND in labels:
-            found[f"{name}_without_background"] = measure_all(predicted, true, [untrimmed.BACKGROUND], labels)
-    return found
+    return segments.conventions(predicted, true, [BACKGROUND] if BACKGROUND in labels else [], labels)
 
 
 def video_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:

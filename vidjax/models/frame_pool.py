@@ -78,6 +78,7 @@ class FramePool(nn.Module):
         num_classes: number of classes; 0 or None for no classifier.
         backbone: a network on single frames, without a classifier; None if the inputs are features.
         pool: one of `POOLS`.
+        per_frame: classify every frame by itself, without pooling.
         dropout: dropout rate of the pooled features, in training.
         dtype: dtype of the computation; parameters are float32.
 
@@ -88,6 +89,7 @@ class FramePool(nn.Module):
     num_classes: int | None = None
     backbone: nn.Module | None = None
     pool: str = "mean"
+    per_frame: bool = False
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
@@ -98,7 +100,7 @@ class FramePool(nn.Module):
 
     @nn.compact
     def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
-        """Classifies clips.
+        """Classifies clips, or each frame of clips.
 
         Args:
             video: (B, T, H, W, C), normalised float; or
@@ -107,15 +109,16 @@ class FramePool(nn.Module):
             train: whether to use batch statistics and dropout.
 
         Returns:
-            Logits (B, num_classes); without a classifier the pooled features. Endpoints: those of the backbone, whose
-            "features" are (B, T, D), and "pooled", (B, D) or (B, 2 D).
+            Logits (B, num_classes), or (B, T, num_classes) per frame; without a classifier their inputs. Endpoints:
+            those of the backbone, whose "features" are (B, T, D), and "pooled", (B, D) or (B, 2 D), unless per frame.
 
         Raises:
             ValueError: unless exactly one of video and features is given.
         """
         x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
-        x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)
+        if not self.per_frame:
+            x = ends["pooled"] = pool_over_time(x, self.pool, frame_mask)  # (B, D) or (B, 2 D)
         if not self.num_classes:
             return x, ends
         x = nn.Dropout(self.dropout, deterministic=not train)(x)
-        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, num_classes)
+        return nn.Dense(self.num_classes, dtype=self.dtype, name="classifier")(x), ends  # (B, [T,] num_classes)

@@ -1,0 +1,194 @@
+"""The class probabilities of every frame of a video of any length, in bounded memory.
+
+    scores, fps = of_video(run, "film.mp4")     # float32 (T, K)
+
+A network on frames sees overlapping windows of the length of its training clips; the scores of a frame are the weighted
+mean over the windows that hold it. A network on stored features sees those of the whole video, which are computed clip
+by clip. A stateful network sees one frame after the other.
+"""
+
+import functools
+import itertools
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from vidjax import compile_options, step
+from vidjax.data import video
+from vidjax.inference import restore, stream, views
+from vidjax.models.stateful import Stateful
+from vidjax.progress_bar import progress_bar
+
+MULTIPLE = 64  # sequences of features are padded to a multiple of it, so that videos share compiled programs
+
+
+def check(run: restore.Trained):
+    """Raises a ValueError unless a run labels the frames of videos."""
+    if run.config is None or run.config.get("target") != "frame":
+        raise ValueError(
+            f"{run.name} does not label every frame. Train with config.target = 'frame' on records with frame labels "
+            "(make_records --untrimmed), or use vidjax predict --windows."
+        )
+    if run.preprocess.get("flow"):
+        raise ValueError(f"{run.name} sees optical flow; detect needs a network that sees frames.")
+
+
+def of_video(run: restore.Trained, path: str | Path, encoder: "Encoder | None" = None) -> tuple[np.ndarray, float]:
+    """Returns the probability of each class at each frame, float32 (T, K), and the frames per second.
+
+    Args:
+        encoder: the network whose features the run sees, see `encoder_of`; None if the run sees frames.
+
+    Raises:
+        ValueError: if the file is not a video, or is empty.
+    """
+    inputs = run.inputs if encoder is None else run.inputs["videos"]
+    clip = run.clip if encoder is None else run.inputs["clip"]
+    fps = (inputs.get("fps") or video.frame_rate(path)) / clip.get("frame_stride", 1)
+    frames = (frame for frame, _ in views.until_damage(stream.read_frames(str(path), clip, inputs)))
+    frames = progress_bar(frames, Path(path).name, unit="frame", leave=False)
+    if encoder is not None:
+        scores = _of_features(run, encoder, frames)
+    elif isinstance(run.model, Stateful):
+        scores = np.stack([*of_stream(run, frames)])
+    else:
+        scores = _of_windows(run, frames)
+    if not len(scores):
+        raise ValueError(f"{path} has no frames.")
+    return scores, fps
+
+
+# -------------------------------------------------------------------------------------------------- networks on frames
+
+
+def windows(frames: Iterable, length: int, hop: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yields windows that cover all frames: the number of the first frame, and up to `length` frames.
+
+    Windows begin every `hop` frames; the last one ends with the video. Only a video shorter than a window gives a
+    shorter one.
+    """
+    recent, count, covered = deque(maxlen=length), 0, 0
+    for frame in frames:
+        recent.append(frame)
+        count += 1
+        if count >= length and (count - length) % hop == 0:
+            yield count - length, np.stack(recent)
+            covered = count
+    if covered < count:
+        yield max(0, count - length), np.stack(recent)
+
+
+class Mean:
+    """A weighted mean of scores that overlap in time."""
+
+    def __init__(self, num_classes: int):
+        self.total, self.weight = np.zeros((0, num_classes), np.float32), np.zeros((0, 1), np.float32)
+
+    def add(self, start: int, scores: np.ndarray, weight: np.ndarray):
+        """Adds scores (n, K) of the frames from `start` on, with weights (n,)."""
+        missing = start + len(scores) - len(self.total)
+        if missing > 0:
+            self.total, self.weight = (np.pad(x, ((0, missing), (0, 0))) for x in (self.total, self.weight))
+        self.total[start : start + len(scores)] += weight[:, None] * scores
+        self.weight[start : start + len(scores)] += weight[:, None]
+
+    def result(self) -> np.ndarray:
+        return self.total / self.weight
+
+
+def _of_windows(run: restore.Trained, frames: Iterable[np.ndarray]) -> np.ndarray:
+    length, mean, apply = run.clip["num_frames"], Mean(len(run.labels)), _compiled(run)
+    for start, window in windows(frames, length, max(1, length // 2)):
+        padding = ((0, length - len(window)), *((0, 0),) * 3)
+        mask = np.arange(length) < len(window)
+        batch = {"video": np.pad(window, padding)[None], "frame_mask": mask[None].astype(np.float32)}
+        scores = run.probabilities(apply(batch))[0, : len(window)]
+        mean.add(start, scores, np.minimum(np.arange(len(window)), np.arange(len(window))[::-1]) + 1.0)
+    return mean.result()
+
+
+def _compiled(run: restore.Trained) -> Callable[[dict], jax.Array]:
+    apply = functools.partial(step.eval_step, model=run.model, spec=run.preprocess)
+    apply = jax.jit(apply, compiler_options=compile_options.of_inference(run.model))
+    return lambda batch: apply(run.params, run.model_state, batch)
+
+
+def of_stream(run: restore.Trained, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yields the probabilities (K,) at each frame, from a causal network that sees one frame after the other.
+
+    Raises:
+        ValueError: see `stream.causal_model`.
+    """
+    state, advance = stream.init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
+    for frame in frames:
+        state, logits = advance(state, jnp.asarray(frame[None, None]))
+        yield run.probabilities(logits)[0]
+
+
+# ------------------------------------------------------------------------------------------------ networks on features
+
+
+class Encoder(NamedTuple):
+    """The network whose features a run sees.
+
+    Attributes:
+        features_fn: clips, uint8 (B, N, H, W, C), -> features (B, T', D).
+        num_frames: N, frames per clip.
+        batch_size: B.
+    """
+
+    features_fn: Callable
+    num_frames: int
+    batch_size: int
+
+    def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
+        """Up to B clips (n, H, W, C), n <= N -> features (clips, T', D); a shorter clip repeats its last frame."""
+        filled = [clip[np.minimum(np.arange(self.num_frames), len(clip) - 1)] for clip in clips]
+        filled += filled[-1:] * (self.batch_size - len(clips))
+        return np.asarray(self.features_fn(np.stack(filled)))[: len(clips)]
+
+
+def encoder_of(inputs: dict, make_features_fn: Callable) -> Encoder | None:
+    """Restores the network that made the features of `inputs` (see `DatasetInfo`); None for records of frames.
+
+    Args:
+        make_features_fn: `features.make_features_fn`.
+
+    Raises:
+        ValueError: if the network is missing, or the features are not those of consecutive clips.
+    """
+    if "prefix" not in inputs:
+        return None
+    clip, source = inputs.get("clip", {}), inputs.get("source", "")
+    if clip.get("sampling") != "clip" or clip.get("frame_stride", 1) != 1 or len(clip.get("streams", "v")) > 1:
+        raise ValueError(
+            f"The features of {source or 'this run'} are not those of consecutive clips of frames: store them with "
+            "vidjax features without --sampling and --frame_stride."
+        )
+    workdir, comma, number = source.rpartition(", step ")
+    run = restore.from_run(Path(workdir), int(number)) if comma else restore.from_weights(source)
+    return Encoder(make_features_fn(run, inputs["layer"]), clip["num_frames"], run.mesh.size)
+
+
+def _of_features(run: restore.Trained, encoder: Encoder, frames: Iterable[np.ndarray]) -> np.ndarray:
+    clips, found = [], windows(frames, encoder.num_frames, encoder.num_frames)
+    while group := list(itertools.islice(found, encoder.batch_size)):
+        features = encoder([clip for _, clip in group])
+        clips += [(start, len(clip), x) for (start, clip), x in zip(group, features, strict=True)]
+    if not clips:
+        return np.zeros((0, len(run.labels)), np.float32)
+    sequence = np.concatenate([features for *_, features in clips])  # (L, D)
+    missing = -len(sequence) % MULTIPLE
+    mask = np.arange(len(sequence) + missing) < len(sequence)
+    batch = {"features": np.pad(sequence, ((0, missing), (0, 0)))[None], "frame_mask": mask[None].astype(np.float32)}
+    scores, mean = run.probabilities(_compiled(run)(batch))[0], Mean(len(run.labels))
+    for number, (start, length, features) in enumerate(clips):
+        of_clip = scores[number * len(features) : (number + 1) * len(features)]
+        steps = np.arange(length) * len(features) // encoder.num_frames  # the step of each frame
+        mean.add(start, of_clip[steps], np.ones(length))
+    return mean.result()

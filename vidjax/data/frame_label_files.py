@@ -11,9 +11,7 @@ is empty or has another form.
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from vidjax.data.segment_files import numbered_lines, split_lines
-from vidjax.data.sources.lists import clean
-from vidjax.data.sources.text_files import read_text
+from vidjax.data.sources.text_files import clean, numbered_lines, read_text, split_lines
 
 
 def read_mapping(path: Path) -> list[str]:

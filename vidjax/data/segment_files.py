@@ -20,7 +20,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from vidjax.data.sources.lists import clean
+from vidjax.data.sources.text_files import clean, numbered_lines, split_lines
 from vidjax.data.sources.text_files import read_text as read_any_text
 
 COLUMNS = ("path", "start", "end", "label", "score")
@@ -294,14 +294,3 @@ def _checked(path: Path, videos: Videos, durations: Durations, labels: Labels, s
 def save_text(path: Path, text: str):
     """Writes UTF-8 with the line ends of `text`; names of files that are not UTF-8 keep their bytes."""
     Path(path).write_text(text, encoding="utf-8", errors="surrogateescape", newline="\n")
-
-
-def split_lines(text: str) -> list[str]:
-    """Splits at the line ends of all systems only: `str.splitlines` also splits at form feeds and others in labels."""
-    return re.split(r"\r\n|\r|\n", text)
-
-
-def numbered_lines(path: Path, say: Say = print) -> list[tuple[str, str]]:
-    """Returns (place, line) of the lines of a file that are not blank."""
-    lines = enumerate(map(clean, split_lines(read_any_text(Path(path), say))), 1)
-    return [(f"{path}, line {number}", line) for number, line in lines if line]

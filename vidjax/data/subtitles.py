@@ -11,9 +11,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from vidjax.data.segment_files import Segment, in_order, make_segment, ready_to_write, save_text, split_lines
-from vidjax.data.sources.lists import clean
-from vidjax.data.sources.text_files import read_text
+from vidjax.data.segment_files import Segment, in_order, make_segment, ready_to_write, save_text
+from vidjax.data.sources.text_files import clean, read_text, split_lines
 
 JOINER = "\u2060"  # invisible: players read `<b>` and `{\an8}` in SRT as formatting, but not with it after the bracket
 SRT_FORMATTING, VTT_FORMATTING = re.compile(r"</?[a-zA-Z][^>]*>|\{\\[^}]*\}"), re.compile(r"<[^>]*>")

@@ -1,12 +1,12 @@
 """Lists of videos without a header: "path label" like UCF-101's, or "path num_frames label" of frame folders (TSN)."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 from vidjax.data import frame_folder
 from vidjax.data.sources import folder_tree
+from vidjax.data.sources.text_files import clean
 
 KNOWN_ENDINGS = folder_tree.VIDEOS | frame_folder.IMAGES
 
@@ -25,11 +25,6 @@ class Entry(NamedTuple):
     path: str
     label: str | None
     num_frames: str | None = None
-
-
-def clean(cell: str) -> str:
-    """Strips spaces, also non-breaking and invisible ones."""
-    return re.sub(r"^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$", "", cell)
 
 
 def read_list(path: Path, text: str) -> list[Entry]:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from vidjax.data.sources import class_names, kinetics, lists, split_names
 from vidjax.data.sources.items import Item, words
-from vidjax.data.sources.lists import clean
-from vidjax.data.sources.text_files import read_text
+from vidjax.data.sources.text_files import clean, read_text
 
 ENDINGS = (".csv", ".tsv", ".txt", ".list", ".lst")
 KNOWN = ("path", "label", "caption", "split", "start", "end", "youtube_id", "time_start", "time_end")

@@ -1,6 +1,7 @@
 """Read text files in the encodings of other programs."""
 
 import codecs
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -54,3 +55,19 @@ def _windows_1252(path: Path, data: bytes, say: Callable[[str], None]) -> str:
     line = next(line for line in text.splitlines() if not line.isascii())
     say(f"note: {path} is not UTF-8; read as Windows-1252, like {line[:60]!r}. If that is wrong, save it as UTF-8.")
     return text
+
+
+def clean(cell: str) -> str:
+    """Strips spaces, also non-breaking and invisible ones."""
+    return re.sub(r"^[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+$", "", cell)
+
+
+def split_lines(text: str) -> list[str]:
+    """Splits at the line ends of all systems only: `str.splitlines` also splits at form feeds and others in labels."""
+    return re.split(r"\r\n|\r|\n", text)
+
+
+def numbered_lines(path: Path, say: Callable[[str], None] = print) -> list[tuple[str, str]]:
+    """Returns (place, line) of the lines of a file that are not blank."""
+    lines = enumerate(map(clean, split_lines(read_text(Path(path), say))), 1)
+    return [(f"{path}, line {number}", line) for number, line in lines if line]

@@ -267,6 +267,20 @@ def test_motion_with_one_label_per_frame(tmp_path):
         make_records.make_records(make_records.parse_args([str(tmp_path), "--concatenate", "2", "--out", str(out)]))
 
 
+def test_motion_with_background(tmp_path):
+    make("motion", "--concatenate", 2, "--background", 6, "--motion_videos", 1, 1, 1, "--out", tmp_path / "out")
+    source = pipeline.open_records(tmp_path / "out", ["train"])
+    assert source.info.labels == ["background", *motion.CLASSES]
+    assert source.info.time_reversal[:3] == [0, 2, 1]
+    example = source[0]
+    assert len(example.images) == 2 * 24 + 3 * 6 and list(example.frame_labels).count(0) == 18
+    for segment in example.segments:
+        first, last = round(segment.start * 12), round(segment.end * 12)
+        assert set(example.frame_labels[first:last]) == {segment.label} and (last - first) % 24 == 0
+    with pytest.raises(ValueError, match="--background 6: give 0 or more frames, with --concatenate of 2 or more"):
+        make("motion", "--background", 6, "--out", tmp_path / "x")
+
+
 def test_a_killed_run_continues_and_writes_the_same_files(tmp_path):
     arguments = ["motion", "--motion_videos", "16", "8", "8", "--num_shards", "2", "--short_side", "32"]
     arguments += ["--out", str(tmp_path / "out")]

@@ -101,5 +101,5 @@ def test_parts_that_cannot_be_read(tmp_path):
     path = str(tmp_path / "video.mp4")
     with pytest.raises(ValueError, match="no frame between 5 s and None s"):
         shards.read_example(Item(path, ("a",), start=5), AS_THEY_ARE, ["a"])
-    with pytest.raises(ValueError, match="2 frame labels for 3 frames"):
-        shards.read_example(Item(path, ("a",), frame_labels=("a", "a")), AS_THEY_ARE, ["a"])
+    with pytest.raises(ValueError, match="video.mp4: the segment 'a' begins at 2 s, but the video ends at 0.3 s"):
+        shards.read_example(Item(path, ("a",), segments=((2.0, 3.0, "a"),)), AS_THEY_ARE, ["a"])

@@ -196,6 +196,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         help="numbers of videos to render for motion, coloured or captions",
     )
     add("--concatenate", type=int, default=1, help="motion clips per video; above 1, with one label per frame")
+    add("--background", type=int, default=0, help="with --concatenate: frames without motion between clips, on average")
     argv = sys.argv[1:] if argv is None else list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:end])

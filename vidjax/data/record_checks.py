@@ -28,6 +28,8 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError(
             f"--concatenate {args.concatenate}: give 1 or more; more than 1 needs the source motion, without --fps."
         )
+    if args.background < 0 or args.background and args.concatenate == 1:
+        raise ValueError(f"--background {args.background}: give 0 or more frames, with --concatenate of 2 or more.")
     ranges = {
         "fps": (0, 1000, "frames per second; 0 keeps those of the source"),
         "short_side": (0, LARGEST, "pixels; 0 keeps the size of the source"),

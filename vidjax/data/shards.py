@@ -103,7 +103,7 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
     if encoding.flow and len(images) < 2:
         raise ValueError(f"{item.path}: optical flow needs at least two frames, but the video has one")
-    frame_labels, segments = item.frame_labels, []
+    frame_labels, segments = [], []
     if item.segments is not None:
         try:
             segments, note = untrimmed.cut_segments(item.segments, len(images) / fps)
@@ -111,8 +111,6 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
             raise ValueError(f"{item.path}: {error}") from None
         warning = warning or note
         frame_labels = untrimmed.frame_labels(segments, len(images), fps)
-    if frame_labels and len(frame_labels) != len(images):
-        raise ValueError(f"{item.path}: {len(frame_labels)} frame labels for {len(images)} frames")
     example = records.Example(
         images=images,
         labels=[labels.index(name) for name in item.labels],

@@ -141,4 +141,21 @@ def test_concatenations_are_clips_in_a_row():
     classes = motion.drawn_classes(7, 3)
     assert labels == [classes[0]] * 8 + [classes[1]] * 8 + [classes[2]] * 8
     np.testing.assert_array_equal(frames[8:16], motion.clip(classes[1], (7 << 8) + 1, num_frames=8, size=32))
+    assert motion.runs_of([2, 2, -1, 3, 3, 3], 2.0) == [(0.0, 1.0, "down"), (1.5, 3.0, "growing")]
     assert {label for number in range(40) for label in motion.drawn_classes(number, 4)} == set(range(8))
+
+
+def test_background_between_clips():
+    frames, labels = motion.concatenation(7, 3, num_frames=8, size=32, background=5)
+    rests = motion.drawn_rests(7, 3, 5)
+    assert len(rests) == 4 and sum(rests) == 20 and min(rests) >= 0 and len(frames) == len(labels) == 3 * 8 + 20
+    assert len({tuple(motion.drawn_rests(number, 3, 5)) for number in range(20)}) > 10
+    first = rests[0]
+    assert labels[: first + 8] == [-1] * first + [motion.drawn_classes(7, 3)[0]] * 8
+    without, _ = motion.concatenation(7, 3, num_frames=8, size=32)
+    np.testing.assert_array_equal(frames[first : first + 8], without[:8])
+    resting = np.array([label < 0 for label in labels])
+    moves = np.abs(np.diff(frames.astype(int), axis=0)).mean((1, 2, 3))
+    both = resting[1:] & resting[:-1]
+    assert moves[both].max() < 4 < moves[~both].mean()  # only noise changes
+    assert motion.drawn_rests(7, 3, 0) == [0] * 4

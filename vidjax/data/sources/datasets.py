@@ -56,14 +56,18 @@ def find(args: argparse.Namespace) -> Dataset:
 
 def from_motion(args: argparse.Namespace) -> Dataset:
     """Renders clips of motion, or rows of `--concatenate` clips with one label per frame."""
-    if args.concatenate > 1:
-        files = motion.render_concatenations(count=args.concatenate, **_rendering(args))
-        items = [
-            Item(str(path), tuple(sorted(set(names))), split, frame_labels=tuple(names)) for path, names, split in files
-        ]
-    else:
+    if args.concatenate == 1:
         items = [Item(str(path), (label,), split) for path, label, split in motion.render(**_rendering(args))]
-    return Dataset(items, list(motion.CLASSES), "forbidden", list(motion.REVERSED))
+        return Dataset(items, list(motion.CLASSES), "forbidden", list(motion.REVERSED))
+    files = motion.render_concatenations(count=args.concatenate, background=args.background, **_rendering(args))
+    items = [
+        Item(str(path), tuple(sorted({name for *_, name in segments})), split, segments=tuple(segments))
+        for path, segments, split in files
+    ]
+    labels, reversal = list(motion.CLASSES), list(motion.REVERSED)
+    if args.background:
+        labels, reversal = [untrimmed.BACKGROUND, *labels], [0, *(1 + label for label in reversal)]
+    return Dataset(items, labels, "forbidden", reversal)
 
 
 def from_coloured(args: argparse.Namespace) -> Dataset:

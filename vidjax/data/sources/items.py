@@ -17,7 +17,6 @@ class Item:
         split: name of the split, "" if it is not drawn yet.
         start, end: the part of the file, seconds; None for `end` is the end of the file.
         columns: cells of the CSV by column.
-        frame_labels: the class name of each frame of the file, or empty.
         segments: (start, end, class name) of the segments of an untrimmed video, in seconds; None if it is trimmed.
     """
 
@@ -27,7 +26,6 @@ class Item:
     start: float = 0.0
     end: float | None = None
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
-    frame_labels: tuple[str, ...] = ()
     segments: tuple[tuple[float, float, str], ...] | None = None
 
 

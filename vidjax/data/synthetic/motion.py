@@ -125,15 +125,56 @@ def drawn_classes(number: int, count: int) -> list[int]:
     return np.random.default_rng(number).integers(len(CLASSES), size=count).tolist()
 
 
-def concatenation(number: int, count: int, *, num_frames: int = 24, size: int = 64) -> tuple[np.ndarray, list[int]]:
+def drawn_rests(number: int, count: int, background: int) -> list[int]:
+    """Draws the frames without motion before each clip of a concatenation and after the last one.
+
+    Each has `background` frames on average, and all together `background * (count + 1)`, so that all videos of a
+    dataset are equally long.
+    """
+    places = np.sort(np.random.default_rng((number, 1)).integers(background * (count + 1) + 1, size=count))
+    return np.diff(places, prepend=0, append=background * (count + 1)).tolist()
+
+
+def drawn_labels(number: int, count: int, *, num_frames: int = 24, background: int = 0) -> list[int]:
+    """Returns the class of each frame of a concatenation; -1 for background."""
+    labels = []
+    for rest, label in zip(drawn_rests(number, count, background), [*drawn_classes(number, count), -1], strict=True):
+        labels += [-1] * rest + [label] * (num_frames if label >= 0 else 0)
+    return labels
+
+
+def concatenation(
+    number: int, count: int, *, num_frames: int = 24, size: int = 64, background: int = 0
+) -> tuple[np.ndarray, list[int]]:
     """Concatenates clips of randomly drawn classes, as a pure function of its arguments.
 
+    Args:
+        background: frames without motion before each clip and after the last one, on average: the first frame of the
+            clip that follows, or the last one of the video, with new sensor noise in each frame.
+
     Returns:
-        uint8 (count * num_frames, size, size, 3), and the class of each frame.
+        uint8 (frames, size, size, 3), and the class of each frame; -1 for background.
     """
-    labels = drawn_classes(number, count)
-    parts = [clip(label, (number << 8) + i, num_frames=num_frames, size=size) for i, label in enumerate(labels)]
-    return np.concatenate(parts), np.repeat(labels, num_frames).tolist()
+    rng, parts = np.random.default_rng((number, 2)), []
+    clips = [
+        clip(label, (number << 8) + i, num_frames=num_frames, size=size)
+        for i, label in enumerate(drawn_classes(number, count))
+    ]
+    for i, rest in enumerate(drawn_rests(number, count, background)):
+        still = clips[i][0] if i < count else clips[-1][-1]
+        noise = rng.normal(scale=2.0, size=(rest, size, size, 1))
+        parts += [np.clip(still + noise, 0, 255).astype(np.uint8), *clips[i : i + 1]]
+    return np.concatenate(parts), drawn_labels(number, count, num_frames=num_frames, background=background)
+
+
+def runs_of(labels: list[int], fps: float) -> list[tuple[float, float, str]]:
+    """Returns (start, end, class name) of the clips of a concatenation, in seconds.
+
+    Clips of one class in a row, without background between them, are one segment.
+    """
+    bounds = [i for i in range(len(labels) + 1) if i in (0, len(labels)) or labels[i] != labels[i - 1]]
+    pieces = zip(bounds[:-1], bounds[1:], strict=True)
+    return [(start / fps, end / fps, CLASSES[labels[start]]) for start, end in pieces if labels[start] >= 0]
 
 
 def render_concatenations(
@@ -146,11 +187,15 @@ def render_concatenations(
     size: int = 64,
     fps: float = 12.0,
     num_workers: int = 2,
-) -> list[tuple[Path, list[str], str]]:
+    background: int = 0,
+) -> list[tuple[Path, list[tuple[float, float, str]], str]]:
     """Renders `directory/SPLIT/0000.mp4`, ..., each with `count` clips of drawn classes; files that exist are kept.
 
+    Args:
+        background: see `concatenation`.
+
     Returns:
-        (path, class of each frame, split) of each file.
+        (path, segments, split) of each file, see `runs_of`.
     """
     tasks, files = [], []
     for split, videos in num_videos.items():
@@ -158,10 +203,10 @@ def render_concatenations(
             path = Path(directory) / split / f"{i:04d}.mp4"
             # Like in `render`, with one more bit, so that no part is also a clip of that dataset
             number = (1 << 96) + (seed << 64) + (zlib.crc32(split.encode()) << 32) + i
-            names = [CLASSES[label] for label in np.repeat(drawn_classes(number, count), num_frames)]
-            files.append((path, names, split))
+            labels = drawn_labels(number, count, num_frames=num_frames, background=background)
+            files.append((path, runs_of(labels, fps), split))
             if not path.exists():
-                tasks.append((path, number, count, num_frames, size, fps))
+                tasks.append((path, number, count, num_frames, size, fps, background))
     in_parallel(_concatenate_one, tasks, num_workers)
     return files
 
@@ -175,8 +220,8 @@ def in_parallel(render_one, tasks: list[tuple], num_workers: int):
 
 
 def _concatenate_one(task):
-    path, number, count, num_frames, size, fps = task
-    frames, _ = concatenation(number, count, num_frames=num_frames, size=size)
+    path, number, count, num_frames, size, fps, background = task
+    frames, _ = concatenation(number, count, num_frames=num_frames, size=size, background=background)
     video.write_video(path, frames, fps)
 
 

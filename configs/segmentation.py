@@ -21,9 +21,9 @@ MODELS = {
     "bidirectional": {"name": "frame_rnn", "hidden": 64, "bidirectional": True, "per_frame": True},
     "causal_tcn": {"name": "tcn", "channels": (64,) * 6, "per_frame": True},
     "ed_tcn": {"name": "tcn", "kind": "encoder_decoder", "channels": (48, 64), "causal": False, "per_frame": True},
-    "ms_tcn": {"name": "ms_tcn", "num_layers": 8},
-    "causal_ms_tcn": {"name": "ms_tcn", "num_layers": 8, "causal": True},
-    "asformer": {"name": "asformer", "num_layers": 8},
+    "ms_tcn": {"name": "ms_tcn"},
+    "causal_ms_tcn": {"name": "ms_tcn", "causal": True},
+    "asformer": {"name": "asformer"},
 }
 
 

@@ -10,7 +10,7 @@ past only), "bidirectional", "ed_tcn", "ms_tcn" and "asformer" (see the whole vi
 features; longer ones are cut.
 
 MS-TCN: Farha and Gall (CVPR 2019); ASFormer: Yi, Wen and Jiang (BMVC 2021). Published recipe: Adam, 5e-4, one video per
-batch, 50 epochs (MS-TCN) or 120 (ASFormer); here AdamW and 4 videos per batch. Not measured.
+batch, 50 epochs (MS-TCN) or 120 (ASFormer); here AdamW and 50 epochs for all. Not measured.
 """
 
 from configs.common import data
@@ -40,6 +40,6 @@ def get_config(argument=""):
         config.loss = {"name": "segmentation", "smoothing": 0.15, "class_weights": ()}
     config.optimizer = {"name": "adamw", "weight_decay": 1e-5, "clip_norm": 1.0}
     config.schedule = {"name": "cosine", "learning_rate": 5e-4, "warmup_steps": 10}
-    config.batch_size, config.num_epochs = 4, 50.0
+    config.batch_size, config.num_epochs = 1, 50.0
     config.eval.batch_size = 4
     return config

@@ -73,3 +73,23 @@ def test_errors():
         jax.eval_shape(model.apply, variables, features=SEQUENCE[..., :4])
     with pytest.raises(ValueError, match="A video of 10 frames is not cut into clips of 16"):
         ClipRNN(num_classes=3).init(jax.random.key(0), jnp.zeros((1, 10, 16, 16, 3)))
+
+
+def test_the_network_of_montes():
+    """BatchNorm, LSTM of 512, 201 outputs on C3D's 4096 features: 9,550,537 parameters (Montes et al., 2016)."""
+    model = FrameRNN(201, hidden=512, per_frame=True, normalise=True, dropout=0.5)
+    variables = jax.eval_shape(lambda: model.init(jax.random.key(0), features=jnp.zeros((1, 20, 4096))))
+    assert sum(x.size for x in jax.tree.leaves(variables["params"])) == 9_550_537
+    assert sum(x.size for x in jax.tree.leaves(variables["batch_stats"])) == 8_192
+
+
+def test_statistics_leave_out_masked_steps():
+    model = FrameRNN(2, hidden=3, normalise=True)
+    x, mask = (
+        jnp.stack([jnp.ones((4, 1)), jnp.full((4, 1), 3.0)]).at[1, 2:].set(100.0),
+        jnp.ones((2, 4)).at[1, 2:].set(0),
+    )
+    variables = model.init(jax.random.key(0), features=x)
+    _, updates = model.apply(variables, features=x, frame_mask=mask, train=True, mutable=["batch_stats"])
+    mean = updates["batch_stats"]["head"]["norm"]["mean"]
+    np.testing.assert_allclose(mean, 0.1 * (4 * 1 + 2 * 3) / 6, rtol=1e-6)

@@ -15,7 +15,7 @@ from vidjax.models.recurrent import check_cell, recurrent_stack
 
 
 class RecurrentHead(nn.Module):
-    """Dropout, recurrent layers, dropout, and a linear classifier. Attributes: see `FrameRNN`."""
+    """BatchNorm if wanted, dropout, recurrent layers, dropout, a linear classifier. Attributes: see `FrameRNN`."""
 
     num_classes: int | None = None
     cell: str = "lstm"
@@ -23,6 +23,7 @@ class RecurrentHead(nn.Module):
     num_layers: int = 1
     bidirectional: bool = False
     per_frame: bool = False
+    normalise: bool = False
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
@@ -43,6 +44,9 @@ class RecurrentHead(nn.Module):
             classifier, the outputs. Endpoints: "hidden" (B, T, H) and "last" (B, H).
         """
         ends = {}
+        if self.normalise:
+            valid = None if mask is None else jnp.asarray(mask).astype(bool)[..., None]  # (B, T, 1)
+            x = nn.BatchNorm(not train, momentum=0.9, epsilon=1e-3, dtype=self.dtype, name="norm")(x, mask=valid)
         x = nn.Dropout(self.dropout, deterministic=not train)(x)  # (B, T, D)
         ends["hidden"], ends["last"] = recurrent_stack(  # (B, T, H), (B, H)
             x,
@@ -75,6 +79,7 @@ class FrameRNN(nn.Module):
         num_layers: number of stacked layers.
         bidirectional: add a second direction, from the last frame to the first.
         per_frame: classify every frame; otherwise the sequence, by the last output.
+        normalise: normalise each feature over the valid steps of the batch (BatchNorm), as Montes et al. do.
         dropout: dropout rate of the input, between layers and of the output, in training.
         dtype: dtype of the computation; parameters are float32.
 
@@ -89,6 +94,7 @@ class FrameRNN(nn.Module):
     num_layers: int = 1
     bidirectional: bool = False
     per_frame: bool = False
+    normalise: bool = False
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
@@ -121,6 +127,7 @@ class FrameRNN(nn.Module):
             self.num_layers,
             self.bidirectional,
             self.per_frame,
+            self.normalise,
             self.dropout,
             self.dtype,
             name="head",
@@ -135,7 +142,7 @@ class ClipRNN(nn.Module):
     Attributes:
         network: a 3-D network, without a classifier.
         clip_frames: frames per clip; the video is cut into clips that do not overlap.
-        num_classes, cell, hidden, num_layers, bidirectional, dropout, dtype: see `FrameRNN`.
+        num_classes, cell, hidden, num_layers, bidirectional, normalise, dropout, dtype: see `FrameRNN`.
         per_frame: classify every frame, with the logits of its clip; otherwise the video, by the last output.
 
     Raises:
@@ -150,6 +157,7 @@ class ClipRNN(nn.Module):
     num_layers: int = 1
     bidirectional: bool = False
     per_frame: bool = False
+    normalise: bool = False
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
@@ -193,6 +201,7 @@ class ClipRNN(nn.Module):
             self.num_layers,
             self.bidirectional,
             self.per_frame,
+            self.normalise,
             self.dropout,
             dtype=self.dtype,
             name="head",

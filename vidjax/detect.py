@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from absl import logging as absl_logging
 
 from vidjax import features, output_paths
 from vidjax.data import burn_in, segment_files, subtitles
@@ -115,6 +116,7 @@ def truth_of(path: Path, videos: list[str]) -> dict[str, list[Segment]]:
 
 def main():
     args = parse_args()
+    absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
     try:
         for path in filter(None, (args.out, args.picture)):
             output_paths.check_writable(path.absolute().parent, f"the directory of {path}")

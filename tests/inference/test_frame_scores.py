@@ -82,7 +82,13 @@ def test_a_network_on_features_of_clips(film, monkeypatch):
     """Clips of 8 frames with 2 features each; the last clip overlaps the one before it."""
     encoding = run_of("r3d_18", width=1 / 16)
     monkeypatch.setattr(restore, "from_weights", lambda name: encoding)
-    inputs = {"prefix": "RGB", "width": 8, "layer": "layer2", "source": "some_weights", "clip": CLIP}
+    inputs = {
+        "prefix": "RGB",
+        "width": 8,
+        "layer": "layer2",
+        "source": "some_weights",
+        "clip": {**CLIP, "sampling": "cover"},
+    }
     run = run_of("tcn", inputs={**inputs, "videos": {"fps": 0, "short_side": 0}}, per_frame=True, channels=(4,))
     encoder = frame_scores.encoder_of(run.inputs, features.make_features_fn)
     scores, fps = frame_scores.of_video(run, film, encoder)

@@ -165,7 +165,7 @@ def encoder_of(inputs: dict, make_features_fn: Callable) -> Encoder | None:
     if "prefix" not in inputs:
         return None
     clip, source = inputs.get("clip", {}), inputs.get("source", "")
-    if clip.get("sampling") != "clip" or clip.get("frame_stride", 1) != 1 or len(clip.get("streams", "v")) > 1:
+    if clip.get("sampling") != "cover" or clip.get("frame_stride", 1) != 1 or len(clip.get("streams", "v")) > 1:
         raise ValueError(
             f"The features of {source or 'this run'} are not those of consecutive clips of frames: store them with "
             "vidjax features without --sampling and --frame_stride."

@@ -52,7 +52,7 @@ class Scale(NamedTuple):
         cases: networks to time, by name.
         dtypes: their dtypes.
         batch_size: largest batch; rounds: alternations of a timing.
-        flow_sizes: frame sizes for the timing of optical flow.
+        flow_sizes: frame sizes for the timing of optical flow; lstm: sizes for that of an LSTM.
         way_case, way_batch: the training step whose memory is measured.
     """
 
@@ -65,6 +65,7 @@ class Scale(NamedTuple):
     batch_size: int = LARGEST_BATCH
     rounds: int = 5
     flow_sizes: Sequence[tuple[int, int]] = FLOW_SIZES
+    lstm: recurrent.Sizes = recurrent.Sizes()
     way_case: str = "i3d_64"
     way_batch: int = 16
 
@@ -79,6 +80,7 @@ QUICK = Scale(
     batch_size=4,
     rounds=1,
     flow_sizes=((32, 32),),
+    lstm=recurrent.Sizes(2, 4, 8, 8),
     way_case="resnet18",
     way_batch=4,
 )
@@ -99,7 +101,7 @@ def items_of(scale: Scale) -> dict[str, Callable[[], dict]]:
     names = [name for name in FIRST if name in scale.cases] or list(scale.cases)
     fast = lambda name, dtype: functools.partial(time_network, name, dtype, scale)  # noqa: E731
     items |= {f"fast: {name} {scale.dtypes[0]}": fast(name, scale.dtypes[0]) for name in names}
-    items["fast: LSTM"] = functools.partial(recurrent.bench_recurrent, scale.rounds)
+    items["fast: LSTM"] = functools.partial(recurrent.bench_recurrent, scale.rounds, scale.lstm)
     for size in scale.flow_sizes:
         items[f"fast: flow {size[0]}x{size[1]}"] = functools.partial(time_flow, size, scale)
     case, batch = scale.cases[scale.way_case], scale.way_batch

@@ -1,6 +1,7 @@
 """An LSTM in one scan, against flax.linen.RNN and PyTorch: 64 steps of 32 sequences, 1024 -> 512, float32."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,20 @@ from flax import linen as nn
 from vidjax.bench import alternate, compare, summary
 from vidjax.models.recurrent import Recurrent
 
-SEQUENCES, STEPS, WIDTH_IN, WIDTH_OUT = 32, 64, 1024, 512
+
+class Sizes(NamedTuple):
+    """Sequences in a batch, steps of each, and widths of the input and of the output."""
+
+    sequences: int = 32
+    steps: int = 64
+    width_in: int = 1024
+    width_out: int = 512
 
 
-def flax_lstms() -> dict[str, tuple[Callable, Callable]]:
+def flax_lstms(sizes: Sizes) -> dict[str, tuple[Callable, Callable]]:
     """Returns name -> (forward, training step) for our LSTM and flax's of the same sizes."""
-    x = jax.random.normal(jax.random.key(0), (SEQUENCES, STEPS, WIDTH_IN))
-    models = {"vidjax": Recurrent(WIDTH_OUT), "nn.RNN": nn.RNN(nn.OptimizedLSTMCell(WIDTH_OUT))}
+    x = jax.random.normal(jax.random.key(0), sizes[:3])
+    models = {"vidjax": Recurrent(sizes.width_out), "nn.RNN": nn.RNN(nn.OptimizedLSTMCell(sizes.width_out))}
 
     def outputs(model, variables, x):
         y = model.apply(variables, x)
@@ -31,13 +39,13 @@ def flax_lstms() -> dict[str, tuple[Callable, Callable]]:
     return {name: functions(model) for name, model in models.items()}
 
 
-def torch_lstm() -> tuple[Callable, Callable]:
+def torch_lstm(sizes: Sizes) -> tuple[Callable, Callable]:
     """Returns (forward, training step) of PyTorch's LSTM of the same sizes, on CUDA if available."""
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    model = torch.nn.LSTM(WIDTH_IN, WIDTH_OUT, batch_first=True).to(device)
-    x = torch.randn(SEQUENCES, STEPS, WIDTH_IN, device=device)
+    model = torch.nn.LSTM(sizes.width_in, sizes.width_out, batch_first=True).to(device)
+    x = torch.randn(*sizes[:3], device=device)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
 
     def forward():
@@ -54,11 +62,11 @@ def torch_lstm() -> tuple[Callable, Callable]:
     return forward, train
 
 
-def bench_recurrent(rounds: int) -> dict:
+def bench_recurrent(rounds: int, sizes: Sizes = Sizes()) -> dict:  # noqa: B008
     """Returns milliseconds of a forward pass and of a training step, and our speed relative to the others."""
-    contestants = flax_lstms()
+    contestants = flax_lstms(sizes)
     try:
-        contestants["torch"] = torch_lstm()
+        contestants["torch"] = torch_lstm(sizes)
     except ImportError:
         print("PyTorch is not installed: comparing with flax only.")
     result = {}

@@ -10,7 +10,7 @@ past only), "bidirectional", "ed_tcn", "ms_tcn" and "asformer" (see the whole vi
 features; longer ones are cut.
 
 MS-TCN: Farha and Gall (CVPR 2019); ASFormer: Yi, Wen and Jiang (BMVC 2021). Published recipe: Adam, 5e-4, one video per
-batch, 50 epochs (MS-TCN) or 120 (ASFormer); here AdamW and 50 epochs for all. Not measured.
+batch, 50 epochs (MS-TCN) or 120 (ASFormer); here AdamW and 50 epochs for all. Measured: docs/untrimmed.md.
 """
 
 from configs.common import data

@@ -1,7 +1,7 @@
 """One label per frame of untrimmed videos, on stored features: from frames alone to MS-TCN and ASFormer.
 
-    python -m vidjax.data.make_records segments.csv --untrimmed --fps 12.5 --short_side 128 --out data/mine
-    python -m vidjax.features --weights i3d_kinetics400_rgb --records data/mine --num_frames 16 --resize 224 224 \\
+    python -m vidjax.data.make_records segments.csv --untrimmed --short_side 128 --out data/mine
+    python -m vidjax.features --weights i3d_kinetics400_rgb --records data/mine --num_frames 48 --resize 224 224 \\
         --out data/mine_i3d
     python -m vidjax.train --config configs/segmentation.py:dataset=mine_i3d --workdir runs/ms_tcn
 

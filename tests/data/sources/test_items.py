@@ -11,4 +11,4 @@ def test_words_are_lower_case_and_commas_are_words():
 
 def test_an_item_is_a_whole_video_by_default():
     item = Item("a.mp4", ("run",))
-    assert (item.split, item.start, item.end, item.columns, item.frame_labels) == ("", 0.0, None, {}, ())
+    assert (item.split, item.start, item.end, item.columns, item.segments) == ("", 0.0, None, {}, None)

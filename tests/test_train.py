@@ -179,6 +179,14 @@ def test_a_loss_that_is_not_finite_stops_and_says_where(tiny_config, tmp_path):
         assert np.isfinite(line["loss"])
 
 
+def wait_for(path, seconds=60):
+    """Waits for a checkpoint: a thread writes it while training goes on, and is slower than these small steps."""
+    end = time.monotonic() + seconds
+    while not path.exists():
+        assert time.monotonic() < end, f"{path} was not written"
+        time.sleep(0.01)
+
+
 def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_when_it_is_back(
     finished, tiny_config, tiny_motion, tmp_path_factory, tmp_path, monkeypatch
 ):
@@ -190,6 +198,7 @@ def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_whe
     def deleting(log, line):
         write(log, line)
         if line["step"] == 5:
+            wait_for(tmp_path / "checkpoints/4")
             shard.rename(hidden)
 
     monkeypatch.setattr(metrics_log.MetricsLog, "write", deleting)
@@ -212,6 +221,7 @@ def test_a_disk_that_fills_up_while_training(finished, tiny_config, tmp_path_fac
     def filling(log, line):
         write(log, line)
         if line["step"] == 7:
+            wait_for(tmp_path / "checkpoints/4")
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
 
     monkeypatch.setattr(metrics_log.MetricsLog, "write", filling)

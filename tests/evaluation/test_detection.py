@@ -359,7 +359,7 @@ ONE = {"a": Intervals([0.0], [1.0], [0], [0.5])}
         (ONE, ONE, {"thresholds": [0.0]}, "are not temporal IoUs"),
         (ONE, ONE, {"thresholds": []}, "are not temporal IoUs"),
         (ONE, ONE, {"videos": ["a", "b"]}, "Videos without detections and annotations: b"),
-        (ONE, {}, {}, "There is no true segment in these videos"),
+        (ONE, {}, {}, "These videos have no true segments"),
         ({"a": Intervals([0], [1], [0])}, ONE, {}, "Detections of a have no scores"),
         ({"a": Intervals([0], [1, 2], [0], [1])}, ONE, {}, r"shapes \(1,\), \(2,\), \(1,\), \(1,\): pass \(N,\) each"),
         (ONE, {"a": Intervals([[0]], [[1]], [[0]])}, {}, r"True segments of a have columns of shapes \(1, 1\)"),

@@ -170,7 +170,7 @@ def detection_metrics(
 
     num_true = Counter(int(label) for video in counted for label in truth.get(video, NOTHING).label)
     if not num_true:
-        raise ValueError("There is no true segment in these videos: compare the names of videos in both arguments.")
+        raise ValueError("These videos have no true segments: compare the names of videos in both arguments.")
     intervals = [[side.get(video, NOTHING) for side in (detections, truth, ambiguous)] for video in counted]
     matches = match_videos(intervals, rule, thresholds)
     nothing = np.zeros(0), np.zeros((len(thresholds), 0), bool), np.zeros(0, bool)

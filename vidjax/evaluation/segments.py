@@ -64,7 +64,7 @@ def count_matches(predicted: Segments, true: Segments, overlap: float) -> np.nda
     true positive if that IoU is at least `overlap` and no earlier prediction hit the same segment. A prediction whose
     best segment is already hit does not try its second best, unlike in `detection`.
 
-    If there is no true segment, all predictions are false positives (the official script stops with an error).
+    Without true segments, all predictions are false positives (the official script stops with an error).
     """
     num_predicted, num_true = len(predicted.label), len(true.label)
     if not num_predicted or not num_true:
@@ -92,16 +92,16 @@ def segment_metrics(
         labels: class names; needed if `background` has names.
 
     Returns:
-        frame_accuracy: over all frames, background included; None if there is no frame.
+        frame_accuracy: over all frames, background included; None without frames.
         edit: the mean over videos of `edit_score`.
         f1_10, f1_25, f1_50: F1 of segments at an IoU of 0.1, 0.25 and 0.5, from counts summed over all videos; 0 if
             nothing was hit.
-        over_segmentation: the number of predicted segments per true segment; None if there is no true segment.
+        over_segmentation: the number of predicted segments per true segment; None without true segments.
         frame_accuracy_foreground: over frames whose true class is not background; only if `background` is given.
         num_videos.
 
     Raises:
-        ValueError: if there are no videos, numbers of videos or frames differ, labels are not integers (T,), or a
+        ValueError: without videos, if numbers of videos or frames differ, labels are not integers (T,), or a
             background class is unknown.
     """
     predicted, true = check_videos(predicted, true)

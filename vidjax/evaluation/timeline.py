@@ -44,7 +44,7 @@ def draw(
         durations: seconds per video; without them a video ends with its last segment.
 
     Raises:
-        ValueError: if there are no videos, or more than `MOST_VIDEOS`, or a label is not in `labels`.
+        ValueError: without videos, for more than `MOST_VIDEOS`, or for a label that is not in `labels`.
     """
     names = list(dict.fromkeys([*predicted, *(truth or {})]))
     if not 0 < len(names) <= MOST_VIDEOS:

@@ -125,7 +125,7 @@ def video_label(scores: np.ndarray, background: int | None = 0) -> tuple[int, fl
     Source: Montes et al. (2016), the classification of a video.
 
     Raises:
-        ValueError: if there is no step, or no class besides the background; see also `_probabilities`.
+        ValueError: without steps, or without a class besides the background; see also `_probabilities`.
     """
     scores = _probabilities(scores, background)
     if not len(scores):

@@ -137,7 +137,7 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
 def to_torch(variables: Arrays, layout: importers.Layout, name_of: Callable[[str], str]) -> Arrays:
     """Converts arrays by our paths to arrays by a library's names: the inverse of `importers.translate`."""
     theirs = {}
-    for path, x in variables.items():
+    for path, x in (join_fused(variables) if layout.fused else variables).items():
         name = name_of(path.partition("/")[2])
         if layout.grid and path == "params/fc1/kernel":
             x = einops.rearrange(x, "(h w c) f -> (c h w) f", h=layout.grid, w=layout.grid)
@@ -147,6 +147,19 @@ def to_torch(variables: Arrays, layout: importers.Layout, name_of: Callable[[str
             x = x.reshape(x.shape[:2])
         theirs[name] = np.ascontiguousarray(x)
     return theirs
+
+
+def join_fused(variables: Arrays) -> Arrays:
+    """Joins queries, keys and values that other libraries make in one layer: the inverse of `importers.split_fused`."""
+    joined = {}
+    for path, x in variables.items():
+        part = next((part for part in importers.PARTS if part in path), None)
+        if part is None:
+            joined[path] = x
+        elif part == importers.PARTS[0]:
+            pieces = [variables[path.replace(part, other)] for other in importers.PARTS]
+            joined[path.replace(part, importers.FUSED)] = np.concatenate(pieces, -1)
+    return joined
 
 
 def write(run: restore.Trained, variables: Arrays, names: str, path: Path) -> dict:

@@ -221,6 +221,7 @@ class Layout(NamedTuple):
         torch_order: whether kernels are (out, in, *window) instead of (*window, in, out).
         grid: size of the maps that fc1 sees flattened, or 0. Torch flattens them as (C, H, W), we as (H, W, C).
         bgr: whether the input channels are blue, green, red.
+        fused: whether one layer makes queries, keys and values, see `split_fused`.
     """
 
     suffixes: tuple[str, ...]
@@ -228,6 +229,7 @@ class Layout(NamedTuple):
     torch_order: bool = False
     grid: int = 0
     bgr: bool = False
+    fused: bool = False
 
 
 def translate(arrays: Arrays, layout: Layout) -> tuple[Arrays, dict[str, str]]:
@@ -248,8 +250,19 @@ def translate(arrays: Arrays, layout: Layout) -> tuple[Arrays, dict[str, str]]:
             x = einops.rearrange(x, "(c h w) f -> (h w c) f", h=layout.grid, w=layout.grid)
         if layout.bgr and path == "params/conv1_1/kernel" and x.ndim == 4:
             x = x[:, :, ::-1]
-        ours[path], names[path] = x, name
+        for part, piece in split_fused(path, x).items():
+            ours[part], names[part] = piece, name
     return ours, names
+
+
+FUSED, PARTS = "/qkv/", ("/query/", "/key/", "/value/")
+
+
+def split_fused(path: str, x: np.ndarray) -> Arrays:
+    """Splits the one layer that makes queries, keys and values in other libraries into three; else {path: x}."""
+    if FUSED not in path or x.shape[-1] % 3:
+        return {path: x}
+    return {path.replace(FUSED, part): piece for part, piece in zip(PARTS, np.split(x, 3, -1), strict=True)}
 
 
 def fit(ours: Arrays, names: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> Variables:
@@ -283,7 +296,7 @@ def fit(ours: Arrays, names: dict[str, str], shapes: dict[str, tuple[int, ...]])
     return traverse_util.unflatten_dict(flat, sep="/")
 
 
-HEADS = ("fc", "fc3", "Logits/Conv3d_0c_1x1/conv_3d")  # the classifiers of our networks
+HEADS = ("fc", "fc3", "classifier", "Logits/Conv3d_0c_1x1/conv_3d")  # the classifiers of our networks
 
 
 def number_of_classes(ours: Arrays) -> int:

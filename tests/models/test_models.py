@@ -1,3 +1,5 @@
+import inspect
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,6 +13,7 @@ NARROW = {"name": "resnet18", "width": 1 / 16}
 ON_FRAMES = ("frame_pool", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
 ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
+ARGUMENTS |= {name: {} for name, network in MODELS.items() if "num_heads" in inspect.signature(network).parameters}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
 ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)
@@ -29,6 +32,8 @@ def test_every_model_keeps_the_contract(name):
     expected = (2, 17, 7) if getattr(model, "per_frame", False) else (2, 7)
     assert outputs.shape == expected and outputs.dtype == jnp.bfloat16
     steps = {
+        **dict.fromkeys(("timesformer", "vivit", "vivit_factorised"), 1),
+        **dict.fromkeys(("videomae_s", "videomae_b", "videomae_l"), 8),
         "i3d": 2,
         "s3d": 1,
         "r3d_18": 3,

@@ -3,7 +3,10 @@
 from collections.abc import Callable
 
 import torch
+from flax import traverse_util
 from formula import draw_as_torch
+
+from vidjax.export import torch_names
 
 
 def load(model: torch.nn.Module, flax_name: Callable[[str], str | None]):
@@ -11,6 +14,13 @@ def load(model: torch.nn.Module, flax_name: Callable[[str], str | None]):
     state = model.state_dict()
     drawn = draw_as_torch({name: value.shape for name, value in state.items()}, flax_name)
     model.load_state_dict({**state, **{name: torch.from_numpy(array) for name, array in drawn.items()}})
+
+
+def load_ours(model: torch.nn.Module, variables: dict, layout, name_of: Callable[[str], str]):
+    """Gives a model our variables, a nested dict, by the names and layout of `torch_names.NAMES`."""
+    arrays = torch_names.to_torch(traverse_util.flatten_dict(variables, sep="/"), layout, name_of)
+    shapes = {name: x.shape for name, x in model.state_dict().items()}
+    model.load_state_dict({name: torch.from_numpy(x).reshape(shapes[name]) for name, x in arrays.items()})
 
 
 def versions() -> dict[str, str]:

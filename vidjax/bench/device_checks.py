@@ -30,10 +30,12 @@ DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
 
 
 def network_of(name: str, dtype: str = "float32"):
-    """Returns a network of `MODELS` at an eighth of its width."""
+    """Returns a network of `MODELS` at an eighth of its width; of a transformer, two blocks."""
     arguments = {part: INNER[part] for part in PARTS.get(name, {})} | SPECIAL.get(name, {})
     if "width" in arguments_of(name):
         arguments["width"] = WIDTH
+    if "mlp_ratio" in arguments_of(name):  # a transformer
+        arguments |= {"depth": 2}
     return make_model(name, NUM_CLASSES, dtype=dtype, **arguments)
 
 

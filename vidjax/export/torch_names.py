@@ -1,5 +1,6 @@
 """Converts our variables to the arrays of torchvision and pytorch-i3d: the inverse of `vidjax.weights.importers`."""
 
+import functools
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from flax import linen as nn
 
 from vidjax import models, trees
 from vidjax.inference import restore
-from vidjax.weights import importers
+from vidjax.weights import importers, transformer_names
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 
@@ -117,6 +118,10 @@ def numbered(modules: dict[str, str]) -> Callable[[str], str]:
     return lambda path: f"{numbers[path.rpartition('/')[0]]}.{KINDS[path.rpartition('/')[2]]}"
 
 
+def _from_table(table: transformer_names.Table) -> Callable[[str], str]:
+    return functools.partial(transformer_names.theirs, table=table)
+
+
 NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
     "torchvision": [
         (importers.RESNET, resnet),
@@ -126,8 +131,14 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.GOOGLENET, googlenet),
         (importers.VGG16, numbered(importers.VGG16_MODULES)),
         (importers.ALEXNET, numbered(importers.ALEXNET_MODULES)),
+        (importers.VIT, _from_table(transformer_names.VIT)),
     ],
     "pytorch_i3d": [(importers.PYTORCH_I3D, pytorch_i3d)],
+    "transformers": [
+        (importers.VIDEOMAE, _from_table(transformer_names.VIDEOMAE)),
+        (importers.TIMESFORMER, _from_table(transformer_names.TIMESFORMER)),
+        (importers.VIVIT, _from_table(transformer_names.VIVIT)),
+    ],
 }
 
 

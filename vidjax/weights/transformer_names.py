@@ -12,6 +12,85 @@ from collections.abc import Mapping
 Table = Mapping[str, str]
 
 
+def _blocks(prefix: str, ours: str, names: Table) -> Table:
+    """Returns the names of numbered blocks."""
+    return {f"{prefix}{{}}.{name}": f"{ours}block{{}}/{path}" for name, path in names.items()}
+
+
+MLP = {"layernorm_before": "norm1", "layernorm_after": "norm2", "intermediate.dense": "mlp/fc1"}
+MLP |= {"output.dense": "mlp/fc2", "attention.output.dense": "attention/out"}
+SEPARATE = {f"attention.attention.{name}": f"attention/{name}" for name in ("query", "key", "value")}
+VIDEOMAE = {  # transformers' VideoMAEForVideoClassification; the biases have other names in files of version 4
+    "videomae.embeddings.patch_embeddings.projection": "encoder/patches",
+    **_blocks("videomae.encoder.layer.", "encoder/", SEPARATE | MLP),
+    "videomae.encoder.layer.{}.attention.attention.q_bias": "encoder/block{}/attention/query/bias",
+    "videomae.encoder.layer.{}.attention.attention.v_bias": "encoder/block{}/attention/value/bias",
+    "fc_norm": "norm",
+    "classifier": "classifier",
+}
+TIMESFORMER = {  # transformers' TimesformerForVideoClassification
+    "timesformer.embeddings.cls_token": "positions/class_token",
+    "timesformer.embeddings.position_embeddings": "positions/positions",
+    "timesformer.embeddings.time_embeddings": "time_positions",
+    "timesformer.embeddings.patch_embeddings.projection": "patches",
+    **_blocks("timesformer.encoder.layer.", "", MLP | {"attention.attention.qkv": "attention/qkv"}),
+    **_blocks(
+        "timesformer.encoder.layer.",
+        "",
+        {
+            "temporal_layernorm": "time_norm",
+            "temporal_attention.attention.qkv": "time_attention/qkv",
+            "temporal_attention.output.dense": "time_attention/out",
+            "temporal_dense": "time_out",
+        },
+    ),
+    "timesformer.layernorm": "norm",
+    "classifier": "classifier",
+}
+VIVIT = {  # transformers' VivitForVideoClassification, version 5, and after it the blocks of files of version 4
+    "vivit.embeddings.cls_token": "positions/class_token",
+    "vivit.embeddings.position_embeddings": "positions/positions",
+    "vivit.embeddings.patch_embeddings.projection": "patches",
+    **_blocks(
+        "vivit.layers.",
+        "",
+        {
+            "layernorm_before": "norm1",
+            "attention.q_proj": "attention/query",
+            "attention.k_proj": "attention/key",
+            "attention.v_proj": "attention/value",
+            "attention.o_proj": "attention/out",
+            "layernorm_after": "norm2",
+            "mlp.fc1": "mlp/fc1",
+            "mlp.fc2": "mlp/fc2",
+        },
+    ),
+    **_blocks("vivit.encoder.layer.", "", SEPARATE | MLP),
+    "vivit.layernorm": "norm",
+    "classifier": "classifier",
+}
+VIT = {  # torchvision's vit_b_16
+    "class_token": "positions/class_token",
+    "encoder.pos_embedding": "positions/positions",
+    "conv_proj": "patches",
+    **_blocks(
+        "encoder.layers.encoder_layer_",
+        "",
+        {
+            "ln_1": "norm1",
+            "self_attention.in_proj_weight": "attention/qkv/kernel",
+            "self_attention.in_proj_bias": "attention/qkv/bias",
+            "self_attention.out_proj": "attention/out",
+            "ln_2": "norm2",
+            "mlp.0": "mlp/fc1",
+            "mlp.3": "mlp/fc2",
+        },
+    ),
+    "encoder.ln": "norm",
+    "heads.head": "classifier",
+}
+
+
 def ours(name: str, table: Table) -> str:
     """blocks.3.norm1.weight -> block3/norm1/scale; a name that the table lacks is returned as it is."""
     if (found := _renamed(name, table)) is not None:
@@ -26,10 +105,10 @@ def ours(name: str, table: Table) -> str:
 def theirs(path: str, table: Table) -> str:
     """block3/norm1/scale -> blocks.3.norm1.weight; the inverse of `ours`."""
     backwards = {mine: name for name, mine in reversed(table.items())}
-    if (found := _renamed(path, backwards)) is not None:
-        return found
     module, _, kind = path.rpartition("/")
-    return f"{_renamed(module, backwards)}.{'bias' if kind == 'bias' else 'weight'}"
+    if kind in ("kernel", "scale", "bias") and (found := _renamed(module, backwards)) is not None:
+        return f"{found}.{'bias' if kind == 'bias' else 'weight'}"
+    return _renamed(path, backwards)
 
 
 def _renamed(name: str, table: Table) -> str | None:

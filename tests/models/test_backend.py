@@ -37,6 +37,15 @@ def check_equal(ours, theirs):
     jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-12, atol=1e-12), ours, theirs)
 
 
+@pytest.mark.parametrize("padding", [tf_same, torch_same])
+@pytest.mark.parametrize("kernel, strides", [((3, 3, 3), (1, 1, 1)), ((3, 3, 3), (1, 4, 2)), ((1, 3, 2), (2, 2, 3))])
+def test_depthwise_conv_is_xlas_grouped_convolution(kernel, strides, padding, float64):
+    video, weights = VIDEO.astype(np.float64), uniform("kernel", (*kernel, 1, 3)).astype(np.float64)
+    settings = {"strides": strides, "padding": padding(VIDEO.shape[1:4], kernel, strides)}
+    ours, theirs = (functools.partial(f, **settings) for f in (backend.depthwise_conv, backend._grouped_conv))
+    check_equal(value_and_gradients(ours, video, weights), value_and_gradients(theirs, video, weights))
+
+
 @pytest.mark.parametrize("many_places", [1, 10**6], ids=["products", "convolution"])
 @pytest.mark.parametrize("padding", [tf_same, torch_same])
 @pytest.mark.parametrize(

@@ -13,17 +13,19 @@ NARROW = {"name": "resnet18", "width": 1 / 16}
 ON_FRAMES = ("frame_pool", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
 ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
-ARGUMENTS |= {name: {} for name, network in MODELS.items() if "num_heads" in inspect.signature(network).parameters}
+ARGUMENTS |= {name: {} for name, network in MODELS.items() if "mlp_ratio" in inspect.signature(network).parameters}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
 ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)
+ARGUMENTS["embedding"] = {"network": NARROW}
 ARGUMENTS["two_stream_3d"] = {"layer": "layer4", **two_streams(NARROW, 4)}
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"forecaster", "captioner"}))  # those see other inputs
 def test_every_model_keeps_the_contract(name):
     model = make_model(name, 7, dtype="bfloat16", **ARGUMENTS.get(name, {"width": 0.125}))
-    inputs = {"video": jnp.zeros((2, 17, 64, 64, 2 if name == "stacked_flow" else 3), jnp.bfloat16)}
+    size = 65 if name == "siamese" else 64
+    inputs = {"video": jnp.zeros((2, 17, size, size, 2 if name == "stacked_flow" else 3), jnp.bfloat16)}
     if sees_both(name):
         inputs["flow"] = jnp.zeros((2, 16, 64, 64, 2), jnp.bfloat16)
     variables = jax.eval_shape(lambda batch: model.init(jax.random.key(0), **batch), inputs)
@@ -32,7 +34,8 @@ def test_every_model_keeps_the_contract(name):
     expected = (2, 17, 7) if getattr(model, "per_frame", False) else (2, 7)
     assert outputs.shape == expected and outputs.dtype == jnp.bfloat16
     steps = {
-        **dict.fromkeys(("timesformer", "vivit", "vivit_factorised"), 1),
+        **dict.fromkeys(("timesformer", "vivit", "vivit_factorised", "mvit_v1_b", "mvit_v2_s"), 1),
+        **dict.fromkeys(("video_swin_t", "video_swin_s", "video_swin_b"), 9),
         **dict.fromkeys(("videomae_s", "videomae_b", "videomae_l"), 8),
         "i3d": 2,
         "s3d": 1,

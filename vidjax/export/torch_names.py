@@ -12,6 +12,7 @@ from flax import linen as nn
 
 from vidjax import models, trees
 from vidjax.inference import restore
+from vidjax.models import video_swin
 from vidjax.weights import importers, transformer_names
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
@@ -132,6 +133,8 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.VGG16, numbered(importers.VGG16_MODULES)),
         (importers.ALEXNET, numbered(importers.ALEXNET_MODULES)),
         (importers.VIT, _from_table(transformer_names.VIT)),
+        (importers.SWIN, _from_table(transformer_names.SWIN)),
+        (importers.MVIT, _from_table(transformer_names.MVIT)),
     ],
     "pytorch_i3d": [(importers.PYTORCH_I3D, pytorch_i3d)],
     "transformers": [
@@ -157,6 +160,9 @@ def to_torch(variables: Arrays, layout: importers.Layout, name_of: Callable[[str
         if name == "fc.weight":  # GoogLeNet's classifier, a convolution here
             x = x.reshape(x.shape[:2])
         theirs[name] = np.ascontiguousarray(x)
+        if layout is importers.SWIN and path.endswith("relative_positions"):
+            index = video_swin.relative_index(video_swin.VideoSwin.window)
+            theirs[name.replace("relative_position_bias_table", importers.COMPUTED)] = index
     return theirs
 
 

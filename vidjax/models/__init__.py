@@ -19,6 +19,7 @@ from vidjax.models.frame_rnn import ClipRNN, FrameRNN
 from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.ms_tcn import MSTCN
+from vidjax.models.mvit import MViT, MViTv1B
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.siamese import Siamese
 from vidjax.models.skip_rnn import SkipRNN
@@ -28,6 +29,7 @@ from vidjax.models.tcn import FrameTCN
 from vidjax.models.timesformer import TimeSformer
 from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
+from vidjax.models.video_swin import VideoSwin, VideoSwinB, VideoSwinS
 from vidjax.models.videomae import VideoMAE, VideoMAEL, VideoMAES
 from vidjax.models.vit import ViT, ViTL, ViTS
 from vidjax.models.vivit import ViViT, ViViTFactorised
@@ -60,6 +62,11 @@ CLIP_NETWORKS = {  # 3-D
     "timesformer": TimeSformer,
     "vivit": ViViT,
     "vivit_factorised": ViViTFactorised,
+    "video_swin_t": VideoSwin,
+    "video_swin_s": VideoSwinS,
+    "video_swin_b": VideoSwinB,
+    "mvit_v1_b": MViTv1B,
+    "mvit_v2_s": MViT,
     "videomae_s": VideoMAES,
     "videomae_b": VideoMAE,
     "videomae_l": VideoMAEL,
@@ -86,6 +93,7 @@ MODELS = {
     "embedding": Embedding,
 }
 ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}
+OVER_TIME = ("fusion", "frame_pool", "frame_rnn", "clip_rnn", "skip_rnn", "conv_lstm", "tcn")
 PARTS = {  # the sub-networks of each network and the valid choices for each; None marks an optional part
     "frame_pool": ON_FRAMES,
     "frame_rnn": ON_FRAMES,
@@ -97,7 +105,7 @@ PARTS = {  # the sub-networks of each network and the valid choices for each; No
     "stacked_flow": {"backbone": (*FRAME_NETWORKS,)},
     "clip_rnn": ON_CLIPS,
     "captioner": ON_CLIPS,
-    "embedding": {"network": (*FRAME_NETWORKS, *CLIP_NETWORKS, "frame_pool", "frame_rnn", "clip_rnn", "tcn")},
+    "embedding": {"network": (*FRAME_NETWORKS, *CLIP_NETWORKS, *OVER_TIME)},
     "two_stream": {"spatial": ("frame_pool", *CLIP_NETWORKS), "temporal": ("stacked_flow", *CLIP_NETWORKS)},
     "two_stream_3d": {"spatial": ("frame_pool",), "temporal": ("stacked_flow",)},
     "two_stream_rnn": {"spatial": ("frame_pool",), "temporal": ("stacked_flow",)},

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from vidjax.models.backend import convolution, max_pooling
+from vidjax.models.backend import convolution, depthwise_convolution, max_pooling
 
 Triple = tuple[int, int, int]
 
@@ -96,6 +96,20 @@ def conv(
     pads = padding(x.shape[-1 - dims : -1], kernel, strides)
     arguments = {"use_bias": use_bias, "kernel_init": kernel_init, "dtype": dtype, "name": name}
     return nn.Conv(features, kernel, strides, pads, conv_general_dilated=convolution(), **arguments)(x)
+
+
+def depthwise(x: jax.Array, kernel: jax.Array, strides: Triple = (1, 1, 1), *, padding: Callable) -> jax.Array:
+    """A 3-D convolution of each channel by itself; the implementation depends on the platform.
+
+    Args:
+        x: (B, T, H, W, C).
+        kernel: (t, h, w, 1, C).
+        padding: see `conv`.
+
+    Returns:
+        (B, T', H', W', C).
+    """
+    return depthwise_convolution()(x, kernel, strides, padding(x.shape[1:4], kernel.shape[:3], strides))
 
 
 def middle_width(inputs: int, features: int, kernel: Triple = (3, 3, 3)) -> int:

@@ -3,7 +3,6 @@
 {their names: arrays} -> {our paths: arrays} -> variables that fit the model, or an error that lists the differences
 """
 
-import functools
 import re
 from collections.abc import Callable
 from typing import NamedTuple
@@ -328,8 +327,14 @@ LPIPS_ALEXNET = Layout(PICKLE, lpips_alexnet)
 KERAS_VGG16 = Layout((".h5",), keras_vgg16, bgr=True)
 
 
+COMPUTED = "relative_position_index"  # an array of Swin's files that follows from the size of the window
+
+
 def _transformer(suffixes: tuple[str, ...], table: transformer_names.Table, *, fused: bool = False) -> Layout:
-    return Layout(suffixes, functools.partial(transformer_names.ours, table=table), torch_order=True, fused=fused)
+    def path_of(name: str) -> str | None:
+        return None if name.endswith(COMPUTED) else transformer_names.ours(name, table)
+
+    return Layout(suffixes, path_of, torch_order=True, fused=fused)
 
 
 HUB = (*TORCH, ".bin")  # of the transformers library
@@ -337,3 +342,5 @@ VIDEOMAE = _transformer(HUB, transformer_names.VIDEOMAE)
 TIMESFORMER = _transformer(HUB, transformer_names.TIMESFORMER, fused=True)
 VIVIT = _transformer(HUB, transformer_names.VIVIT)
 VIT = _transformer(TORCH, transformer_names.VIT, fused=True)
+SWIN = _transformer(TORCH, transformer_names.SWIN, fused=True)
+MVIT = _transformer(TORCH, transformer_names.MVIT, fused=True)

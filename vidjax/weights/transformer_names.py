@@ -90,6 +90,58 @@ VIT = {  # torchvision's vit_b_16
     "heads.head": "classifier",
 }
 
+SWIN = {  # torchvision's swin3d_t, swin3d_s and swin3d_b
+    "patch_embed.proj": "patches",
+    "patch_embed.norm": "patch_norm",
+    **{
+        f"features.{2 * stage}.{{}}.{name}": f"stage{stage}_block{{}}/{path}"
+        for stage in range(4)
+        for name, path in {
+            "norm1": "norm1",
+            "attn.qkv": "attention/qkv",
+            "attn.proj": "attention/out",
+            "attn.relative_position_bias_table": "relative_positions",
+            "norm2": "norm2",
+            "mlp.0": "mlp/fc1",
+            "mlp.3": "mlp/fc2",
+        }.items()
+    },
+    **{f"features.{2 * i + 1}.reduction": f"merge{i}/reduction" for i in range(3)},
+    **{f"features.{2 * i + 1}.norm": f"merge{i}/norm" for i in range(3)},
+    "norm": "norm",
+    "head": "classifier",
+}
+MVIT = {  # torchvision's mvit_v1_b and mvit_v2_s
+    "conv_proj": "patches",
+    "pos_encoding.class_token": "class_token",
+    "pos_encoding.class_pos": "class_positions",
+    "pos_encoding.spatial_pos": "space_positions",
+    "pos_encoding.temporal_pos": "time_positions",
+    **_blocks(
+        "blocks.",
+        "",
+        {
+            "norm1": "norm1",
+            "attn.qkv": "attention/qkv",
+            "attn.project.0": "attention/out",
+            "attn.rel_pos_h": "attention/height_positions",
+            "attn.rel_pos_w": "attention/width_positions",
+            "attn.rel_pos_t": "attention/time_positions",
+            **{
+                f"attn.pool_{name[0]}.{theirs}": f"attention/pool_{name}{ours}"
+                for name in ("query", "key", "value")
+                for theirs, ours in {"pool": "", "norm_act.0": "/norm"}.items()
+            },
+            "norm2": "norm2",
+            "mlp.0": "mlp/fc1",
+            "mlp.3": "mlp/fc2",
+            "project": "widen",
+        },
+    ),
+    "norm": "norm",
+    "head.1": "classifier",
+}
+
 
 def ours(name: str, table: Table) -> str:
     """blocks.3.norm1.weight -> block3/norm1/scale; a name that the table lacks is returned as it is."""

@@ -29,7 +29,8 @@ def test_an_example_survives_encoding():
 
 
 def test_segments_are_stored_under_mediasequences_keys():
-    original = example(segments=(records.Segment(0.5, 1.25, 2, "walk"), records.Segment(1.0, 3.0, 0, "sit")))
+    segments = records.IndexedSegment(0.5, 1.25, 2, "walk"), records.IndexedSegment(1.0, 3.0, 0, "sit")
+    original = example(segments=segments)
     data = records.encode(original)
     context = tf_example.SequenceExample.FromString(data).context.feature
     assert context["segment/start/timestamp"].int64_list.value[:] == [500_000, 1_000_000]
@@ -54,6 +55,14 @@ def test_the_key_of_features_is_that_of_mediasequence():
     example_of_one = records.Example(images=[], labels=[1], features={"RGB": np.array([[1.5, 2.5]])})
     proto = tf_example.SequenceExample.FromString(records.encode(example_of_one))
     assert proto.feature_lists.feature_list["RGB/feature/floats"].feature[0].float_list.value[:] == [1.5, 2.5]
+
+
+def test_times_of_features_are_stored_as_mediasequence_does():
+    steps = {"features": {"RGB": np.ones((2, 1), np.float32)}, "feature_times": {"RGB": [0.02, 1.5]}}
+    data = records.encode(example(start=2.0, **steps))
+    stored = tf_example.SequenceExample.FromString(data).feature_lists.feature_list["RGB/feature/timestamp"].feature
+    assert [step.int64_list.value[0] for step in stored] == [2_020_000, 3_500_000]  # in the original video
+    assert records.decode(data).feature_times == {"RGB": [0.02, 1.5]}
 
 
 def test_flow_comes_back_with_its_saturation():

@@ -95,6 +95,9 @@ def test_annotations_of_activitynet(tmp_path):
         "segments that end after their video: 1. The first: Surfing of v1 ends at 10.5 s, the video at 9.5 s" in said[0]
     )
     assert files.read_json(path, subset="testing") == {"v2": []}
+    database["v1"]["annotations"].append({"segment": [0, 0], "label": "Surfing"})
+    assert files.read_json(save(path, json.dumps({"database": database})), say=said.append)["v1"][0].end == 10.5
+    assert "segments without length, which are left out: 1. The first: Surfing of v1 at 0 s." in said[1]
     with pytest.raises(ValueError, match="has no subset validation; it has testing, training"):
         files.read_json(path, subset="validation")
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.peers import make_segment_metrics as peer
+from vidjax.data.segment_files import THUMOS14_CLASSES
 from vidjax.evaluation import detection
 from vidjax.evaluation.detection import Intervals, detection_metrics
 
@@ -259,12 +260,6 @@ def test_official_cases_tell_the_protocols_apart(protocol, other, monkeypatch):
 # Published detections: TURN with S-CNN on THUMOS14 (Gao et al., 2017; github.com/jiyanggao/TURN-TAP). There is a file
 # per threshold, since the threshold of non-maximum suppression depends on it
 
-CLASSES = {
-    **{7: "BaseballPitch", 9: "BasketballDunk", 12: "Billiards", 21: "CleanAndJerk", 22: "CliffDiving"},
-    **{23: "CricketBowling", 24: "CricketShot", 26: "Diving", 31: "FrisbeeCatch", 33: "GolfSwing"},
-    **{36: "HammerThrow", 40: "HighJump", 45: "JavelinThrow", 51: "LongJump", 68: "PoleVault", 79: "Shotput"},
-    **{85: "SoccerPenalty", 92: "TennisSwing", 93: "ThrowDiscus", 97: "VolleyballSpiking"},
-}
 WRONG_LABELS = ("video_test_0000270", "video_test_0001496")
 
 
@@ -285,7 +280,7 @@ def thumos14(shared_data):
         rows = [(video, float(start), float(end), int(k), float(score)) for video, start, end, k, score in read(path)]
         return by_video(rows)
 
-    truth = by_video([row for label, name in CLASSES.items() for row in annotations(name, label)])
+    truth = by_video([row for label, name in THUMOS14_CLASSES.items() for row in annotations(name, label)])
     return truth, by_video(annotations("Ambiguous", 0)), {t: detections(t) for t in (0.1, 0.2, 0.3, 0.4, 0.5)}
 
 

@@ -4,8 +4,12 @@
     python -m vidjax.data.make_records SOURCE --out DIR --runner beam -- --runner=FlinkRunner --flink_master=HOST:8081
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
-one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `captions`. Run the command again to write
-the missing shards.
+one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `captions`; or a published dataset:
+
+    python -m vidjax.data.make_records thumos14 --videos DIR --annotations DIR --out DIR
+    python -m vidjax.data.make_records 50salads --annotations DIR --out DIR      (published features)
+
+Run the command again to write the missing shards.
 """
 
 import argparse
@@ -17,9 +21,9 @@ from pathlib import Path
 
 from vidjax.data import beam, dataset_info, flow_images, frame_folder, record_checks, records, shards
 from vidjax.data.folds import leave_one_out, read_folds
-from vidjax.data.sources import class_counts, datasets
+from vidjax.data.sources import class_counts, datasets, protocols
 from vidjax.data.sources.datasets import say
-from vidjax.data.sources.items import Item
+from vidjax.data.sources.items import Dataset
 
 # arguments that may differ between runs; `sources` may not
 MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad", "folds")
@@ -39,12 +43,13 @@ def make_records(args: argparse.Namespace):
         pipeline = beam.make_pipeline(args.beam_options, args.workers)
     elif args.beam_options:
         raise ValueError(f"Options after -- need --runner beam: {' '.join(args.beam_options)}.")
-    items, labels, flip, reversal, caption_length = datasets.find(args)
-    if caption_length is None:
+    dataset = datasets.find(args)
+    items, labels = dataset.items, dataset.labels
+    if dataset.caption_length is None:
         say(class_counts.table(items))
-    inputs = {"fps": args.fps, "short_side": args.short_side}
-    if caption_length is not None:
-        inputs["caption_length"] = caption_length
+    inputs = dataset.inputs or {"fps": args.fps, "short_side": args.short_side}
+    if dataset.caption_length is not None:
+        inputs["caption_length"] = dataset.caption_length
     if args.flow:
         inputs["flow"] = args.flow
     encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow, args.folder_fps)
@@ -52,6 +57,8 @@ def make_records(args: argparse.Namespace):
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
     if datasets.kind_of(args.sources) in ("table", "folder"):
         arguments["sources"] = [str(Path(source).resolve()) for source in args.sources]
+    for name in ("videos", "annotations"):
+        arguments[name] = getattr(args, name) and getattr(args, name).resolve()
     arguments = json.loads(json.dumps(arguments, default=str))  # as read from dataset.json
     is_update = (out / "dataset.json").exists()
     _check_same_arguments(out, arguments)
@@ -59,7 +66,8 @@ def make_records(args: argparse.Namespace):
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ValueError(f"--out {out} cannot be created: {error.strerror}; give another directory.") from None
-    info = dataset_info.DatasetInfo(labels, flip, reversal, inputs=inputs, folds=_folds_of(args, items))
+    effects = dataset.horizontal_flip, dataset.time_reversal
+    info = dataset_info.DatasetInfo(labels, *effects, inputs=inputs, folds=_folds_of(args, dataset))
     dataset_info.write(out, info, complete=False, arguments=arguments)
     _say_what_is_rewritten(tasks)
     if args.runner == "beam":
@@ -88,16 +96,17 @@ def make_records(args: argparse.Namespace):
             "Repair or remove them, or give a larger --max_bad. Then run the same command again: it keeps finished "
             "shards and reads only what changed."
         )
-    dataset_info.write(out, info, complete=True, splits=written, **problems, arguments=arguments)
+    details = {"splits": written, **problems, "missing": dataset.missing, "arguments": arguments}
+    dataset_info.write(out, info, complete=True, **details)
     counts = ", ".join(f"{count} {name}" for name, count in written.items())
     say(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
 
 
-def _folds_of(args: argparse.Namespace, items: list[Item]) -> dict[str, list[dict]]:
-    """Returns the folds of --folds and, with --split_by, those that leave one split out."""
-    splits = sorted({item.split for item in items})
+def _folds_of(args: argparse.Namespace, dataset: Dataset) -> dict[str, list[dict]]:
+    """Returns the folds of the dataset, of --folds and, with --split_by, those that leave one split out."""
+    splits = sorted({item.split for item in dataset.items})
     left_out = {"leave_one_out": leave_one_out(splits)} if args.split_by and len(splits) > 1 else {}
-    return left_out | (read_folds(args.folds, splits) if args.folds else {})
+    return dataset.folds | left_out | (read_folds(args.folds, splits) if args.folds else {})
 
 
 def _check_same_arguments(out: Path, arguments: dict):
@@ -131,9 +140,25 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs="+",
         help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label) with "
         "the split in the file name, like trainlist01.txt testlist01.txt; tfds:NAME; "
-        "or a synthetic dataset: motion, coloured, captions",
+        "a synthetic dataset: motion, coloured, captions; "
+        f"or a published dataset, with --annotations and --videos: {', '.join(protocols.PROTOCOLS)}",
     )
     add("--out", type=Path, required=True, help="directory of the dataset")
+    add(
+        "--annotations",
+        type=Path,
+        metavar="PATH",
+        help="annotations of a published dataset: the JSON file of activitynet; the folder of CLASS_val.txt and "
+        "CLASS_test.txt of thumos14; that of groundTruth, mapping.txt and splits of 50salads, gtea and breakfast",
+    )
+    add(
+        "--videos",
+        "--features",
+        type=Path,
+        metavar="DIR",
+        help="videos of a published dataset, at any depth; for 50salads, gtea and breakfast also published features "
+        "VIDEO.npy, which make feature records; by default those in the folder features of the annotations",
+    )
     add("--fps", type=float, default=0.0, help="frames per second to resample to; 0 keeps the source's frames")
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
     add("--format", choices=("jpeg", "png"), default="jpeg", help="format of the stored frames")

@@ -55,6 +55,8 @@ def check_arguments(args: argparse.Namespace, kind: str):
     for name in ("class_file", "multi_label", "group", "split_by", "untrimmed"):
         if getattr(args, name) and kind != "table":
             raise ValueError(f"--{name} is for a CSV or list of videos; the source is {args.source}.")
+    if (args.videos or args.annotations) and kind != "protocol":
+        raise ValueError(f"--videos and --annotations are for published datasets; the source is {args.source}.")
     if args.untrimmed and (args.class_file or args.multi_label):
         raise ValueError("--untrimmed needs class names in the CSV: remove --class_file and --multi_label.")
     if args.group and args.split_by:

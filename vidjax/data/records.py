@@ -24,12 +24,12 @@ from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
 HEADER_BYTES = 12  # the length and its checksum
 FOOTER_BYTES = 4  # checksum of the data
-FEATURES = "/feature/floats"  # MediaSequence's key, after a prefix
+FEATURES, FEATURE_TIMES = "/feature/floats", "/feature/timestamp"  # MediaSequence's keys, after a prefix
 FLOW = "FORWARD_FLOW/image/"
 SATURATION = 20.0  # pixels: flow at level 255 unless a record stores another value; as in `vidjax.flow.to_levels`
 
 
-class Segment(NamedTuple):
+class IndexedSegment(NamedTuple):
     """A labelled stretch of an untrimmed video: seconds from its first frame, class index and class name."""
 
     start: float
@@ -53,6 +53,7 @@ class Example:
         frame_labels: one class index per frame, or empty.
         segments: labelled stretches, or empty.
         features: features by prefix ("RGB", "FLOW"): float32 (L, D), one vector per time step.
+        feature_times: middles of these time steps by prefix, in seconds from the first frame; or none.
         flow: optical flow to the next frame, one PNG or JPEG for each frame but the last, or empty. Red is u, green
             is v, blue is 0; levels 0..255 span -saturation..saturation pixels.
         saturation: largest flow that is stored, in pixels.
@@ -68,8 +69,9 @@ class Example:
     start: float = 0.0
     end: float = 0.0
     frame_labels: Sequence[int] = ()
-    segments: Sequence[Segment] = ()
+    segments: Sequence[IndexedSegment] = ()
     features: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    feature_times: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     flow: Sequence[bytes] = ()
     saturation: float = SATURATION
 
@@ -116,6 +118,10 @@ def encode(example: Example) -> bytes:
         steps = proto.feature_lists.feature_list[prefix + FEATURES].feature
         for vector in vectors:
             steps.add().float_list.value.extend(vector.tolist())
+    for prefix, times in example.feature_times.items():
+        steps = proto.feature_lists.feature_list[prefix + FEATURE_TIMES].feature
+        for seconds in times:
+            steps.add().int64_list.value.append(round((example.start + seconds) * 1e6))
     try:
         return proto.SerializeToString(deterministic=True)
     except Exception as error:  # protobuf's EncodeError differs between implementations
@@ -169,6 +175,7 @@ def decode(data: bytes) -> Example:
     def steps(key):
         return lists[key].feature if key in lists else ()
 
+    start = first("clip/start/timestamp", "int64_list", 0)
     return Example(
         images=Images(steps("image/encoded")),
         labels=numbers("clip/label/index"),
@@ -177,11 +184,11 @@ def decode(data: bytes) -> Example:
         fps=first("image/frame_rate", "float_list", 0.0),
         height=first("image/height", "int64_list", 0),
         width=first("image/width", "int64_list", 0),
-        start=first("clip/start/timestamp", "int64_list", 0) / 1e6,
+        start=start / 1e6,
         end=first("clip/end/timestamp", "int64_list", 0) / 1e6,
         frame_labels=[step.int64_list.value[0] for step in steps("image/label/index")],
         segments=tuple(
-            Segment(start / 1e6, end / 1e6, label, name)
+            IndexedSegment(start / 1e6, end / 1e6, label, name)
             for start, end, label, name in zip(
                 numbers("segment/start/timestamp"),
                 numbers("segment/end/timestamp"),
@@ -194,6 +201,11 @@ def decode(data: bytes) -> Example:
             key.removesuffix(FEATURES): np.array([step.float_list.value for step in steps(key)], np.float32)
             for key in lists
             if key.endswith(FEATURES)
+        },
+        feature_times={
+            key.removesuffix(FEATURE_TIMES): [(step.int64_list.value[0] - start) / 1e6 for step in steps(key)]
+            for key in lists
+            if key.endswith(FEATURE_TIMES)
         },
         flow=Images(flow) if (flow := steps(FLOW + "encoded")) else (),
         saturation=first(FLOW + "saturation", "float_list", SATURATION),

@@ -8,7 +8,7 @@
 
 Times are seconds. Readers return the segments of a video in order of time. They raise a ValueError, which names the
 place, for what cannot be right: an empty file, an end that is not after its start, an unknown label. `say` receives a
-line about what published datasets have, too: segments that overlap or end after their video.
+line about what published datasets have, too: segments that overlap, end after their video, or have no length in JSON.
 """
 
 import csv
@@ -137,6 +137,8 @@ def write_json(path: Path, videos: Mapping[str, Iterable[Segment]]):
 def read_json(path: Path, *, subset: str | None = None, labels: Labels = None, say: Say = print) -> Videos:
     """Reads ActivityNet's annotations or detections. A video without segments has [], like those of its test set.
 
+    Segments that end where they start, which release 1.3 has, are left out.
+
     Args:
         subset: of the annotations, such as "validation"; all by default.
         labels: see `read_csv`.
@@ -149,7 +151,7 @@ def read_json(path: Path, *, subset: str | None = None, labels: Labels = None, s
     subsets = {str(entry.get("subset")) for entry in entries.values()}
     if subset is not None and subset not in subsets:
         raise ValueError(f"{path} has no subset {subset}; it has {', '.join(sorted(subsets))}.")
-    videos, durations = {}, {}
+    videos, durations, empty = {}, {}, []
     for video, entry in entries.items():
         if subset in (None, entry.get("subset")):
             durations[video], videos[video] = float(entry.get("duration", math.inf)), []
@@ -157,7 +159,12 @@ def read_json(path: Path, *, subset: str | None = None, labels: Labels = None, s
                 where = f"{path}, {video}, segment {number}"
                 if not isinstance(x.get("segment"), list) or len(x["segment"]) != 2 or "label" not in x:
                     raise ValueError(f'{where} must have "segment": [start, end] and a "label".')
+                if x["segment"][0] == x["segment"][1]:
+                    empty.append(f"{x['label']} of {video} at {x['segment'][0]} s")
+                    continue
                 videos[video].append(make_segment(where, *x["segment"], x["label"], x.get("score", 1)))
+    if empty:
+        say(f"note: {path}: segments without length, which are left out: {len(empty)}. The first: {empty[0]}.")
     return _checked(path, videos, durations, labels, say)
 
 

@@ -15,7 +15,7 @@ import cv2
 import jax
 import numpy as np
 
-from vidjax.data import augment, flow_images, frame_folder, records, video
+from vidjax.data import augment, feature_files, flow_images, frame_folder, records, video
 from vidjax.data.sources import tfds, untrimmed
 from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
@@ -65,7 +65,7 @@ class Encoding:
 
 
 def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
-    """Reads, resamples, resizes and compresses one video, frame by frame.
+    """Reads, resamples, resizes and compresses one video, frame by frame; or reads its features.
 
     Returns:
         The example, and None or a description of the damage in the file.
@@ -73,6 +73,8 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
     Raises:
         ValueError: if the video cannot be read, or its pictures do not fit in one record.
     """
+    if item.steps is not None:
+        return feature_files.read_example(item, labels), None
     images, flow, before, warning, fps, shape, num_bytes = [], [], None, None, encoding.fps, (0, 0), 0
     if item.path.startswith("tfds:"):
         frames = tfds.read_video(item.path)
@@ -111,6 +113,8 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
             raise ValueError(f"{item.path}: {error}") from None
         warning = warning or note
         frame_labels = untrimmed.frame_labels(segments, len(images), fps)
+        if untrimmed.BACKGROUND not in labels:  # every frame has a class; after resampling, the last may be left over
+            frame_labels = [name if name in labels else segments[-1][2] for name in frame_labels]
     example = records.Example(
         images=images,
         labels=[labels.index(name) for name in item.labels],
@@ -122,7 +126,7 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
         start=item.start,
         end=item.start + (len(images) / fps if fps else 0.0),
         frame_labels=[labels.index(name) for name in frame_labels],
-        segments=[records.Segment(start, end, labels.index(name), name) for start, end, name in segments],
+        segments=[records.IndexedSegment(start, end, labels.index(name), name) for start, end, name in segments],
         flow=flow,
     )
     return example, warning

@@ -98,3 +98,7 @@ def test_a_single_split_is_warned_of(tmp_path, capsys):
 def test_names_that_are_not_utf8_are_printed_escaped(capsys):
     datasets.say("skipped: caf\udce9.mp4")
     assert capsys.readouterr().out == "skipped: caf\\udce9.mp4\n"
+
+
+def test_published_datasets_are_known_by_name():
+    assert [datasets.kind_of([name]) for name in ("thumos14", "./thumos14")] == ["protocol", "folder"]

@@ -3,24 +3,13 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from vidjax.data import record_checks
-from vidjax.data.sources import class_counts, duplicates, folders, splits, tables, tfds, untrimmed
-from vidjax.data.sources.items import Item, words
+from vidjax.data.sources import class_counts, duplicates, folders, protocols, splits, tables, tfds, untrimmed
+from vidjax.data.sources.items import Dataset, Item, words
 from vidjax.data.synthetic import captions, coloured, motion
 
 END = "<end>"  # word 0 of a vocabulary: comes before and after each caption
-
-
-class Dataset(NamedTuple):
-    """Labelled videos, and the effect of mirroring and of reversing time on labels, see `dataset_info.DatasetInfo`."""
-
-    items: list[Item]
-    labels: list[str]
-    horizontal_flip: str | list[int]
-    time_reversal: list[int] | None = None
-    caption_length: int | None = None
 
 
 def say(text: str):
@@ -42,6 +31,8 @@ def kind_of(names: Sequence[str]) -> str:
         raise ValueError(f"Several sources must be CSVs or lists ({', '.join(tables.ENDINGS)}); {name} is not.")
     if names[0] in RENDERED:
         return names[0]
+    if names[0] in protocols.PROTOCOLS:
+        return "protocol"
     return "tfds" if names[0].startswith("tfds:") else "folder"
 
 
@@ -106,8 +97,28 @@ def from_folder(args: argparse.Namespace) -> Dataset:
     return _labelled(args, folders.from_folder(Path(args.source), frame_folders=args.frame_folders, say=say))
 
 
+def from_protocol(args: argparse.Namespace) -> Dataset:
+    """Lists the videos of a published dataset, see `protocols`."""
+    if args.annotations is None or not args.annotations.exists():
+        problem = f"--annotations {args.annotations} does not exist" if args.annotations else "no --annotations"
+        raise ValueError(
+            f"{args.source}: {problem}; give the published annotations. A folder of that name is ./{args.source}."
+        )
+    if args.annotations.is_file() and args.source != "activitynet":
+        raise ValueError(f"--annotations {args.annotations} is a file; give the folder of the annotations.")
+    if args.videos and not args.videos.is_dir():
+        raise ValueError(f"--videos {args.videos} is not a directory.")
+    dataset = protocols.PROTOCOLS[args.source](args.videos, args.annotations, say)
+    if dataset.inputs and (args.fps or args.flow):
+        raise ValueError("--fps and --flow are for videos; published features stay as they are: remove them.")
+    record_checks.check_labels(dataset.labels)
+    if args.horizontal_flip:
+        return dataset._replace(horizontal_flip=parse_flip(args.horizontal_flip, dataset.labels))
+    return dataset
+
+
 RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions}
-SOURCES = {**RENDERED, "tfds": from_tfds, "table": from_tables, "folder": from_folder}
+SOURCES = {**RENDERED, "protocol": from_protocol, "tfds": from_tfds, "table": from_tables, "folder": from_folder}
 
 
 def _rendering(args: argparse.Namespace) -> dict:

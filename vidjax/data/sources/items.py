@@ -1,10 +1,26 @@
-"""A labelled video before it is read.
+"""A labelled video before it is read, and a dataset of such videos.
 
-`folders` lists videos in class folders, `tables` those of CSVs and lists, `tfds` those of tensorflow-datasets.
+`folders` lists videos in class folders, `tables` those of CSVs and lists, `tfds` those of tensorflow-datasets,
+`protocols` those of published datasets.
 """
 
 import dataclasses
 import re
+from typing import NamedTuple
+
+
+class Steps(NamedTuple):
+    """The time steps of stored features that are kept, and the frames that they stand for.
+
+    Attributes:
+        fps: labelled frames per second.
+        stride: frames from one kept step to the next.
+        every: 2 keeps every second vector of the file, from the first on.
+    """
+
+    fps: float
+    stride: int = 1
+    every: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,6 +34,7 @@ class Item:
         start, end: the part of the file, seconds; None for `end` is the end of the file.
         columns: cells of the CSV by column.
         segments: (start, end, class name) of the segments of an untrimmed video, in seconds; None if it is trimmed.
+        steps: the path is that of features, see `feature_files`; None for videos.
     """
 
     path: str
@@ -27,6 +44,30 @@ class Item:
     end: float | None = None
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
     segments: tuple[tuple[float, float, str], ...] | None = None
+    steps: Steps | None = None
+
+
+class Dataset(NamedTuple):
+    """Labelled videos.
+
+    Attributes:
+        items: the videos.
+        labels: class names in the order of their indices.
+        horizontal_flip, time_reversal: see `dataset_info.DatasetInfo`.
+        caption_length: words of the longest caption and its end; None for classes.
+        folds: folds of a cross-validation by name, see `folds`.
+        missing: names of videos that are annotated, but not there.
+        inputs: contents of feature records, see `dataset_info.DatasetInfo`; None for videos.
+    """
+
+    items: list[Item]
+    labels: list[str]
+    horizontal_flip: str | list[int]
+    time_reversal: list[int] | None = None
+    caption_length: int | None = None
+    folds: dict[str, list[dict]] = {}
+    missing: list[str] = []
+    inputs: dict | None = None
 
 
 def words(caption: str) -> tuple[str, ...]:

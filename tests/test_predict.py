@@ -12,7 +12,7 @@ import pytest
 from vidjax import models, predict, sharding, step
 from vidjax.data import pipeline, video
 from vidjax.evaluation import outputs
-from vidjax.inference import restore
+from vidjax.inference import gallery, restore
 from vidjax.inference.views import read_views
 from vidjax.weights import load as weights
 
@@ -75,7 +75,7 @@ def test_the_command_prints_json(tiny_run, monkeypatch, capsys):
         assert probabilities == sorted(probabilities, reverse=True)
 
 
-def test_a_stream_prints_a_line_per_second(run, numbered, monkeypatch, capsys):
+def test_a_stream_prints_a_line_per_second(run, numbered, monkeypatch, capsys, tmp_path):
     """30 frames at 10 per second, every second one, and a network on single frames."""
     model = models.make_model("resnet18", 8, width=0.0625)
     batch = {"video": np.zeros((1, 1, 40, 40, 3), np.uint8)}
@@ -91,6 +91,15 @@ def test_a_stream_prints_a_line_per_second(run, numbered, monkeypatch, capsys):
     np.testing.assert_allclose(lines[-1]["top"][0]["probability"], run.probabilities(logits).max(), rtol=1e-4)
     predict_main(monkeypatch, *arguments)
     assert [line.split(" s")[0] for line in capsys.readouterr().out.splitlines()] == ["1.0", "2.0", "2.8"]
+    examples = np.random.default_rng(0).random((2, 32))  # of two classes
+    known = gallery.empty(changed)
+    for name, row in zip("xy", examples, strict=True):
+        known = gallery.add(known, name, row[None], [name])
+    gallery.write(tmp_path / "g", known)
+    predict_main(monkeypatch, *arguments, "--gallery", tmp_path / "g", "--json")
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["seconds"] for line in lines] == pytest.approx([1.0, 2.0, 2.8])
+    assert all({entry["label"] for entry in line["top"]} == {"x", "y"} for line in lines)
 
 
 def test_streams_that_are_refused(tiny_run, numbered, monkeypatch, capsys):

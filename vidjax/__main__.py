@@ -4,7 +4,9 @@ vidjax train --config configs/quickstart.py --workdir runs/quickstart
 python -m vidjax.train --config configs/quickstart.py --workdir runs/quickstart      # the same
 """
 
+import os
 import runpy
+import select
 import sys
 
 import vidjax
@@ -15,6 +17,7 @@ COMMANDS = {
     "evaluate": ("vidjax.evaluate", "evaluates a run, or fuses several"),
     "predict": ("vidjax.predict", "classifies videos, windows of videos, or a stream"),
     "detect": ("vidjax.detect", "finds the activities in untrimmed videos"),
+    "gallery": ("vidjax.gallery", "adds classes by a few examples, without training"),
     "features": ("vidjax.features", "stores a layer of a frozen network as records"),
     "classify": ("vidjax.evaluation.classify", "trains and tests a classifier on stored features"),
     "crossval": ("vidjax.crossval", "trains a config on every fold, with several seeds"),
@@ -40,6 +43,28 @@ def usage() -> str:
 
 
 def main():
+    """Runs a command. It ends quietly if the reader of its output has gone, such as `head`."""
+    try:
+        run()
+    except (BrokenPipeError, SystemExit) as error:
+        if BrokenPipeError in (type(error), type(error.__context__)) and reader_has_gone():
+            sys.exit(1)
+        raise
+    finally:
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:  # the interpreter would try again, and complain
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def reader_has_gone() -> bool:
+    """Returns whether standard output is a pipe that nobody reads."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in output.poll(0))
+
+
+def run():
     """Runs the module of a command like `python -m`, with the same arguments and exit status."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):

@@ -5,11 +5,13 @@
     python -m vidjax.predict VIDEO|DIR... --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5]
     python -m vidjax.predict --stream VIDEO|camera --workdir W
     python -m vidjax.predict VIDEO|DIR... --exported DIR
+    python -m vidjax.predict VIDEO|DIR... --workdir W --gallery FILE [--reject]
 
 A video is read like the network's training videos and cut into evenly spaced clips, like in an evaluation; the result
 is the mean probability over clips. Memory holds only the frames of these clips, whatever the length of the video. With
 --windows each window of a video gets a line, see `vidjax.inference.windows`. Several runs, such as two streams, are
 fused like in `vidjax.evaluate`. A causal network processes a stream frame by frame and prints one line per second.
+With --gallery the classes are those of a gallery, see `vidjax.gallery`, and have distances instead of probabilities.
 """
 
 import argparse
@@ -25,7 +27,7 @@ from absl import logging as absl_logging
 
 from vidjax.data import frame_folder, video_paths
 from vidjax.export import exported
-from vidjax.inference import caption, ensemble, restore, stream, windows
+from vidjax.inference import caption, embedding, ensemble, gallery, restore, stream, windows
 from vidjax.inference.clip_logits import make_logits_fn
 from vidjax.inference.views import views_of
 
@@ -86,6 +88,8 @@ def parse_args() -> argparse.Namespace:
     add("--top", type=int, default=5, help="number of classes to print (default: 5)")
     add("--num_views", type=int, help="clips per video or window (default: enough to cover it, at most 10)")
     add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of image folders (default: %(default)g)")
+    add("--gallery", type=Path, metavar="FILE", help="classes known by examples, see `python -m vidjax.gallery`")
+    add("--reject", action="store_true", help="a video that is far from all classes of the gallery is unknown")
     add("--beams", type=int, default=4, help="beams of the search for captions (default: 4)")
     ensemble.add_arguments(parser, ensemble.AVERAGES)
     add("--json", action="store_true", help="print a JSON object per video, window, or second of a stream")
@@ -112,6 +116,10 @@ def _check(args: argparse.Namespace):
         raise ValueError("--stream and --step are for one --workdir.")
     if args.exported and (args.stream or args.step is not None):
         raise ValueError("--stream and --step are for --workdir, not --exported.")
+    if args.gallery and (args.exported or len(args.networks) > 1):
+        raise ValueError("--gallery is for one --workdir or --weights, whose network made the gallery.")
+    if args.reject and not args.gallery:
+        raise ValueError("--reject needs a --gallery, whose examples tell what is far.")
     if args.windows is None and args.hop is not None:
         raise ValueError("--hop needs windows: give their length with --windows SECONDS.")
     if args.windows is not None:
@@ -124,7 +132,9 @@ def _check(args: argparse.Namespace):
 
 
 def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
-    """Loads the networks that the arguments name, and makes a function from clips to logits or a caption for each.
+    """Loads the networks that the arguments name, and makes a function of clips for each.
+
+    The function returns logits, or with a gallery or captions the result of the video for `show`.
 
     Raises:
         ValueError: if a network is missing, does not classify videos, or does not fit the others or the arguments.
@@ -138,14 +148,25 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
     if args.windows:
         for run in runs:
             windows.check(args.windows, args.hop, run.inputs.get("fps"))
+    if args.gallery:
+        found = gallery.for_network(gallery.read(args.gallery), runs[0])
+        classify = gallery.make_classifier(found, top=args.top, reject=args.reject)
+        embedder = embedding.embedder_of(runs[0])
+        if args.stream:
+            return [embedder], [classify]
+        embed = embedding.make_embed_fn(embedder, clips_a_device(args))
+        return [embedder], [lambda views: {"top": classify(embed(views))}]
     if args.stream:
-        return runs, []
+        if not runs[0].labels:
+            raise ValueError(f"{runs[0].name} has no classes: give a --gallery.")
+        return runs, [lambda outputs: top_classes(runs[0], runs[0].probabilities(outputs), args.top)]
     if args.exported:
         return runs, [exported.make_logits_fn(runs[0])]
     if "caption_length" in runs[0].inputs:
         if len(runs) > 1:
             raise ValueError("Captions of several runs cannot be fused: give one --workdir.")
-        return runs, [caption.make_writer(runs[0], args.beams)]
+        write = caption.make_writer(runs[0], args.beams)
+        return runs, [lambda views: dict(zip(("caption", "probability"), write(views), strict=True))]
     return runs, [make_logits_fn(run, clips_a_device(args)) for run in runs]
 
 
@@ -158,19 +179,20 @@ def results_of(path: Path, runs: list, functions: list[Callable], args: argparse
     """Yields the results of a video for `show`. Errors: see `views.read_views` and `windows.cut_windows`."""
     run, of_video = runs[0], {"video": str(path)}
     fused = {"weights": args.fusion_weights, "fusion": args.fusion or "scores", "folder_fps": args.folder_fps}
-    is_caption = "caption_length" in run.inputs
-    if args.windows and is_caption:
-        for start, end, views in windows.cut_windows(path, runs, args.windows, args.hop, 1, folder_fps=args.folder_fps):
-            text, probability = functions[0](views[0])
-            yield {**of_video, "start": start, "end": end, "caption": text, "probability": probability}
+    is_caption, folder_fps = "caption_length" in run.inputs, args.folder_fps
+    if is_caption or args.gallery:
+        num_views = 1 if is_caption else args.num_views
+        if args.windows:
+            cut = windows.cut_windows(path, runs, args.windows, args.hop, num_views, folder_fps=folder_fps)
+            for start, end, views in cut:
+                yield {**of_video, "start": start, "end": end, **functions[0](views[0])}
+        else:
+            yield {**of_video, **functions[0](views_of(run, path, num_views, folder_fps=folder_fps))}
     elif args.windows:
         at_once = clips_a_device(args) * (1 if args.exported else run.mesh.size)
         where = (path, runs, functions, args.windows, args.hop, args.num_views)
         for start, end, probabilities in windows.predict_windows(*where, at_once=at_once, **fused):
             yield {**of_video, "start": start, "end": end, "top": top_classes(run, probabilities, args.top)}
-    elif is_caption:
-        text, probability = functions[0](views_of(run, path, num_views=1, folder_fps=args.folder_fps))
-        yield {**of_video, "caption": text, "probability": probability}
     else:
         probabilities = predict_fused(runs, functions, path, args.num_views, **fused)
         yield {**of_video, "top": top_classes(run, probabilities, args.top)}
@@ -187,8 +209,14 @@ def show(result: dict, as_json: bool):
     if "start" in result:
         title += f"  {result['start']:.2f} to {result['end']:.2f} s"
     top = result["top"] if "top" in result else [{"label": result["caption"], "probability": result["probability"]}]
-    entries = [f"  {100 * entry['probability']:6.2f} %  {entry['label']}" for entry in top]
-    print(title, *entries, sep="" if in_a_line else "\n", flush=True)
+    print(title, *map(entry_of, top), sep="" if in_a_line else "\n", flush=True)
+
+
+def entry_of(entry: dict) -> str:
+    """Returns a class with its probability, or with its distance from a gallery's prototype; "unknown" has none."""
+    if "probability" in entry:
+        return f"  {100 * entry['probability']:6.2f} %  {entry['label']}"
+    return f"  {'' if entry['distance'] is None else format(entry['distance'], '.4f'):>8}  {entry['label']}"
 
 
 def find_videos(paths: Sequence[str]) -> tuple[list[Path], int]:
@@ -217,8 +245,8 @@ def main():
     try:
         runs, functions = load(args)
         if args.stream:
-            for seconds, probabilities in stream.run_on(runs[0], args.stream):
-                show({"seconds": seconds, "top": top_classes(runs[0], probabilities, args.top)}, args.json)
+            for seconds, outputs in stream.run_on(runs[0], args.stream):
+                show({"seconds": seconds, "top": functions[0](outputs)}, args.json)
             return
     except KeyboardInterrupt:
         return

@@ -2,9 +2,10 @@ import jax
 import numpy as np
 import pytest
 
+from tests import networks
 from vidjax import models, step
 from vidjax.data import video
-from vidjax.inference import stream
+from vidjax.inference import embedding, stream
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 CNN = {"backbone": {"name": "small_cnn", "width": 0.125}}
@@ -79,6 +80,7 @@ def test_errors(clip):
         ("r2plus1d_18", {}, "A ResNet that sees the future cannot be stateful: set model.causal = True"),
         ("frame_rnn", {"bidirectional": True}, "A bidirectional network cannot be stateful"),
         ("tcn", {"causal": False}, "Only a causal dilated TCN can be stateful"),
+        ("ms_tcn", {}, "An MS-TCN that sees the future cannot be stateful"),
     ):
         with pytest.raises(ValueError, match=message):
             stream.init_stream({}, {}, model=models.make_model(name, 3, **arguments), spec=SPEC)
@@ -112,3 +114,18 @@ def test_frames_that_change_in_size(monkeypatch):
     monkeypatch.setattr(video, "iterate_frames", lambda *args, **kwargs: iter(frames))
     with pytest.raises(ValueError, match=r"The frames of film.mp4 change from 48x48 to 48x40 at 0.2 s: start a new"):
         list(stream.read_frames("film.mp4", {"size": 32}, {}))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "lstm"])
+def test_the_embedding_of_a_stream_is_that_of_the_clip_so_far(name, tmp_path):
+    """20 frames at 10 per second: lines at 1.0 and 1.9 s, the frames 0..10 and 0..19."""
+    frames = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8).repeat(8, 1).repeat(8, 2)
+    video.write_video(tmp_path / "noise.mp4", frames, 10.0)
+    run = networks.network_of(NETWORKS[name][0], 8, **NETWORKS[name][1])
+    embedder = embedding.embedder_of(run)
+    embed_fn = embedding.make_embed_fn(embedder)
+    found = dict(stream.run_on(embedder, str(tmp_path / "noise.mp4")))
+    assert list(found) == pytest.approx([1.0, 1.9])
+    for (_, outputs), length in zip(found.items(), (11, 20), strict=True):
+        seen = [frame for frame, _ in stream.read_frames(str(tmp_path / "noise.mp4"), run.clip, {})][:length]
+        np.testing.assert_allclose(outputs, embed_fn({"video": np.stack(seen)[None]}), rtol=1e-4, atol=1e-4)

@@ -28,14 +28,20 @@ State = dict  # the carry of the network: {} before the first frame
 
 
 def causal_model(model: nn.Module, spec: Spec) -> Stateful:
-    """Returns the network that continues from frame to frame.
+    """Returns the network that continues from frame to frame. A look-ahead makes its outputs that many frames late.
 
     Raises:
         ValueError: if the network sees future frames or optical flow, or does not support streams.
     """
     if sees_flow(spec):
         raise ValueError("This network sees optical flow, which streams do not provide: use one that sees frames.")
-    return Stateful(plain(model))
+    network = plain(model)
+    return Stateful(network.clone(look_ahead=0) if look_ahead_of(network) else network)
+
+
+def look_ahead_of(model: nn.Module) -> int:
+    """Number of frames after which a stream has the outputs for a frame."""
+    return getattr(plain(model), "look_ahead", 0)
 
 
 def init_stream(params: dict, model_state: dict, *, model: nn.Module, spec: Spec) -> tuple[State, Callable]:
@@ -108,29 +114,34 @@ def _size(shape: tuple[int, int, int]) -> str:
 
 
 def run_on(run: restore.Trained, source: str) -> Iterator[tuple[float, np.ndarray]]:
-    """Classifies a video file or a camera as it is read: once per second of video, and at the end.
+    """Runs a network on a video file or a camera as it is read: once per second of video, and at the end.
 
     Yields:
-        The time in seconds, and the probability of each class, float32 (K,).
+        The time in seconds, and the outputs for the frames so far, float32 (K,); the mean over time of the outputs of a
+        network without a classifier that gives a vector per step.
 
     Raises:
-        ValueError: see `read_frames` and `init_stream`; also if the network takes features or has no classes.
+        ValueError: see `read_frames` and `init_stream`; also if the network takes features.
     """
-    if "prefix" in run.inputs or not run.labels:
-        raise ValueError(f"{run.name} does not classify videos: it takes features, or has no classes.")
+    if "prefix" in run.inputs:
+        raise ValueError(f"{run.name} does not see videos: it takes features.")
     if run.clip.get("sampling") == "segments":
         raise ValueError(f"{run.name} was trained on frames spread over a whole video; a stream has no known end.")
     state, step = init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
     seconds, shown, outputs, size = 0.0, 0.0, None, frames_a_step(run.model)
+    total, count = 0.0, 0
     frames = views.until_damage(read_frames(source, run.clip, run.inputs))
     while group := list(itertools.islice(frames, size)):
         if len(group) < size and hasattr(plain(run.model), "clip_frames"):
             break  # an incomplete clip
         images, times = zip(*group, strict=True)
         state, outputs = step(state, jnp.asarray(np.stack(images)[None]))
+        if outputs.ndim == 3:  # (1, steps, D)
+            total, count = total + outputs.sum(axis=1), count + outputs.shape[1]
+            outputs = total / count
         seconds, is_shown = times[-1], times[-1] >= shown + 1
         if is_shown:
             shown = seconds
-            yield seconds, run.probabilities(outputs)[0]
+            yield seconds, np.asarray(outputs)[0]
     if outputs is not None and not is_shown:
-        yield seconds, run.probabilities(outputs)[0]
+        yield seconds, np.asarray(outputs)[0]

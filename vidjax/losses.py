@@ -20,7 +20,7 @@ def softmax_cross_entropy(
 
     Args:
         logits: float (..., K).
-        target: int (...), class indices.
+        target: int (...), class indices; or float (..., K), shares of the classes.
         label_smoothing: in [0, 1): mixes the one-hot target with the uniform one (Szegedy et al., 2016, section 7).
         class_weights: K factors, applied by the target class; empty for none.
 
@@ -30,14 +30,14 @@ def softmax_cross_entropy(
     Raises:
         ValueError: if the shapes do not fit each other, or the number of class weights is wrong; so do the others.
     """
-    check_shapes(logits, target, has_classes=True)
-    num_classes = logits.shape[-1]
-    smoothed = optax.smooth_labels(jax.nn.one_hot(target, num_classes, dtype=logits.dtype), label_smoothing)
-    loss = optax.softmax_cross_entropy(logits, smoothed)
+    num_classes, is_index = logits.shape[-1], jnp.issubdtype(target.dtype, jnp.integer)
+    check_shapes(logits, target, has_classes=is_index)
+    target = jax.nn.one_hot(target, num_classes, dtype=logits.dtype) if is_index else target
+    loss = optax.softmax_cross_entropy(logits, optax.smooth_labels(target, label_smoothing))
     if class_weights:
         if len(class_weights) != num_classes:
             raise ValueError(f"class_weights has {len(class_weights)} entries for {num_classes} classes.")
-        loss = loss * jnp.asarray(class_weights, loss.dtype)[target]
+        loss = loss * (target * jnp.asarray(class_weights, loss.dtype)).sum(-1)
     return loss
 
 
@@ -97,11 +97,142 @@ def segmentation(
     return segmentation_loss(stages, target, smoothing=smoothing, class_weights=class_weights)
 
 
+# --- Losses over pairs: embeddings float (B, D), target int (B,) -> float (B,) ----------------------------------------
+# Each clip is an anchor, which is compared with all others of the global batch. Training batches hold no padding.
+
+
+def contrastive(embeddings: jax.Array, target: jax.Array, *, margin: float = 1.0) -> jax.Array:
+    """Contrastive loss, the mean over an anchor's pairs: d^2 with its class, max(0, margin - d)^2 with other classes.
+
+    Hadsell et al., "Dimensionality Reduction by Learning an Invariant Mapping" (CVPR 2006), equation 4, without its
+    factor 1/2. d is the Euclidean distance.
+    """
+    same, other = pairs_of(embeddings, target)
+    squares = squared_distances(embeddings, embeddings)
+    return mean_where(same | other, jnp.where(same, squares, jax.nn.relu(margin - root(squares)) ** 2))
+
+
+def triplet(embeddings: jax.Array, target: jax.Array, *, mining: str = "semi_hard", margin: float = 0.2) -> jax.Array:
+    """Triplet loss: an anchor is nearer to its class (positives) than to other classes (negatives), by a margin.
+
+    Args:
+        mining: "semi_hard": the mean of d_ap^2 - d_an^2 + margin over the triplets of `semi_hard_triplets`.
+            "batch_hard": softplus(d_ap - d_an) of the farthest positive and the nearest negative (Hermans et al., "In
+            Defense of the Triplet Loss for Person Re-Identification", 2017, https://arxiv.org/abs/1703.07737).
+        margin: of semi-hard mining.
+
+    Returns:
+        float (B,); 0 for anchors without a triplet.
+
+    Raises:
+        ValueError: for an unknown mining.
+    """
+    same, other = pairs_of(embeddings, target)
+    squares = squared_distances(embeddings, embeddings)
+    if mining == "semi_hard":
+        mined, gap = semi_hard_triplets(squares, same, other, margin)
+        return mean_where(mined, margin - gap)
+    if mining == "batch_hard":
+        distances = root(squares)
+        farthest = jnp.max(distances, axis=1, where=same, initial=0)
+        nearest = jnp.min(distances, axis=1, where=other, initial=jnp.inf)
+        return jnp.where(same.any(1) & other.any(1), jax.nn.softplus(farthest - nearest), 0)
+    raise ValueError(f"Unknown mining {mining!r} of triplets; choose semi_hard or batch_hard.")
+
+
+def semi_hard_triplets(squares: jax.Array, same: jax.Array, other: jax.Array, margin: float):
+    """Triplets whose negative is farther from the anchor than the positive, by the margin at most.
+
+    Schroff et al., "FaceNet" (CVPR 2015), section 3.2, for embeddings of unit length.
+
+    Args:
+        squares: float (B, B), squared distances; same, other: see `pairs_of`.
+
+    Returns:
+        Which triplets are such, bool (B, B, B), by anchor, positive and negative; and d_an^2 - d_ap^2 of all.
+    """
+    gap = squares[:, None, :] - squares[:, :, None]
+    return same[:, :, None] & other[:, None, :] & (gap > 0) & (gap <= margin), gap
+
+
+def prototypical(embeddings: jax.Array, target: jax.Array) -> jax.Array:
+    """Cross-entropy of classes scored by the negative squared distance to their prototypes, the means of their clips.
+
+    Snell et al., "Prototypical Networks for Few-shot Learning" (NeurIPS 2017), equations 1 and 2. Each clip is a query
+    once, and the prototype of its own class leaves it out: a batch of P classes x K clips is an episode of P ways with
+    K - 1 shots. Returns 0 for a clip that is the only one of its class.
+    """
+    same, _ = pairs_of(embeddings, target)
+    members = same | jnp.eye(len(target), dtype=bool)  # (B, B)
+    count = members.sum(1).astype(embeddings.dtype)  # (B,), clips in the class of each
+    prototypes = members.astype(embeddings.dtype) @ embeddings / count[:, None]  # (B, D), that of each clip's class
+    left_out = count / jnp.maximum(count - 1, 1)  # x - mean of the others = (x - mean of all) n / (n - 1)
+    logits = -squared_distances(embeddings, prototypes) * jnp.where(members, left_out[:, None], 1) ** 2
+    is_first = members.argmax(1) == jnp.arange(len(target))  # counts each class once
+    loss = jax.nn.logsumexp(logits, axis=1, where=is_first) - jnp.diagonal(logits)
+    return jnp.where(count > 1, loss, 0)
+
+
+def siamese(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """Binary cross-entropy of "same class" for pairs of clips, as if half of an anchor's pairs were of its class.
+
+    Koch et al., "Siamese Neural Networks for One-shot Image Recognition" (ICML Deep Learning Workshop 2015). Takes the
+    outputs of `models.siamese` in training, float (B, B). Returns 0 for anchors without both kinds of pairs.
+    """
+    same, other = pairs_of(logits, target)
+    if logits.shape[1] != len(target):
+        raise ValueError(f"The loss 'siamese' needs logits of pairs, (B, B), not {logits.shape}: set model siamese.")
+    loss = optax.sigmoid_binary_cross_entropy(logits, same)
+    return jnp.where(same.any(1) & other.any(1), (mean_where(same, loss) + mean_where(other, loss)) / 2, 0)
+
+
+def pairs_of(embeddings: jax.Array, target: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Which pairs of clips are of one class, without those of a clip with itself, and of two classes: bool (B, B) each.
+
+    Raises:
+        ValueError: unless embeddings are (B, D) and targets (B,).
+    """
+    if embeddings.ndim != 2 or target.shape != embeddings.shape[:1]:
+        raise ValueError(
+            f"The model's outputs are {embeddings.shape}, the targets {target.shape}: this loss needs one embedding "
+            "and one class per clip; config.model = {'name': 'embedding', 'network': {...}} pools any network."
+        )
+    equal = target[:, None] == target[None]
+    return equal & ~jnp.eye(len(target), dtype=bool), ~equal
+
+
+def squared_distances(a: jax.Array, b: jax.Array) -> jax.Array:
+    """Squared Euclidean distances of the rows: (A, D), (B, D) -> (A, B). Those of equal rows are 0 exactly."""
+    return jnp.square(a[:, None] - b[None]).sum(-1)
+
+
+def root(x: jax.Array) -> jax.Array:
+    """Square root whose gradient at 0 is 0, not infinite."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1)), 0)
+
+
+def mean_where(kept: jax.Array, x: jax.Array) -> jax.Array:
+    """Mean over the kept entries of each row, 0 for a row without any: bool and float (B, ...) -> (B,)."""
+    axes = tuple(range(1, x.ndim))
+    return jnp.where(kept, x, 0).sum(axes) / jnp.maximum(kept.sum(axes), 1)
+
+
+# --- Table ------------------------------------------------------------------------------------------------------------
+
+# The outputs are embeddings, not one logit per class: these networks have no classifier
+EMBEDDING_LOSSES = {
+    "contrastive": contrastive,
+    "triplet": triplet,
+    "prototypical": prototypical,
+    "siamese": siamese,
+}
 LOSSES = {
     "softmax": softmax_cross_entropy,
     "sigmoid": sigmoid_cross_entropy,
     "squared_error": squared_error,
     "segmentation": segmentation,
+    **EMBEDDING_LOSSES,
 }
 
 
@@ -110,6 +241,8 @@ def check_shapes(outputs: jax.Array, target: jax.Array, *, has_classes: bool = F
     if (outputs.shape[:-1] if has_classes else outputs.shape) == target.shape:
         return
     text = f"The model's outputs are {outputs.shape}, the targets {target.shape}"
+    if outputs.ndim == 4 and not has_classes and target.ndim == 3:
+        raise ValueError(f"{text}: a model of several stages needs exclusive classes, loss.name = 'segmentation'.")
     if has_classes and outputs.ndim == 4 and outputs.shape[:2] == target.shape:
         raise ValueError(f"{text}: a model of several stages needs config.loss.name = 'segmentation'.")
     if has_classes:

@@ -16,6 +16,8 @@ from ml_collections import ConfigDict
 MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}  # the convention of Inception and I3D
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # the convention of torchvision
 
+INK = {"mean": [255.0] * 3, "std": [-255.0] * 3}  # ink 1 and paper 0, for drawings in black on white
+
 CIFAR10 = {"num_frames": 1, "frame_stride": 1, "size": 32, "resize": 0}
 MOTION = {
     "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
@@ -44,6 +46,11 @@ DATASETS = {
     # 10 classes; an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},
+    # Drawings of characters: python -m vidjax.data.make_records omniglot DIR --out data/omniglot
+    "omniglot": {
+        "small": {"num_frames": 1, "frame_stride": 1, "size": 28, "resize": 28},
+        "full": {"num_frames": 1, "frame_stride": 1, "size": 105, "resize": 0},
+    },
     # 6 interactions, 20 sequences of about 6 videos: python -m vidjax.data.make_records labels.csv --split_by sequence
     # --folds configs/common/ut_interaction_folds.json --short_side 0 --out data/ut_interaction; for two streams add
     # --flow opencv_dis
@@ -111,6 +118,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.fold = ""
     config.clip = ConfigDict({"sampling": "clip", **clip})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
+    config.augment.update({"rand_augment": (), "erase": 0.0, "mixup": 0.0, "cutmix": 0.0, "repeat": 0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
     config.flow = ""
     config.init_from, config.inflation = "", "repeat"
@@ -118,12 +126,14 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.target = "clip"
     config.loss = ConfigDict({"name": "softmax", "label_smoothing": 0.0, "class_weights": ()})
     config.accumulate = 1
+    config.batch_classes = 0
     config.ema_decay = 0.0
     config.dtype = "float32"
     config.eval = ConfigDict({"num_views": 1, "num_crops": 1, "batch_size": 32})
     config.log_every = 10
     config.eval_every = 100
     config.checkpoint_every = 100
+    config.keep_best = ""
     config.mesh = ConfigDict({"fsdp": 1})
     config.num_threads = 0
     return config

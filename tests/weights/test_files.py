@@ -227,7 +227,7 @@ def test_other_files(directory):
     with pytest.raises(ValueError, match="x.pth does not exist"):
         files.read(directory / "x.pth")
     (directory / "x.txt").write_text("")
-    with pytest.raises(ValueError, match="x.txt is not a weight file; its extension must be one of .pth, .pt, .safe"):
+    with pytest.raises(ValueError, match="x.txt is not a weight file; its extension must be one of .pth, .pt, .bin"):
         files.read(directory / "x.txt")
     with pytest.raises(ValueError, match="pickle"):
         files.ArraysOnly(io.BytesIO(pickle.dumps(print))).load()

@@ -8,6 +8,7 @@ from flax import linen as nn
 
 from vidjax.models.alexnet import CNNM2048, AlexNet
 from vidjax.models.asformer import ASFormer
+from vidjax.models.attentive_pooler import AttentivePooler
 from vidjax.models.captioner import Captioner
 from vidjax.models.cifar import SmallCNN
 from vidjax.models.conv4 import Conv4
@@ -31,6 +32,7 @@ from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 from vidjax.models.video_swin import VideoSwin, VideoSwinB, VideoSwinS
 from vidjax.models.videomae import VideoMAE, VideoMAEL, VideoMAES
+from vidjax.models.videoprism import VideoPrism, VideoPrismL
 from vidjax.models.vit import ViT, ViTL, ViTS
 from vidjax.models.vivit import ViViT, ViViTFactorised
 
@@ -70,12 +72,15 @@ CLIP_NETWORKS = {  # 3-D
     "videomae_s": VideoMAES,
     "videomae_b": VideoMAE,
     "videomae_l": VideoMAEL,
+    "videoprism_b": VideoPrism,
+    "videoprism_l": VideoPrismL,
 }
 MODELS = {
     **FRAME_NETWORKS,
     **CLIP_NETWORKS,
     "fusion": Fusion,
     "frame_pool": FramePool,
+    "attentive_pooler": AttentivePooler,
     "frame_rnn": FrameRNN,
     "clip_rnn": ClipRNN,
     "skip_rnn": SkipRNN,
@@ -93,9 +98,10 @@ MODELS = {
     "embedding": Embedding,
 }
 ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}
-OVER_TIME = ("fusion", "frame_pool", "frame_rnn", "clip_rnn", "skip_rnn", "conv_lstm", "tcn")
+OVER_TIME = ("fusion", "frame_pool", "attentive_pooler", "frame_rnn", "clip_rnn", "skip_rnn", "conv_lstm", "tcn")
 PARTS = {  # the sub-networks of each network and the valid choices for each; None marks an optional part
     "frame_pool": ON_FRAMES,
+    "attentive_pooler": ON_FRAMES,
     "frame_rnn": ON_FRAMES,
     "skip_rnn": ON_FRAMES,
     "conv_lstm": ON_FRAMES,
@@ -170,7 +176,8 @@ def rematerialised(block: type[nn.Module]) -> type[nn.Module]:
     Chen et al., "Training Deep Nets with Sublinear Memory Cost" (2016), https://arxiv.org/abs/1604.06174. Saves memory
     at the cost of one more forward pass; the results are the same.
     """
-    return nn.remat(block)
+    arguments = enumerate(inspect.signature(block.__call__).parameters)
+    return nn.remat(block, static_argnums=tuple(i for i, name in arguments if name in ("grid", "train")))
 
 
 def arguments_of(name: str) -> list[str]:

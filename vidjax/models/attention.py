@@ -123,6 +123,7 @@ class Block(nn.Module):
         drop_path: see `drop_path`.
         epsilon: of the norms.
         activation: of the MLP.
+        attend: see `Attention`.
     """
 
     num_heads: int
@@ -131,13 +132,14 @@ class Block(nn.Module):
     epsilon: float = 1e-6
     biases: tuple[str, ...] = ("query", "key", "value", "out")
     activation: Callable = gelu
+    attend: Callable = Attention.attend
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact
     def __call__(self, x, mask=None, train=False):
         """(B, N, D) -> (B, N, D); mask: see `Attention`."""
         norm = partial(nn.LayerNorm, epsilon=self.epsilon, dtype=self.dtype)
-        attention = Attention(self.num_heads, self.biases, dtype=self.dtype, name="attention")
+        attention = Attention(self.num_heads, self.biases, self.attend, self.dtype, name="attention")
         mlp = MLP(round(x.shape[-1] * self.mlp_ratio), activation=self.activation, dtype=self.dtype, name="mlp")
         x = x + drop_path(attention(norm(name="norm1")(x), mask=mask), self.drop_path, train)
         return x + drop_path(mlp(norm(name="norm2")(x)), self.drop_path, train)
@@ -187,8 +189,8 @@ class Positions(nn.Module):
         table = self.param("positions", normal, (1 + int(np.prod(self.grid)), x.shape[-1]))
         resized = resize_positions(table[1:].reshape(*self.grid, -1), x.shape[1:-1], self.method)
         x = x + resized.astype(self.dtype)
-        first = jnp.broadcast_to((token + table[0]).astype(self.dtype), (len(x), 1, x.shape[-1]))
-        return jnp.concatenate([first, x.reshape(len(x), -1, x.shape[-1])], 1)
+        first = jnp.broadcast_to((token + table[0]).astype(self.dtype), (x.shape[0], 1, x.shape[-1]))
+        return jnp.concatenate([first, x.reshape(x.shape[0], -1, x.shape[-1])], 1)
 
 
 def sinusoids(length: int, width: int) -> np.ndarray:

@@ -42,7 +42,8 @@ class Pool(nn.Module):
         batch, _, heads, dim = x.shape
         kernel = self.param("kernel", nn.initializers.lecun_normal(), (3, 3, 3, 1, dim))
         token, rest = x[:, :1], x[:, 1:].reshape(batch, *grid, heads * dim)
-        kernel = jnp.tile(kernel.astype(self.dtype), heads)  # (3, 3, 3, 1, heads D)
+        kernel = jnp.broadcast_to(kernel.astype(self.dtype)[..., None, :], (3, 3, 3, 1, heads, dim))
+        kernel = kernel.reshape(3, 3, 3, 1, heads * dim)
         rest = depthwise(rest, kernel, (1, self.stride, self.stride), padding=torch_same)
         x = jnp.concatenate([token, rest.reshape(batch, -1, heads, dim)], 1)
         return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x)
@@ -62,7 +63,7 @@ class PoolingAttention(nn.Module):
     @nn.compact
     def __call__(self, x, grid: Triple, mask=None):
         """(B, 1 + N, C) -> (B, 1 + N', dim); `mask`: (B, T'), the steps that are seen."""
-        batch = len(x)
+        batch = x.shape[0]
 
         def dense(x, name):
             return nn.Dense(self.dim, kernel_init=normal, dtype=self.dtype, name=name)(x)
@@ -87,7 +88,7 @@ class PoolingAttention(nn.Module):
             value = jnp.pad(value, ((0, 0), (0, 0), (0, 0), (0, keys.shape[-1] - key.shape[-1])))
         y = jax.nn.dot_product_attention(scaled, keys, value, mask=seen, scale=1.0)[..., : key.shape[-1]]
         if self.version == 2:  # the residual pooling of MViTv2, without the class token
-            y = y + query.at[:, 0].set(0)
+            y = y + jnp.pad(query[:, 1:], ((0, 0), (1, 0), (0, 0), (0, 0)))
         return dense(y.reshape(batch, -1, self.dim), "out")
 
     def relative(self, query, of_query: Triple, of_key: Triple):
@@ -145,10 +146,10 @@ class Block(nn.Module):
         if widens and self.version == 2:
             x = widen()(y)
         if self.stride > 1:
-            rest = x[:, 1:].reshape(len(x), *grid, x.shape[-1])
+            rest = x[:, 1:].reshape(x.shape[0], *grid, x.shape[-1])
             stride = (1, self.stride, self.stride)
             rest = max_pool(rest, (1, self.stride + 1, self.stride + 1), stride, padding=torch_same)
-            x = jnp.concatenate([x[:, :1], rest.reshape(len(x), -1, x.shape[-1])], 1)
+            x = jnp.concatenate([x[:, :1], rest.reshape(x.shape[0], -1, x.shape[-1])], 1)
         x = x + drop_path(attended, self.drop_path, train)
         y = norm(name="norm2")(x)
         if widens and self.version == 1:
@@ -231,7 +232,7 @@ class MViT(nn.Module):
             inputs, features = (self.dims[number] for number in widths)
             x = self.block(inputs, features, *sizes, rate, self.dtype, name=f"block{i}")(x, grid, mask, train)
             grid, at_published = pooled(grid, stride), pooled(at_published, stride)
-            ends[f"block{i}"] = x[:, 1:].reshape(len(x), *grid, features)
+            ends[f"block{i}"] = x[:, 1:].reshape(x.shape[0], *grid, features)
         x = nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x[:, 0])  # (B, C)
         ends["features"] = x[:, None]
         if not self.num_classes:
@@ -250,8 +251,8 @@ class MViT(nn.Module):
             in_space = resize_positions(in_space, x.shape[2:4], "linear")
             x = x + (in_time[:, None, None] + in_space).astype(self.dtype)
             token = token + self.param("class_positions", normal, (dim,))
-        token = jnp.broadcast_to(token.astype(self.dtype), (len(x), 1, dim))
-        return jnp.concatenate([token, x.reshape(len(x), -1, dim)], 1)
+        token = jnp.broadcast_to(token.astype(self.dtype), (x.shape[0], 1, dim))
+        return jnp.concatenate([token, x.reshape(x.shape[0], -1, dim)], 1)
 
 
 MViTv1B = partial(MViT, version=1)

@@ -98,7 +98,7 @@ class Block(nn.Module):
             seen = (region[..., None] == region[..., None, :])[:, :, None]  # (1, windows, 1, places, places)
         if mask is not None:
             valid = jnp.pad(jnp.asarray(mask).astype(bool), ((0, 0), pads[0]), constant_values=True)
-            valid = jnp.broadcast_to(valid[:, :, None, None, None], (len(x), *padded, 1))
+            valid = jnp.broadcast_to(valid[:, :, None, None, None], (x.shape[0], *padded, 1))
             valid = split_windows(jnp.roll(valid, [-s for s in shift], (1, 2, 3)), window)[..., 0]
             valid = valid[:, :, None, None]  # (B, windows, 1, 1, places)
             seen = valid if seen is None else valid & seen

@@ -43,7 +43,7 @@ class Encoder(nn.Module):
         """
         x = Patches(self.dim, self.patch, dtype=self.dtype, name="patches")(without_masked(video, frame_mask))
         grid = x.shape[1:4]
-        x = x.reshape(len(x), -1, self.dim)  # (B, N, D)
+        x = x.reshape(x.shape[0], -1, self.dim)  # (B, N, D)
         x = x + jnp.asarray(sinusoids(x.shape[1], self.dim), self.dtype)
         mask = mask_of_steps(frame_mask, self.patch[0])  # (B, T' or T' + 1)
         mask = None if mask is None else jnp.repeat(mask[:, : grid[0]], grid[1] * grid[2], axis=1)  # (B, N)
@@ -105,7 +105,7 @@ class VideoMAE(nn.Module):
         sizes = self.dim, self.depth, self.num_heads, self.patch, self.mlp_ratio, self.drop_path
         encoder = Encoder(*sizes, self.block, self.dtype, name="encoder")
         outputs, grid = encoder(video, frame_mask=frame_mask, train=train)
-        ends = {f"block{i}": x.reshape(len(x), *grid, self.dim) for i, x in enumerate(outputs)}
+        ends = {f"block{i}": x.reshape(x.shape[0], *grid, self.dim) for i, x in enumerate(outputs)}
         x = ends["features"] = ends[f"block{self.depth - 1}"].mean((2, 3))  # (B, T', D)
         if not self.num_classes:
             return x, ends

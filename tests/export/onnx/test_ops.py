@@ -23,6 +23,7 @@ FUNCTIONS = {  # of x (B, 5, 6, 4)
     "arithmetic": lambda x: (x - 2) / (3 + jnp.abs(x)) * -x + jnp.maximum(x, 0.1) - jnp.minimum(x, 0),
     "powers": lambda x: jnp.sqrt(x**2) + jnp.abs(x) ** 1.5 + jax.lax.rsqrt(1 + jnp.square(x)),
     "activations": lambda x: nn.relu(x) + nn.sigmoid(x) + jnp.tanh(x) + jnp.exp(x) + nn.softmax(x),
+    "gelu": lambda x: nn.gelu(x, approximate=False) + nn.gelu(x) + jax.lax.erf(x),
     "comparisons": lambda x: jnp.where((x > 0) & ~(x >= 1) | (x < -1), x, jnp.floor(x) + (x != 0) + (x <= 2)),
     "clip": lambda x: jnp.clip(x, -0.5, 0.5),
     "reductions": lambda x: x.sum((1, 2)) + x.max(1).min(1) + x.mean((1, 2)) + x[:, :, :, 0].prod(1).sum(1)[:, None],

@@ -257,12 +257,18 @@ def scan(graph, equation, *inputs):
     return found if num_outputs > 1 else [found]
 
 
+def complementary_error(graph, equation, x):
+    """1 - erf(x)."""
+    return graph.add("Sub", graph.constant(1, equation.invars[0].aval.dtype), graph.add("Erf", x))
+
+
 LOWERINGS = {
     **{name: elementwise(name.capitalize()) for name in "add sub mul div max min pow exp log tanh sqrt".split()},
     **{name: elementwise(name.capitalize()) for name in "abs neg sign floor ceil erf sin cos not".split()},
     "round": elementwise("Round"),
     "logistic": elementwise("Sigmoid"),
     "rsqrt": lambda graph, equation, x: graph.add("Reciprocal", graph.add("Sqrt", x)),
+    "erfc": complementary_error,
     "square": lambda graph, equation, x: graph.add("Mul", x, x),
     "rem": elementwise("Mod", fmod=1),
     "eq": elementwise("Equal"),

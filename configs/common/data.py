@@ -46,7 +46,8 @@ DATASETS = {
     # 10 classes; an image is a video of one frame: python -m vidjax.data.make_records tfds:cifar10 --out data/cifar10
     # --format png --short_side 0 --num_shards 10
     "cifar10": {"small": CIFAR10, "full": CIFAR10},
-    # Drawings of characters: python -m vidjax.data.make_records omniglot DIR --out data/omniglot
+    # Drawings of characters: python -m vidjax.data.make_records omniglot DIR --short_side 0 --format png --out
+    # data/omniglot
     "omniglot": {
         "small": {"num_frames": 1, "frame_stride": 1, "size": 28, "resize": 28},
         "full": {"num_frames": 1, "frame_stride": 1, "size": 105, "resize": 0},

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.networks import network_of
 from vidjax.data import pipeline
 from vidjax.evaluation import one_shot_run
 from vidjax.inference import embedding
@@ -80,3 +81,10 @@ def test_a_run_is_evaluated_on_its_records(tiny_run, tmp_path):
     assert result["verification"]["num_pairs"] == 64 and result["verification"]["num_same"] == 8
     assert list(result["by_ways"]) == ["5", "8"]
     assert out.with_suffix(".png").stat().st_size > 10_000
+
+
+def test_runs_of_omniglot_need_a_network_on_images(tmp_path, monkeypatch):
+    run = network_of("r3d_18", width=1 / 16)
+    monkeypatch.setattr(one_shot_run.restore, "from_run", lambda workdir, step: run)
+    with pytest.raises(ValueError, match="sees clips of 8 frames; the one-shot runs are images"):
+        one_shot_run.run_lake(tmp_path, tmp_path)

@@ -31,14 +31,15 @@ def open_features(path: str | Path) -> np.ndarray:
 
 
 def read_example(item: Item, labels: list[str]) -> records.Example:
-    """Reads the kept time steps of a video's features, with the label of the frame at which each begins.
+    """Reads the kept time steps of a video's features, with the label of the frame at which each begins, if any.
 
     Raises:
         ValueError: if the file cannot be read, or a number is not finite.
     """
     fps, stride, every = item.steps
-    names = frame_labels(item.segments, round(item.end * fps), fps)[::stride]
-    features = np.asarray(open_features(item.path)[:, ::every][:, : len(names)].T, np.float32)
+    names = [] if item.segments is None else frame_labels(item.segments, round(item.end * fps), fps)[::stride]
+    features = open_features(item.path)[:, ::every]
+    features = np.asarray(features[:, : len(names) or None].T, np.float32)
     if not np.isfinite(features).all():
         raise ValueError(f"{item.path} holds numbers that are not finite; download it again")
     return records.Example(
@@ -47,9 +48,11 @@ def read_example(item: Item, labels: list[str]) -> records.Example:
         label_names=item.labels,
         media_id=item.path,
         fps=fps,
-        end=item.end,
+        end=item.end or 0.0,
         frame_labels=[labels.index(name) for name in names],
-        segments=[records.IndexedSegment(start, end, labels.index(name), name) for start, end, name in item.segments],
+        segments=[
+            records.IndexedSegment(start, end, labels.index(name), name) for start, end, name in item.segments or ()
+        ],
         features={PREFIX: features},
-        feature_times={PREFIX: [(i * stride + 0.5) / fps for i in range(len(names))]},
+        feature_times={PREFIX: [(i * stride + 0.5) / fps for i in range(len(names))]} if names else {},
     )

@@ -8,6 +8,7 @@ one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `capt
 
     python -m vidjax.data.make_records thumos14 --videos DIR --annotations DIR --out DIR
     python -m vidjax.data.make_records 50salads --annotations DIR --out DIR      (published features)
+    python -m vidjax.data.make_records omniglot DIR --out DIR      (or strokes DIR, trajectories DIR)
 
 Run the command again to write the missing shards.
 """
@@ -57,6 +58,8 @@ def make_records(args: argparse.Namespace):
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
     if datasets.kind_of(args.sources) in ("table", "folder"):
         arguments["sources"] = [str(Path(source).resolve()) for source in args.sources]
+    if datasets.kind_of(args.sources) == "drawings":
+        arguments["sources"] = [args.sources[0], str(Path(args.sources[1]).resolve())]
     for name in ("videos", "annotations"):
         arguments[name] = getattr(args, name) and getattr(args, name).resolve()
     arguments = json.loads(json.dumps(arguments, default=str))  # as read from dataset.json
@@ -141,7 +144,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label) with "
         "the split in the file name, like trainlist01.txt testlist01.txt; tfds:NAME; "
         "a synthetic dataset: motion, coloured, captions; "
-        f"or a published dataset, with --annotations and --videos: {', '.join(protocols.PROTOCOLS)}",
+        f"a published dataset, with --annotations and --videos: {', '.join(protocols.PROTOCOLS)}; "
+        "or the drawings of Omniglot: omniglot DIR, strokes DIR (videos of the pen), trajectories DIR",
     )
     add("--out", type=Path, required=True, help="directory of the dataset")
     add(
@@ -220,6 +224,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar=("TRAIN", "VAL", "TEST"),
         help="numbers of videos to render for motion, coloured or captions",
     )
+    add("--pen_only", action="store_true", help="for strokes: show the pen without ink, and nothing while it is lifted")
+    add("--real_time", action="store_true", help="for strokes: 12 frames per second; else 24 frames per drawing")
     add("--concatenate", type=int, default=1, help="motion clips per video; above 1, with one label per frame")
     add("--background", type=int, default=0, help="with --concatenate: frames without motion between clips, on average")
     argv = sys.argv[1:] if argv is None else list(argv)

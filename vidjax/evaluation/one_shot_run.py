@@ -8,7 +8,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vidjax.data import label_scan, pipeline, records
+from vidjax.data import augment, label_scan, pipeline, records
+from vidjax.data.sources import omniglot
 from vidjax.evaluation import one_shot, one_shot_plots, pairs
 from vidjax.evaluation.run_outputs import check_inputs, make_evaluator, open_run, views_of
 from vidjax.inference import embedding, restore
@@ -144,6 +145,33 @@ def run_one_shot(
         out.write_text(json.dumps(result, indent=2) + "\n")
         one_shot_plots.draw(out.with_suffix(".png"), embeddings, labels, source.info.labels, shots, distance=distance)
     return result
+
+
+def run_lake(workdir: Path, directory: Path, step: int | None = None) -> dict:
+    """Evaluates a run on the 20 one-shot runs of Omniglot, see `one_shot.within_alphabet_runs`.
+
+    Args:
+        directory: folder with run01, ..., run20, or with all_runs.zip.
+
+    Raises:
+        ValueError: if the runs cannot be read, or the network does not take single frames.
+    """
+    run = restore.from_run(workdir, step)
+    if run.clip["num_frames"] != 1:
+        raise ValueError(f"{run.name} sees clips of {run.clip['num_frames']} frames; the one-shot runs are images.")
+    embed_fn, distance = embedding.make_embed_fn(embedding.embedder_of(run)), embedding.distance_of(run)
+    size = run.clip["size"]
+
+    def embed(image: np.ndarray) -> np.ndarray:
+        frame = np.repeat(image[..., None], 3, -1)
+        frame = augment.resize(frame, *augment.resized_shape(*image.shape, run.clip["resize"] or min(image.shape)))
+        return embed_fn({"video": augment.crop(frame, augment.centre_box(*frame.shape[:2], size))[None, None]})
+
+    def distances(of: omniglot.Run) -> np.ndarray:
+        test, training = (np.stack([embed(image) for image in images]) for images in (of.test, of.training))
+        return embedding.distances(test, training, distance)
+
+    return one_shot.within_alphabet_runs((distances(of), of.answers) for of in omniglot.read_runs(directory))
 
 
 def shown(result: dict) -> dict[str, str]:

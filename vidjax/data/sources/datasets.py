@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidjax.data import record_checks
-from vidjax.data.sources import class_counts, duplicates, folders, protocols, splits, tables, tfds, untrimmed
+from vidjax.data.sources import class_counts, duplicates, folders, omniglot, protocols, splits, tables, tfds, untrimmed
 from vidjax.data.sources.items import Dataset, Item, words
 from vidjax.data.synthetic import captions, coloured, motion
 
+DRAWINGS = ("omniglot", "strokes", "trajectories")  # each is followed by the folder of Omniglot
 END = "<end>"  # word 0 of a vocabulary: comes before and after each caption
 
 
@@ -23,6 +24,10 @@ def kind_of(names: Sequence[str]) -> str:
     Raises:
         ValueError: if there are several sources and one is not a CSV or list.
     """
+    if names[0] in DRAWINGS:
+        if len(names) != 2:
+            raise ValueError(f"Give {names[0]} and the folder of Omniglot; a folder of that name is ./{names[0]}.")
+        return "drawings"
     are_tables = [Path(name).suffix.lower() in tables.ENDINGS and not Path(name).is_dir() for name in names]
     if all(are_tables):
         return "table"
@@ -117,8 +122,26 @@ def from_protocol(args: argparse.Namespace) -> Dataset:
     return dataset
 
 
+def from_drawings(args: argparse.Namespace) -> Dataset:
+    """Lists or renders the drawings of Omniglot, see `omniglot`."""
+    kind, directory = args.sources[0], Path(args.sources[1])
+    if kind == "omniglot":
+        dataset = omniglot.images(directory, args.out, say)
+    elif kind == "strokes":
+        rendering = {"pen_only": args.pen_only, "real_time": args.real_time, "num_workers": args.workers}
+        dataset = omniglot.pen_videos(directory, args.out, say, **rendering)
+    elif args.fps or args.flow:
+        raise ValueError("--fps and --flow are for videos; trajectories stay as they are: remove them.")
+    else:
+        dataset = omniglot.trajectories(directory, args.out, say)
+    if args.horizontal_flip:
+        return dataset._replace(horizontal_flip=parse_flip(args.horizontal_flip, dataset.labels))
+    return dataset
+
+
 RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions}
-SOURCES = {**RENDERED, "protocol": from_protocol, "tfds": from_tfds, "table": from_tables, "folder": from_folder}
+SOURCES = {**RENDERED, "protocol": from_protocol, "drawings": from_drawings, "tfds": from_tfds}
+SOURCES |= {"table": from_tables, "folder": from_folder}
 
 
 def _rendering(args: argparse.Namespace) -> dict:

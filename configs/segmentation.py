@@ -7,7 +7,8 @@
 
 `model` is one of `MODELS`: "frames" (a linear classifier of each feature by itself), "lstm" and "causal_tcn" (see the
 past only), "bidirectional", "ed_tcn", "ms_tcn" and "asformer" (see the whole video). `steps` is the longest video, in
-features; longer ones are cut.
+features; longer ones are cut. --config.model.look_ahead=16 lets causal_ms_tcn wait for 16 more features. With
+--config.loss.name=sigmoid a frame has the labels of all segments that hold it, with all models but MS-TCN and ASFormer.
 
 MS-TCN: Farha and Gall (CVPR 2019); ASFormer: Yi, Wen and Jiang (BMVC 2021). Published recipe: Adam, 5e-4, one video per
 batch, 50 epochs (MS-TCN) or 120 (ASFormer); here AdamW and 50 epochs for all. Measured: docs/untrimmed.md.
@@ -22,7 +23,7 @@ MODELS = {
     "causal_tcn": {"name": "tcn", "channels": (64,) * 6, "per_frame": True},
     "ed_tcn": {"name": "tcn", "kind": "encoder_decoder", "channels": (48, 64), "causal": False, "per_frame": True},
     "ms_tcn": {"name": "ms_tcn"},
-    "causal_ms_tcn": {"name": "ms_tcn", "causal": True},
+    "causal_ms_tcn": {"name": "ms_tcn", "causal": True, "look_ahead": 0},
     "asformer": {"name": "asformer"},
 }
 

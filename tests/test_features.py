@@ -2,6 +2,7 @@ import json
 import re
 import shutil
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import jax.numpy as jnp
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_numbered
-from vidjax import features, metrics, preprocess
+from vidjax import features, metrics, preprocess, progress_bar
 from vidjax.data import augment, dataset_info, pipeline, records, video
 from vidjax.inference import restore
 
@@ -198,6 +199,24 @@ def test_features_of_features_are_refused(numbered_features, tiny_run, tmp_path,
     arguments = ["--workdir", tiny_run.workdir, "--records", numbered_features, "--out", tmp_path]
     with pytest.raises(SystemExit, match="must both be of videos"):
         command(monkeypatch, *arguments)
+
+
+@pytest.mark.parametrize(
+    ("clips", "num_steps", "expected"),
+    [
+        ([np.arange(4), np.arange(4, 8)], 2, [1, 3, 5, 7]),  # the middles of steps of two frames
+        ([np.arange(5), np.arange(3, 8)], 5, [*range(8)]),  # a step per frame; the clips overlap
+    ],
+)
+def test_labels_and_segments_go_with_the_steps(clips, num_steps, expected):
+    segments = [records.IndexedSegment(0.1, 0.3, 2, "wave")]
+    example = records.Example([b""] * 8, [2], fps=10.0, frame_labels=[*range(8)], segments=segments)
+    done = ((features.Task(Path("a"), 0, example, clip), np.ones((num_steps, 3))) for clip in clips)
+    (data,) = features._encoded(done, progress_bar.progress_bar(disable=True))
+    found = records.decode(data)
+    assert found.frame_labels == expected and list(found.segments) == segments
+    assert found.feature_times == {"RGB": [round(0.1 * frame + 0.05, 6) for frame in expected]}
+    assert found.features["RGB"].shape == (len(expected), 3)
 
 
 def test_the_frame_in_the_middle_of_each_step():

@@ -237,13 +237,12 @@ def _encoded(of_shard: Iterator[tuple[Task, np.ndarray]], bar) -> Iterator[bytes
         example = tasks[0].example
         sequence = join(list(features), [task.indices for task in tasks])
         bar.update()
-        labels = example.frame_labels
-        if labels and len(tasks) * len(features[0]) == len(sequence) != len(labels):  # steps of several frames
-            middles = [step_middles(task.indices, len(features[0])) for task in tasks]
-            labels = [labels[i] for i in np.concatenate(middles)]
-        if len(labels) == len(sequence) + 1 == len(example.flow) + 1:
-            labels = labels[:-1]  # the last frame has no flow
+        frames = np.concatenate([step_middles(task.indices, len(features[0])) for task in tasks])
+        frames = frames if len(frames) == len(sequence) else np.unique(frames)  # see `join`
+        labels = [example.frame_labels[i] for i in frames] if example.frame_labels else ()
+        times = {PREFIX: [(i + 0.5) / example.fps for i in frames]} if example.fps else {}
         kept = {"images": (), "flow": (), "frame_labels": labels, "features": {PREFIX: sequence}}
+        kept["feature_times"] = times  # the segments stay in seconds
         yield records.encode(dataclasses.replace(example, **kept))
 
 

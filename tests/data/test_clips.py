@@ -85,6 +85,16 @@ def test_mirroring_negates_horizontal_flow(with_flow):
         np.testing.assert_array_equal(after["flow"][..., 1], before["flow"][..., ::-1, 1])
 
 
+def test_mirroring_changes_the_classes_of_segments():
+    png = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    left = records.IndexedSegment(0.0, 0.2, 0, "left")
+    example = records.Example([png] * 2, [0], fps=10.0, segments=[left])
+    info = dataset_info.DatasetInfo(["left", "right"], [1, 0])
+    arguments = {"num_frames": 2, "size": 8, "multi_label": True, "per_frame": True, "flip": True}
+    found = [clips.train_clip(example, np.random.default_rng(s), info, **arguments)["target"] for s in range(8)]
+    assert {str(x.tolist()) for x in found} == {"[[1.0, 0.0], [1.0, 0.0]]", "[[0.0, 1.0], [0.0, 1.0]]"}
+
+
 def test_negated_flow_equals_the_stored_flow_of_the_reverse_motion():
     """Also for the small motions of a still background, where an error of one level would be a drift of all of it."""
     motion = np.random.default_rng(0).normal(size=1000).astype(np.float32) * [[0.05], [5]]

@@ -29,8 +29,37 @@ def test_one_class_per_frame():
     assert (found["target"].tolist(), found["weight"].tolist()) == ([[1, 2]], [[1, 0]])
     with pytest.raises(ValueError, match="'v.mp4' has 3 frame labels .* for 4 frames"):
         targets.targets(example(frame_labels=[0, 1, 2]), INFO, *CLIP, multi_label=False, per_frame=True)
-    with pytest.raises(ValueError, match="Several labels per frame are not supported"):
-        targets.targets(example(), INFO, *CLIP, multi_label=True, per_frame=True)
+
+
+SEVERAL = {"multi_label": True, "per_frame": True}
+WALK = records.IndexedSegment(0.2, 0.8, 1, "walk")  # the middles are 0.1, 0.3, ...
+WAVE = records.IndexedSegment(0.3, 0.5, 2, "wave")
+
+
+def test_several_classes_per_frame():
+    info = dataset_info.DatasetInfo(["background", "walk", "wave"], "unchanged")
+    clip = np.arange(4), np.array([True, True, True, False])
+    found = targets.targets(example(fps=5.0, segments=(WALK, WAVE)), info, *clip, **SEVERAL)
+    assert found["target"].tolist() == [[0, 0, 0], [0, 1, 1], [0, 1, 0], [0, 1, 0]]
+    assert found["weight"].tolist() == [1, 1, 1, 0] and found["target"].dtype == np.float32
+    one_each = targets.targets(example(frame_labels=[0, 1, 2, 0]), info, *clip, **SEVERAL)  # no segments
+    assert one_each["target"].tolist() == [[0, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+    views = targets.targets(example(fps=5.0, segments=[WAVE]), info, *CLIP, **SEVERAL)["target"]
+    assert views.tolist() == [[[0, 0, 1], [0, 0, 0]]]
+    with pytest.raises(ValueError, match="'v.mp4' has segments, but no frame rate: make the record again"):
+        targets.targets(example(segments=[WALK]), info, *clip, **SEVERAL)
+    with pytest.raises(ValueError, match="segment/label/index of 'v.mp4' holds the class index 3"):
+        targets.targets(example(fps=5.0, segments=[WALK._replace(label=3)]), info, *clip, **SEVERAL)
+
+
+def test_several_classes_per_feature_step():
+    info = dataset_info.DatasetInfo(["a", "walk", "wave"], "forbidden", inputs={"prefix": "RGB", "width": 1})
+    steps = {"images": (), "features": {"RGB": np.zeros((2, 1), np.float32)}, "segments": (WALK, WAVE)}
+    timed = example(**steps, feature_times={"RGB": [0.4, 0.6]})
+    clip = np.array([0, 1]), np.array([True, True])
+    assert targets.targets(timed, info, *clip, **SEVERAL)["target"].tolist() == [[0, 1, 1], [0, 1, 0]]
+    with pytest.raises(ValueError, match="'v.mp4' has 0 timestamps for 2 feature steps: .* Make the features again"):
+        targets.targets(example(**steps), info, *CLIP, **SEVERAL)
 
 
 def test_words_of_a_caption():

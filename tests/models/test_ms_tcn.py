@@ -68,6 +68,22 @@ def test_a_causal_network_does_not_see_the_future():
     assert (np.abs(before - after)[:, :, 11] > 0).any()
 
 
+def test_a_look_ahead_shows_that_many_frames_of_the_future():
+    """The label of frame 5 comes from the frames 0 to 8; the last label of a sequence sees its last frame again."""
+    arguments = {"num_stages": 2, "num_layers": 2, "channels": 8, "causal": True}
+    model, variables = MSTCN(3, look_ahead=3, **arguments), parameters(MSTCN(3, **arguments))
+    gradient = jax.jit(jax.grad(lambda x: jnp.sin(model.apply(variables, features=x)[0][0, 5]).sum()))
+    seen = np.abs(gradient(SEQUENCE)[0]).max(-1) > 0
+    assert seen[:9].all() and not seen[9:].any() and model.receptive_field == (9, 3)
+    logits, ends = jax.jit(model.apply)(variables, features=SEQUENCE, frame_mask=MASK)
+    assert ends["stages"].shape == (2, 2, 24, 3) and ends["hidden"].shape == (2, 24, 8)
+    for row, length in enumerate(LENGTHS):
+        longer = SEQUENCE[row : row + 1, np.minimum(np.arange(length + 3), length - 1)]
+        expected, _ = MSTCN(3, **arguments).apply(variables, features=longer)
+        np.testing.assert_allclose(logits[row, :length], expected[0, 3:], atol=1e-5)
+    np.testing.assert_array_equal(logits[1, 17:], 0)
+
+
 @pytest.mark.parametrize("causal", [False, True])
 def test_a_padded_batch_gives_each_sequence_what_it_has_alone(causal):
     model = MSTCN(3, num_stages=2, num_layers=3, channels=8, causal=causal)
@@ -134,6 +150,9 @@ def test_errors():
     for name in ("num_stages", "num_layers", "channels"):
         with pytest.raises(ValueError, match=f"MS-TCN needs {name} of at least 1; got 0"):
             MSTCN(3, **{name: 0})
+    for arguments in ({"look_ahead": 2}, {"look_ahead": -1, "causal": True}):
+        with pytest.raises(ValueError, match="look_ahead = .* needs causal = True, and must be 0 or more frames"):
+            MSTCN(3, **arguments)
     model = MSTCN(3, num_stages=1, num_layers=1, channels=4)
     variables = parameters(model)
     with pytest.raises(ValueError, match="parameters are for features of width 5; got 4"):

@@ -101,6 +101,7 @@ def test_errors():
         ("frame_rnn", {"bidirectional": True}, "A bidirectional network cannot be stateful"),
         ("tcn", {"causal": False}, "Only a causal dilated TCN can be stateful"),
         ("ms_tcn", {}, "An MS-TCN that sees the future cannot be stateful"),
+        ("ms_tcn", {"causal": True, "look_ahead": 1}, "A network with a look-ahead is trained on whole sequences"),
     ):
         with pytest.raises(ValueError, match=message):
             models.make_model(name, 3, stateful=True, **arguments)

@@ -83,6 +83,7 @@ def train_clip(
         streams: "video" (the frames), "flow" (their stored optical flow), or both.
         multi_label: return a multi-hot target (K,) instead of one class index.
         per_frame: return one class index and one weight per frame (T,); frames beyond the end of the video weigh 0.
+            With `multi_label`, one multi-hot target per frame (T, K).
         out: array that receives the first stream; a new array by default.
 
     Returns:
@@ -113,7 +114,8 @@ def train_clip(
         if info.horizontal_flip != "unchanged":
             check_indices(example, info)  # -1 would index the last class
             flipped = [[info.horizontal_flip[x] for x in labels] for labels in (example.labels, example.frame_labels)]
-            example = dataclasses.replace(example, labels=flipped[0], frame_labels=flipped[1])
+            segments = [x._replace(label=info.horizontal_flip[x.label]) for x in example.segments]
+            example = dataclasses.replace(example, labels=flipped[0], frame_labels=flipped[1], segments=segments)
     if colour and "video" in clip:
         clip["video"][:] = augment.jitter_colour(rng, clip["video"], colour)
     masked = {"frame_mask": mask.astype(np.float32)} if per_frame or sampling == "chunks" else {}
@@ -139,7 +141,8 @@ def eval_clips(
 
     Returns:
         video uint8 (V, T, size, size, 3), flow uint8 (V, T, size, size, 2), target, weight 1. With `per_frame`, target
-        and weight are (V, T). With `per_frame` or chunks there is also frame_mask float32 (V, T).
+        and weight are (V, T), with `multi_label` the target (V, T, K). With `per_frame` or chunks there is also
+        frame_mask float32 (V, T).
     """
     length, clip = number_of_frames(example, streams), {}
     for stream in streams:

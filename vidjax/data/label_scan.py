@@ -36,7 +36,7 @@ def check(source: pipeline.Records, *, multi_label: bool, per_frame: bool, secon
             targets.check_indices(example, source.info)
             if is_single:
                 targets.check_single(example.labels)
-            if per_frame and not example.frame_labels:
+            if per_frame and not (example.frame_labels or multi_label and example.segments):
                 raise ValueError(
                     f"{example.media_id!r} has no frame labels ({targets.FRAME_LABELS}), but config.target = 'frame' "
                     "needs one per frame."

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from vidjax.data import dataset_info, records
+from vidjax.data.sources.untrimmed import BACKGROUND
 
 Targets = dict[str, np.ndarray]
-CLIP_LABELS, FRAME_LABELS = "clip/label/index", "image/label/index"  # keys of the records
+CLIP_LABELS, FRAME_LABELS, SEGMENTS = "clip/label/index", "image/label/index", "segment/label/index"  # record keys
 
 
 def targets(
@@ -27,11 +28,11 @@ def targets(
         indices: frame indices of the clip (..., T).
         mask: false for frames beyond the end of the video (..., T); their weight is 0.
         multi_label: return a multi-hot target (K,) instead of one class index.
-        per_frame: return one class index and one weight per frame (..., T).
+        per_frame: return one class index and one weight per frame (..., T); with `multi_label` targets (..., T, K).
 
     Raises:
-        ValueError: if the frame labels do not match the frames, `multi_label` and `per_frame` are both set, the clip is
-            not the full window of a series, or a class index is invalid.
+        ValueError: if the frame labels do not match the frames, the clip is not the full window of a series, or a class
+            index is invalid.
     """
     if "target" in info.inputs:
         window = len(example.features[info.inputs["prefix"]])
@@ -43,17 +44,53 @@ def targets(
         return {name: np.broadcast_to(x, (*indices.shape[:-1], len(x))) for name, x in words.items()}
     if not per_frame:
         return {"target": make_target(example.labels, len(info.labels), multi_label), "weight": np.float32(1)}
-    if multi_label:
-        raise ValueError("Several labels per frame are not supported: config.target = 'frame' needs the loss softmax.")
     sequence = example.features.get(info.inputs.get("prefix"))
     length = len(example.images) if sequence is None else len(sequence)
+    weight = mask.astype(np.float32)
+    if multi_label and example.segments:
+        return {"target": segment_classes(example, info, length)[indices], "weight": weight}
     if len(example.frame_labels) != length:
         raise ValueError(
             f"The record of {example.media_id!r} has {len(example.frame_labels)} frame labels (image/label/index) for "
             f"{length} frames or steps: config.target = 'frame' needs one per frame."
         )
     check_range(example.frame_labels, len(info.labels), f"{FRAME_LABELS} of {example.media_id!r}")
-    return {"target": np.asarray(example.frame_labels, np.int32)[indices], "weight": mask.astype(np.float32)}
+    target = np.asarray(example.frame_labels, np.int32)[indices]
+    if multi_label:
+        target = without_background(np.eye(len(info.labels), dtype=np.float32), info.labels)[target]
+    return {"target": target, "weight": weight}
+
+
+def segment_classes(example: records.Example, info: dataset_info.DatasetInfo, length: int) -> np.ndarray:
+    """Multi-hot targets of the frames or feature steps of a record: the classes of all segments that hold their middle.
+
+    Returns:
+        float32 (`length`, K).
+
+    Raises:
+        ValueError: if a class index is invalid, or the times of the frames or steps are unknown.
+    """
+    check_range([x.label for x in example.segments], len(info.labels), f"{SEGMENTS} of {example.media_id!r}")
+    if "prefix" in info.inputs:
+        times = example.feature_times.get(info.inputs["prefix"], ())
+        if len(times) != length:
+            raise ValueError(
+                f"The record of {example.media_id!r} has {len(times)} timestamps for {length} feature steps: several "
+                "labels per frame need one each. Make the features again, in another --out."
+            )
+    elif not example.fps:
+        raise ValueError(f"The record of {example.media_id!r} has segments, but no frame rate: make the record again.")
+    else:
+        times = (np.arange(length) + 0.5) / example.fps
+    times, target = np.round(times, 6), np.zeros((length, len(info.labels)), np.float32)  # records hold microseconds
+    for start, end, label, _ in example.segments:
+        target[(start <= times) & (times < end), label] = 1
+    return without_background(target, info.labels)
+
+
+def without_background(target: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Multi-hot targets (..., K) in which the class "background" is not set: it is the absence of all others."""
+    return target * np.array([label != BACKGROUND for label in labels], np.float32)
 
 
 def caption(example: records.Example, length: int) -> Targets:
@@ -128,6 +165,7 @@ def check_indices(example: records.Example, info: dataset_info.DatasetInfo):
     first = 1 if "caption_length" in info.inputs else 0  # word 0 is the end of a caption
     check_range(example.labels, len(info.labels), f"{CLIP_LABELS} of {example.media_id!r}", first)
     check_range(example.frame_labels, len(info.labels), f"{FRAME_LABELS} of {example.media_id!r}")
+    check_range([x.label for x in example.segments], len(info.labels), f"{SEGMENTS} of {example.media_id!r}")
 
 
 def check_info(info: dataset_info.DatasetInfo, directory: object):

@@ -16,7 +16,7 @@ class Outputs(NamedTuple):
 
     Attributes:
         logits: float32 (N, V, K); with one label per frame, or per word of a caption, (N, V, T, K).
-        target: (N, ...); with one label per frame (N, V, T).
+        target: (N, ...); with one label per frame (N, V, T), with several (N, V, T, K).
         backwards: `logits` of the clips played backwards; None if the reversal of classes is unknown.
         weight: with one label per frame (N, V, T), 0 after the end of a short video; else None.
         updates: for networks that skip frames (N, V, T): 1 if a frame was used, 0 if it was skipped, NaN after the end
@@ -71,7 +71,7 @@ def clip_logits(
         batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
         reverse: plays every clip backwards. Stored flow beside frames is then one frame late, because a clip does not
             hold the field that would come first: the one that starts at its last frame.
-        per_frame: target and weight are (B, V, T) and belong to a view.
+        per_frame: target and weight are (B, V, T) and belong to a view; several labels per frame are (B, V, T, K).
         is_chunked: a stateful model passes its carry from one view of a video to the next. With one label per video
             only the last view counts, which has seen the whole video.
 

@@ -71,6 +71,17 @@ def probabilities(logits, frame_mask=None):
     return masked(nn.softmax(precise).astype(logits.dtype), frame_mask)
 
 
+def extended(x, frame_mask, num_frames):
+    """Repeat the last valid frame of each sequence `num_frames` times: (B, T, D) -> (B, T + num_frames, D), and mask.
+
+    The valid frames of a sequence come before the masked ones.
+    """
+    length = x.shape[1] if frame_mask is None else frame_mask.astype(int).sum(1, keepdims=True)  # (B, 1)
+    frames = jnp.minimum(jnp.arange(x.shape[1] + num_frames), length - 1)
+    mask = None if frame_mask is None else jnp.pad(frame_mask, ((0, 0), (num_frames, 0)), constant_values=1)
+    return jnp.take_along_axis(x, jnp.broadcast_to(frames, (len(x), frames.shape[-1]))[..., None], 1), mask
+
+
 class MSTCN(nn.Module):
     """Stages of dilated convolutions over time: the first sees features, each other one the last stage's probabilities.
 
@@ -83,11 +94,14 @@ class MSTCN(nn.Module):
         channels: width of the layers.
         dropout: dropout rate after each layer, in training.
         causal: see only the past: all padding comes before the sequence. The paper's network sees both sides equally.
+        look_ahead: number of future frames that a causal network also sees: the label of frame t comes from the frames
+            up to t + look_ahead. After the end the last frame repeats. Streams emit each label that much later.
         backbone: a network on single frames, without a classifier; None if the inputs are features.
         dtype: dtype of the computation; parameters are float32.
 
     Raises:
-        ValueError: on construction, without a stage, a layer or a channel.
+        ValueError: on construction, without a stage, a layer or a channel, or for a look-ahead that is negative or
+            not that of a causal network.
     """
 
     num_classes: int | None = None
@@ -96,6 +110,7 @@ class MSTCN(nn.Module):
     channels: int = 64
     dropout: float = 0.5
     causal: bool = False
+    look_ahead: int = 0
     backbone: nn.Module | None = None
     dtype: jnp.dtype = jnp.float32
     per_frame = True
@@ -104,16 +119,19 @@ class MSTCN(nn.Module):
         for name in ("num_stages", "num_layers", "channels"):
             if getattr(self, name) < 1:
                 raise ValueError(f"MS-TCN needs {name} of at least 1; got {getattr(self, name)}.")
+        if self.look_ahead < 0 or self.look_ahead and not self.causal:
+            raise ValueError(f"look_ahead = {self.look_ahead} needs causal = True, and must be 0 or more frames.")
         super().__post_init__()
 
     @property
     def receptive_field(self) -> tuple[int, int]:
         """Number of frames that an output of the last stage sees before and after its own.
 
-        Each stage adds 2^num_layers - 1 frames on both sides, or twice as many before if causal.
+        Each stage adds 2^num_layers - 1 frames on both sides, or twice as many before if causal. The look-ahead moves
+        frames from before to after.
         """
         reach = (self.num_stages if self.num_classes else 1) * (2**self.num_layers - 1)
-        return (2 * reach, 0) if self.causal else (reach, reach)
+        return (2 * reach - self.look_ahead, self.look_ahead) if self.causal else (reach, reach)
 
     @nn.compact
     def __call__(self, video=None, *, features=None, frame_mask=None, train=False):
@@ -138,15 +156,17 @@ class MSTCN(nn.Module):
         x, ends = frame_features(self.backbone, video, features, train=train, dtype=self.dtype)
         params = self.get_variable("params", "stage0")
         check_sequence(x, params and params["input"], frame_mask)
+        if self.look_ahead:
+            x, frame_mask = extended(x, frame_mask, self.look_ahead)
         stages = []
         for i in range(self.num_stages if self.num_classes else 1):
             arguments = self.num_classes, self.num_layers, self.channels, self.dropout, self.causal, self.dtype
             logits, hidden = Stage(*arguments, name=f"stage{i}")(x, frame_mask, train)
             if i == 0:
-                ends["hidden"] = hidden
+                ends["hidden"] = hidden[:, self.look_ahead :]  # the output at frame t + look_ahead is for frame t
             if not self.num_classes:
-                return hidden, ends
-            stages.append(logits)  # (B, T, C)
+                return ends["hidden"], ends
+            stages.append(logits[:, self.look_ahead :])  # (B, T, C)
             x = probabilities(logits, frame_mask)
         ends["stages"] = jnp.stack(stages)  # (S, B, T, C)
         return jnp.stack(stages, 2) if train else stages[-1], ends

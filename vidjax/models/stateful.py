@@ -97,6 +97,8 @@ def check_causal(network: nn.Module):
         raise ValueError("Only a causal dilated TCN can be stateful: others see the future.")
     if isinstance(network, MSTCN) and not network.causal:
         raise ValueError("An MS-TCN that sees the future cannot be stateful: set model.causal = True and train it so.")
+    if getattr(network, "look_ahead", 0):
+        raise ValueError("A network with a look-ahead is trained on whole sequences: set model.look_ahead = 0.")
     if isinstance(network, ResNet) and not network.causal and set(network.kinds) != {"2d"}:
         raise ValueError("A ResNet that sees the future cannot be stateful: set model.causal = True and train it so.")
 

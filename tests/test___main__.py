@@ -1,4 +1,5 @@
 import importlib.util
+import os
 import subprocess
 import sys
 
@@ -46,3 +47,26 @@ def test_a_command_gets_its_arguments_and_gives_its_status(tmp_path):
     for name in ("make-records", "make_records"):
         found = run(name, str(tmp_path / "empty"), "--out", str(tmp_path / "out"))
         assert found.returncode == 1 and "has no videos" in found.stderr and "Traceback" not in found.stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("arguments", [["--help"], ["make-records", "--help"]])
+def test_a_reader_that_has_gone_is_no_error(arguments, unbuffered):
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "-m", "vidjax", *arguments]
+    found = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, env=environment)
+    os.close(write)
+    assert found.stderr == ""
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_only_the_pipe_of_the_output_is_excused(gone, monkeypatch, capsys):
+    def write_to_a_pipe():
+        raise BrokenPipeError
+
+    monkeypatch.setattr(command, "run", write_to_a_pipe)
+    monkeypatch.setattr(command, "reader_has_gone", lambda: gone)
+    with pytest.raises(SystemExit if gone else BrokenPipeError):
+        command.main()

@@ -1,6 +1,8 @@
 import collections
 import os
 import shutil
+import subprocess
+import sys
 import time
 
 import jax
@@ -101,6 +103,24 @@ def test_an_incomplete_checkpoint_is_skipped_and_only_the_run_removes_it(saved):
             break
         time.sleep(0.05)
     assert not half.exists()
+
+
+def test_a_checkpoint_that_is_still_written_is_not_incomplete(tmp_path):
+    """As if the run had failed after `save`, and its command was started again."""
+    failed = Checkpoints(tmp_path)
+    failed.save(state_of(1.0), {"step": 1})
+    again = Checkpoints(tmp_path)
+    assert again.partial == [] and again.steps() == [1]
+
+
+def test_a_process_that_fails_writes_its_checkpoint_and_reports_only_its_error(tmp_path):
+    code = f"""if True:
+        from tests.test_checkpoint import Checkpoints, state_of
+        Checkpoints({str(tmp_path)!r}).save(state_of(1.0), {{"step": 1}})
+        raise ValueError("the cause")"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 1 and found.stderr.endswith("ValueError: the cause\n")
+    assert Checkpoints(tmp_path, read_only=True).steps() == [1]
 
 
 def test_a_full_disk_leaves_the_previous_checkpoint_complete(tmp_path):

@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import shutil
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,19 @@ from vidjax.step import TrainState
 
 KEPT = 2  # checkpoints; a third exists while it is written, before the oldest is removed
 TREES = ("params", "model_state", "ema", "opt_state")
+WRITERS = set()  # every `Checkpoints` of this process that may be writing
+
+
+def finish_writing(directory: Path | None = None):
+    """Waits until this process has written the checkpoints of a directory, or all; also those of a run that failed."""
+    for checkpoints in [x for x in WRITERS if directory in (None, x.directory)]:
+        with contextlib.suppress(Exception):  # the run that owns it has reported its own error
+            checkpoints.wait()
+
+
+# Before thread pools stop, which `atexit` does not. Else Orbax, still writing for a run that failed, loses the
+# checkpoint and prints tracebacks about its temporary files below the error of the run.
+threading._register_atexit(finish_writing)
 
 
 class Checkpoints:
@@ -43,6 +57,8 @@ class Checkpoints:
         self.directory = Path(directory).absolute()
         if read_only and not self.directory.is_dir():
             raise ValueError(f"No checkpoint in {self.directory}.")
+        if not read_only:
+            finish_writing(self.directory)  # a temporary directory that is still written is not incomplete
         self.partial = sorted(path.name for path in self.directory.glob("*.orbax-checkpoint-tmp*"))
         if read_only:
             options = ocp.CheckpointManagerOptions(read_only=True)
@@ -70,17 +86,20 @@ class Checkpoints:
         kept = {name: getattr(state, name) for name in TREES if jax.tree.leaves(getattr(state, name))}
         noted = {**position, "checksums": {name: checksums_of(tree) for name, tree in kept.items()}}
         items = {name: ocp.args.StandardSave(tree) for name, tree in kept.items()}
+        WRITERS.add(self)
         with self._writing():
             args = ocp.args.Composite(position=ocp.args.JsonSave(noted), **items)
             self._manager.save(position["step"], args=args, force=True)
 
     def wait(self):
         """Waits until all checkpoints are written. Raises the errors of `save`."""
+        WRITERS.discard(self)
         with self._writing():
             self._manager.wait_until_finished()
 
     def close(self):
         """Waits until all checkpoints are written, then frees resources. Raises the errors of `save`."""
+        WRITERS.discard(self)
         with self._writing():
             self._manager.close()
 
@@ -120,6 +139,10 @@ class Checkpoints:
         # With another sharding of the step number, the training step would compile again
         at_step = jax.device_put(np.int32(position["step"]), abstract.step.sharding)
         return TrainState(step=at_step, **values), position
+
+    def position(self, step: int | None = None) -> dict:
+        """The position of a checkpoint, by default of the last one. Raises the errors of `restore`."""
+        return self._restore(self._find(step), {})[1]
 
     def restore_model(self, params: dict, model_state: dict, step: int | None = None) -> tuple[dict, dict, int]:
         """Restores the model for evaluation: its averaged parameters, if it has them, and its state.

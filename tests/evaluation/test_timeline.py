@@ -1,3 +1,5 @@
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -63,6 +65,14 @@ def test_names_that_fonts_cannot_show_are_numbers_with_a_legend(tmp_path, monkey
     monkeypatch.setattr(label_fonts, "regular_faces", dict)
     timeline.draw({"视频": [Segment(0, 1, "跑"), Segment(1, 2, "$x^2$")]}, tmp_path / "a.png")
     assert (tmp_path / "a_labels.txt").read_text("utf-8") == "0: $x^2$\n1: 跑\n"
+
+
+def test_a_picture_in_memory_has_no_legend_file_and_another_unit(tmp_path, monkeypatch):
+    monkeypatch.setattr(label_fonts, "regular_faces", dict)
+    pictures = [io.BytesIO(), io.BytesIO()]
+    for picture, unit in zip(pictures, ("seconds", "steps"), strict=True):
+        timeline.draw({"a": [Segment(0, 1, "跑")]}, picture, unit=unit)
+    assert pictures[0].getvalue()[:4] == b"\x89PNG" and pictures[0].getvalue() != pictures[1].getvalue()
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import urllib.parse
 import pytest
 
 from tests import ladder_files
+from tests.frame_runs import write_run
 from vidjax.evaluation import predictions
 from vidjax.inference import gradcam
 from vidjax.report import __main__ as report
@@ -142,6 +143,24 @@ def test_a_cross_validation(tmp_path):
     ladder_files.write_result(tmp_path / "ut", [0.25, 0.75], mean=0.5)
     report.main([str(tmp_path / "ut"), "--out", str(tmp_path / "page.html")])
     assert Page(tmp_path / "page.html").rows[1][2].startswith("50.0 ± 35.4 [")
+
+
+def test_the_page_of_runs_that_label_frames(tmp_path, capsys):
+    for name in ("lstm", "ms_tcn"):
+        write_run(tmp_path / name, {"a.mp4": ("bwwwwrr", "bwbwwrr"), "b.mp4": ("bwr", "bwr")})
+    report.main([str(tmp_path / "lstm"), str(tmp_path / "ms_tcn"), "--out", str(tmp_path / "page.html")])
+    page = Page(tmp_path / "page.html")
+    head, *rows = page.rows
+    row = dict(zip(head, rows[0], strict=True))
+    assert (row["frame accuracy %"], row["over-segmentation"]) == ("90.0", "1.33")
+    assert "top1 % [95 %]" not in head and "Wilson" not in page.text and "MS-TCN" in page.text
+    assert ["class", "true segments"] == rows[2][:2] and ["all classes", "6", "8", "1.33"] == rows[3][:4]
+    assert len(page.images) == 2 * 3 and "2 of 2 test videos" in page.text  # confusion, timelines, classes
+    assert "../lstm/segments.csv" not in page.addresses and "lstm/segments.csv" in page.addresses
+    (tmp_path / "lstm/segments.csv").unlink()
+    report.main([str(tmp_path / "lstm"), "--out", str(tmp_path / "page.html"), "--examples", "0"])
+    assert f"lstm has no segments.csv: evaluate again, vidjax evaluate --workdir {tmp_path}" in capsys.readouterr().out
+    assert len((page := Page(tmp_path / "page.html")).images) == 1 and "has no segments.csv" in page.text
 
 
 def test_no_examples(tiny_run, tmp_path):

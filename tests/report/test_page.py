@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from vidjax.ladder import table as ladder_table
-from vidjax.report import page
+from vidjax.report import page, segments
 from vidjax.report.examples import Example, Map, Predictions
 
 SUMMARY = {"mean": 0.5, "deviation": None, "interval": [0.25, 0.75]}
@@ -73,6 +73,26 @@ def test_the_section_of_a_ladder():
     assert "Published by others" not in text and "Accuracy against compute" not in text
 
 
+def test_the_table_names_the_conventions_of_runs_that_label_frames():
+    content = {"title": "x", "parts": [""], "chosen": {}, "machines": [], "published": []}
+    of_frames = {**ROW, "segments": {"": {"F1@50 %": [0.25, 0.75]}}}
+    for rows, wilson, pooled in (([ROW], True, False), ([of_frames], False, True), ([ROW, of_frames], True, True)):
+        arguments = ["a"] * len(rows), [{}] * len(rows), [], [], Path(".")
+        text = page.section({**content, "rungs": rows}, *arguments)
+        assert ("(Wilson)" in text, "pooled over the videos" in text) == (wilson, pooled)
+    assert '<td class="" data-value="50.0">50.0 ± 35.4</td>' in text
+
+
+def test_segments_of_a_rung():
+    found = segments.Found("the 2 folds of x", [Path("x/fold_0/segments.csv")], {"a": {}, "b": {}}, "s", ["a <b>"])
+    of_classes = [segments.OfClass("a <b>", 4, 6, [1.0, 2.0])]
+    text = page.segments_of(found, of_classes, [page.Picture("AAAA", "timeline")], Path("."))
+    assert "Segments of the 2 folds of x for 2 videos" in text and "at least 10 %" in text
+    assert '<td class="name" data-value="a &lt;b&gt;">a &lt;b&gt;</td>' in text
+    assert '<div class="wide"><img src="data:image/png;base64,AAAA" alt="timeline"></div>' in text
+    assert '<a href="x/fold_0/segments.csv">fold_0/segments.csv</a>' in text
+
+
 def test_details_of_a_rung():
     pictures = [page.Picture("AAAA", "set1: confusion of one run")]
     text = page.rung("rung-1-2", 2, ROW | {"note": "a < b"}, pictures, page.Html("VIDEOS"))
@@ -80,6 +100,9 @@ def test_details_of_a_rung():
     assert "50.0 [25.0, 75.0], 1,234 parameters" in text and "<b>" not in text
     assert '<p class="wrong">a &lt; b</p>' in text and text.endswith("VIDEOS\n</details>")
     assert '<img src="data:image/png;base64,AAAA" alt="set1: confusion of one run">' in text
+    of_frames = {"": {"frame accuracy %": [0.5], "edit %": [0.25], "F1@50 %": [0.125]}}
+    text = page.rung("x", 1, ROW | {"segments": of_frames}, [], page.Html())
+    assert "frame accuracy 50.0 %, edit 25.0 %, F1@50 12.5 %, 1,234 parameters" in text and "[25.0" not in text
     missing = page.rung("x", 1, ROW | {"figures": {}, "parameters": None, "multiply-adds": None}, [], page.Html())
     assert "<img" not in missing and 'class="pictures"' not in missing
 

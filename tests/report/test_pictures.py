@@ -1,10 +1,13 @@
+import base64
 import re
 
 import numpy as np
 
 from tests import ladder_files
-from vidjax.evaluation import result_file
-from vidjax.report import pictures
+from tests.frame_runs import write_run
+from vidjax.data.segment_files import Segment
+from vidjax.evaluation import result_file, timeline
+from vidjax.report import pictures, segments
 from vidjax.report.entries import Entry
 
 
@@ -31,6 +34,39 @@ def test_the_confusions_of_each_part_are_summed(tmp_path):
     assert [x.caption for x in pictures.pictures_of(Entry({}, [tmp_path / "svm/set1"]), [""])] == [
         "confusion of one run"
     ]
+
+
+def test_timelines_of_the_same_videos_for_each_run(tmp_path, monkeypatch):
+    names = [f"{x}/{x}.mp4" for x in "edcba"]
+    write_run(tmp_path / "run", {name: ("bwwrr", "wwwrr") for name in names})
+    found, _ = segments.segments_of(Entry({}, [tmp_path / "run"]))
+    drawn = []
+    monkeypatch.setattr(timeline, "draw", lambda predicted, file, **more: drawn.append((predicted, more)))
+    (picture,) = pictures.timeline_of(found, 3)
+    assert picture.caption == "3 of 5 test videos, truth above prediction; grey is background"
+    predicted, more = drawn[0]
+    assert list(predicted) == ["a.mp4", "c.mp4", "e.mp4"] and more["labels"] == ["run", "walk"]
+    assert predicted["a.mp4"] == [Segment(0, 3, "walk"), Segment(3, 5, "run")]
+    assert more["truth"]["a.mp4"] == [Segment(1, 3, "walk"), Segment(3, 5, "run")]
+    assert more["durations"]["a.mp4"] == 5 and more["unit"] == "seconds"
+    assert pictures.timeline_of(found, 0) == [] and "5 of 5" in pictures.timeline_of(found, 99)[0].caption
+
+
+def test_timelines_of_videos_with_one_name_show_their_paths(tmp_path, monkeypatch):
+    write_run(tmp_path / "run", {f"{x}/x.mp4": ("wr", "wr") for x in "ab"})
+    found, _ = segments.segments_of(Entry({}, [tmp_path / "run"]))
+    monkeypatch.setattr(timeline, "draw", lambda predicted, file, **more: file.write(",".join(predicted).encode()))
+    assert base64.b64decode(pictures.timeline_of(found._replace(unit="steps"), 2)[0].png) == b"a/x.mp4,b/x.mp4"
+
+
+def test_pictures_of_a_run_that_labels_frames(tmp_path):
+    write_run(tmp_path / "run", {"a.mp4": ("bwr", "wwr")})
+    entry = Entry({"segments": {"": {"edit %": [1.0]}}}, [tmp_path / "run"])
+    assert [x.caption for x in pictures.pictures_of(entry, [""])] == [
+        "confusion of one run: % of the frames of each true class"
+    ]
+    assert pictures.classes_of([], "s") == []
+    assert "bars end at 4" in pictures.classes_of([segments.OfClass("walk", 1, 1, [])], "s")[0].caption
 
 
 def chart_row(top1: dict, clip=None, on_features=False, **more):

@@ -1,5 +1,7 @@
 """Writes one page about runs: table, curves, confusions, accuracy against compute, mistakes, and Grad-CAM maps.
 
+Runs that label frames have timelines of their segments and errors per class in place of mistakes.
+
     python -m vidjax.report runs/ladder_motion --out report.html
     python -m vidjax.report runs/a runs/b --out report.html [--examples 6] [--no_maps]
 
@@ -17,17 +19,17 @@ from pathlib import Path
 from absl import logging as absl_logging
 
 from vidjax.progress_bar import progress_bar
-from vidjax.report import page
-from vidjax.report.entries import entries_of, files_of
+from vidjax.report import page, segments
+from vidjax.report.entries import Entry, entries_of, files_of
 from vidjax.report.examples import examples_of, predictions_of
-from vidjax.report.pictures import charts_of, pictures_of
+from vidjax.report.pictures import charts_of, classes_of, pictures_of, timeline_of
 
 
 def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> list[str]:
     """Writes the page.
 
     Args:
-        count: mistakes to show per rung.
+        count: mistakes, or timelines of videos, to show per rung.
         with_maps: whether to show Grad-CAM maps.
 
     Returns:
@@ -45,6 +47,10 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> 
         entries = [entry for _, (entry,) in tables]  # several runs share one table
         title = ", ".join(map(str, workdirs))
         tables = [({**tables[0][0], "title": title, "rungs": [entry.row for entry in entries]}, entries)]
+    for content, entries in tables:
+        for entry in entries:
+            figures = {part: segments.figures_of(entry.places_of(part)) for part in content["parts"]}
+            entry.row["segments"] = {part: of_part for part, of_part in figures.items() if of_part}
     predictions = [[predictions_of(entry) if count else None for entry in entries] for _, entries in tables]
     sections, notes = [], []
     for k, ((content, entries), of_entries) in enumerate(zip(tables, predictions, strict=True), 1):
@@ -54,6 +60,9 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> 
             examples, of_rung = examples_of(found, count, with_maps) if found else ([], [])
             notes += of_rung
             videos = page.videos(found, examples, of_rung, out.parent) if found else page.Html()
+            if entry.row["segments"]:
+                videos, of_rung = segments_of(entry, count, out.parent)
+                notes += of_rung
             pictures = pictures_of(entry, content["parts"])
             rungs.append(page.rung(anchors[number - 1], number, entry.row, pictures, videos))
         files = [files_of(entry) for entry in entries]
@@ -61,6 +70,17 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> 
         sections.append(page.section(content, anchors, files, charts, rungs, out.parent))
     out.write_text(page.page(", ".join(content["title"] for content, _ in tables), sections))
     return list(dict.fromkeys(notes))
+
+
+def segments_of(entry: Entry, count: int, start: Path) -> tuple[page.Html, list[str]]:
+    """Returns the segments of a rung that labels frames, and notes that say what is missing."""
+    found, notes = segments.segments_of(entry)
+    texts = [page.fill("note", text=note) for note in notes]
+    if found:
+        classes = segments.of_classes(found)
+        pictures = timeline_of(found, count) + classes_of(classes, found.unit)
+        texts.append(page.segments_of(found, classes, pictures, start))
+    return page.Html("\n".join(texts)), notes
 
 
 def check_out(out: Path):
@@ -80,7 +100,7 @@ def main(argv=None):
     add = parser.add_argument
     add("workdirs", nargs="+", type=Path, metavar="W", help="directory of a ladder, a run or a cross-validation")
     add("--out", type=Path, default=Path("report.html"), help="file of the page (default: report.html)")
-    add("--examples", type=int, default=6, help="most confident mistakes to show per rung (default: 6)")
+    add("--examples", type=int, default=6, help="most confident mistakes, or timelines, to show per rung (default: 6)")
     add("--no_maps", action="store_true", help="skip Grad-CAM maps, for which networks must be compiled")
     args = parser.parse_args(argv)
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns that it restores only a part

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from vidjax.analysis import layer_table
 from vidjax.ladder import table as ladder_table
+from vidjax.report import segments
 from vidjax.report.examples import Example, Predictions
 
 TEXTS = ("rung", "note", "group")  # columns of `ladder.table.columns` that are not numbers
@@ -87,7 +88,7 @@ def section(
         rungs: details, see `rung`.
         start: directory of the page.
     """
-    rows, columns, published = content["rungs"], ladder_table.columns(content), content["published"]
+    rows, columns, published = content["rungs"], segments.columns(content), content["published"]
     numbers = list(range(1, len(rows) + 1))
     values = {"#": numbers, **sort_values(columns, rows), "files": [""] * len(rows)}
     to_details = [fill("link", address=f"#{anchor}", text=k) for anchor, k in zip(anchors, numbers, strict=True)]
@@ -98,6 +99,8 @@ def section(
         "section",
         title=content["title"],
         table=table({"#": to_details, **columns, "files": to_files}, values, kinds, row_kinds),
+        interval=fill("interval") if not all(row.get("segments") for row in rows) else "",
+        conventions=fill("conventions") if any(row.get("segments") for row in rows) else "",
         speed=ladder_table.speed_text(content),
         chosen=optional("chosen", text=ladder_table.chosen_text(content)),
         published=fill("published", table=published_table(published)) if published else "",
@@ -157,6 +160,10 @@ def rung(anchor: str, number: int, row: dict, pictures: Sequence[Picture], video
     """
     top1 = {part: ladder_table.percent(metrics["top1"], True) for part, metrics in row["figures"].items()}
     found = [f"{part} {text}".strip() for part, text in top1.items()]
+    if of_frames := row.get("segments"):
+        names = ("frame accuracy", "edit", "F1@50")
+        texts = [(part, x, segments.text("%", of.get(f"{x} %", []))) for part, of in of_frames.items() for x in names]
+        found = [f"{part} {x} {value} %".strip() for part, x, value in texts if value]
     found += [f"{row['parameters']:,} parameters"] if row["parameters"] else []
     found += [f"{layer_table.in_giga(row['multiply-adds'])} multiply-adds"] if row["multiply-adds"] else []
     figures = [fill("picture", image=image(x.png, x.caption, "png"), caption=x.caption) for x in pictures]
@@ -190,6 +197,23 @@ def videos(found: Predictions, examples: Sequence[Example], notes: Sequence[str]
         notes=[fill("note", text=note) for note in notes],
         pictures=optional("pictures", figures=list(map(figure, examples))),
         legend=optional("maps", layers=", ".join(named), scales=scales),
+        files=[link(path, start, f"{path.parent.name}/{path.name}") for path in found.files],
+    )
+
+
+def segments_of(
+    found: segments.Found, of_classes: Sequence[segments.OfClass], pictures: Sequence[Picture], start: Path
+) -> Html:
+    """Returns the predictions of a rung that labels frames: pictures, and the table of its classes."""
+    columns = segments.class_columns(of_classes, found.unit)
+    values = {**sort_values(columns, [{}]), "class": columns["class"]}
+    return fill(
+        "segments",
+        who=found.who,
+        count=f"{len(found.videos)} videos",
+        pictures=[fill("wide_picture", image=image(x.png, x.caption, "png"), caption=x.caption) for x in pictures],
+        table=table(columns, values, {"class": "name"}, [""] * len(of_classes)),
+        overlap=f"{100 * segments.OVERLAP:.0f}",
         files=[link(path, start, f"{path.parent.name}/{path.name}") for path in found.files],
     )
 

@@ -1,6 +1,7 @@
-"""Draws the pictures of the report: curves, confusions, and charts of accuracy against compute."""
+"""Draws the pictures of the report: curves, confusions, segments, and charts of accuracy against compute."""
 
 import base64
+import functools
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,15 +12,19 @@ from matplotlib.ticker import EngFormatter, NullFormatter
 
 from vidjax import config as configs
 from vidjax import label_fonts, plots
-from vidjax.evaluation import result_file
+from vidjax.data.sources.untrimmed import BACKGROUND
+from vidjax.evaluation import result_file, timeline
+from vidjax.evaluation.predictions import KINDS
+from vidjax.report import segment_plots, segments
 from vidjax.report.entries import Entry, read_log, trainings_in
+from vidjax.report.examples import evenly
 from vidjax.report.page import Html, Picture, fill, optional
 
 CLIP, VIDEO = "multiply-adds", "multiply-adds a video"  # keys of ladder.json
 
 
 def as_png(draw: Callable, *arguments) -> str:
-    """Returns a picture that a function of `plots` draws, as base64."""
+    """Returns a picture that a function draws into a file, its last argument, as base64."""
     file = io.BytesIO()
     draw(*arguments, file)
     return base64.b64encode(file.getvalue()).decode()
@@ -36,10 +41,54 @@ def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
         if num_runs:
             caption = f"{part}: " * bool(part)
             caption += "confusion of one run" if num_runs == 1 else f"sum of the confusions of {num_runs} runs"
-            if len(labels) <= plots.MOST_NAMES and label_fonts.shown(labels).is_numbered:
-                caption += f"; {', '.join(label_fonts.legend(labels).splitlines())}"
-            found.append(Picture(as_png(plots.confusion, counts, labels), caption))
+            caption += legend_of(labels) if len(labels) <= plots.MOST_NAMES else ""
+            draw = plots.confusion
+            if entry.row.get("segments"):
+                draw, caption = segment_plots.confusion, f"{caption}: % of the frames of each true class"
+            found.append(Picture(as_png(draw, counts, labels), caption))
     return found
+
+
+def legend_of(labels: Sequence[str]) -> str:
+    """Returns the end of a caption that explains the numbers in a picture; "" if it shows the names."""
+    return f"; {', '.join(label_fonts.legend(labels).splitlines())}" if label_fonts.shown(labels).is_numbered else ""
+
+
+def timeline_of(found: segments.Found, count: int) -> list[Picture]:
+    """Returns a picture of the segments of `count` videos, evenly spaced in the order of their names; [] for none.
+
+    Runs on the same videos show the same ones. The background is grey.
+    """
+    paths = np.array(sorted(found.videos), object)
+    paths = evenly(paths, min(count, timeline.MOST_VIDEOS)).tolist() if count else []
+    shown = {Path(path).name: found.videos[path] for path in paths}
+    shown = shown if len(shown) == len(paths) else {path: found.videos[path] for path in paths}
+    if not shown:
+        return []
+    true, predicted = (
+        {name: [x for x in of_video[kind] if x.label != BACKGROUND] for name, of_video in shown.items()}
+        for kind in KINDS
+    )
+    labels = [label for label in found.labels if label != BACKGROUND]
+    durations = {name: of_video["true"][-1].end for name, of_video in shown.items()}
+    draw = functools.partial(
+        timeline.draw,
+        predicted,
+        truth=true,
+        labels=labels,
+        durations=durations,
+        unit="seconds" if found.unit == "s" else found.unit,
+    )
+    caption = f"{len(shown)} of {len(found.videos)} test videos, truth above prediction"
+    caption += "; grey is background" if len(labels) < len(found.labels) else ""
+    return [Picture(as_png(draw), caption + legend_of(labels))]
+
+
+def classes_of(of_classes: Sequence[segments.OfClass], unit: str) -> list[Picture]:
+    """Returns a picture of the errors per class."""
+    caption = "Over-segmentation and duration errors per class; bars end at 4, beside them predicted / true segments"
+    caption += legend_of([x.label for x in of_classes])
+    return [Picture(as_png(segment_plots.classes, of_classes, unit), caption)] if of_classes else []
 
 
 def confusion_of(places: Sequence[Path]) -> tuple[np.ndarray, list[str], int]:

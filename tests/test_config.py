@@ -1,4 +1,5 @@
 import importlib
+import json
 from pathlib import Path
 
 import jax
@@ -13,13 +14,14 @@ from configs import (
     forecast_steps,
     frame_labels,
     frame_rnn,
+    one_shot,
     quickstart,
     skip_rnn,
     tcn,
 )
 from configs.common import data
 from vidjax import config as configs
-from vidjax import models, optimizer
+from vidjax import losses, models, optimizer
 from vidjax.data import dataset_info
 from vidjax.data.folds import read_folds
 
@@ -28,7 +30,8 @@ from vidjax.data.folds import read_folds
 def test_every_config_is_valid(path):
     config = importlib.import_module(f"configs.{path.stem}").get_config()
     configs.check(config)
-    assert configs.model_from(config, 5).num_classes == 5
+    is_embedder = config.loss.name in losses.EMBEDDING_LOSSES
+    assert configs.model_from(config, 5).num_classes == (None if is_embedder else 5)
     schedule = optimizer.make_schedule(**config.schedule, total_steps=1000)
     optimizer.make_optimizer(schedule=schedule, **config.optimizer)
 
@@ -54,6 +57,15 @@ def test_the_quickstart_is_a_valid_config(model):
     assert configs.model_from(config, 8).num_classes == 8
 
 
+@pytest.mark.parametrize("loss", ["prototypical", "triplet", "contrastive", "siamese"])
+def test_the_losses_of_one_shot_are_valid_configs(loss):
+    config = one_shot.get_config(f"loss={loss}")
+    configs.check(config)
+    assert configs.model_from(config, 5).num_classes is None and config.batch_size % config.batch_classes == 0
+    with pytest.raises(ValueError, match="Unknown loss 'softmax'; choose one of prototypical, triplet"):
+        one_shot.get_config("loss=softmax")
+
+
 def test_unknown_names_of_the_quickstart():
     with pytest.raises(ValueError, match="choose i3d or frame_pool"):
         quickstart.get_config("model=lstm")
@@ -62,9 +74,20 @@ def test_unknown_names_of_the_quickstart():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"learning_rat": 1}, r"no key learning_rat; valid keys are accumulate, augment, batch_size"),
+        ({"learning_rat": 1}, r"no key learning_rat; valid keys are accumulate, augment, batch_classes, batch_size"),
         ({"clip.num_frame": 8}, "config.clip has no num_frame; it takes num_frames, frame_stride"),
         ({"augment.flips": True}, "config.augment has no flips"),
+        ({"augment.erase": 2.0}, "augment.erase = 2.0 must be a probability"),
+        ({"augment.erase": 0.5, "clip.sampling": "chunks"}, "augment.erase: the chunks of a video would get different"),
+        ({"augment.mixup": 0.8, "flow": "farneback"}, "augment.mixup: frames are augmented, not their optical flow"),
+        ({"augment.cutmix": 1.0, "target": "frame"}, "cutmix need config.target = 'clip' and the loss softmax or"),
+        ({"augment.mixup": 0.8, "loss": {"name": "segmentation"}}, "not 'clip' and 'segmentation': the targets of two"),
+        ({"augment.repeat": 2, "batch_classes": 2}, "augment.repeat does not go with config.batch_classes"),
+        ({"optimizer.layer_decay": 0.75}, r"needs a network with numbered blocks, such as block0; this one has \["),
+        ({"optimizer.layer_decay": 7.5}, "optimizer.layer_decay = 7.5 must be between 0 and 1"),
+        ({"keep_best": "top1"}, "Unknown keep_best 'top1'; choose one of val_loss, val_top1"),
+        ({"keep_best": "val_loss", "val_splits": ()}, "needs config.val_splits: a test split never selects anything"),
+        ({"keep_best": "val_loss", "test_splits": ("val",)}, r"choose the checkpoint by the test splits \['val'\]"),
         ({"optimizer.beta": 0.9}, "config.optimizer has no beta"),
         ({"optimizer.name": "lion"}, "Unknown optimizer 'lion'; choose sgd or adamw"),
         ({"schedule.rate": 0.9}, "config.schedule has no rate"),
@@ -78,6 +101,14 @@ def test_unknown_names_of_the_quickstart():
             {"accumulate": 2, "clip.sampling": "chunks"},
             "accumulate > 1 cannot be used with config.clip.sampling = 'chunks'",
         ),
+        (
+            {"accumulate": 2, "loss": {"name": "triplet"}},
+            "accumulate = 2: the loss 'triplet' compares all clips of a batch, and would miss",
+        ),
+        ({"target": "frame", "loss": {"name": "prototypical"}}, "one class per clip, not config.target = 'frame'"),
+        ({"loss": {"name": "siamese"}}, "The loss 'siamese' and the model 'siamese' need each other"),
+        ({"loss": {"name": "triplet", "label_smoothing": 0.1}}, "config.loss has no label_smoothing"),
+        ({"batch_classes": 3}, "config.batch_classes = 3 with config.batch_size = "),
         ({"dtype": "int8"}, "Unknown dtype 'int8'; choose float32 or bfloat16"),
         ({"model.name": "i4d"}, "model: unknown network 'i4d'; choose one of alexnet, .*c3d, .*i3d"),
         ({"model.widht": 2}, "model: frame_pool has no argument widht; choose from"),
@@ -116,6 +147,19 @@ def test_a_config_survives_writing(tiny_config, tmp_path):
     tiny_config.seed = 1
     with pytest.raises(ValueError, match="seed: 0 there, 1 now"):
         configs.write(tmp_path, tiny_config, ["a", "b"], {"fps": 12.0})
+
+
+def test_a_run_from_before_a_key_goes_on_unless_the_key_is_set(tiny_config):
+    before = json.loads(tiny_config.to_json())
+    del before["batch_classes"]
+    assert configs.differences(before, tiny_config) == []
+    tiny_config.batch_classes = 2
+    assert configs.differences(before, tiny_config) == ["\n  batch_classes: None there, 2 now"]
+    before = json.loads(tiny_config.to_json())
+    del before["augment"]["mixup"]
+    assert configs.differences(before, tiny_config) == []
+    tiny_config.augment.mixup = 0.8
+    assert "'mixup': 0.8" in configs.differences(before, tiny_config)[0]
 
 
 def test_a_dataset_is_found_from_another_directory(tiny_config, tmp_path, monkeypatch):

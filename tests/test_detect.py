@@ -1,4 +1,3 @@
-import argparse
 import dataclasses
 import json
 import sys
@@ -9,6 +8,7 @@ import pytest
 from tests.inference.test_frame_scores import CNN, LABELS, film, run_of  # noqa: F401  # a fixture
 from vidjax import detect
 from vidjax.data import segment_files, subtitles, video
+from vidjax.evaluation import segment_rule
 from vidjax.inference import frame_scores, restore
 
 SCORES = np.array([[0.8, 0.1, 0.1]] * 5 + [[0.1, 0.7, 0.2]] * 10 + [[0.2, 0.2, 0.6]] * 4)
@@ -24,23 +24,31 @@ def known(monkeypatch):
 
 
 def command(monkeypatch, *arguments):
-    monkeypatch.setattr(sys, "argv", ["vidjax detect", *map(str, arguments), "--workdir", "w"])
+    network = [] if {"--workdir", "--weights"} & {*arguments} else ["--workdir", "w"]
+    monkeypatch.setattr(sys, "argv", ["vidjax detect", *map(str, arguments), *network])
     detect.main()
 
 
-def settings(**changes):
-    return argparse.Namespace(**{"smooth": 0.0, "threshold": None, "min_seconds": 0.0, **changes})
+def printed(capsys):
+    """The printed lines without the first, the name of the film; segments as (start, end, score, label)."""
+    return [line if line.startswith("Rule") else tuple(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_segments_of_scores():
-    assert detect.segments_of(SCORES, 10.0, LABELS, settings()) == [
-        (0.5, 1.5, "a", pytest.approx(0.7)),
-        (1.5, 1.9, "b", pytest.approx(0.6)),
-    ]
-    assert [x.label for x in detect.segments_of(SCORES, 10.0, LABELS, settings(min_seconds=0.5))] == ["a"]
-    assert [x.label for x in detect.segments_of(SCORES, 10.0, LABELS, settings(threshold=0.65))] == ["a"]
-    overlapping = detect.segments_of(SCORES, 10.0, LABELS, settings(threshold=0.2))
-    assert [(x.start, x.end, x.label) for x in overlapping] == [(0.5, 1.9, "a"), (0.5, 1.9, "b")]
+def test_arguments_override_the_rule_of_the_run(known, film, tmp_path, monkeypatch, capsys):  # noqa: F811
+    def lines(*arguments):
+        command(monkeypatch, film, "--workdir", tmp_path, *arguments)
+        return [line for line in printed(capsys) if line[0] != f"{film}:"]
+
+    both = [("0.50", "1.90", "0.56", "a"), ("0.50", "1.90", "0.31", "b")]
+    assert lines("--threshold", 0.2) == ["Rule: threshold 0.2", *both]
+    assert lines("--min_seconds", 0.5) == ["Rule: argmax, at least 0.5 s", ("0.50", "1.50", "0.70", "a")]
+    assert lines("--rule", "montes") == ["Rule: montes 0.2", both[0]]
+    segment_rule.write(tmp_path, segment_rule.Rule("threshold", 0.2))
+    assert lines() == [f"Rule: threshold 0.2, from {tmp_path}/segment_rule.json", *both]
+    assert lines("--threshold", 0.65) == ["Rule: threshold 0.65", ("0.50", "1.50", "0.70", "a")]
+    assert [line[-1] for line in lines("--rule", "argmax")[1:]] == ["a", "b"]
+    segment_rule.write(tmp_path, segment_rule.Rule("montes", 0.85))
+    assert lines()[1:] == lines("--rule", "montes")[1:] == [("0.50", "1.50", "0.70", "a")]
 
 
 def test_the_command_prints_and_writes(known, film, tmp_path, monkeypatch, capsys):  # noqa: F811
@@ -75,12 +83,25 @@ def test_a_stream_prints_each_segment_when_it_ends(known, film, monkeypatch, cap
         command(monkeypatch, "--stream", film)
 
 
+def test_several_labels_per_frame_give_segments_that_overlap(known, film, monkeypatch, capsys):  # noqa: F811
+    scores = np.repeat([[0.9, 0.1, 0.1], [0.9, 0.6, 0.1], [0.9, 0.6, 0.7], [0.1, 0.4, 0.7]], [5, 5, 5, 4], 0)
+    monkeypatch.setattr(frame_scores, "of_video", lambda *_: (scores, 10.0))
+    monkeypatch.setattr(restore, "from_run", lambda _: dataclasses.replace(known, multi_label=True))
+    command(monkeypatch, film)
+    assert printed(capsys)[::2] == ["Rule: threshold 0.5", ("0.50", "1.50", "0.60", "a")]
+    with pytest.raises(SystemExit, match="--rule argmax does not go with the classes of w, step 1: choose threshold"):
+        command(monkeypatch, film, "--rule", "argmax")
+    with pytest.raises(SystemExit, match="gives a frame several labels: --stream needs exclusive classes"):
+        command(monkeypatch, "--stream", film)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         ([], "give videos, or --stream with one"),
         (["a.mp4", "--stream", "camera"], "give videos, or --stream with one"),
         (["--stream", "camera", "--out", "a.csv"], "--stream prints segments only"),
+        (["a.mp4", "--rule", "argmax", "--threshold", "0.5"], "--threshold is for --rule threshold and montes"),
         (["a.mp4", "--threshold", "1.5"], "--threshold 1.5 must be in [0, 1]"),
         (["a.mp4", "--threshold", "nan"], "--threshold nan must be in [0, 1]"),
         (["a.mp4", "--smooth", "-1"], "--smooth -1 must be 0 or more seconds"),
@@ -95,7 +116,22 @@ def test_arguments_that_are_refused(arguments, message, monkeypatch, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_a_run_that_labels_whole_videos(tiny_run, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["detect", str(tiny_run.videos["test"][0]), "--workdir", str(tiny_run.workdir)])
-    with pytest.raises(SystemExit, match="does not label every frame"):
-        detect.main()
+def test_a_network_that_classifies_clips(tiny_run, monkeypatch, capsys):
+    command(monkeypatch, tiny_run.videos["test"][0], "--workdir", tiny_run.workdir, "--threshold", 0)
+    rule, film, *segments = printed(capsys)  # noqa: F811
+    assert rule == "Rule: threshold 0" and len(segments) == 8 and len({line[:2] for line in segments}) == 1
+    with pytest.raises(SystemExit, match="classifies clips: use vidjax predict --stream"):
+        command(monkeypatch, "--stream", film, "--workdir", tiny_run.workdir)
+
+
+def test_published_weights(known, film, monkeypatch, capsys):  # noqa: F811
+    published = dataclasses.replace(known, config=None, labels=["x", "a", "b"])
+    monkeypatch.setattr(restore, "from_weights", {"NAME": published}.get)
+    command(monkeypatch, film, "--weights", "NAME")
+    assert printed(capsys) == [
+        "Rule: threshold 0.3",
+        (f"{film}:", "3", "segments", "in", "1.9", "s"),
+        ("0.00", "0.50", "0.80", "x"),
+        ("0.50", "1.50", "0.70", "a"),
+        ("1.50", "1.90", "0.60", "b"),
+    ]

@@ -10,9 +10,9 @@ ROOT = Path(__file__).parents[1]
 LEAVES = ("extras", "output_paths", "progress_bar", "trees")  # import nothing of ours, and serve every layer
 CORE = (
     *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
-    *("checksums", "compile_options", "label_fonts"),
+    *("checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),
 )
-COMMANDS = ("__main__", "train", "evaluate", "predict", "detect", "features", "crossval", "summary", "bench")
+COMMANDS = ("__main__", "train", "evaluate", "predict", "detect", "gallery", "features", "crossval", "summary", "bench")
 # From the bottom up. A package is its modules, but for its command
 LAYERS = [
     *(LEAVES, ("models",), ("flow",), ("data",), ("weights",), CORE),

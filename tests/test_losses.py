@@ -18,6 +18,16 @@ def test_label_smoothing_mixes_with_the_uniform_target():
     np.testing.assert_allclose(smoothed, [0.9 * np.log(4 / 3) + 0.1 * np.log(4)], rtol=1e-6)
 
 
+def test_soft_targets_weigh_the_losses_of_the_classes():
+    by_class = [losses.softmax_cross_entropy(LOGITS, jnp.full(2, i), class_weights=(2.0, 3.0)) for i in (0, 1)]
+    hard = losses.softmax_cross_entropy(LOGITS, jnp.eye(2), class_weights=(2.0, 3.0))
+    np.testing.assert_array_equal(hard, [by_class[0][0], by_class[1][1]])
+    soft = losses.softmax_cross_entropy(LOGITS, jnp.array([[0.25, 0.75]] * 2))
+    np.testing.assert_allclose(soft, [np.log(2), 0.25 * np.log(4) + 0.75 * np.log(4 / 3)], rtol=1e-6)
+    with pytest.raises(ValueError, match=r"outputs are \(2, 2\), the targets \(2, 3\)"):
+        losses.softmax_cross_entropy(LOGITS, jnp.ones((2, 3)))
+
+
 def test_class_weights():
     weighted = losses.softmax_cross_entropy(LOGITS, jnp.array([0, 1]), class_weights=(2.0, 3.0))
     np.testing.assert_allclose(weighted, [2 * np.log(2), 3 * np.log(4 / 3)], rtol=1e-6)

@@ -72,6 +72,35 @@ def test_unknown_optimizer():
         optimizer.make_optimizer("lamb", optax.constant_schedule(1.0))
 
 
+# BEiT's rule for three layers: embeddings 1/8, then 1/4, 1/2, and the classifier 1
+VIT = {"patches/kernel": 1 / 8, "positions/class_token": 1 / 8, "block0/mlp/kernel": 1 / 4, "block1/mlp/kernel": 1 / 2}
+VIT |= {"norm/scale": 1, "classifier/bias": 1}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_layer_decay_multiplies_the_updates(name):
+    params = {path: jnp.full((2, 2), 3.0) for path in VIT}
+    arguments = {"name": name, "schedule": optax.constant_schedule(0.5), "weight_decay": 0.1}
+    plain, off, decayed = (
+        updates(optimizer.make_optimizer(**arguments, layer_decay=decay), params, params) for decay in (0.0, 1.0, 0.5)
+    )
+    for path, scale in VIT.items():
+        np.testing.assert_array_equal(decayed[path], scale * plain[path])
+        np.testing.assert_array_equal(off[path], plain[path])
+
+
+def test_layers_of_inner_networks_stages_and_frozen_blocks():
+    scales = optimizer.layer_scales(
+        ["backbone/encoder/patches/bias", "backbone/encoder/block10/x", "backbone/encoder/block9/x", "rnn/kernel"], 0.5
+    )
+    assert list(scales.values()) == [1 / 8, 1 / 2, 1 / 4, 1]
+    swin = ["patch_norm/scale", "stage0_block0/x", "stage0_block1/x", "merge0/x", "stage1_block0/x", "norm/scale"]
+    assert list(optimizer.layer_scales(swin, 0.5).values()) == [1 / 16, 1 / 8, 1 / 4, 1 / 4, 1 / 2, 1]
+    assert list(optimizer.layer_scales(["time_block0/x", "block3/x", "fc/x"], 0.5).values()) == [1 / 2, 1 / 4, 1]
+    with pytest.raises(ValueError, match=r"numbered blocks, such as block0; this one has \['fc', 'layer1'\]"):
+        optimizer.layer_scales(["layer1/conv/kernel", "fc/bias"], 0.5)
+
+
 def test_split_and_join_frozen():
     trainable, frozen = optimizer.split_frozen(PARAMS, ["st.m/kernel"])
     assert sorted(trainable) == ["head/kernel", "stem/bias"]

@@ -1,7 +1,9 @@
 """Models of sequences in the whole story: one label a frame, chunks with a carried state, resuming, evaluation."""
 
 import functools
+import json
 import shutil
+import sys
 
 import jax
 import numpy as np
@@ -10,9 +12,9 @@ from ml_collections import ConfigDict
 
 from configs.common import data
 from vidjax import config as configs
-from vidjax import sharding, step, train
+from vidjax import evaluate, sharding, step, train
 from vidjax.data import clips, pipeline
-from vidjax.evaluation import result_file
+from vidjax.evaluation import result_file, segment_rule
 from vidjax.evaluation.evaluator import Evaluator
 from vidjax.inference import restore
 from vidjax.predict import make_logits_fn
@@ -50,6 +52,34 @@ def test_a_stateful_run_with_one_label_a_frame(run):
     assert {x.shape for x in jax.tree.leaves(restored.model_state["carry"])} == {(2, 8)}
     with pytest.raises(ValueError, match="classifies frames or chunks, not whole videos: evaluate it with"):
         make_logits_fn(restored)
+
+
+def test_a_rule_is_chosen_on_other_splits_than_those_of_the_test(run, tmp_path, monkeypatch, capsys):
+    workdir = shutil.copytree(run[0], tmp_path / "run")
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["evaluate", "--workdir", str(workdir), *arguments])
+        evaluate.main()
+        return capsys.readouterr().out
+
+    for arguments, message in (
+        ([], "has no validation splits: name splits to choose the rule on, --splits NAME"),
+        (["--splits", "train", "test"], "test is tested by .*: choose the rule on splits that are not"),
+        (["--out", "x.json"], "--choose_rule is for one --workdir and its own records"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            command("--choose_rule", *arguments)
+    assert segment_rule.read(workdir) is None
+    out = command("--choose_rule", "--splits", "train")
+    rule = segment_rule.read(workdir)
+    assert "rules in seconds are left out" in out and f"{segment_rule.described(rule)} has the highest mAP" in out
+    assert json.loads((workdir / "segment_rule.json").read_text())["splits"] == ["train"]
+
+    segment_rule.write(workdir, segment_rule.Rule("threshold", 0.25))
+    assert f"Detections by {workdir}/segment_rule.json: threshold 0.25" in command()
+    result = json.loads((workdir / "result.json").read_text())
+    assert result["detection"]["rule"]["how"] == "threshold" and run[1]["detection"]["rule"]["how"] == "argmax"
+    assert result["segments"] == run[1]["segments"]
 
 
 def test_a_run_that_skips_frames_says_how_many(frame_labels, tmp_path):

@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 import vidjax
-from vidjax import flow, losses, models, optimizer, sharding
+from vidjax import batch_augment, flow, losses, models, optimizer, sharding
 from vidjax.data import clips
 from vidjax.data.folds import find_fold
 
@@ -23,29 +23,35 @@ KEYS = {
     "test_splits": "splits of the final evaluation",
     "fold": "fold of the dataset, such as set1/0, which sets these splits; empty to keep them",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
-    "augment": "crop, flip, colour: augmentation of training clips",
+    "augment": "crop, flip, colour: augmentation of training clips; rand_augment, erase, mixup, cutmix: of batches, on "
+    "the device; repeat: clips of the same video in a row, each with its own draws; 0 for one",
     "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
     "flow": "optical flow for the model: stored (in the records) or a method (computed on the device); empty for none",
     "model": "name and arguments of the model",
     "init_from": "initial weights: a name of vidjax.weights, a file or a work directory; empty to initialise randomly",
     "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
     "freeze": "regular expressions of the parameters to freeze, together with their BatchNorm statistics",
-    "target": "clip (one label or set of labels per clip), frame (one label per frame) or words (a caption)",
-    "loss": "name (softmax, sigmoid, squared_error or segmentation), label_smoothing, class_weights, smoothing",
-    "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm",
+    "target": "clip (one label or set of labels per clip), frame (the same for each frame) or words (a caption)",
+    "loss": "name (softmax, sigmoid, squared_error, segmentation, or contrastive, triplet, prototypical, siamese for "
+    "embeddings) and its arguments: label_smoothing, class_weights, smoothing, margin, mining",
+    "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm, layer_decay",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",
     "ema_decay": "decay of the moving average of the parameters, which evaluation then uses; 0 for none",
     "dtype": "compute type: float32 or bfloat16",
     "batch_size": "clips in a global batch",
+    "batch_classes": "classes in a global batch, all with equally many clips; 0 to draw clips whatever their class",
     "num_epochs": "passes over the training splits; may be a fraction",
     "eval": "num_views, num_crops, batch_size: settings of the final evaluation",
     "log_every": "steps between lines of metrics.jsonl",
     "eval_every": "steps between passes over the validation splits",
     "checkpoint_every": "steps between checkpoints",
+    "keep_best": "validation metric of the checkpoint to keep and use, such as val_loss; empty to use the last one",
     "mesh": "fsdp: number of devices over which the parameters are split",
     "num_threads": "threads that read and decode clips; 0 for one per core",
 }
+CLIP_AUGMENT = ("crop", "flip", "colour")  # the arguments of `clips.train_clip` among `config.augment`
+VALIDATION_METRICS = ("loss", "top1", "top5", "mAP", "rmse", "exact", "recall_at_1")  # val_loss, ... in metrics.jsonl
 MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # when a run resumes
 
 
@@ -82,6 +88,8 @@ def check(config: ConfigDict):
             raise ValueError(f"config.{key} = {value} must be 1 or more.")
     if config.num_epochs <= 0:
         raise ValueError(f"config.num_epochs = {config.num_epochs} must be more than 0: {KEYS['num_epochs']}.")
+    if config.loss.name in losses.EMBEDDING_LOSSES:
+        _check_embeddings(config)
     if config.accumulate > 1 and config.clip.get("sampling") == "chunks":
         raise ValueError(
             "config.accumulate > 1 cannot be used with config.clip.sampling = 'chunks': a chunk continues in the same "
@@ -105,9 +113,65 @@ def check(config: ConfigDict):
                 f"config.flow = {config.flow!r} computes one field fewer than a clip has frames: per-frame labels, "
                 "chunks and segments go with config.flow = 'stored' only."
             )
-    if unknown := sorted(set(config.augment) - {"crop", "flip", "colour"}):
+    if unknown := sorted(set(config.augment) - {*CLIP_AUGMENT, *batch_augment.NAMES, "repeat"}):
         raise ValueError(f"config.augment has no {', '.join(unknown)}; it takes {KEYS['augment']}.")
+    _check_augment(config)
+    _check_keep_best(config)
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
+
+
+def _check_augment(config: ConfigDict):
+    """Raises a ValueError if the augmentation of batches has invalid settings, or does not go with the config."""
+    settings = batch_augment_of(config)
+    batch_augment.check(**settings)
+    names = ", ".join(f"augment.{name}" for name, value in settings.items() if value)
+    if names and config.clip.get("sampling") == "chunks":
+        raise ValueError(f"{names}: the chunks of a video would get different draws; turn it off for chunks.")
+    if names and config.flow:
+        raise ValueError(f"{names}: frames are augmented, not their optical flow; turn it off, or empty config.flow.")
+    if settings.get("mixup") or settings.get("cutmix"):
+        if config.target != "clip" or config.loss.name not in ("softmax", "sigmoid"):
+            raise ValueError(
+                "augment.mixup and augment.cutmix need config.target = 'clip' and the loss softmax or sigmoid, not "
+                f"{config.target!r} and {config.loss.name!r}: the targets of two clips are mixed."
+            )
+    if config.augment.get("repeat", 0) > 1 and config.get("batch_classes"):
+        raise ValueError("augment.repeat does not go with config.batch_classes, whose clips are all different.")
+
+
+def _check_keep_best(config: ConfigDict):
+    """Raises a ValueError if `keep_best` is unknown, or there is no validation split to choose by."""
+    if not config.keep_best:
+        return
+    valid = [f"val_{name}" for name in VALIDATION_METRICS]
+    if config.keep_best not in valid:
+        raise ValueError(f"Unknown keep_best {config.keep_best!r}; choose one of {', '.join(valid)}.")
+    if not config.val_splits:
+        raise ValueError(
+            f"config.keep_best = {config.keep_best!r} needs config.val_splits: a test split never selects anything."
+        )
+    if both := sorted(set(config.val_splits) & set(config.test_splits)):
+        raise ValueError(
+            f"config.keep_best = {config.keep_best!r} would choose the checkpoint by the test splits {both}: set "
+            "other val_splits."
+        )
+
+
+def _check_embeddings(config: ConfigDict):
+    """Raises a ValueError if the config does not go with a loss over pairs of clips."""
+    name = config.loss.name
+    if config.target != "clip":
+        raise ValueError(f"The loss {name!r} needs one class per clip, not config.target = {config.target!r}.")
+    if config.accumulate > 1:
+        raise ValueError(
+            f"config.accumulate = {config.accumulate}: the loss {name!r} compares all clips of a batch, and would miss "
+            "the pairs across parts. Set it to 1, and lower batch_size or use model.remat to save memory."
+        )
+    if (name == "siamese") != (config.model.get("name") == "siamese"):
+        raise ValueError(
+            "The loss 'siamese' and the model 'siamese' need each other; other networks are embedders for contrastive, "
+            "triplet and prototypical: config.model = {'name': 'embedding', 'network': {...}}."
+        )
 
 
 def check_target(config: ConfigDict, inputs: dict):
@@ -116,6 +180,10 @@ def check_target(config: ConfigDict, inputs: dict):
         kind, valid = ("captions", "words") if "caption_length" in inputs else ("no captions", "clip or frame")
         raise ValueError(
             f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}: choose {valid}."
+        )
+    if any(batch_augment_of(config).values()) and "prefix" in inputs:
+        raise ValueError(
+            f"{config.dataset} holds features, not frames: turn {', '.join(batch_augment.NAMES)} of config.augment off."
         )
     if config.flow and "prefix" in inputs:
         raise ValueError(f"{config.dataset} holds features, not frames, so has no optical flow: set config.flow = ''.")
@@ -137,6 +205,11 @@ def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=())
     valid = [*inspect.signature(function).parameters, *extra]
     if unknown := sorted(set(values) - set(valid)):
         raise ValueError(f"config.{key} has no {', '.join(unknown)}; it takes {KEYS[key]}.")
+
+
+def batch_augment_of(config: ConfigDict) -> dict:
+    """The settings of `batch_augment.augment_batch`."""
+    return {name: config.augment[name] for name in batch_augment.NAMES if name in config.augment}
 
 
 def streams_of(config: ConfigDict) -> tuple[str, ...]:
@@ -166,7 +239,12 @@ def spec_of(config: ConfigDict) -> dict:
 
 
 def model_from(config: ConfigDict, num_classes: int):
-    """Builds the model that `config.model` names. Raises a ValueError for an unknown name or argument."""
+    """Builds the model that `config.model` names; without a classifier if the loss is over embeddings.
+
+    Raises:
+        ValueError: for an unknown name or argument.
+    """
+    num_classes = None if config.loss.name in losses.EMBEDDING_LOSSES else num_classes
     arguments = {name: value for name, value in config.model.to_dict().items() if name != "name"}
     return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
 
@@ -221,16 +299,19 @@ def differences(
     """The settings that differ between a config and an earlier one, one line per setting.
 
     Args:
-        before: the earlier config.
+        before: the earlier config. A key that it lacks is newer, and does not differ if it is off (0 or empty); so
+            with a key of a group, such as `augment`.
         may_change: keys to ignore.
         started_in: the directory in which the earlier run was started; the base of a relative `before["dataset"]`.
     """
 
     def is_same(key: str, value) -> bool:
         earlier = before.get(key)
+        if isinstance(value, dict) and isinstance(earlier, dict):
+            value = {name: x for name, x in value.items() if name in earlier or x}
         if key == "dataset" and earlier and value:
             return earlier == value or Path(started_in, earlier).resolve() == Path(value).resolve()
-        return earlier == value
+        return earlier == value or key not in before and not value
 
     return [
         f"\n  {key}: {before.get(key)} there, {value} now"

@@ -4,10 +4,16 @@
     vidjax detect film.mp4 --workdir runs/ms_tcn --out film.srt --picture film.png
     vidjax detect *.mp4 --workdir runs/ms_tcn --out segments.csv --truth annotations.csv --picture all.png
     vidjax detect film.mp4 --workdir runs/ms_tcn --out labelled.mp4
+    vidjax detect film.mp4 --weights i3d_kinetics400_rgb --picture film.png
     vidjax detect --stream camera --workdir runs/causal
 
-The run labels every frame (config.target = "frame"). Segments are the runs of the most probable class, or with
---threshold the runs of frames whose probability of a class is at least that. The class "background" gives no segments.
+A run that labels every frame (config.target = "frame") gives segments by the rule that `vidjax evaluate --choose_rule`
+wrote to its work directory. Without one, segments are the runs of the most probable class or, if a frame may have
+several labels (loss sigmoid), the runs of frames with a probability of at least 0.5. --rule, --threshold, --smooth and
+--min_seconds override the rule. The class "background" gives no segments.
+
+A network that classifies clips sees overlapping windows of their length. It knows no background, so that a class needs
+a probability of 0.3 by default. Segments of a rule with a threshold may overlap.
 """
 
 import argparse
@@ -15,34 +21,41 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from absl import logging as absl_logging
 
 from vidjax import features, output_paths
 from vidjax.data import burn_in, segment_files, subtitles
 from vidjax.data.segment_files import Segment
 from vidjax.data.sources.untrimmed import BACKGROUND
-from vidjax.evaluation import timeline
-from vidjax.inference import frame_scores, restore, segments_from_scores, stream
+from vidjax.evaluation import segment_rule, timeline
+from vidjax.inference import frame_scores, restore, stream
 
 MANY = {".json": segment_files.write_json, ".csv": segment_files.write_csv}  # any number of videos
 ONE = {".txt": segment_files.write_text, ".srt": subtitles.write_srt, ".vtt": subtitles.write_vtt}
 VIDEO = ".mp4"
 
 
-def segments_of(scores: np.ndarray, fps: float, labels: list[str], args: argparse.Namespace) -> list[Segment]:
-    """Converts the probabilities of frames (T, K) to segments.
+def rule_of(run: restore.Trained, args: argparse.Namespace) -> segment_rule.Rule:
+    """Returns the rule of the work directory, or the default one, with the arguments that override it.
 
-    Args:
-        args: `smooth` and `min_seconds` in seconds, `threshold` in [0, 1] or None, `overlap` in [0, 1] or None.
+    Raises:
+        ValueError: if segment_rule.json is damaged, or the network cannot have this rule.
     """
-    background = labels.index(BACKGROUND) if BACKGROUND in labels else None
-    scores = segments_from_scores.smooth_gaussian(scores, args.smooth * fps)
-    if args.threshold is None:
-        runs = segments_from_scores.argmax_runs(scores, background)
-    else:
-        runs = segments_from_scores.threshold_runs(scores, args.threshold, background)
-    return segments_from_scores.to_segments(runs, fps, labels=labels, min_seconds=args.min_seconds)
+    default = segment_rule.default(run.multi_label, of_clips=not frame_scores.labels_frames(run))
+    chosen = segment_rule.read(args.workdir) if args.workdir else None
+    given = {name: getattr(args, name) for name in ("threshold", "smooth", "min_seconds")}
+    given = {name: value for name, value in given.items() if value is not None}
+    if args.rule or "threshold" in given:
+        given["how"] = args.rule or "threshold"
+    if args.rule == "montes" != (chosen or default).how:
+        given.setdefault("threshold", 0.2)  # the best of the paper
+    rule = (chosen or default)._replace(**given)
+    if rule.how not in (possible := segment_rule.possible(run.labels, run.multi_label)):
+        raise ValueError(f"--rule {rule.how} does not go with the classes of {run.name}: choose {', '.join(possible)}.")
+    if chosen or rule != segment_rule.Rule():
+        source = f", from {args.workdir / segment_rule.FILE}" if rule == chosen else ""
+        print(f"Rule: {segment_rule.described(rule)}{source}")
+    return rule
 
 
 def streamed(run: restore.Trained, source: str, min_seconds: float) -> Iterator[Segment]:
@@ -56,7 +69,7 @@ def streamed(run: restore.Trained, source: str, min_seconds: float) -> Iterator[
             yield frame
 
     for scores in frame_scores.of_stream(run, images()):
-        time, best = times.pop(), int(scores.argmax())
+        time, best = times.pop(0), int(scores.argmax())  # with a look-ahead several frames wait for their scores
         if best != label:
             if label is not None and run.labels[label] != BACKGROUND and time - start >= min_seconds:
                 yield Segment(start, time, run.labels[label], total / count)
@@ -73,16 +86,20 @@ def line_of(segment: Segment) -> str:
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vidjax detect",
-        description="Finds the activities in untrimmed videos with a run that labels every frame.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        description="Finds the activities in untrimmed videos with a network that labels every frame, or clips.",
     )
     add = parser.add_argument
     add("videos", nargs="*", metavar="VIDEO", help="video files")
-    add("--workdir", type=Path, required=True, help="directory of the run")
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--workdir", type=Path, help="directory of the run")
+    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
     add("--stream", metavar="VIDEO|camera", help="print each segment when it ends; for causal networks on frames")
-    add("--threshold", type=float, help="least probability of a segment's frames; by default the most probable class")
-    add("--smooth", type=float, default=0.0, metavar="SECONDS", help="standard deviation of a Gaussian over time")
-    add("--min_seconds", type=float, default=0.0, help="shorter segments are left out")
+    add("--rule", choices=segment_rule.HOW, help="runs of the most probable class; runs above a threshold (default if "
+        "there is one); or one class per video, in the parts that are not background (Montes et al.)")  # fmt: skip
+    add("--threshold", type=float, help="least probability of a class, or with montes of any activity (default: 0.2)")
+    add("--smooth", type=float, metavar="SECONDS", help="standard deviation of a Gaussian over time, or with montes "
+        "half the window of a mean (default: 0)")  # fmt: skip
+    add("--min_seconds", type=float, help="shorter segments are left out (default: 0)")
     add(
         "--out", type=Path, help=".json or .csv for any number of videos; .txt, .srt, .vtt, or .mp4 with labels for one"
     )
@@ -91,13 +108,15 @@ def parse_args(argv=None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if bool(args.videos) == bool(args.stream):
         parser.error("give videos, or --stream with one")
-    if args.stream and (args.out or args.picture or args.threshold is not None or args.smooth):
-        parser.error("--stream prints segments only: remove --out, --picture, --threshold and --smooth")
+    if args.stream and (args.out or args.picture or args.rule or args.threshold is not None or args.smooth):
+        parser.error("--stream prints segments only: remove --out, --picture, --rule, --threshold and --smooth")
+    if args.rule == "argmax" and args.threshold is not None:
+        parser.error("--threshold is for --rule threshold and montes, not argmax")
     if args.threshold is not None and not 0 <= args.threshold <= 1:
         parser.error(f"--threshold {args.threshold:g} must be in [0, 1]")
     for name in ("smooth", "min_seconds"):
-        if not 0 <= getattr(args, name) < float("inf"):
-            parser.error(f"--{name} {getattr(args, name):g} must be 0 or more seconds")
+        if (value := getattr(args, name)) is not None and not 0 <= value < float("inf"):
+            parser.error(f"--{name} {value:g} must be 0 or more seconds")
     suffixes = (*MANY, *ONE, VIDEO)
     if args.out and args.out.suffix not in suffixes:
         parser.error(f"--out {args.out} must end in {', '.join(suffixes)}")
@@ -121,19 +140,26 @@ def main():
         for path in filter(None, (args.out, args.picture)):
             output_paths.check_writable(path.absolute().parent, f"the directory of {path}")
         truth = truth_of(args.truth, args.videos) if args.truth else None
-        run = restore.from_run(args.workdir)
+        run = restore.from_run(args.workdir) if args.workdir else restore.from_weights(args.weights)
         frame_scores.check(run)
         if args.stream:
+            if not frame_scores.labels_frames(run):
+                raise ValueError(f"{run.name} classifies clips: use vidjax predict --stream.")
+            if run.multi_label:
+                raise ValueError(f"{run.name} gives a frame several labels: --stream needs exclusive classes.")
             if "prefix" in run.inputs:
                 raise ValueError(f"{run.name} sees stored features: --stream needs a network that sees frames.")
-            for segment in streamed(run, args.stream, args.min_seconds):
+            if segment_rule.read(args.workdir):
+                print(f"note: --stream does not use {segment_rule.FILE}: it prints the most probable classes.")
+            for segment in streamed(run, args.stream, args.min_seconds or 0.0):
                 print(line_of(segment), flush=True)
             return
+        rule = rule_of(run, args)
         encoder = frame_scores.encoder_of(run.inputs, features.make_features_fn)
         found, durations = {}, {}
         for path in args.videos:
             scores, fps = frame_scores.of_video(run, path, encoder)
-            found[path], durations[path] = segments_of(scores, fps, run.labels, args), len(scores) / fps
+            found[path], durations[path] = segment_rule.segments_of(scores, fps, rule, run.labels), len(scores) / fps
             print(f"{path}: {len(found[path])} segments in {durations[path]:.1f} s")
             print("\n".join(map(line_of, found[path])))
         if args.out and args.out.suffix == VIDEO:

@@ -3,12 +3,20 @@
 python -m vidjax.evaluate --workdir W [--num_views 10 --num_crops 3]
 python -m vidjax.evaluate --workdir W --dataset OTHER [--splits test]
 python -m vidjax.evaluate --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5] [--out fused.json]
+python -m vidjax.evaluate --workdir W --choose_rule [--splits val]
+python -m vidjax.evaluate --workdir W --one_shot 20x1 [--within superclass] [--across '_(\\d+)\\.']
 
 The metrics go to W/result.json, or to the file of `--out`. With `--dataset` a run is evaluated on other records, whose
 classes are matched by name, see `other_records`; these metrics go to W/result_OTHER.json.
 
 Several runs, such as two streams, are evaluated on the same videos, each with the clips of its own config, and fused:
 see `ensemble`. `--fusion svm` trains a linear SVM on their scores for the training videos.
+
+With `--one_shot` the embeddings of the videos are compared in episodes of classes that the run need not know, see
+`one_shot_run`; the metrics go to W/one_shot.json.
+
+For a run that labels frames, `--choose_rule` chooses the rule that gives segments by the mAP of the detections in the
+validation splits, and writes it to W/segment_rule.json. From then on evaluate and detect use it.
 """
 
 import argparse
@@ -20,8 +28,18 @@ from absl import logging as absl_logging
 
 from vidjax import config as configs
 from vidjax import output_paths
-from vidjax.evaluation import other_records, predictions, result_file, split_metrics
+from vidjax.data import pipeline
+from vidjax.evaluation import (
+    one_shot_run,
+    other_records,
+    predictions,
+    result_file,
+    segment_rule,
+    split_detections,
+    split_metrics,
+)
 from vidjax.evaluation.fused_runs import fuse_runs
+from vidjax.evaluation.outputs import Outputs
 from vidjax.evaluation.run_outputs import VIEWS, make_evaluator, open_run, views_of
 from vidjax.inference import ensemble, restore
 from vidjax.training import distributed
@@ -49,9 +67,41 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     else:
         source = open_run(run, splits)
     result, outputs = make_evaluator(run)(run.params, run.model_state, source, **views)
+    if (rule := segment_rule.read(args.workdir[0])) and "detection" in result:
+        result["detection"] = split_detections.detection_metrics(scored(run, outputs, source), rule, run.labels)
+        if jax.process_index() == 0:
+            print(f"Detections by {args.workdir[0] / segment_rule.FILE}: {segment_rule.described(rule)}", flush=True)
     result |= {"checkpoint": run.step, "splits": splits, **views, **more}
-    title = f"{splits}, {{num_views}} x {{num_crops}} views, checkpoint of step {run.step}".format(**views)
+    note = run.name.partition(f", step {run.step}")[2]  # ", the best val_loss", if the run chose this checkpoint
+    title = f"{splits}, {{num_views}} x {{num_crops}} views, checkpoint of step {run.step}{note}".format(**views)
     return Evaluated(result, run.labels, title, predictions.predictions_of(outputs, source, run.config))
+
+
+def scored(run: restore.Trained, outputs: Outputs, source: pipeline.Records) -> list[split_detections.Scored]:
+    """Returns the probabilities of the frames of a split, with their rate."""
+    fps = split_detections.steps_per_second(source, run.config.clip.get("frame_stride", 1))
+    return split_metrics.scored(outputs, multi_label=run.multi_label, fps=fps)
+
+
+def choose_rule(args: argparse.Namespace, views: dict):
+    """Chooses the rule that gives segments, writes segment_rule.json, and prints the mAP of each rule."""
+    workdir = args.workdir[0]
+    config, _, _ = configs.read(workdir)
+    splits = split_detections.splits_to_choose_on(workdir, config, args.splits)
+    output_paths.check_writable(workdir, "--workdir")
+    run = restore.from_run(workdir, args.step)
+    source = open_run(run, splits)
+    outputs = make_evaluator(run).outputs(run.params, run.model_state, source, **views_of(run, views))
+    videos = scored(run, outputs, source)
+    rule, tried = split_detections.choose(videos, run.labels)
+    if jax.process_index() == 0:
+        if not all(video.fps for video in videos):
+            print("note: rules in seconds are left out; these records do not hold the times of their features.")
+        best = max(value for _, value in tried)
+        segment_rule.write(workdir, rule, splits=splits, checkpoint=run.step, mAP=best)
+        for other, value in tried:
+            print(f"{100 * value:6.2f} %  {segment_rule.described(other)}")
+        print(f"{segment_rule.described(rule)} has the highest mAP on {splits}; wrote {workdir / segment_rule.FILE}")
 
 
 def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
@@ -68,16 +118,35 @@ def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
     return Evaluated(result, fused.labels, title, rows)
 
 
+def evaluate_one_shot(args: argparse.Namespace, views: dict):
+    """Evaluates the embeddings of one run by episodes, see `one_shot_run`; prints the metrics."""
+    out = args.out or args.workdir[0] / "one_shot.json"
+    settings = {"step": args.step, "dataset": args.dataset, "splits": args.splits, "number": args.episodes or 1000}
+    settings |= {"within": args.within, "across": args.across}
+    result = one_shot_run.run_one_shot(args.workdir[0], args.one_shot, out=out, **settings, **views)
+    if jax.process_index() == 0:
+        for name, text in one_shot_run.shown(result).items():
+            print(f"{name:24} {text}")
+        print(f"Wrote {out} and its picture")
+
+
 def main():
     parser = argparse.ArgumentParser(description="Evaluates a trained run and writes result.json; fuses several runs.")
     add = parser.add_argument
     add("--workdir", type=Path, nargs="+", required=True, help="directory of the run, or of the runs to fuse")
-    add("--step", type=int, help="step of the checkpoint (default: the last)")
+    add("--step", type=int, help="step of the checkpoint (default: the last, or the best with keep_best)")
     add("--dataset", type=Path, help="evaluate on other records; classes are matched by name")
     add("--splits", nargs="+", help="splits to evaluate (default: the run's test splits)")
     add("--num_views", type=int, help="clips in time to average (default: the run's eval.num_views)")
     add("--num_crops", type=int, choices=(1, 3), help="crops in space (default: the run's eval.num_crops)")
     ensemble.add_arguments(parser, ensemble.FUSIONS)
+    add("--one_shot", metavar="WAYSxSHOTS", help="few-shot evaluation of the embeddings, such as 20x1; any --dataset")
+    add("--episodes", type=int, help="episodes of --one_shot (default: 1000)")
+    add("--lake_runs", type=Path, metavar="DIR", help="error of the embeddings on Omniglot's 20 one-shot runs (Lake)")
+    groups = "split|superclass|REGEX"
+    add("--within", metavar=groups, help="the classes of an episode come from one group, such as an alphabet")
+    add("--across", metavar=groups, help="a query is from another group than its supports, such as a drawer")
+    add("--choose_rule", action="store_true", help="choose the rule from scores to segments on validation splits")
     add("--out", type=Path, help="JSON file for the metrics; predictions and the confusion matrix go beside it")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
@@ -85,6 +154,14 @@ def main():
     with distributed.started("vidjax.evaluate"):
         is_main, is_single = jax.process_index() == 0, len(args.workdir) == 1
         check_arguments(args)
+        if args.choose_rule:
+            return choose_rule(args, views)
+        if args.one_shot:
+            return evaluate_one_shot(args, views)
+        if args.lake_runs:
+            found = one_shot_run.run_lake(args.workdir[0], args.lake_runs, args.step)["within_alphabet_runs"]
+            low, high = found["interval"]
+            return print(f"error {100 * found['error']:.2f} % [{100 * low:.2f}, {100 * high:.2f}] over 20 runs")
         out = place_of(args)
         evaluated = evaluate_run(args, views) if is_single else evaluate_runs(args, views)
         if is_main and out:
@@ -106,6 +183,13 @@ def check_arguments(args: argparse.Namespace):
     for name in ("fusion", "fusion_weights"):
         if len(args.workdir) == 1 and getattr(args, name) is not None:
             raise ValueError(f"--{name} needs several runs: --workdir W1 W2 ...")
+    if args.choose_rule and (len(args.workdir) > 1 or args.dataset or args.out):
+        raise ValueError("--choose_rule is for one --workdir and its own records, without --dataset and --out.")
+    if (args.one_shot or args.lake_runs) and len(args.workdir) > 1:
+        raise ValueError("--one_shot and --lake_runs are for one --workdir.")
+    for name in ("episodes", "within", "across"):
+        if not args.one_shot and getattr(args, name) is not None:
+            raise ValueError(f"--{name} needs --one_shot WAYSxSHOTS.")
     if args.num_views is not None and args.num_views < 1:
         raise ValueError(f"--num_views {args.num_views} must be 1 or more.")
     for workdir in args.workdir:
@@ -128,7 +212,7 @@ def place_of(args: argparse.Namespace) -> Path | None:
     name = f"result_{args.dataset.resolve().name}.json" if args.dataset else "result.json"
     out, remedy = args.workdir[0] / name, "name another file for the metrics, --out FILE"
     output_paths.check_writable(args.workdir[0], "--workdir", remedy)
-    names = ("confusion.csv", "confusion.png", "predictions.csv")
+    names = ("confusion.csv", "confusion.png", "predictions.csv", "segments.csv")
     output_paths.check_replaceable([out, *(result_file.beside(out, name) for name in names)], remedy)
     if out.exists():
         configs.read_json(out)

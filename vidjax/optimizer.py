@@ -1,7 +1,8 @@
-"""The learning rate schedule, the optax optimizer, and frozen parameters."""
+"""The learning rate schedule, the optax optimizer, learning rates by depth, and frozen parameters."""
 
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import jax
 import optax
@@ -55,6 +56,7 @@ def make_optimizer(
     nesterov: bool = False,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
+    layer_decay: float = 0.0,
 ) -> optax.GradientTransformation:
     """SGD with momentum, or AdamW.
 
@@ -63,21 +65,75 @@ def make_optimizer(
             Loshchilov and Hutter, 2019).
         weight_decay: decay of kernels; biases, scales and other parameters with one axis are never decayed.
         clip_norm: largest global norm of the gradient; 0 for no clipping.
+        layer_decay: factor of the learning rate from each block to the one below, see `layer_scales`; 0 or 1 for none.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, or a layer_decay outside of [0, 1].
     """
+    if not 0 <= layer_decay <= 1:
+        raise ValueError(f"optimizer.layer_decay = {layer_decay} must be between 0 and 1.")
     clip = optax.clip_by_global_norm(clip_norm) if clip_norm else optax.identity()
     decay = optax.add_decayed_weights(weight_decay, mask=_is_kernel) if weight_decay else optax.identity()
     if name == "sgd":
-        return optax.chain(clip, decay, optax.sgd(schedule, momentum, nesterov=nesterov))
-    if name == "adamw":
-        return optax.chain(clip, optax.scale_by_adam(), decay, optax.scale_by_learning_rate(schedule))
-    raise ValueError(f"Unknown optimizer {name!r}; choose sgd or adamw.")
+        tx = optax.chain(clip, decay, optax.sgd(schedule, momentum, nesterov=nesterov))
+    elif name == "adamw":
+        tx = optax.chain(clip, optax.scale_by_adam(), decay, optax.scale_by_learning_rate(schedule))
+    else:
+        raise ValueError(f"Unknown optimizer {name!r}; choose sgd or adamw.")
+    return optax.chain(tx, scale_by_layer(layer_decay)) if 0 < layer_decay < 1 else tx
 
 
 def _is_kernel(params):
     return jax.tree.map(lambda param: param.ndim > 1, params)
+
+
+def scale_by_layer(decay: float) -> optax.GradientTransformation:
+    """Multiplies the updates of parameters, a flat dict by path, by their `layer_scales`."""
+
+    def init(params: dict):
+        layer_scales(params, decay)  # raises its error before training
+        return optax.EmptyState()
+
+    def update(updates: dict, state, params=None):
+        scales = layer_scales(updates, decay)
+        return {path: scales[path] * x for path, x in updates.items()}, state
+
+    return optax.GradientTransformation(init, update)
+
+
+def layer_scales(paths: Iterable[str], decay: float) -> dict[str, float]:
+    """The factor of the learning rate by path, for layer-wise decay (Bao et al., "BEiT", 2022; VideoMAE).
+
+    Block i of L has decay^(L - i), counted from 0; patches, positions and tokens below the blocks have decay^(L + 1);
+    what is above them, such as the classifier, has 1. Blocks are known by their names: `block3/`, `stage1_block0/`,
+    `time_block2/`, in this order; `merge1/` counts with the last block of its stage.
+
+    Raises:
+        ValueError: without a numbered block; lists the top-level names.
+    """
+    places = {path: _place(path) for path in paths}
+    blocks = {place for place in places.values() if BELOW < place < ABOVE and place[2] < math.inf}
+    if not blocks:
+        names = sorted({path.split("/")[0] for path in places})
+        raise ValueError(
+            f"optimizer.layer_decay needs a network with numbered blocks, such as block0; this one has {names}. Set it "
+            "to 0, or choose a transformer."
+        )
+    layers = {path: sum(block <= place for block in blocks) for path, place in places.items()}
+    return {path: 1.0 if places[path] == ABOVE else decay ** (len(blocks) + 1 - layers[path]) for path in places}
+
+
+BELOW, ABOVE = (-1,), (2,)
+
+
+def _place(path: str) -> tuple:
+    """Sorts by depth: BELOW, (0 or 1 for time, stage, block), ABOVE."""
+    if found := re.search(r"(?:^|/)(time_)?(?:stage(\d+)_)?block(\d+)/", path):
+        time, stage, block = found.groups()
+        return int(bool(time)), int(stage or 0), int(block)
+    if found := re.search(r"(?:^|/)merge(\d+)/", path):
+        return 0, int(found[1]), math.inf
+    return BELOW if re.search(r"(?:^|/)(patch|\w*positions|\w*token)", path) else ABOVE
 
 
 def split_frozen(params: dict, freeze: Sequence[str]) -> tuple[dict, dict]:

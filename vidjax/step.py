@@ -113,6 +113,7 @@ def train_step(
     freeze: Sequence[str] = (),
     ema_decay: float = 0.0,
     num_parts: int = 1,
+    has_logits: bool = True,
 ) -> tuple[TrainState, dict[str, jax.Array]]:
     """One update from one global batch.
 
@@ -125,10 +126,11 @@ def train_step(
         ema_decay: decay of the moving average of the parameters; 0 for none.
         num_parts: number of parts in which the batch is processed, so that memory holds the activations of one part
             only. The gradients of the parts add up to that of the batch; BatchNorm normalises each part by itself.
+        has_logits: whether the outputs are logits of classes, not embeddings.
 
     Returns:
         The next state, and scalar metrics: loss (with the model's own penalties), grad_norm, and top1 if the target is
-        one class per output.
+        one class per vector of logits.
     """
     trainable, frozen = optimizer.split_frozen(state.params, freeze)
     step_key = jax.random.fold_in(jax.random.key(seed), state.step)
@@ -146,7 +148,7 @@ def train_step(
         penalties = [penalty_of(x, weight, batch["weight"]) for x in jax.tree.leaves(updates.pop("losses", {}))]
         loss = metrics.weighted_mean(loss_fn(outputs, target), weight, batch["weight"]) + sum(penalties)
         train_metrics = {"loss": loss}
-        if target.ndim == outputs.ndim - 1:
+        if has_logits and target.ndim == outputs.ndim - 1:
             hits = metrics.hit_at_k(outputs, target, 1)
             train_metrics["top1"] = metrics.weighted_mean(hits, weight, batch["weight"])
         return loss, (train_metrics, dict(updates))

@@ -19,6 +19,7 @@ from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
 from vidjax import optimizer, output_paths, plots, sharding
+from vidjax.best_checkpoint import BestCheckpoint
 from vidjax.checkpoint import Checkpoints, check_space
 from vidjax.data import clips, pipeline
 from vidjax.evaluation import predictions, result_file
@@ -28,7 +29,6 @@ from vidjax.training import command_line, distributed, interrupts, metrics_log, 
 from vidjax.training.command_line import say
 from vidjax.training.splits import open_splits
 
-VALIDATION_METRICS = ("loss", "top1", "top5", "mAP", "rmse", "exact")
 COMPILE_QUICKLY = {"xla_backend_optimization_level": 0}  # the initial state is many small programs that run once
 
 
@@ -53,7 +53,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
         # ------------------------------------------------------------------------------------------ data
         output_paths.check_writable(workdir, "--workdir")
         config = configs.with_fold(config)
-        train_records, val_records, test_records, clip_arguments = open_splits(config)
+        train_records, val_records, test_records, clip_arguments, order = open_splits(config)
         labels, inputs = train_records.info.labels, train_records.info.inputs
         clips_per_epoch = len(train_records) * pipeline.chunking(config.clip)[1]
         total_steps = max(1, round(config.num_epochs * clips_per_epoch / config.batch_size))
@@ -87,6 +87,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
                 state = start_from(config.init_from, state, inflation=config.inflation, **of_model)
             position = {"step": 0, "seconds": 0.0}
         start_step = last_saved = position["step"]
+        best = BestCheckpoint(checkpoints, config.keep_best)
 
         # ------------------------------------------------------------------------------------------ loop
         evaluator = Evaluator(model, config, mesh, (shardings.params, shardings.model_state))
@@ -98,6 +99,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
             batch_size=config.batch_size,
             num_steps=total_steps,
             seed=config.seed,
+            order=order,
             start_step=start_step,
             process=(jax.process_index(), jax.process_count()),
             num_threads=config.num_threads,
@@ -121,6 +123,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
                     train_metrics = {name: float(value) for name, value in train_metrics.items()}
                 if failure := metrics_log.not_finite(step, train_metrics, schedule, last_saved):
                     checkpoints.close()
+                    best.close()
                     raise FloatingPointError(failure)
             if logging_now or validating:
                 line = {"step": step, "epoch": step * config.batch_size / clips_per_epoch, **train_metrics}
@@ -129,7 +132,10 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
                 if validating:
                     with clock.during("evaluating"):
                         val_metrics, _ = evaluator(state.ema or state.params, state.model_state, val_records)
-                    line |= {f"val_{name}": val_metrics[name] for name in VALIDATION_METRICS if name in val_metrics}
+                    names = [name for name in configs.VALIDATION_METRICS if name in val_metrics]
+                    line |= {f"val_{name}": val_metrics[name] for name in names}
+                    with clock.during("saving"):
+                        best.offer(state, line)
                 log.write(line)
                 clock.logged(line)
             if saving:
@@ -149,13 +155,16 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
         # ------------------------------------------------------------------------------------------ result
         interrupt.all_is_saved()
         views = {name: config.eval[name] for name in ("num_views", "num_crops")}
+        params, model_state, chosen = best.choose(state, sharding.with_shardings(abstract_state, shardings))
+        best.close()
         with clock.during("evaluating"):
-            result, outputs = evaluator(state.ema or state.params, state.model_state, test_records, **views)
+            result, outputs = evaluator(params, model_state, test_records, **views)
         result |= {
             "model": config.model.name,
             "num_params": sum(math.prod(x.shape) for x in jax.tree.leaves(abstract_state.params)),
             "steps": total_steps,
-            "checkpoint": total_steps,
+            "checkpoint": chosen,
+            "keep_best": config.keep_best,
             "seconds": position["seconds"] + time.perf_counter() - started,
             "clips_per_second": clock.clips_per_second(),
             "splits": list(config.test_splits),

@@ -256,8 +256,6 @@ def test_what_is_wrong_with_chunks_and_frame_labels(source, frame_labels):
         chunked(frame_labels, {"sampling": "clip", "num_chunks": 2})
     with pytest.raises(ValueError, match=r"has 0 frame labels \(image/label/index\) for 9 frames or steps"):
         train(source, {**CLIP, "per_frame": True})
-    with pytest.raises(ValueError, match="Several labels per frame are not supported"):
-        chunked(frame_labels, {"per_frame": True, "multi_label": True})
 
 
 def test_labels_are_read_without_spaces_and_carriage_returns(numbered_records, tmp_path):

@@ -43,6 +43,12 @@ def test_many_classes_take_little_space(tmp_path):
     np.testing.assert_array_equal(result_file.read_confusion(tmp_path / "result.json"), counts)
 
 
+def test_detections_are_shown():
+    found = {"rule": {}, "activitynet": {"mAP": 0.25}, "thumos14": {"mAP": 0.2}, "video": {"hit_3": 0.5}}
+    assert result_file.shown({"detection": found}, 1) == {"mAP@.3:.7": "25.0 %", "hit@3": "50.0 %"}
+    assert result_file.shown({"detection": {"rule": {}}}, 1) == {}
+
+
 def test_merging_keeps_other_metrics(tmp_path):
     path = tmp_path / "result.json"
     path.write_text(json.dumps({"steps": 3, "top1": 0.0, "confusion": COUNTS}))

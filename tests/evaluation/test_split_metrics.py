@@ -1,5 +1,7 @@
 import numpy as np
+from ml_collections import ConfigDict
 
+from vidjax.data.dataset_info import DatasetInfo
 from vidjax.evaluation import split_metrics
 from vidjax.evaluation.outputs import Outputs
 
@@ -13,6 +15,14 @@ def test_measure_is_the_loss_and_the_metrics():
     found = split_metrics.measure(LOGITS, TARGET, loss, multi_label=False, pairs=PAIRS)
     assert (found["loss"], found["top1"], found["num_videos"]) == (3, np.float32(2 / 3), 3)
     assert "mAP" in split_metrics.measure(LOGITS, np.eye(3)[TARGET], lambda o, t: o.sum(-1), multi_label=True)
+
+
+def test_embeddings_have_the_metrics_of_retrieval():
+    config = ConfigDict({"loss": {"name": "triplet"}, "target": "clip"})
+    embeddings = np.array([0.0, 1, 5, 2, 6])[:, None, None]  # (5, 1, 1); nearest are 1, 0 or 3, 6, 1, 5
+    outputs = Outputs(embeddings, np.array([0, 0, 1, 1, 1]))
+    found = split_metrics.metrics_of(outputs, config, DatasetInfo(["a", "b"], "forbidden"))
+    assert found == {"recall_at_1": 3 / 5, "recall_at_5": 1, "recall_at_10": 1, "num_queries": 5}
 
 
 def test_played_backwards_the_partner_is_right():
@@ -36,9 +46,13 @@ def test_segments_of_the_frames_that_count():
     weight = np.ones(true.shape)
     weight[1, 1, 1:] = 0
     outputs = Outputs(np.eye(3)[predicted], true, weight=weight)
-    found = split_metrics.segment_metrics(outputs, ["background", "a", "b"])
+    metrics = split_metrics.frame_metrics(outputs, ["background", "a", "b"], multi_label=False)
+    assert metrics["detection"]["activitynet"]["num_segments"] == 3 and metrics["detection"]["rule"]["how"] == "argmax"
+    found = metrics["segments"]
     assert set(found) == {f"{a}{b}" for a in ("pooled", "mean_over_videos") for b in ("", "_without_background")}
     pooled = found["pooled"]
     assert pooled["frame_accuracy"] == 9 / 10 and pooled["edit"] == (1 + 2 / 4) / 2
     assert found["pooled_without_background"]["edit"] == (1 + 1 / 2) / 2
-    assert set(split_metrics.segment_metrics(outputs, ["x", "a", "b"])) == {"pooled", "mean_over_videos"}
+    others = split_metrics.frame_metrics(outputs, ["x", "a", "b"], multi_label=False)
+    assert set(others["segments"]) == {"pooled", "mean_over_videos"}
+    assert others["detection"]["activitynet"]["num_segments"] == 5

@@ -53,6 +53,15 @@ def test_scores_that_overlap_are_averaged():
     assert mean.result()[:, 0].tolist() == [1.0, 0.25, 3.0]
 
 
+def test_the_mean_grows_with_the_video():
+    mean = frame_scores.Mean(2)
+    for start in range(0, 5000, 10):
+        mean.add(start, np.array([start, 0.5]), np.full(20, 2.0))
+    found = mean.result()
+    assert found.shape == (5010, 2) and (found[:, 1] == 0.5).all()
+    assert found[::10, 0].tolist() == [0, *(10 * i - 5 for i in range(1, 500)), 4990]
+
+
 @pytest.mark.parametrize("length", [8, 24])
 def test_a_network_on_frames(length, film):
     """A classifier of single frames gives the same in any window, also in one that is longer than the video."""
@@ -76,6 +85,17 @@ def test_a_stateful_network_sees_one_frame_after_the_other(film):
     batch = {"video": video.read_video(film).frames[None]}
     logits = step.eval_step(run.params, run.model_state, batch, model=run.model.network, spec=SPEC)
     np.testing.assert_allclose(scores, run.probabilities(logits)[0], atol=1e-5)
+
+
+def test_a_stream_with_a_look_ahead_gives_what_the_whole_video_gives(film):
+    run = run_of("ms_tcn", num_stages=2, num_layers=2, channels=4, causal=True, look_ahead=3, **CNN)
+    frames, pulled = video.read_video(film).frames, []
+    scores = list(frame_scores.of_stream(run, (pulled.append(i) or x for i, x in enumerate(frames))))
+    logits = step.eval_step(run.params, run.model_state, {"video": frames[None]}, model=run.model, spec=SPEC)
+    np.testing.assert_allclose(scores, run.probabilities(logits)[0], atol=1e-5)
+    next(frame_scores.of_stream(run, (pulled.append(i) or x for i, x in enumerate(frames))))
+    assert pulled == [*range(19), *range(4)]  # the first scores after 4 frames
+    assert not list(frame_scores.of_stream(run, iter([])))
 
 
 def test_a_network_on_features_of_clips(film, monkeypatch):
@@ -103,10 +123,40 @@ def test_a_network_on_features_of_clips(film, monkeypatch):
     np.testing.assert_allclose(steps, run.probabilities(logits)[0, :4], atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [8, 24])
+def test_a_classifier_of_clips_scores_the_frames_of_its_windows(length, film, monkeypatch):
+    """Windows of 8 frames begin at 0, 4, 8 and 11; a frame's weight falls towards the ends of a window."""
+    inputs, clip = {"fps": 0, "short_side": 0}, {**CLIP, "num_frames": length}
+    run = restore.Trained("name", None, {}, {}, None, LABELS, SPEC, clip, inputs)
+    monkeypatch.setattr(frame_scores, "_compiled", lambda run: lambda batch: batch["video"].mean((1, 2, 3)) / 10)
+    scores, fps = frame_scores.of_video(run, film)
+    frames = video.read_video(film).frames
+
+    def classify(indices):
+        return run.probabilities(frames[indices].mean((0, 1, 2))[None] / 10)[0]
+
+    assert scores.shape == (19, 3) and fps == 10
+    if length == 8:
+        first, second, last = (classify(range(start, start + 8)) for start in (0, 4, 11))
+        expected = {0: first, 3: first, 5: (3 * first + 2 * second) / 5, 18: last}
+    else:  # a short video wraps around, as in training
+        expected = dict.fromkeys((0, 18), classify([*range(19), *range(5)]))
+    for frame, value in expected.items():
+        np.testing.assert_allclose(scores[frame], value, atol=1e-5)
+
+
 def test_what_is_refused():
     run = run_of("frame_pool", per_frame=True, **CNN)
-    with pytest.raises(ValueError, match="does not label every frame. Train with config.target = 'frame'"):
-        frame_scores.check(dataclasses.replace(run, config=ConfigDict({"target": "clip"})))
+    of_clips = dataclasses.replace(run, config=None)
+    for changes, message in (
+        ({"clip": {**CLIP, "sampling": "segments"}}, "trained on frames spread over a whole video: use vidjax predict"),
+        ({"inputs": {"caption_length": 9}}, "writes captions: use vidjax predict"),
+        ({"inputs": {"prefix": "RGB", "layer": "x", "source": "y"}}, "trained on features .* not on videos"),
+        ({"labels": []}, "has no classes"),
+        ({"clip": {**CLIP, "streams": ("flow",)}}, "sees optical flow; detect needs a network that sees frames"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            frame_scores.check(dataclasses.replace(of_clips, **changes))
     with pytest.raises(ValueError, match="sees optical flow; detect needs a network that sees frames"):
         frame_scores.check(dataclasses.replace(run, preprocess={**SPEC, "flow": "tvl1"}))
     inputs = {"prefix": "RGB", "source": "x", "clip": {**CLIP, "sampling": "segments"}}

@@ -151,12 +151,6 @@ def test_times_are_those_of_the_first_frame_of_a_step():
     assert segments.to_segments(runs[:1], 2, frames_per_step=4, first_frame=6)[0][:2] == (3, 7)
 
 
-def test_short_segments_are_left_out():
-    runs = [Run(0, 2, 0, 1.0), Run(2, 3, 1, 1.0), Run(3, 6, 2, 1.0)]
-    assert [x.label for x in segments.to_segments(runs, 10, min_seconds=0.2)] == [0, 2]
-    assert [x.label for x in segments.to_segments(runs, 10, min_seconds=0.3)] == [2]  # 0.6 - 0.3 < 0.3 in binary
-
-
 def test_intersection_over_union():
     ends = np.array([[0, 10], [5, 10], [5, 15], [10, 20], [3, 3]])
     assert segments.temporal_iou(np.array([0, 10]), ends).tolist() == [1, 0.5, 1 / 3, 0, 0]

@@ -72,7 +72,7 @@ def test_which_runs_are_finished(tiny_motion, tmp_path):
     for name, changes in [
         ("wide", {"splits": ["val"]}),  # evaluated on other videos
         ("wide", {"num_views": 25}),
-        ("wide", {"steps": 8, "checkpoint": 4}),
+        ("wide", {"steps": 8, "checkpoint": 4, "keep_best": ""}),
         ("both", {"fusion": "scores"}),
         ("max", {"pool": "mean"}),
     ]:

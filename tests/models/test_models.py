@@ -10,7 +10,7 @@ from vidjax.models import MODELS, inputs_of, make_model, needs_flow, sees_both
 
 # Of these the width is that of a network within them
 NARROW = {"name": "resnet18", "width": 1 / 16}
-ON_FRAMES = ("frame_pool", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
+ON_FRAMES = ("frame_pool", "attentive_pooler", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
 ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
 ARGUMENTS |= {name: {} for name, network in MODELS.items() if "mlp_ratio" in inspect.signature(network).parameters}
@@ -24,7 +24,7 @@ ARGUMENTS["two_stream_3d"] = {"layer": "layer4", **two_streams(NARROW, 4)}
 @pytest.mark.parametrize("name", sorted(set(MODELS) - {"forecaster", "captioner"}))  # those see other inputs
 def test_every_model_keeps_the_contract(name):
     model = make_model(name, 7, dtype="bfloat16", **ARGUMENTS.get(name, {"width": 0.125}))
-    size = 65 if name == "siamese" else 64
+    size = {"siamese": 65, "videoprism_b": 72, "videoprism_l": 72}.get(name, 64)
     inputs = {"video": jnp.zeros((2, 17, size, size, 2 if name == "stacked_flow" else 3), jnp.bfloat16)}
     if sees_both(name):
         inputs["flow"] = jnp.zeros((2, 16, 64, 64, 2), jnp.bfloat16)

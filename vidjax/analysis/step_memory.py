@@ -52,10 +52,9 @@ def batch_shapes(inputs: Batch, config: ConfigDict, num_classes: int) -> Batch:
         labelled = inputs["tokens"].shape  # (B, L)
     else:
         labelled = jax.tree.leaves(inputs)[0].shape[: 2 if config.target == "frame" else 1]  # (B, T) or (B,)
-    several = (*labelled, num_classes), np.float32
-    one = labelled, np.int32
-    targets = {"softmax": one, "segmentation": one, "sigmoid": several, "squared_error": several}
-    shapes = {**inputs, "target": targets[config.loss.name], "weight": (labelled, np.float32)}
+    several = config.loss.name in ("sigmoid", "squared_error")
+    target = ((*labelled, num_classes), np.float32) if several else (labelled, np.int32)
+    shapes = {**inputs, "target": target, "weight": (labelled, np.float32)}
     if config.get("clip", {}).get("sampling") == "chunks":
         shapes["sequence_start"] = labelled[:1], np.float32
     return {name: jax.ShapeDtypeStruct(*x) if isinstance(x, tuple) else x for name, x in shapes.items()}

@@ -58,7 +58,9 @@ class Records:
             labels, frame_labels = (
                 [self.classes[x] for x in of if x in self.classes] for of in (example.labels, example.frame_labels)
             )
-            return dataclasses.replace(example, labels=labels, frame_labels=frame_labels)
+            kept = [x for x in example.segments if x.label in self.classes]
+            segments = [x._replace(label=self.classes[x.label]) for x in kept]
+            return dataclasses.replace(example, labels=labels, frame_labels=frame_labels, segments=segments)
         with self.naming(index):
             targets.check_indices(example, self.info)
         return example
@@ -99,6 +101,15 @@ def epoch_order(num_records: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(num_records)
 
 
+@functools.lru_cache(maxsize=4)
+def repeated_order(num_records: int, seed: int, times: int, epoch: int) -> np.ndarray:
+    """`epoch_order` with each record `times` in a row, each time with its own draws: (num_records * times,).
+
+    Hoffer et al., "Augment Your Batch: Improving Generalization through Instance Repetition" (CVPR 2020).
+    """
+    return np.repeat(epoch_order(num_records, seed, epoch), times)
+
+
 def train_batches(
     source: Records,
     clip_arguments: dict,
@@ -106,6 +117,7 @@ def train_batches(
     batch_size: int,
     num_steps: int,
     seed: int = 0,
+    order: Callable[[int], np.ndarray] | None = None,
     start_step: int = 0,
     process: tuple[int, int] = (0, 1),
     num_threads: int = 0,
@@ -117,6 +129,7 @@ def train_batches(
         clip_arguments: keyword arguments of `clips.train_clip`, or for features of `feature_clips.train_features`;
             features ignore the arguments in `VIDEO_ONLY`.
         batch_size: number of clips in the global batch.
+        order: epoch -> indices of the records, as many in every epoch, see `class_batches`; None for `epoch_order`.
         process: index of this process, and number of processes.
         num_threads: threads that read, decode and crop; 0 starts one per core.
 
@@ -137,14 +150,14 @@ def train_batches(
         step, row = divmod(position, batch_size)
         group, chunk = divmod(step, num_chunks)
         place = group * batch_size + row  # position of the video; equals `position` without chunks
-        epoch, index = divmod(place, len(source))
+        epoch, index = divmod(place, len(order(0)))
         rng = np.random.default_rng((seed, epoch, place))
-        example = source[epoch_order(len(source), seed, epoch)[index]]
+        example = source[order(epoch)[index]]
         clip = cut(example, rng, source.info, **clip_arguments, chunk=chunk, out=out)
         return {**clip, "sequence_start": np.float32(chunk == 0)} if is_chunked else clip
 
     is_chunked, num_chunks = chunking(clip_arguments)
-
+    order = order or functools.partial(epoch_order, len(source), seed)
     cut = feature_clips.train_features if "features" in blank else clips.train_clip
     clip_arguments = _without_unused(clip_arguments, blank)
     return _batches(load, blank, batch_size, range(start_step, num_steps), process, num_threads)

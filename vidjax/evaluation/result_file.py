@@ -97,6 +97,9 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
     texts |= {
         name: f"{100 * pooled[name]:.{decimals}f} %" for name in ("edit", "f1_10", "f1_25", "f1_50") if name in pooled
     }
+    if "activitynet" in (detection := result.get("detection", {})):
+        found = {"mAP@.3:.7": detection["activitynet"]["mAP"], "hit@3": detection["video"]["hit_3"]}
+        texts |= {name: f"{100 * value:.{decimals}f} %" for name, value in found.items()}
     return texts | {name: f"{error:.2f}" for name, error in errors.items()}
 
 

@@ -1,82 +1,159 @@
-"""What can be had without looking at an untrimmed video, and what uncertain annotations allow at best.
+"""What can be had without looking at untrimmed videos, and what uncertain annotations allow at best. NumPy only.
 
     python -m vidjax.evaluation.segment_baselines data/records --folds leave_one_out [--uncertainty 3]
 
-"durations" knows how often the classes occur in the training videos and how long they last; "cuts" also knows where the
-picture changes abruptly; "uncertainty" is the truth itself with moved boundaries. Networks that do not beat the first
-two have learned nothing from the pictures. Results are pooled over the test videos of all folds.
+- "durations" knows how often the classes occur in the training videos, and how long they last.
+- "cuts" knows when the picture of the test video changes as a whole, by a cut or a fade, and what lies between two such
+  changes in the training videos.
+- "moved together", "moved apart": the truth itself with its boundaries moved by up to --uncertainty seconds.
+
+A network that does not beat the first two has learned nothing about the activities; none can be shown to beat the last.
+Each number is the mean over the folds, weighted by their test videos, of `segments.segment_metrics` without background
+(`segments.pooled_without_background` in result.json), and mAP of ActivityNet's protocol at IoUs of 0.3 to 0.7
+(`detection.activitynet.mAP`). Networks on features are measured at the steps of the features, these at frames.
 """
 
 import argparse
+import math
 import sys
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
-import cv2
 import numpy as np
 
-from vidjax.data import pipeline
+from vidjax.data import augment, clips, pipeline, records
 from vidjax.data.folds import find_folds
 from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.evaluation import segment_rule, segments, split_detections
 from vidjax.progress_bar import progress_bar
 
-COLUMNS = ("frame_accuracy", "edit", "f1_10", "f1_25", "f1_50")
+SHOWN = ("frame_accuracy", "edit", "f1_10", "f1_25", "f1_50", "mAP", "over_segmentation")
+SIZE = 32  # side of the pictures that are compared, pixels
+LAG = 0.5  # seconds between them: a fade of a second differs from its surroundings like a cut
+FACTORS = (1.5, 2.0, 3.0, 5.0, 8.0)  # of the median change; the best on the training videos is a cut
 
 
-def run_lengths(videos: Sequence[np.ndarray]) -> dict[int, list[int]]:
-    """Returns the lengths of the runs of each class, in frames, from labels int (T,) per video."""
-    lengths = defaultdict(list)
-    for labels in videos:
-        for label, start, end in zip(*segments.find_segments(labels), strict=True):
-            lengths[int(label)].append(int(end - start))
-    return dict(lengths)
+class Video(NamedTuple):
+    """What the baselines read of a video.
+
+    Attributes:
+        labels: class of each frame, int (T,).
+        fps: frames per second.
+        changes: difference of the pictures around each frame, float (T,), grey levels; None without pictures.
+    """
+
+    labels: np.ndarray
+    fps: float
+    changes: np.ndarray | None = None
 
 
-def durations_only(lengths: dict[int, list[int]], num_frames: int) -> np.ndarray:
-    """Fills a video with runs of the median length of their class, in an order that keeps the classes' frequencies.
+# ----------------------------------------------------------------------------------------------------------- baselines
+
+
+def run_seconds(videos: Sequence[Video]) -> dict[int, list[float]]:
+    """Returns the seconds of the runs of each class, background included."""
+    seconds = defaultdict(list)
+    for video in videos:
+        for label, start, end in zip(*segments.find_segments(video.labels), strict=True):
+            seconds[int(label)].append((end - start) / video.fps)
+    return dict(seconds)
+
+
+def durations_only(seconds: Mapping[int, Sequence[float]], num_frames: int, fps: float) -> np.ndarray:
+    """Fills a video with runs of the median duration of their class, in an order that keeps the classes' frequencies.
 
     Each next run is of the class that is furthest behind its share of the training runs, but not of the same class
-    twice in a row; if two are equally far behind, of the more frequent one.
+    twice in a row; if two are equally far behind, of the more frequent one, then of the first. The last run is cut.
 
     Args:
-        lengths: see `run_lengths`, of the training videos.
+        seconds: see `run_seconds`, of the training videos.
 
     Returns:
         int (num_frames,).
     """
-    total, used, labels = sum(map(len, lengths.values())), Counter(), []
+    total, used, last, labels = sum(map(len, seconds.values())), Counter(), None, []
     while len(labels) < num_frames:
-        behind = {k: len(of) / total * (used.total() + 1) - used[k] for k, of in lengths.items()}
-        last = labels[-1] if labels and len(lengths) > 1 else None
-        label = max((k for k in behind if k != last), key=lambda k: (behind[k], len(lengths[k]), -k))
-        labels += [label] * max(1, round(float(np.median(lengths[label]))))
-        used[label] += 1
+        behind = {k: len(of) / total * (used.total() + 1) - used[k] for k, of in seconds.items()}
+        allowed = [k for k in behind if k != last] or [last]
+        last = max(allowed, key=lambda k: (behind[k], len(seconds[k]), -k))
+        labels += [last] * max(1, round(float(np.median(seconds[last])) * fps))
+        used[last] += 1
     return np.array(labels[:num_frames])
 
 
-def find_cuts(changes: np.ndarray, factor: float = 8.0) -> np.ndarray:
-    """Returns the frames at which the picture changes abruptly, in order.
+def find_cuts(changes: np.ndarray, fps: float, factor: float) -> np.ndarray:
+    """Returns the frames that begin after a cut or the middle of a fade, in order.
+
+    They are the highest within `LAG` to either side, and above the median of the video by that factor.
+    """
+    reach = max(1, round(LAG * fps))
+    around = np.lib.stride_tricks.sliding_window_view(np.pad(changes, reach, constant_values=-1), 2 * reach + 1)
+    is_first = around[:, :reach].max(axis=1) < changes  # of equal ones
+    is_cut = is_first & (around.max(axis=1) == changes) & (changes > factor * np.median(changes))
+    return np.flatnonzero(is_cut[1:]) + 1
+
+
+class Between(NamedTuple):
+    """What lies between two cuts whose longest label is one class: how often, how long, and where.
+
+    Attributes:
+        count: number of such stretches in the training videos.
+        mean, deviation: of the logarithm of their seconds.
+        start, end: median bounds of the class within the stretch, as shares of it; the rest is background.
+    """
+
+    count: int
+    mean: float
+    deviation: float
+    start: float
+    end: float
+
+
+def stretches(cuts: np.ndarray, num_frames: int) -> list[tuple[int, int]]:
+    """Returns the first frame of each stretch between cuts, and the one after its last."""
+    return list(zip([0, *cuts.tolist()], [*cuts.tolist(), num_frames], strict=True))
+
+
+def learn_cuts(videos: Sequence[Video], factor: float) -> dict[int, Between]:
+    """Returns what lies between the cuts of the training videos, by class."""
+    found = defaultdict(list)
+    for video in videos:
+        for start, end in stretches(find_cuts(video.changes, video.fps, factor), len(video.labels)):
+            label = np.bincount(video.labels[start:end]).argmax()
+            inside, length = np.flatnonzero(video.labels[start:end] == label), end - start
+            found[int(label)].append((math.log(length / video.fps), inside[0] / length, (inside[-1] + 1) / length))
+    learned = {}
+    for label, rows in found.items():
+        log, start, end = np.array(rows).T
+        deviation = max(float(log.std()), 0.2)  # few stretches may be equal by chance
+        learned[label] = Between(len(log), float(log.mean()), deviation, float(np.median(start)), float(np.median(end)))
+    return learned
+
+
+def cuts_only(
+    learned: Mapping[int, Between], cuts: np.ndarray, num_frames: int, fps: float, background: int | None
+) -> np.ndarray:
+    """Gives each stretch between two cuts the most probable class for its duration: int (num_frames,).
+
+    The probability is that of a normal distribution of the logarithm, times the frequency of the class.
 
     Args:
-        changes: float (T - 1,), the difference of each frame from the one before.
-        factor: a cut is a local maximum above the median by this many median absolute deviations.
+        background: the class outside the usual bounds within a stretch; None labels the whole stretch.
     """
-    middle = np.median(changes)
-    limit = middle + factor * max(np.median(np.abs(changes - middle)), 1e-6)
-    padded = np.pad(changes, 1, constant_values=-np.inf)
-    is_peak = (changes > padded[:-2]) & (changes >= padded[2:])
-    return np.flatnonzero(is_peak & (changes > limit)) + 1
-
-
-def cuts_only(lengths: dict[int, list[int]], cuts: np.ndarray, num_frames: int) -> np.ndarray:
-    """Gives each stretch between two cuts the class whose median length is nearest (as a ratio): int (num_frames,)."""
-    medians = {k: float(np.median(of)) for k, of in lengths.items()}
     labels = np.zeros(num_frames, int)
-    bounds = [0, *cuts.tolist(), num_frames]
-    for start, end in zip(bounds[:-1], bounds[1:], strict=True):
-        labels[start:end] = min(medians, key=lambda k: abs(np.log(max(end - start, 1) / medians[k])))
+    for start, end in stretches(cuts, num_frames):
+        seconds = math.log((end - start) / fps)
+        likely = {
+            k: math.log(of.count / of.deviation) - 0.5 * ((seconds - of.mean) / of.deviation) ** 2
+            for k, of in learned.items()
+        }
+        label = max(likely, key=likely.get)
+        labels[start:end] = label
+        if background is not None:
+            first, last = (start + round(x * (end - start)) for x in learned[label][3:])
+            labels[start:first] = labels[last:end] = background
     return labels
 
 
@@ -89,97 +166,142 @@ def moved(labels: np.ndarray, frames: float, rng: np.random.Generator, *, togeth
             Boundaries that would pass each other meet.
     """
     _, start, _ = segments.find_segments(labels)
-    shift = rng.uniform(-frames, frames) if together else rng.uniform(-frames, frames, len(start) - 1)
+    shift = rng.uniform(-frames, frames, None if together else len(start) - 1)
     bounds = np.maximum.accumulate(np.clip(np.round(start[1:] + shift), 0, len(labels)).astype(int))
-    return np.repeat(labels[start], np.diff(np.concatenate([[0], bounds, [len(labels)]])))
+    return np.repeat(labels[start], np.diff([0, *bounds, len(labels)]))
+
+
+# ------------------------------------------------------------------------------------------------------------- metrics
 
 
 def measure(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], labels: Sequence[str]) -> dict:
-    """Returns pooled segment metrics and the mean mAP at IoUs from 0.3 to 0.7, with background left out of both."""
-    background = [BACKGROUND] if BACKGROUND in labels else []
-    found = segments.segment_metrics(predicted, true, background, labels)
+    """Returns segment metrics without background, and mAP at IoUs of 0.3 to 0.7; None where one is not defined."""
+    found = segments.segment_metrics(predicted, true, [BACKGROUND] if BACKGROUND in labels else [], labels)
     one_hot = np.eye(len(labels))
-    videos = [split_detections.Scored(one_hot[p], t) for p, t in zip(predicted, true, strict=True)]
-    detections = split_detections.detection_metrics(videos, segment_rule.Rule(), labels)
+    scored = [split_detections.Scored(one_hot[p], t) for p, t in zip(predicted, true, strict=True)]
+    detections = split_detections.detection_metrics(scored, segment_rule.Rule(), labels)
     return found | {"mAP": detections.get("activitynet", {}).get("mAP")}
 
 
-def read(source: pipeline.Records, with_cuts: bool) -> tuple[list[np.ndarray], list[np.ndarray] | None, list[float]]:
-    """Returns the labels of the frames of each video, its cuts (None for features), and its frames per second.
-
-    Raises:
-        ValueError: for records without one label per frame.
-    """
-    true, cuts = [], []
-    for i in progress_bar(range(len(source)), "read", unit="video"):
-        example = source[i]
-        if not example.frame_labels:
-            raise ValueError(f"{example.media_id} has no label per frame: make the records with --untrimmed.")
-        true.append(np.array(example.frame_labels))
-        if with_cuts and example.images:
-            small = np.stack(
-                [cv2.imdecode(np.frombuffer(x, np.uint8), cv2.IMREAD_REDUCED_GRAYSCALE_4) for x in example.images]
-            )
-            cuts.append(find_cuts(np.abs(np.diff(small.astype(np.float32), axis=0)).mean((1, 2))))
-    return true, cuts or None, split_detections.steps_per_second(source)
+def uncertainty_ceiling(
+    true: Sequence[Video], seconds: float, labels: Sequence[str], *, together: bool, num_seeds: int = 10
+) -> dict:
+    """Returns the metrics of the truth with moved boundaries, see `moved`: the mean over seeds."""
+    each = []
+    for seed in range(num_seeds):
+        rng = np.random.default_rng(seed)
+        shifted = [moved(x.labels, seconds * x.fps, rng, together=together) for x in true]
+        each.append(measure(shifted, [x.labels for x in true], labels))
+    return mean_of(each, [1] * num_seeds)
 
 
-def baselines(directory: Path, folds: str, uncertainty: float, seeds: int = 10) -> dict[str, dict]:
-    """Returns the metrics of each baseline over the test videos of all folds of a dataset.
+def mean_of(results: Sequence[Mapping], weights: Sequence[float]) -> dict:
+    """Returns the weighted mean of each metric over the results in which it is defined."""
+    means = {}
+    for name in SHOWN:
+        defined = [(of[name], weight) for of, weight in zip(results, weights, strict=True) if of[name] is not None]
+        total = sum(weight for _, weight in defined)
+        means[name] = sum(value * weight for value, weight in defined) / total if defined else None
+    return means
 
-    Args:
-        uncertainty: seconds by which annotations may be off; 0 leaves the ceilings out.
-        seeds: draws of moved boundaries, whose metrics are averaged.
 
-    Raises:
-        ValueError: for unknown folds, records without one label per frame, or an uncertainty without times.
-    """
-    predicted, true, rates, labels = defaultdict(list), [], [], None
-    for fold in find_folds(directory, folds):
-        train = pipeline.open_records(directory, fold.train_splits)
-        test = pipeline.open_records(directory, fold.test_splits)
-        labels = test.info.labels
-        lengths = run_lengths(read(train, with_cuts=False)[0])
-        of_test, cuts, fps = read(test, with_cuts=True)
-        predicted["durations"] += [durations_only(lengths, len(x)) for x in of_test]
-        if cuts is not None:
-            predicted["cuts"] += [cuts_only(lengths, c, len(x)) for x, c in zip(of_test, cuts, strict=True)]
-        true, rates = true + of_test, rates + fps
-    if uncertainty and not all(rates):
-        raise ValueError(f"{directory} does not hold the times of its features: leave --uncertainty out.")
-    found = {name: measure(of, true, labels) for name, of in predicted.items()}
-    for name, together in (
-        (("uncertainty, per video", True), ("uncertainty, per boundary", False)) if uncertainty else ()
-    ):
-        each = []
-        for seed in range(seeds):
-            rng = np.random.default_rng(seed)
-            shifted = [moved(x, uncertainty * fps, rng, together=together) for x, fps in zip(true, rates, strict=True)]
-            each.append(measure(shifted, true, labels))
-        found[name] = {key: float(np.mean([x[key] for x in each])) for key in (*COLUMNS, "mAP", "over_segmentation")}
+def of_fold(train: Sequence[Video], test: Sequence[Video], labels: Sequence[str], uncertainty: float) -> dict:
+    """Returns the metrics of each baseline on the test videos of a fold; cuts only if all videos have pictures."""
+    true, background = [x.labels for x in test], segment_rule.background_of(labels)
+    seconds = run_seconds(train)
+    found = {"durations": measure([durations_only(seconds, len(x.labels), x.fps) for x in test], true, labels)}
+    if all(x.changes is not None for x in (*train, *test)):
+
+        def predict(videos, factor):
+            learned = learn_cuts(train, factor)
+            cuts = [find_cuts(x.changes, x.fps, factor) for x in videos]
+            return [cuts_only(learned, c, len(x.labels), x.fps, background) for x, c in zip(videos, cuts, strict=True)]
+
+        known = [x.labels for x in train]
+        on_train = {factor: measure(predict(train, factor), known, labels)["f1_25"] for factor in FACTORS}
+        found["cuts"] = measure(predict(test, max(on_train, key=on_train.get)), true, labels)
+    if uncertainty:
+        found["moved together"] = uncertainty_ceiling(test, uncertainty, labels, together=True)
+        found["moved apart"] = uncertainty_ceiling(test, uncertainty, labels, together=False)
     return found
 
 
-def table(found: dict[str, dict]) -> str:
-    """Returns the metrics in percent, as Markdown."""
-    columns = (*COLUMNS, "mAP")
-    lines = [f"| baseline | {' | '.join(columns)} | predicted per true |", "|---" * (len(columns) + 2) + "|"]
+# -------------------------------------------------------------------------------------------------------------- records
+
+
+def changes_of(example: records.Example) -> np.ndarray | None:
+    """Returns the difference of the pictures `LAG` seconds apart around each frame, averaged over `LAG` seconds.
+
+    Mean absolute difference of small grey pictures: float (T,), highest at a cut. None without pictures.
+    """
+    if not example.images:
+        return None
+    frame_at = clips.decoder(example)
+    small = [augment.resize(frame_at(i), SIZE, SIZE).mean(-1) for i in range(len(example.images))]
+    small, lag = np.array(small, np.float32), max(1, round(LAG * example.fps))
+    padded = np.pad(small, ((lag - lag // 2, lag // 2), (0, 0), (0, 0)), "edge")
+    changes = np.abs(padded[lag:] - padded[:-lag]).mean((1, 2))
+    return np.convolve(np.pad(changes, (lag // 2, lag - 1 - lag // 2), "edge"), np.full(lag, 1 / lag), "valid")
+
+
+def read(source: pipeline.Records) -> list[Video]:
+    """Reads the videos of some splits. Raises a ValueError if they have no label per frame, or no frame rate."""
+    found, rates = [], split_detections.steps_per_second(source)
+    for number, fps in enumerate(rates):
+        example = source[number]
+        if not example.frame_labels or not fps:
+            raise ValueError(
+                f"{example.media_id} has no label per frame or no times: make the records with --untrimmed, and "
+                "features of them again."
+            )
+        found.append(Video(np.array(example.frame_labels), fps, changes_of(example)))
+    return found
+
+
+def of_records(directory: Path, folds: str, uncertainty: float = 0.0) -> dict[str, dict]:
+    """Returns the metrics of each baseline: the mean over the folds, weighted by the number of test videos.
+
+    Args:
+        uncertainty: seconds by which annotations may be off; 0 leaves the moved truth out.
+
+    Raises:
+        ValueError: for unknown folds, or records without one label per frame.
+    """
+    of_folds = find_folds(directory, folds)
+    names = dict.fromkeys(name for fold in of_folds for split in fold for name in split)
+    splits = progress_bar(names, "read", unit="split")
+    videos = {name: read(pipeline.open_records(directory, [name])) for name in splits}
+    labels = pipeline.open_records(directory, [*names]).info.labels
+    results, weights = [], []
+    for fold in of_folds:
+        train, test = ([x for name in split for x in videos[name]] for split in fold)
+        results.append(of_fold(train, test, labels, uncertainty))
+        weights.append(len(test))
+    return {name: mean_of([of[name] for of in results], weights) for name in results[0]}
+
+
+def table(found: Mapping[str, Mapping]) -> str:
+    """Returns the metrics, in percent but for the number of predicted segments per true one, as Markdown."""
+    lines = [f"| baseline | {' | '.join(SHOWN)} |", "|---" * (len(SHOWN) + 1) + "|"]
     for name, values in found.items():
-        numbers = [f"{100 * values[x]:.1f}" if values[x] is not None else "" for x in columns]
-        lines.append(f"| {name} | {' | '.join(numbers)} | {values['over_segmentation']:.2f} |")
+        cells = ["-" if values[x] is None else f"{100 * values[x]:.1f}" for x in SHOWN[:-1]]
+        lines.append(f"| {name} | {' | '.join(cells)} | {values['over_segmentation'] or 0:.2f} |")
     return "\n".join(lines)
 
 
-def main():
+def main(argv: Sequence[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("records", type=Path, help="directory of records with one label per frame")
-    parser.add_argument("--folds", default="leave_one_out", help="folds of dataset.json (default: %(default)s)")
-    parser.add_argument("--uncertainty", type=float, default=0.0, metavar="SECONDS", help="error of the annotations")
-    args = parser.parse_args()
+    add = parser.add_argument
+    add("records", type=Path, help="directory of records with one label per frame")
+    add("--folds", required=True, metavar="NAME", help="folds in dataset.json, such as leave_one_out")
+    add("--uncertainty", type=float, default=0.0, metavar="SECONDS", help="by which annotations may be off")
+    args = parser.parse_args(argv)
     try:
-        print(table(baselines(args.records, args.folds, args.uncertainty)))
+        if args.uncertainty < 0:
+            raise ValueError(f"--uncertainty {args.uncertainty:g} is negative: give seconds.")
+        print(table(of_records(args.records, args.folds, args.uncertainty)))
     except (ValueError, OSError) as error:
-        sys.exit(f"segment_baselines: {error}")
+        sys.exit(f"vidjax.evaluation.segment_baselines: {error}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Computes the metrics of a split from a model's outputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
@@ -9,22 +9,25 @@ from vidjax import losses, metrics
 from vidjax.data import dataset_info
 from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.data.synthetic import series
-from vidjax.evaluation import segments
+from vidjax.evaluation import pairs, segment_rule, segments, split_detections
 from vidjax.evaluation.outputs import Outputs
+from vidjax.inference import embedding
 
 
 def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict:
-    """Returns the loss and the metrics of a split, see `metrics`.
+    """Returns the loss and the metrics of a split, see `metrics`; for embeddings those of `pairs.retrieval`.
 
     If the dataset maps each class to its reversal, `top1_reversed` is the accuracy on clips played backwards, with the
     reversed class as target. A network that skips frames also has the metrics of `metrics.frames_used`.
     """
     if config.loss.name == "squared_error":
         result = forecast_metrics(outputs, info.inputs)
+    elif config.loss.name in losses.EMBEDDING_LOSSES:
+        result = pairs.retrieval(embedding.pooled(outputs.logits), outputs.target)
     elif outputs.weight is not None:
         result = step_metrics(outputs, config, info.time_reversal)
         if config.target == "frame":
-            result["segments"] = segment_metrics(outputs, info.labels)
+            result |= frame_metrics(outputs, info.labels, multi_label=config.loss.name == "sigmoid")
     else:
         result = video_metrics(outputs, config, info.time_reversal)
     if outputs.updates is not None:
@@ -53,25 +56,46 @@ def forecast_metrics(outputs: Outputs, inputs: dict) -> dict:
 def step_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:
     """Returns the metrics over frames, or over the words of captions, with positive weight."""
     counted = outputs.weight > 0
-    logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,)
-    if config.target == "words":
+    logits, target = outputs.logits[counted], outputs.target[counted]  # (frames, K), (frames,) or (frames, K)
+    loss_fn = losses.softmax_cross_entropy
+    if config.loss.name == "sigmoid":
+        loss_fn = losses.sigmoid_cross_entropy
+        scores, labelled = np.asarray(jax.nn.sigmoid(logits))[:, None], target.any(-1)
+        result = metrics.multi_label(scores, target) | {"num_frames": len(target)}
+        hits = metrics.multi_label(scores[labelled], target[labelled])  # a frame without a label cannot be hit
+        result |= {"top1": hits["top1"], "top5": hits["top5"]}
+    elif config.target == "words":
         result = metrics.words(outputs.logits, outputs.target, outputs.weight)
     else:
         result = metrics.per_frame(np.asarray(jax.nn.softmax(logits)), target, pairs)
-    loss = float(np.mean(losses.softmax_cross_entropy(logits, target)))
+    loss = float(np.mean(loss_fn(logits, target)))
     return {"loss": loss, **result, "num_videos": len(outputs.logits)}
 
 
-def segment_metrics(outputs: Outputs, labels: list[str]) -> dict:
-    """Returns the metrics of the runs of equal labels under each convention, see `segments.conventions`.
+def frame_metrics(outputs: Outputs, labels: list[str], *, multi_label: bool) -> dict:
+    """Returns the metrics of runs of frames: `detection` by the default rule, and `segments` of exclusive classes.
 
-    The sampled frames of a video are one sequence: all its clips in order, without padding.
+    `segments` are the metrics of the runs of equal labels under each convention, see `segments.conventions`.
     """
-    predicted, true = [], []
-    for logits, target, weight in zip(outputs.logits, outputs.target, outputs.weight, strict=True):
-        predicted.append(logits.argmax(-1)[weight > 0])  # (V, T) -> (frames,)
-        true.append(target[weight > 0])
-    return segments.conventions(predicted, true, [BACKGROUND] if BACKGROUND in labels else [], labels)
+    videos = scored(outputs, multi_label=multi_label)
+    result = {"detection": split_detections.detection_metrics(videos, segment_rule.default(multi_label), labels)}
+    if multi_label:
+        return result
+    predicted, true = [x.scores.argmax(-1) for x in videos], [x.target for x in videos]
+    background = [BACKGROUND] if BACKGROUND in labels else []
+    return {**result, "segments": segments.conventions(predicted, true, background, labels)}
+
+
+def scored(outputs: Outputs, *, multi_label: bool, fps: Sequence[float] | None = None) -> list[split_detections.Scored]:
+    """Returns the probabilities of the frames that count. A video is one sequence: its clips in order, without padding.
+
+    Args:
+        fps: frames per second that the network sees of each video; unknown by default.
+    """
+    scores = np.asarray(jax.nn.sigmoid(outputs.logits) if multi_label else jax.nn.softmax(outputs.logits))
+    counted, fps = outputs.weight > 0, [0.0] * len(scores) if fps is None else fps
+    videos = zip(scores, outputs.target, counted, fps, strict=True)
+    return [split_detections.Scored(x[kept], target[kept], rate) for x, target, kept, rate in videos]
 
 
 def video_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:

@@ -3,8 +3,9 @@
     scores, fps = of_video(run, "film.mp4")     # float32 (T, K)
 
 A network on frames sees overlapping windows of the length of its training clips; the scores of a frame are the weighted
-mean over the windows that hold it. A network on stored features sees those of the whole video, which are computed clip
-by clip. A stateful network sees one frame after the other.
+mean over the windows that hold it. One that classifies clips gives all frames of a window the same scores. A network on
+stored features sees those of the whole video, which are computed clip by clip. A stateful network sees one frame after
+the other.
 """
 
 import functools
@@ -20,22 +21,31 @@ import numpy as np
 
 from vidjax import compile_options, step
 from vidjax.data import video
-from vidjax.inference import restore, stream, views
+from vidjax.inference import clip_logits, restore, stream, views
 from vidjax.models.stateful import Stateful
 from vidjax.progress_bar import progress_bar
 
 MULTIPLE = 64  # sequences of features are padded to a multiple of it, so that videos share compiled programs
 
 
+def labels_frames(run: restore.Trained) -> bool:
+    """Whether a network labels every frame; otherwise it classifies clips."""
+    return run.config is not None and run.config.get("target") == "frame"
+
+
 def check(run: restore.Trained):
-    """Raises a ValueError unless a run labels the frames of videos."""
-    if run.config is None or run.config.get("target") != "frame":
-        raise ValueError(
-            f"{run.name} does not label every frame. Train with config.target = 'frame' on records with frame labels "
-            "(make_records --untrimmed), or use vidjax predict --windows."
-        )
-    if run.preprocess.get("flow"):
+    """Raises a ValueError unless a network can score the frames of videos."""
+    if run.preprocess.get("flow") or "flow" in run.clip.get("streams", ()):
         raise ValueError(f"{run.name} sees optical flow; detect needs a network that sees frames.")
+    if labels_frames(run):
+        return
+    clip_logits.check_names_videos(run)
+    if "caption_length" in run.inputs:
+        raise ValueError(f"{run.name} writes captions: use vidjax predict.")
+    if run.clip.get("sampling") == "segments":
+        raise ValueError(
+            f"{run.name} was trained on frames spread over a whole video: use vidjax predict --windows SECONDS."
+        )
 
 
 def of_video(run: restore.Trained, path: str | Path, encoder: "Encoder | None" = None) -> tuple[np.ndarray, float]:
@@ -54,8 +64,8 @@ def of_video(run: restore.Trained, path: str | Path, encoder: "Encoder | None" =
     frames = progress_bar(frames, Path(path).name, unit="frame", leave=False)
     if encoder is not None:
         scores = _of_features(run, encoder, frames)
-    elif isinstance(run.model, Stateful):
-        scores = np.stack([*of_stream(run, frames)])
+    elif labels_frames(run) and isinstance(run.model, Stateful):
+        scores = np.fromiter(of_stream(run, frames), np.dtype((np.float32, len(run.labels))))
     else:
         scores = _of_windows(run, frames)
     if not len(scores):
@@ -87,27 +97,33 @@ class Mean:
     """A weighted mean of scores that overlap in time."""
 
     def __init__(self, num_classes: int):
-        self.total, self.weight = np.zeros((0, num_classes), np.float32), np.zeros((0, 1), np.float32)
+        self.total, self.weight = np.zeros((1024, num_classes), np.float32), np.zeros((1024, 1), np.float32)
+        self.length = 0
 
     def add(self, start: int, scores: np.ndarray, weight: np.ndarray):
-        """Adds scores (n, K) of the frames from `start` on, with weights (n,)."""
-        missing = start + len(scores) - len(self.total)
-        if missing > 0:
-            self.total, self.weight = (np.pad(x, ((0, missing), (0, 0))) for x in (self.total, self.weight))
-        self.total[start : start + len(scores)] += weight[:, None] * scores
-        self.weight[start : start + len(scores)] += weight[:, None]
+        """Adds scores (n, K), or (K,) for all, of the frames from `start` on, with weights (n,)."""
+        end = start + len(weight)
+        while end > len(self.total):  # doubles, so that a long video is not copied with each window
+            self.total, self.weight = (np.pad(x, ((0, len(x)), (0, 0))) for x in (self.total, self.weight))
+        self.total[start:end] += weight[:, None] * scores
+        self.weight[start:end] += weight[:, None]
+        self.length = max(self.length, end)
 
     def result(self) -> np.ndarray:
-        return self.total / self.weight
+        """Returns the mean, float32 (T, K), in the memory of the total."""
+        self.total[: self.length] /= self.weight[: self.length]
+        return self.total[: self.length]
 
 
 def _of_windows(run: restore.Trained, frames: Iterable[np.ndarray]) -> np.ndarray:
     length, mean, apply = run.clip["num_frames"], Mean(len(run.labels)), _compiled(run)
+    of_frames = labels_frames(run)
     for start, window in windows(frames, length, max(1, length // 2)):
-        padding = ((0, length - len(window)), *((0, 0),) * 3)
-        mask = np.arange(length) < len(window)
-        batch = {"video": np.pad(window, padding)[None], "frame_mask": mask[None].astype(np.float32)}
-        scores = run.probabilities(apply(batch))[0, : len(window)]
+        batch = {"video": window[np.arange(length) % len(window)][None]}  # a short video wraps around, as in training
+        if of_frames:
+            batch["frame_mask"] = (np.arange(length) < len(window)).astype(np.float32)[None]
+        scores = run.probabilities(apply(batch))[0]  # (T, K), or (K,) of a clip
+        scores = scores[: len(window)] if of_frames else scores
         mean.add(start, scores, np.minimum(np.arange(len(window)), np.arange(len(window))[::-1]) + 1.0)
     return mean.result()
 
@@ -121,13 +137,26 @@ def _compiled(run: restore.Trained) -> Callable[[dict], jax.Array]:
 def of_stream(run: restore.Trained, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     """Yields the probabilities (K,) at each frame, from a causal network that sees one frame after the other.
 
+    A look-ahead makes them that many frames late. The last frame then repeats, until all frames have theirs.
+
     Raises:
         ValueError: see `stream.causal_model`.
     """
     state, advance = stream.init_stream(run.params, run.model_state, model=run.model, spec=run.preprocess)
-    for frame in frames:
+    late = stream.look_ahead_of(run.model)
+    for number, frame in enumerate(repeat_last(frames, late)):
         state, logits = advance(state, jnp.asarray(frame[None, None]))
-        yield run.probabilities(logits)[0]
+        if number >= late:
+            yield run.probabilities(logits)[0]
+
+
+def repeat_last(frames: Iterable[np.ndarray], times: int) -> Iterator[np.ndarray]:
+    """Yields the frames, then the last one again `times` times."""
+    frame = None
+    for frame in frames:
+        yield frame
+    if frame is not None:
+        yield from itertools.repeat(frame, times)
 
 
 # ------------------------------------------------------------------------------------------------ networks on features

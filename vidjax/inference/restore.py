@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from vidjax import config as configs
 from vidjax import models, sharding, step
-from vidjax.checkpoint import Checkpoints
+from vidjax.best_checkpoint import open_best_or_last
 from vidjax.data import clips
 from vidjax.preprocess import Spec
 from vidjax.weights import load as weights
@@ -65,7 +65,9 @@ class Trained:
 
 
 def from_run(workdir: Path, at_step: int | None = None) -> Trained:
-    """Restores the last checkpoint of a run, or that of a step; averaged parameters if the run kept them.
+    """Restores the checkpoint of a run, or that of a step; averaged parameters if the run kept them.
+
+    By default it is the last one, or the best one if the config says keep_best.
 
     Raises:
         ValueError: if the run or the checkpoint is missing, or the checkpoint does not fit the config.
@@ -77,11 +79,11 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
     batch = clips.blank_batch(inputs, clip, config.batch_size)  # a stateful model's state has the batch size
     abstract = abstract_variables(model, batch, spec)
     shardings = sharding.state_shardings(mesh, abstract)
-    checkpoints = Checkpoints(workdir / "checkpoints", read_only=True)
+    checkpoints, note = open_best_or_last(workdir, config.get("keep_best", ""), at_step)
     params, model_state, at_step = checkpoints.restore_model(*sharding.with_shardings(abstract, shardings), at_step)
     checkpoints.close()
     return Trained(
-        name=f"{workdir}, step {at_step}",
+        name=f"{workdir}, step {at_step}{note}",
         model=model,
         params=params,
         model_state=model_state,
@@ -131,6 +133,8 @@ def abstract_variables(model: nn.Module, batch: dict, spec: Spec) -> tuple[dict,
 
 def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:
     """Returns the variables whose shape depends on the number of classes, as paths like `params/fc/kernel`."""
+    if not model.num_classes:
+        return set()
 
     def shapes(network):
         params, model_state = abstract_variables(network, batch, spec)

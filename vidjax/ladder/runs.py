@@ -163,7 +163,8 @@ def is_finished(run: Run) -> bool:
         return False
     if any(result.get(name) != value for name, value in run.expects.items()):
         return False
-    if "steps" in result and result.get("checkpoint", result["steps"]) != result["steps"]:  # of an earlier checkpoint
+    last = result.get("steps")
+    if last and not result.get("keep_best") and result.get("checkpoint", last) != last:  # of an earlier checkpoint
         return False
     return all((place / "result.json").exists() for place in run.needs) and not changed_parents(run)
 

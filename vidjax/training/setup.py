@@ -9,7 +9,7 @@ from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
-from vidjax import compile_options, losses, sharding, step
+from vidjax import batch_augment, compile_options, losses, sharding, step
 from vidjax import config as configs
 
 
@@ -32,14 +32,24 @@ def make_update(
 ) -> Callable:
     """Returns the jitted training step, (state, batch) -> (next state, metrics). It donates the memory of the state.
 
+    The step first augments the global batch, see `batch_augment`.
+
     Args:
         shardings: shardings of the state, see `sharding.state_shardings`.
     """
     loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
     loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)
     arguments = {"loss_fn": loss_fn, "seed": config.seed, "num_parts": config.accumulate}
+    arguments["has_logits"] = config.loss.name not in losses.EMBEDDING_LOSSES
+    train_step = functools.partial(step.train_step, **arguments, **_shared(config, model, tx))
+    augment = configs.batch_augment_of(config) | {"num_classes": getattr(model, "num_classes", None)}
+
+    def update(state: step.TrainState, batch: step.Batch):
+        key = jax.random.fold_in(batch_augment.make_key(config.seed), state.step)
+        return train_step(state, batch_augment.augment_batch(batch, key, **augment))
+
     return jax.jit(
-        functools.partial(step.train_step, **arguments, **_shared(config, model, tx)),
+        update,
         in_shardings=(shardings, sharding.batch_sharding(mesh)),
         out_shardings=(shardings, sharding.replicated(mesh)),
         donate_argnums=0,

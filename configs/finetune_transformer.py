@@ -27,7 +27,7 @@ def get_config(argument=""):
     if arg.network not in NETWORKS:
         raise ValueError(f"Unknown network {arg.network!r}; choose one of {', '.join(NETWORKS)}.")
     config = data.get_config(arg.dataset, arg.size, arg.fold or FIRST_FOLDS.get(arg.dataset, ""))
-    config.clip.update({"num_frames": 16, "size": 224, "resize": 256})
+    config.clip = {**config.clip.to_dict(), "num_frames": 16, "size": 224, "resize": 256}
     config.preprocess = data.IMAGENET
     config.model = {"name": arg.network, "drop_path": 0.1}
     config.init_from = f"{arg.network}_kinetics400"

@@ -41,7 +41,7 @@ def test_save_and_restore(saved):
     checkpoints = Checkpoints(saved)
     assert checkpoints.steps() == [2, 3]  # the last two are kept
     state, position = checkpoints.restore(abstract(state_of(0.0)))
-    assert position == {"step": 3, "seconds": 0.5}
+    assert position == checkpoints.position() == {"step": 3, "seconds": 0.5}
     assert state.step == 3
     jax.tree.map(np.testing.assert_array_equal, state, state_of(3.0))
     state, _ = checkpoints.restore(abstract(state_of(0.0)), step=2)

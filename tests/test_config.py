@@ -10,6 +10,7 @@ from configs import (
     clip_rnn,
     conv_lstm,
     finetune_i3d,
+    finetune_transformer,
     forecast_airline,
     forecast_steps,
     frame_labels,
@@ -48,6 +49,14 @@ def test_finetune_i3d_trains_the_parts_it_names():
     assert layers["head"] == ["Logits"]
     with pytest.raises(ValueError, match="Unknown part 'tail'; choose one of full, upper, head"):
         finetune_i3d.get_config("part=tail")
+
+
+def test_finetune_transformer_keeps_the_best_where_there_is_validation():
+    assert finetune_transformer.get_config("network=videomae_s").keep_best == "val_loss"
+    config = finetune_transformer.get_config("dataset=ut_interaction")
+    assert (config.keep_best, config.fold) == ("", "set1/0")
+    with pytest.raises(ValueError, match="Unknown network 'i3d'; choose one of videomae_s, videomae_b, videomae_l"):
+        finetune_transformer.get_config("network=i3d")
 
 
 @pytest.mark.parametrize("model", ["i3d", "frame_pool"])

@@ -123,7 +123,6 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
                     train_metrics = {name: float(value) for name, value in train_metrics.items()}
                 if failure := metrics_log.not_finite(step, train_metrics, schedule, last_saved):
                     checkpoints.close()
-                    best.close()
                     raise FloatingPointError(failure)
             if logging_now or validating:
                 line = {"step": step, "epoch": step * config.batch_size / clips_per_epoch, **train_metrics}

@@ -49,12 +49,19 @@ def spikes(*places: int, length: int = 40) -> np.ndarray:
 
 def test_a_stretch_between_cuts_gets_a_class_by_its_duration_and_bounds_by_experience():
     train = [video("0001111111111000" + "022222" * 4, changes=spikes(16, 22, 28, 34))]
-    learned = segment_baselines.learn_cuts(train, 3.0)
+    learned = segment_baselines.learn_cuts(train, 3.0, 0)
     assert learned[1] == Between(1, np.log(16), 0.2, 3 / 16, 13 / 16)
     assert learned[2][0] == 4 and learned[2][3:] == (1 / 6, 1)
     predict = lambda background: segment_baselines.cuts_only(learned, np.array([18]), 24, 1.0, background)  # noqa: E731
     assert "".join(map(str, predict(0))) == "000" + "1" * 12 + "000" + "022222"
     assert "".join(map(str, predict(None))) == "1" * 18 + "2" * 6
+
+
+def test_a_stretch_is_background_only_if_that_is_more_probable_than_any_activity():
+    predict = lambda learned: segment_baselines.cuts_only(learned, np.array([], int), 3, 1.0, 0).tolist()  # noqa: E731
+    rest, of = Between(3, np.log(3), 0.2, 0.0, 1.0), Between(2, np.log(3), 0.2, 0.0, 1.0)
+    assert predict({0: rest, 1: of}) == [0, 0, 0]
+    assert predict({0: rest, 1: of, 2: of._replace(count=3)}) == [2, 2, 2]
 
 
 def test_the_best_factor_on_the_training_videos_is_taken():

@@ -32,24 +32,15 @@ from vidjax.progress_bar import progress_bar
 SHOWN = ("frame_accuracy", "edit", "f1_10", "f1_25", "f1_50", "mAP", "over_segmentation")
 SIZE = 32  # side of the pictures that are compared, pixels
 LAG = 0.5  # seconds between them: a fade of a second differs from its surroundings like a cut
-FACTORS = (1.5, 2.0, 3.0, 5.0, 8.0)  # of the median change; the best on the training videos is a cut
+FACTORS = (1.2, 1.5, 2.0, 2.5, 3.0, 5.0, 8.0)  # of the median change; the best on the training videos is a cut
 
 
 class Video(NamedTuple):
-    """What the baselines read of a video.
-
-    Attributes:
-        labels: class of each frame, int (T,).
-        fps: frames per second.
-        changes: difference of the pictures around each frame, float (T,), grey levels; None without pictures.
-    """
+    """Class of each frame, int (T,), frames per second, and `changes_of` the video, float (T,) or None."""
 
     labels: np.ndarray
     fps: float
     changes: np.ndarray | None = None
-
-
-# ----------------------------------------------------------------------------------------------------------- baselines
 
 
 def run_seconds(videos: Sequence[Video]) -> dict[int, list[float]]:
@@ -96,10 +87,10 @@ def find_cuts(changes: np.ndarray, fps: float, factor: float) -> np.ndarray:
 
 
 class Between(NamedTuple):
-    """What lies between two cuts whose longest label is one class: how often, how long, and where.
+    """Stretches between two cuts that hold one class, in the training videos: how many, how long, and where it lies.
 
     Attributes:
-        count: number of such stretches in the training videos.
+        count: number of stretches.
         mean, deviation: of the logarithm of their seconds.
         start, end: median bounds of the class within the stretch, as shares of it; the rest is background.
     """
@@ -116,12 +107,18 @@ def stretches(cuts: np.ndarray, num_frames: int) -> list[tuple[int, int]]:
     return list(zip([0, *cuts.tolist()], [*cuts.tolist(), num_frames], strict=True))
 
 
-def learn_cuts(videos: Sequence[Video], factor: float) -> dict[int, Between]:
-    """Returns what lies between the cuts of the training videos, by class."""
+def learn_cuts(videos: Sequence[Video], factor: float, background: int | None) -> dict[int, Between]:
+    """Returns what lies between the cuts of the training videos, by class.
+
+    A stretch holds the class with the most frames; those of the background count half.
+    """
     found = defaultdict(list)
     for video in videos:
         for start, end in stretches(find_cuts(video.changes, video.fps, factor), len(video.labels)):
-            label = np.bincount(video.labels[start:end]).argmax()
+            frames = np.bincount(video.labels[start:end]).astype(float)
+            if background is not None:
+                frames[background : background + 1] /= 2
+            label = frames.argmax()
             inside, length = np.flatnonzero(video.labels[start:end] == label), end - start
             found[int(label)].append((math.log(length / video.fps), inside[0] / length, (inside[-1] + 1) / length))
     learned = {}
@@ -137,7 +134,8 @@ def cuts_only(
 ) -> np.ndarray:
     """Gives each stretch between two cuts the most probable class for its duration: int (num_frames,).
 
-    The probability is that of a normal distribution of the logarithm, times the frequency of the class.
+    The probability is that of a normal distribution of the logarithm, times the frequency of the class. A stretch is
+    background only if that is more probable than all activities together.
 
     Args:
         background: the class outside the usual bounds within a stretch; None labels the whole stretch.
@@ -146,10 +144,12 @@ def cuts_only(
     for start, end in stretches(cuts, num_frames):
         seconds = math.log((end - start) / fps)
         likely = {
-            k: math.log(of.count / of.deviation) - 0.5 * ((seconds - of.mean) / of.deviation) ** 2
+            k: of.count / of.deviation * math.exp(-0.5 * ((seconds - of.mean) / of.deviation) ** 2)
             for k, of in learned.items()
         }
-        label = max(likely, key=likely.get)
+        activities = {k: value for k, value in likely.items() if k != background}
+        is_activity = activities and sum(activities.values()) >= likely.get(background, 0)
+        label = max(activities, key=activities.get) if is_activity else background
         labels[start:end] = label
         if background is not None:
             first, last = (start + round(x * (end - start)) for x in learned[label][3:])
@@ -169,9 +169,6 @@ def moved(labels: np.ndarray, frames: float, rng: np.random.Generator, *, togeth
     shift = rng.uniform(-frames, frames, None if together else len(start) - 1)
     bounds = np.maximum.accumulate(np.clip(np.round(start[1:] + shift), 0, len(labels)).astype(int))
     return np.repeat(labels[start], np.diff([0, *bounds, len(labels)]))
-
-
-# ------------------------------------------------------------------------------------------------------------- metrics
 
 
 def measure(predicted: Sequence[np.ndarray], true: Sequence[np.ndarray], labels: Sequence[str]) -> dict:
@@ -213,7 +210,7 @@ def of_fold(train: Sequence[Video], test: Sequence[Video], labels: Sequence[str]
     if all(x.changes is not None for x in (*train, *test)):
 
         def predict(videos, factor):
-            learned = learn_cuts(train, factor)
+            learned = learn_cuts(train, factor, background)
             cuts = [find_cuts(x.changes, x.fps, factor) for x in videos]
             return [cuts_only(learned, c, len(x.labels), x.fps, background) for x, c in zip(videos, cuts, strict=True)]
 
@@ -226,13 +223,10 @@ def of_fold(train: Sequence[Video], test: Sequence[Video], labels: Sequence[str]
     return found
 
 
-# -------------------------------------------------------------------------------------------------------------- records
-
-
 def changes_of(example: records.Example) -> np.ndarray | None:
-    """Returns the difference of the pictures `LAG` seconds apart around each frame, averaged over `LAG` seconds.
+    """Returns the mean difference of grey pictures `LAG` seconds apart around each frame, float (T,), in levels.
 
-    Mean absolute difference of small grey pictures: float (T,), highest at a cut. None without pictures.
+    It is averaged over `LAG` seconds, so that it is highest at a cut. None for records of features.
     """
     if not example.images:
         return None
@@ -259,10 +253,7 @@ def read(source: pipeline.Records) -> list[Video]:
 
 
 def of_records(directory: Path, folds: str, uncertainty: float = 0.0) -> dict[str, dict]:
-    """Returns the metrics of each baseline: the mean over the folds, weighted by the number of test videos.
-
-    Args:
-        uncertainty: seconds by which annotations may be off; 0 leaves the moved truth out.
+    """Returns the metrics of each baseline, see the top of this file; without uncertainty not those of the moved truth.
 
     Raises:
         ValueError: for unknown folds, or records without one label per frame.

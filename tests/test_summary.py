@@ -40,7 +40,7 @@ def test_an_image_is_a_video_of_one_frame(capsys):
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (["i4d"], r"'i4d' is neither a model \(inception_v1, .*\) nor the file of a config \(configs/attentive_probe.py, "),
+        (["i4d"], r"'i4d' is neither a model \(inception_v1, .*\) nor the file of a config \(configs/"),
         (["configs/none.py"], "neither a model"),
         (["README.md"], "neither a model"),
         (["r3d_18"], "r3d_18 needs a size: set --input 16x112x112"),
@@ -49,7 +49,7 @@ def test_an_image_is_a_video_of_one_frame(capsys):
         (["r3d_18", "--input", "0x112x112"], "is not a size"),
         (["i3d", "--input", "16x16x16"], "Frames must be at least 32x32"),
         (["fusion", "--input", "4x64x64"], "at least 10 frames"),
-        (["configs/attentive_probe.py:dataset=motion,size=huge"], "Unknown size 'huge' of motion"),
+        (["configs/c3d.py:dataset=motion,size=huge"], "Unknown size 'huge' of motion"),
         (["configs/frame_rnn.py:dataset=ut_interaction_i3d"], "No records at .*: set the size of the features"),
     ],
 )

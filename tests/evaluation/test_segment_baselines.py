@@ -64,13 +64,24 @@ def test_a_stretch_is_background_only_if_that_is_more_probable_than_any_activity
     assert predict({0: rest, 1: of, 2: of._replace(count=3)}) == [2, 2, 2]
 
 
+def test_an_activity_may_be_shorter_than_the_background_beside_it():
+    learned = segment_baselines.learn_cuts([video("00022", changes=np.ones(5))], 3.0, 0)
+    assert learned == {2: Between(1, np.log(5), 0.2, 3 / 5, 1)}
+    assert set(segment_baselines.learn_cuts([video("000022", changes=np.ones(6))], 3.0, 0)) == {0}
+    assert set(segment_baselines.learn_cuts([video("00022", changes=np.ones(5))], 3.0, None)) == {0}
+
+
 def test_the_best_factor_on_the_training_videos_is_taken():
-    """Strong changes are between segments, weak ones within them: only a factor above 2 separates the two."""
-    changes = spikes(10, 20, 30)
-    changes[[5, 15, 25, 35]] = 2
-    videos = [video("1" * 10 + "2" * 10 + "1" * 10 + "2" * 10, changes=changes)] * 2
+    """Weak changes cut the long segments in two, which are then as long as the short ones; strong ones are between."""
+    changes = spikes(12, 18, 30, length=36)
+    changes[[6, 24]] = 2
+    videos = [video("1" * 12 + "2" * 6 + "1" * 12 + "2" * 6, changes=changes)] * 2
     found = segment_baselines.of_fold(videos[:1], videos[1:], LABELS, 0.0)
-    assert set(found) == {"durations", "cuts"} and found["cuts"]["over_segmentation"] <= 1
+    assert set(found) == {"durations", "cuts"} and found["cuts"]["f1_50"] == found["cuts"]["frame_accuracy"] == 1
+    no_pictures = [x._replace(changes=None) for x in videos]
+    assert set(segment_baselines.of_fold(videos[:1], no_pictures[1:], LABELS, 1.0)) == {
+        *("durations", "moved together", "moved apart"),
+    }
 
 
 def test_boundaries_move_together_or_apart():

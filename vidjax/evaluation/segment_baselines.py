@@ -284,7 +284,7 @@ def main(argv: Sequence[str] | None = None):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add = parser.add_argument
     add("records", type=Path, help="directory of records with one label per frame")
-    add("--folds", required=True, metavar="NAME", help="folds in dataset.json, such as leave_one_out")
+    add("--folds", default="leave_one_out", metavar="NAME", help="folds in dataset.json (default leave_one_out)")
     add("--uncertainty", type=float, default=0.0, metavar="SECONDS", help="by which annotations may be off")
     args = parser.parse_args(argv)
     try:

@@ -41,6 +41,14 @@ def test_a_video_runs_on_across_its_boundaries():
     assert {*found[:5]} <= {10, 11, 12} and {*found[23:]} <= {215, 216, 217}
 
 
+def test_background_goes_straight_at_both_ends():
+    for seed in range(10):
+        found = values(composed.background(np.random.default_rng(seed), [], frames(1, 2, 3, 4, 5), 30))
+        assert found[-5:] == [1, 2, 3, 4, 5] and len({*found[:10]}) > 1
+        found = values(composed.background(np.random.default_rng(seed), frames(1, 2, 3, 4, 5), [], 30))
+        assert found[:5] == [1, 2, 3, 4, 5] and len({*found[-10:]}) > 1
+
+
 def test_a_fade_is_slow_and_lies_at_a_drawn_place():
     places = set()
     for seed in range(20):
@@ -94,6 +102,16 @@ def test_the_command(table, tmp_path, capsys):
         np.testing.assert_allclose(inside, of_clip[first : first + len(inside)], atol=2)
         assert first > 0 and len(inside) < 12
     assert composed.moving_part(Item(str(table.with_name("3.mp4")), ("clap",)), 10, (16, 16)) == range(2, 14)
+
+
+def test_the_order_depends_on_the_seed(table, tmp_path):
+    orders = set()
+    for seed in range(6):
+        composed.main(
+            [str(table), "--group", "scene", "--size", "16", "16", "--seed", str(seed), "--out", str(tmp_path)]
+        )
+        orders.add((tmp_path / "segments.csv").read_text().splitlines()[1].split(",")[3])
+    assert orders == {"wave", "clap"}
 
 
 @pytest.mark.parametrize(

@@ -209,7 +209,7 @@ def _check_arguments(key: str, values: ConfigDict, function: Callable, extra=())
 
 def batch_augment_of(config: ConfigDict) -> dict:
     """The settings of `batch_augment.augment_batch`."""
-    return {name: config.augment[name] for name in batch_augment.NAMES if name in config.augment}
+    return {name: value for name, value in config.get("augment", {}).items() if name in batch_augment.NAMES}
 
 
 def streams_of(config: ConfigDict) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ INNER = {
     "temporal": {"name": "stacked_flow", "num_fields": 4, "backbone": {"name": "resnet18", "width": WIDTH}},
 }
 SPECIAL = {"two_stream_3d": {"layer": "layer4"}, "stacked_flow": {"num_fields": 4}, "conv_lstm": {"patch_size": 4}}
-SMALLEST = {"siamese": 65}  # frames that a network needs, where it is more than `SIZE`
+SIZES = {"siamese": 65, "videoprism_b": 72, "videoprism_l": 72}  # of frames that a network takes, if not `SIZE`
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
 
 
@@ -43,7 +43,7 @@ def network_of(name: str, dtype: str = "float32"):
 def inputs_for(name: str, batch_size: int = 2, frames: int = FRAMES, size: int = SIZE) -> dict[str, np.ndarray]:
     """Returns random inputs of a network, float32 in -1..1 (`tokens`: int32)."""
     rng = np.random.default_rng(0)
-    size = max(size, SMALLEST.get(name, 0))
+    size = max(size, SIZES.get(name, 0))
     shapes = {"video": (batch_size, frames, size, size, 2 if needs_flow(name) and not sees_both(name) else 3)}
     if sees_both(name):
         shapes["flow"] = (batch_size, frames - 1, size, size, 2)

@@ -1,6 +1,7 @@
 import dataclasses
 import functools
 import json
+import types
 from pathlib import Path
 
 import jax
@@ -69,6 +70,16 @@ def test_anything_else_that_differs_is_listed(run, tiny_run):
         start(tiny_run, wider, run.labels)
     with pytest.raises(ValueError, match="'nowhere' is neither the name of weights nor a file .* The names are i3d"):
         restore.load("nowhere")
+
+
+def test_an_encoder_published_without_its_head():
+    """VideoPrism's files have no pooler and no classifier; a layer of the encoder must not be missing."""
+    encoder = types.SimpleNamespace(params={"patches": {"kernel": np.ones(2)}}, model_state={}, labels=[])
+    fresh = {f"params/{path}": np.zeros(2) for path in ("patches/kernel", "pooler/query", "classifier/kernel")}
+    arguments = {"params/classifier/kernel"}, ["a", "b"], "repeat"
+    assert list(start_from._take(encoder, fresh, *arguments)) == ["params/patches/kernel"]
+    with pytest.raises(ValueError, match="patches/bias"):
+        start_from._take(encoder, {**fresh, "params/patches/bias": np.zeros(2)}, *arguments)
 
 
 def test_a_backbone_starts_from_the_network_alone(tmp_path, capsys):

@@ -29,7 +29,8 @@ def start_from(
     If the classes and their order are equal (for a file of weights: if their number is equal), everything is copied.
     Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. A
     model that contains a network, as `backbone` (`frame_pool`, `frame_rnn`) or `network` (`clip_rnn`), can start from
-    that network alone; the rest stays randomly initialised. The streams of a two-stream model start from one network
+    that network alone; the rest stays randomly initialised, as do the modules that a network published without classes
+    lacks. The streams of a two-stream model start from one network
     each, or both from the same one. The names of randomly initialised variables are printed.
 
     Args:
@@ -97,6 +98,9 @@ def _take(pretrained: Trained, fresh: inflate.Flat, heads: set[str], labels: lis
     else:
         same = heads and pretrained.labels in (labels, list(numbered(len(labels))))
         replaced = set() if same else heads or pretrained.classifier_paths()
+        if not pretrained.labels:  # published without its head: modules that it lacks altogether are new
+            modules = {"/".join(path.split("/")[:2]) for path in loaded}
+            replaced = replaced | {path for path in fresh if "/".join(path.split("/")[:2]) not in modules}
     kept = {path: x for path, x in fresh.items() if path not in replaced}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
     return inflate.inflate(loaded, kept, inflation)

@@ -30,4 +30,4 @@ def test_the_picture_has_the_classes_with_enough_examples(monkeypatch):
     assert [len(group.get_offsets()) for group in left.collections] == [3, 3, 3]
     assert [text.get_text() for text in right.get_yticklabels()] == ["_wave", "$clap", "jump"]
     np.testing.assert_allclose(right.images[0].get_array(), np.eye(3))
-    assert right.get_title() == "3 ways, 1 shots: 100.0% right"
+    assert right.get_title() == "3 ways, 1 shot: 100.0% right"

@@ -56,7 +56,7 @@ def draw(
     left.set(xticks=[], yticks=[], title=f"t-SNE of {len(some)} videos")
     image = right.imshow(share, cmap="Blues", vmin=0, vmax=1)
     figure.colorbar(image, ax=right, label="share of the true class", fraction=0.046)
-    title = f"{len(classes)} ways, {shots} shots: {np.trace(share) / len(classes):.1%} right"
+    title = f"{len(classes)} ways, {shots} shot{'s' * (shots > 1)}: {np.trace(share) / len(classes):.1%} right"
     right.set(xlabel="predicted", ylabel="true", title=title)
     right.set_xticks(range(len(classes)), shown.texts, rotation=45, ha="right", **shown.style)
     right.set_yticks(range(len(classes)), shown.texts, **shown.style)

@@ -140,7 +140,7 @@ def _check_augment(config: ConfigDict):
 
 
 def _check_keep_best(config: ConfigDict):
-    """Raises a ValueError if `keep_best` is unknown, or there is no validation split to choose by."""
+    """Raises a ValueError if `keep_best` is unknown, or the config has no validation splits."""
     if not config.keep_best:
         return
     valid = [f"val_{name}" for name in VALIDATION_METRICS]

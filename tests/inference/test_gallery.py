@@ -122,7 +122,7 @@ def test_every_damaged_byte_is_found(two, tmp_path):
 
 
 def test_files_that_are_not_galleries(tmp_path, two, monkeypatch):
-    with pytest.raises(ValueError, match="There is no gallery .*: make one with `vidjax gallery add`"):
+    with pytest.raises(ValueError, match="The gallery .* does not exist; make one with `vidjax gallery add`"):
         gallery.read(tmp_path / "missing")
     safetensors.numpy.save_file({"x": np.zeros(2)}, tmp_path / "weights.safetensors")
     with pytest.raises(ValueError, match="is a safetensors file, but not a gallery"):

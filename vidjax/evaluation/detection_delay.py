@@ -66,7 +66,7 @@ def detection_delay(
         per_class[labels[k] if len(labels) else k] = {"threshold": threshold, **summary(delays, false / hours)}
         all_delays.append(delays)
     if not all_delays:
-        raise ValueError("The videos have no segments, so there is no delay to measure.")
+        raise ValueError("The videos have no segments: give videos with labelled segments.")
     rates = [of_class["false_alarms_per_hour"] for of_class in per_class.values()]
     return {**summary(np.concatenate(all_delays), float(np.mean(rates))), "per_class": per_class}
 

@@ -14,7 +14,7 @@ def ink_points(image: np.ndarray) -> np.ndarray:
     """Returns the pixels of dark ink, uint8 (H, W) -> float (N, 2), with their mean at 0.
 
     Raises:
-        ValueError: if there is no ink.
+        ValueError: if a drawing has no ink.
     """
     points = np.argwhere(image < 128).astype(np.float64)
     if not len(points):

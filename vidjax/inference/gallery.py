@@ -173,7 +173,7 @@ def read(path: Path) -> Gallery:
         ValueError: if the file is missing, damaged, of a later version, or not a gallery.
     """
     if not path.is_file():
-        raise ValueError(f"There is no gallery {path}: make one with `vidjax gallery add`.")
+        raise ValueError(f"The gallery {path} does not exist; make one with `vidjax gallery add`.")
     try:
         with safetensors.safe_open(path, framework="np") as file:
             metadata = file.metadata() or {}

@@ -34,7 +34,7 @@ class Patches(nn.Module):
         """(B, T, H, W, C) -> (B, T / time, H / height, W / width, features); T is rounded down to full patches.
 
         Raises:
-            ValueError: if there is no full patch in time, or the patches do not tile a frame.
+            ValueError: if the video is shorter than a patch, or its frames do not divide into patches.
         """
         time, height, width = (1, *self.patch)[-3:]
         if video.shape[1] < time or video.shape[2] % height or video.shape[3] % width:

@@ -9,7 +9,7 @@ from vidjax import batch_augment
 VIDEO = np.random.default_rng(0).integers(0, 256, (4, 3, 12, 16, 3)).astype(np.uint8)  # (B, T, H, W, C)
 BATCH = {"video": jnp.asarray(VIDEO), "target": jnp.array([0, 1, 2, 1]), "weight": jnp.ones(4)}
 KEY = jax.random.key(0)
-ALL = {"rand_augment": (2, 7.0), "erase": 0.25, "mixup": 0.8, "cutmix": 1.0}
+ALL = {"affine": 0.5, "rand_augment": (2, 7.0), "erase": 0.25, "mixup": 0.8, "cutmix": 1.0}
 augment = jax.jit(lambda batch, key: batch_augment.augment_batch(batch, key, num_classes=3, **ALL))
 
 
@@ -150,6 +150,26 @@ def test_movements_are_those_of_pillow(name, signed):
     assert not np.array_equal(theirs, frame)
 
 
+def test_affine_maps_have_the_parameters_of_the_paper():
+    """On frames whose values are the places of their pixels, so that the map can be read off."""
+    places = jnp.stack([*jnp.meshgrid(jnp.arange(21.0), jnp.arange(21.0)), jnp.zeros((21, 21))], -1)
+    clips = jnp.broadcast_to(places, (300, 2, 21, 21, 3))
+    warp = jax.jit(jax.vmap(batch_augment.affine_clip, (0, 0, None)))
+    moved = np.asarray(warp(clips, jax.random.split(KEY, 300), 1.0))
+    np.testing.assert_array_equal(moved[:, 0], moved[:, 1])  # one map for all frames of a clip
+    assert np.abs(moved[:, 0, 10, 10, :2] - 10).max() <= 2 / 105 * 21 + 1e-4  # the centre is only translated
+    x, y = (moved[:, 0, 10, 11] - moved[:, 0, 10, 9])[:, :2] / 2, (moved[:, 0, 11, 10] - moved[:, 0, 9, 10])[:, :2] / 2
+    area = np.abs(x[:, 0] * y[:, 1] - x[:, 1] * y[:, 0])
+    assert 0.64 * 0.91 <= area.min() and area.max() <= 1.44 * 1.09  # scales squared, and 1 - shear_x * shear_y
+    assert area.min() < 0.75 and area.max() > 1.25
+    np.testing.assert_array_equal(warp(clips[:2], jax.random.split(KEY, 2), 0.0), clips[:2])
+
+
+def test_affine_maps_continue_the_border():
+    paper = np.full((1, 16, 16, 3), 255, np.uint8)
+    assert float(batch_augment.affine_clip(jnp.asarray(paper, float), KEY, 1.0).min()) == 255
+
+
 def test_a_warp_by_nothing_is_the_identity():
     np.testing.assert_array_equal(
         batch_augment.warp(jnp.asarray(VIDEO[0], jnp.float32), jnp.array([[1.0, 0, 0], [0, 1, 0]])), VIDEO[0]
@@ -162,6 +182,7 @@ def test_a_warp_by_nothing_is_the_identity():
         ({"rand_augment": (4,)}, r"augment.rand_augment = \(4,\) must be empty, or a number of operations"),
         ({"rand_augment": (4, 11)}, "magnitude in 0..10"),
         ({"erase": 1.5}, "augment.erase = 1.5 must be a probability"),
+        ({"affine": -0.5}, "augment.affine = -0.5 must be a probability"),
         ({"mixup": -1}, "augment.mixup = -1 and augment.cutmix = 0.0 must be 0 or more"),
     ],
 )

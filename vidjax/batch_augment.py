@@ -1,7 +1,8 @@
 """Augmentation of training batches on the device, between the records and `preprocess`: pure functions of a key.
 
 Clips are cropped, flipped and jittered when they are read, see `data.augment`. Here whole batches are augmented: each
-clip by RandAugment and random erasing, with one draw for all its frames, then pairs of clips by mixup or CutMix.
+clip by an affine map, RandAugment and random erasing, with one draw for all its frames, then pairs of clips by mixup or
+CutMix.
 """
 
 import math
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-NAMES = ("rand_augment", "erase", "mixup", "cutmix")  # the settings of `augment_batch`
-GREY = 128.0  # outside of moved frames
+NAMES = ("affine", "rand_augment", "erase", "mixup", "cutmix")  # the settings of `augment_batch`
+GREY = 128.0  # outside of the frames that RandAugment moves
 LUMA = (0.299, 0.587, 0.114)
 
 
@@ -20,6 +21,7 @@ def augment_batch(
     key: jax.Array,
     *,
     num_classes: int | None = None,
+    affine: float = 0.0,
     rand_augment: Sequence[float] = (),
     erase: float = 0.0,
     mixup: float = 0.0,
@@ -31,6 +33,7 @@ def augment_batch(
         batch: `video` (B, T, H, W, 3) in 0..255; `target` int (B,), or multi-hot (B, K).
         key: the random draws derive from it alone.
         num_classes: K, for mixup and CutMix of integer targets.
+        affine: probability of each of the components of an affine map; see `affine_clip`.
         rand_augment: number of operations per clip, and their magnitude in 0..10; see `rand_augment_clip`.
         erase: probability of erasing a box of a clip; see `erase_clip`.
         mixup, cutmix: parameters of the Beta distributions; see `mix`. With both, each batch gets one of them.
@@ -39,6 +42,9 @@ def augment_batch(
         The batch with a float32 video (float64 if JAX computes in it), and after mixup or CutMix a target float (B, K).
     """
     operations_key, erase_key, mix_key = jax.random.split(key, 3)
+    if affine:
+        affine_key = jax.random.fold_in(operations_key, 0)
+        batch = {**batch, "video": _each_clip(affine_clip, batch["video"], affine_key, affine)}
     if rand_augment:
         batch = {**batch, "video": _each_clip(rand_augment_clip, batch["video"], operations_key, *rand_augment)}
     if erase:
@@ -59,15 +65,23 @@ def make_key(seed: int) -> jax.Array:
     return jax.random.fold_in(jax.random.key(seed), 2**32 - 1)
 
 
-def check(*, rand_augment: Sequence[float] = (), erase: float = 0.0, mixup: float = 0.0, cutmix: float = 0.0):
+def check(
+    *,
+    affine: float = 0.0,
+    rand_augment: Sequence[float] = (),
+    erase: float = 0.0,
+    mixup: float = 0.0,
+    cutmix: float = 0.0,
+):
     """Raises a ValueError for invalid settings of `augment_batch`."""
     if rand_augment and not (len(rand_augment) == 2 and rand_augment[0] >= 1 and 0 <= rand_augment[1] <= 10):
         raise ValueError(
             f"augment.rand_augment = {tuple(rand_augment)} must be empty, or a number of operations and their "
             "magnitude in 0..10, such as (4, 7)."
         )
-    if not 0 <= erase <= 1:
-        raise ValueError(f"augment.erase = {erase} must be a probability, between 0 and 1.")
+    for name, probability in {"affine": affine, "erase": erase}.items():
+        if not 0 <= probability <= 1:
+            raise ValueError(f"augment.{name} = {probability} must be a probability, between 0 and 1.")
     if min(mixup, cutmix) < 0:
         raise ValueError(f"augment.mixup = {mixup} and augment.cutmix = {cutmix} must be 0 or more.")
 
@@ -114,6 +128,29 @@ def mix(video: jax.Array, target: jax.Array, kept: jax.Array, num_classes: int |
         "video": pixels * video + (1 - pixels) * video[::-1],
         "target": share * target + (1 - share) * target[::-1],
     }
+
+
+# --- Affine maps: one per clip ----------------------------------------------------------------------------------------
+
+
+def affine_clip(clip: jax.Array, key: jax.Array, probability: float) -> jax.Array:
+    """Distorts all frames of a clip (T, H, W, C) by one affine map about their centre; the border goes on outside.
+
+    The components of Koch et al. (2015), section 3.2, each with a probability (0.5 in the paper): a rotation of up to
+    10 degrees, a shear along x and one along y of up to 0.3, scales of x and y in 0.8..1.2, translations of up to 2/105
+    of the frame, which are 2 pixels there.
+    """
+    use_key, draw_key = jax.random.split(key)
+    used = jax.random.bernoulli(use_key, probability, (7,))
+    draws = jnp.where(used, jax.random.uniform(draw_key, (7,), minval=-1.0), 0.0)
+    largest = jnp.array([math.pi / 18, 0.3, 0.3, 0.2, 0.2, 2 / 105, 2 / 105])
+    angle, shear_x, shear_y, scale_x, scale_y, shift_x, shift_y = draws * largest
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    rotated = jnp.array([[c, -s], [s, c]]) @ jnp.array([[1, shear_x], [shear_y, 1]])
+    linear = rotated * jnp.array([1 + scale_x, 1 + scale_y])
+    size = jnp.array(clip.shape[2:0:-1], float)  # (width, height)
+    offset = size / 2 - linear @ (size / 2) + jnp.array([shift_x, shift_y]) * size
+    return warp(clip, jnp.concatenate([linear, offset[:, None]], 1), outside=None)
 
 
 # --- Random erasing: one box per clip ---------------------------------------------------------------------------------
@@ -249,12 +286,13 @@ def _move(which):
     return move
 
 
-def warp(clip: jax.Array, matrix: jax.Array) -> jax.Array:
-    """Moves all frames of a clip (T, H, W, C), bilinearly. Pixels from outside of the frame are grey.
+def warp(clip: jax.Array, matrix: jax.Array, outside: float | None = GREY) -> jax.Array:
+    """Moves all frames of a clip (T, H, W, C), bilinearly.
 
     Args:
         matrix: (2, 3), maps a place (x, y, 1) in the new frame to its place (x, y) in the old one. Pixel i reaches from
             i to i + 1.
+        outside: the value of pixels from outside of the frame; None for that of the nearest pixel in it.
     """
     _, height, width, _ = clip.shape
     columns, rows = jnp.meshgrid(jnp.arange(width) + 0.5, jnp.arange(height) + 0.5)  # (H, W)
@@ -269,4 +307,5 @@ def warp(clip: jax.Array, matrix: jax.Array) -> jax.Array:
 
     above = (1 - right_share) * pixels(top, left) + right_share * pixels(top, left + 1)
     below = (1 - right_share) * pixels(top + 1, left) + right_share * pixels(top + 1, left + 1)
-    return jnp.where(inside[..., None], (1 - bottom_share) * above + bottom_share * below, GREY)
+    moved = (1 - bottom_share) * above + bottom_share * below
+    return moved if outside is None else jnp.where(inside[..., None], moved, outside)

@@ -23,8 +23,8 @@ KEYS = {
     "test_splits": "splits of the final evaluation",
     "fold": "fold of the dataset, such as set1/0, which sets these splits; empty to keep them",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
-    "augment": "crop, flip, colour: augmentation of training clips; rand_augment, erase, mixup, cutmix: of batches, on "
-    "the device; repeat: clips of the same video in a row, each with its own draws; 0 for one",
+    "augment": "crop, flip, colour: augmentation of training clips; affine, rand_augment, erase, mixup, cutmix: of "
+    "batches, on the device; repeat: clips of the same video in a row, each with its own draws; 0 for one",
     "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
     "flow": "optical flow for the model: stored (in the records) or a method (computed on the device); empty for none",
     "model": "name and arguments of the model",

@@ -119,7 +119,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.fold = ""
     config.clip = ConfigDict({"sampling": "clip", **clip})
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
-    config.augment.update({"rand_augment": (), "erase": 0.0, "mixup": 0.0, "cutmix": 0.0, "repeat": 0})
+    config.augment.update({"affine": 0.0, "rand_augment": (), "erase": 0.0, "mixup": 0.0, "cutmix": 0.0, "repeat": 0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
     config.flow = ""
     config.init_from, config.inflation = "", "repeat"

@@ -10,8 +10,8 @@
     loss=siamese        Koch et al. (2015): 38,951,745 parameters, a learned distance, batches of 128
 
 All but siamese train the network of Snell et al. on frames of 28x28; any other network can take its place, see
-models/embedding.py. Unlike in the papers, rotated or warped drawings are not further classes or clips, training has a
-fixed length, and siamese has one learning rate for all layers. Measured: docs/one_shot.md.
+models/embedding.py. Drawings are distorted by Koch's affine maps. Unlike in the papers, rotated drawings are not further
+classes, training has a fixed length, and siamese has one learning rate for all layers. Measured: docs/one_shot.md.
 """
 
 from configs.common import data
@@ -26,7 +26,7 @@ def get_config(argument=""):
         raise ValueError(f"Unknown loss {arg.loss!r}; choose one of {', '.join(BATCHES)}.")
     config = data.get_config(arg.dataset, "full" if arg.loss == "siamese" else "small")
     config.val_splits = ()  # the test alphabets must not select anything
-    config.augment.crop = "centre"
+    config.augment.update({"crop": "centre", "affine": 0.5})
     config.preprocess = data.INK
     config.loss = {"name": arg.loss, **LOSSES.get(arg.loss, {})}
     config.batch_classes, num_clips = BATCHES[arg.loss]

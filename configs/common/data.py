@@ -52,6 +52,11 @@ DATASETS = {
         "small": {"num_frames": 1, "frame_stride": 1, "size": 28, "resize": 28},
         "full": {"num_frames": 1, "frame_stride": 1, "size": 105, "resize": 0},
     },
+    # Videos of a pen that draws a character, without ink: python -m vidjax.data.make_records strokes DIR --pen_only
+    # --short_side 0 --out data/gestures
+    "gestures": {"small": {"num_frames": 12, "frame_stride": 1, "size": 28, "resize": 28, "sampling": "segments"}},
+    # The places of the pen: python -m vidjax.data.make_records trajectories DIR --out data/trajectories
+    "trajectories": {"small": {"num_frames": 64, "sampling": "segments"}},
     # 6 interactions, 20 sequences of about 6 videos: python -m vidjax.data.make_records labels.csv --split_by sequence
     # --folds configs/common/ut_interaction_folds.json --short_side 0 --out data/ut_interaction; for two streams add
     # --flow opencv_dis

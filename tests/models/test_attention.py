@@ -20,9 +20,7 @@ def test_patches_are_a_convolution_with_stride():
 
 @pytest.mark.parametrize("shape", [(1, 1, 8, 6, 3), (1, 2, 7, 6, 3), (1, 2, 8, 7, 3)])
 def test_a_video_that_patches_do_not_fit(shape):
-    with pytest.raises(
-        ValueError, match="Patches of 2 frames of 4x3 do not fit .*: give at least 2 frames, of"
-    ):
+    with pytest.raises(ValueError, match="Patches of 2 frames of 4x3 do not fit .*: give at least 2 frames, of"):
         jax.eval_shape(Patches(4, (2, 4, 3)).init, jax.random.key(0), jnp.zeros(shape))
 
 

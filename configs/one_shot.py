@@ -10,7 +10,7 @@
     loss=siamese        Koch et al. (2015): 38,951,745 parameters, a learned distance, batches of 128
 
 All but siamese train the network of Snell et al. on frames of 28x28; any other network can take its place, see
-models/embedding.py. Drawings are distorted by Koch's affine maps. Unlike in the papers, rotated drawings are not further
+models/embedding.py. Drawings are distorted by Koch's affine maps. Unlike in the papers, rotated drawings are not more
 classes, training has a fixed length, and siamese has one learning rate for all layers. Measured: docs/one_shot.md.
 """
 

@@ -122,7 +122,7 @@ def evaluate_one_shot(args: argparse.Namespace, views: dict):
     """Evaluates the embeddings of one run by episodes, see `one_shot_run`; prints the metrics."""
     out = args.out or args.workdir[0] / "one_shot.json"
     settings = {"step": args.step, "dataset": args.dataset, "splits": args.splits, "number": args.episodes or 1000}
-    settings |= {"within": args.within, "across": args.across}
+    settings |= {"within": args.within, "across": args.across, "orders": args.orders}
     result = one_shot_run.run_one_shot(args.workdir[0], args.one_shot, out=out, **settings, **views)
     if jax.process_index() == 0:
         for name, text in one_shot_run.shown(result).items():
@@ -146,6 +146,7 @@ def main():
     groups = "split|superclass|REGEX"
     add("--within", metavar=groups, help="the classes of an episode come from one group, such as an alphabet")
     add("--across", metavar=groups, help="a query is from another group than its supports, such as a drawer")
+    add("--orders", action="store_true", help="also shuffle the frames, and play queries backwards")
     add("--choose_rule", action="store_true", help="choose the rule from scores to segments on validation splits")
     add("--out", type=Path, help="JSON file for the metrics; predictions and the confusion matrix go beside it")
     args = parser.parse_args()
@@ -187,8 +188,8 @@ def check_arguments(args: argparse.Namespace):
         raise ValueError("--choose_rule is for one --workdir and its own records, without --dataset and --out.")
     if (args.one_shot or args.lake_runs) and len(args.workdir) > 1:
         raise ValueError("--one_shot and --lake_runs are for one --workdir.")
-    for name in ("episodes", "within", "across"):
-        if not args.one_shot and getattr(args, name) is not None:
+    for name in ("episodes", "within", "across", "orders"):
+        if not args.one_shot and getattr(args, name):
             raise ValueError(f"--{name} needs --one_shot WAYSxSHOTS.")
     if args.num_views is not None and args.num_views < 1:
         raise ValueError(f"--num_views {args.num_views} must be 1 or more.")

@@ -46,6 +46,12 @@ def test_classes_of_one_group_have_a_name_of_their_own():
     assert "one_shot_3x1_within" in found and "one_shot_3x1" not in found
 
 
+def test_other_orders_have_names_of_their_own():
+    found = one_shot_run.evaluate(APART, LABELS, 3, 1, number=5, shuffled=APART[:, ::-1], backwards=np.ones_like(APART))
+    assert found["one_shot_3x1"]["accuracy"] == found["one_shot_3x1_shuffled"]["accuracy"] == 1
+    assert found["one_shot_3x1_reversed"]["accuracy"] == 0  # all queries in one point
+
+
 def test_embeddings_of_a_split_equal_those_of_its_videos(tiny_trained, tiny_run):
     source = pipeline.open_records(tiny_run.records, ["test"])
     found, labels = one_shot_run.embeddings_of(tiny_trained, source, num_views=2, num_crops=1)

@@ -14,9 +14,9 @@ def logits_with(tiny_run):
     shardings = sharding.shardings_of((run.params, run.model_state))
     eval_fn = outputs.make_eval_fn(run.model, run.preprocess, run.mesh, shardings)
 
-    def logits_with(batch_size, reverse=False, **views):
+    def logits_with(batch_size, order="forwards", **views):
         batches = pipeline.eval_batches(source, {**run.clip, **views}, batch_size=batch_size)
-        return outputs.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh, reverse=reverse)[:2]
+        return outputs.clip_logits(eval_fn, run.params, run.model_state, batches, run.mesh, order=order)[:2]
 
     return logits_with
 
@@ -38,4 +38,22 @@ def test_views_are_evaluated_one_by_one(logits_with):
 
 
 def test_an_order_blind_model_sees_no_difference_in_reverse(logits_with):
-    np.testing.assert_allclose(logits_with(8, reverse=True)[0], logits_with(8)[0], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits_with(8, order="backwards")[0], logits_with(8)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_orders_of_clips():
+    video = np.arange(24, dtype=np.int16).reshape(3, 8, 1, 1, 1)
+    inputs = {"video": video, "frame_mask": video[..., 0, 0, 0]}
+    assert outputs.in_order(inputs, "forwards", None) is inputs
+    np.testing.assert_array_equal(outputs.in_order(inputs, "backwards", None)["video"], video[:, ::-1])
+    shuffled = outputs.in_order(inputs, "shuffled", np.random.default_rng(0))
+    np.testing.assert_array_equal(shuffled["video"][..., 0, 0, 0], shuffled["frame_mask"])
+    np.testing.assert_array_equal(np.sort(shuffled["frame_mask"]), inputs["frame_mask"])
+    orders = shuffled["frame_mask"] - 8 * np.arange(3)[:, None]  # each clip has its own
+    assert len({tuple(order) for order in orders} | {tuple(range(8))}) == 4
+
+
+@pytest.mark.parametrize(("order", "inputs"), [("sideways", {}), ("shuffled", {"flow": np.zeros((1, 2, 1, 1, 2))})])
+def test_impossible_orders(order, inputs):
+    with pytest.raises(ValueError, match=f"cannot be played {order}; choose one of forwards, backwards, shuffled"):
+        outputs.in_order(inputs, order, np.random.default_rng(0))

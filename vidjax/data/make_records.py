@@ -225,7 +225,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         help="numbers of videos to render for motion, coloured or captions",
     )
     add("--pen_only", action="store_true", help="for strokes: show the pen without ink, and nothing while it is lifted")
-    add("--real_time", action="store_true", help="for strokes: 12 frames per second; else 24 frames per drawing")
+    real_time = "for strokes: 12 frames per second, not 24 per drawing; for trajectories: seconds, not 0 to 1"
+    add("--real_time", action="store_true", help=real_time)
     add("--concatenate", type=int, default=1, help="motion clips per video; above 1, with one label per frame")
     add("--background", type=int, default=0, help="with --concatenate: frames without motion between clips, on average")
     argv = sys.argv[1:] if argv is None else list(argv)

@@ -24,8 +24,10 @@ def check_arguments(args: argparse.Namespace, kind: str):
     Raises:
         ValueError: for the first invalid argument.
     """
-    if (args.pen_only or args.real_time) and args.sources[0] != "strokes":
-        raise ValueError(f"--pen_only and --real_time are for strokes; the source is {args.source}.")
+    if args.pen_only and args.sources[0] != "strokes":
+        raise ValueError(f"--pen_only is for strokes; the source is {args.source}.")
+    if args.real_time and args.sources[0] not in ("strokes", "trajectories"):
+        raise ValueError(f"--real_time is for strokes and trajectories; the source is {args.source}.")
     if args.concatenate < 1 or args.concatenate > 1 and (args.source != "motion" or args.fps):
         raise ValueError(
             f"--concatenate {args.concatenate}: give 1 or more; more than 1 needs the source motion, without --fps."

@@ -45,18 +45,20 @@ class Evaluator:
         num_views: int = 1,
         num_crops: int = 1,
         backwards: bool = True,
+        order: str = "forwards",
     ) -> Outputs:
         """Returns the outputs for each clip of a split.
 
         Args:
             backwards: also plays each clip backwards, if the dataset maps each class to its reversal.
+            order: how clips are played otherwise, see `outputs.in_order`.
         """
         config = self._config
         multi_label, per_frame = config.loss.name == "sigmoid", config.get("target") in ("frame", "words")
         clip_arguments = configs.view_arguments_of(config, num_views, num_crops)
         is_chunked, _ = pipeline.chunking(clip_arguments)
 
-        def of_clips(reverse: bool) -> Outputs:
+        def of_clips(order: str) -> Outputs:
             batches = pipeline.eval_batches(
                 records,
                 clip_arguments,
@@ -67,9 +69,9 @@ class Evaluator:
             num_batches = -(-len(records) // config.eval.batch_size)
             bar = progress_bar(batches, "evaluate", num_batches, leave=False, disable=jax.process_index() > 0)
             kinds = {"per_frame": per_frame, "is_chunked": is_chunked}
-            return outputs.clip_logits(self._eval_fn, params, model_state, bar, self._mesh, reverse=reverse, **kinds)
+            return outputs.clip_logits(self._eval_fn, params, model_state, bar, self._mesh, order=order, **kinds)
 
-        forwards = of_clips(reverse=False)
+        found = of_clips(order)
         if not backwards or multi_label or per_frame or is_chunked or records.info.time_reversal is None:
-            return forwards
-        return forwards._replace(backwards=of_clips(reverse=True).logits)
+            return found
+        return found._replace(backwards=of_clips("backwards").logits)

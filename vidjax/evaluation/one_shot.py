@@ -105,17 +105,27 @@ def nearest(apart: np.ndarray, answers: np.ndarray) -> np.ndarray:
 
 
 def predict(
-    embeddings: np.ndarray, labels: np.ndarray, episodes: Iterable[Episode], distance: Distance = "euclidean"
+    embeddings: np.ndarray,
+    labels: np.ndarray,
+    episodes: Iterable[Episode],
+    distance: Distance = "euclidean",
+    *,
+    queries: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Gives each query the class of the nearest prototype.
+
+    Args:
+        queries: embeddings (N, D) of the same videos as queries, such as those played backwards; by default the same.
 
     Returns:
         The true and the predicted classes, int (E, W) each. At a tie the prediction is a wrong class.
     """
+    queries = embeddings if queries is None else queries
     check(embeddings, labels)
+    check(queries, labels)
     true, predicted = [], []
     for support, query in episodes:
-        apart = distances(embeddings[query], prototypes(embeddings, support), distance)  # (W, W)
+        apart = distances(queries[query], prototypes(embeddings, support), distance)  # (W, W)
         true.append(labels[query])
         predicted.append(labels[query][nearest(apart, np.arange(len(query)))])
     return np.stack(true), np.stack(predicted)

@@ -23,10 +23,13 @@ def ways_and_shots(text: str) -> tuple[int, int]:
     return int(found[1]), int(found[2])
 
 
-def embeddings_of(run: restore.Trained, source: pipeline.Records, **views) -> tuple[np.ndarray, np.ndarray]:
+def embeddings_of(
+    run: restore.Trained, source: pipeline.Records, order: str = "forwards", **views
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns the embedding of each video, float32 (N, D), and its class, int (N,).
 
     Args:
+        order: how clips are played, see `outputs.in_order`.
         views: `num_views` and `num_crops`, whose embeddings are averaged; None for those of the run.
 
     Raises:
@@ -36,7 +39,8 @@ def embeddings_of(run: restore.Trained, source: pipeline.Records, **views) -> tu
     if run.multi_label:
         raise ValueError(f"{run.name} gives videos several labels: one-shot evaluation needs exactly one for each.")
     of_views = views_of(run, views)
-    found = make_evaluator(embedder).outputs(run.params, run.model_state, source, backwards=False, **of_views)
+    playing = {"backwards": False, "order": order}
+    found = make_evaluator(embedder).outputs(run.params, run.model_state, source, **playing, **of_views)
     return embedding.pooled(found.logits), found.target
 
 
@@ -79,25 +83,35 @@ def evaluate(
     within: np.ndarray | None = None,
     across: np.ndarray | None = None,
     distance: Distance = "euclidean",
+    shuffled: np.ndarray | None = None,
+    backwards: np.ndarray | None = None,
 ) -> dict:
     """Returns all measures of `one_shot` and `pairs` for embeddings (N, D), labels (N,) and groups (N,).
 
     Args:
         number: episodes of each kind.
+        shuffled, backwards: embeddings (N, D) of the videos played in other orders.
 
     Returns:
-        one_shot_20x1, or one_shot_20x1_within for classes of one group, named by the ways and shots; verification;
+        one_shot_20x1, or one_shot_20x1_within for classes of one group, named by the ways and shots; the same name with
+        _shuffled, where all videos are, and _reversed, where queries are played backwards; verification;
         retrieval; open_set, where half of the ways have no prototype; by_ways (without groups of classes), num_videos,
         num_classes and size, the length of embeddings.
     """
     kind = {"across": across, "distance": distance}
     settings = {**kind, "number": number}
-    episodes = one_shot.draw_episodes(labels, ways, shots, within=within, across=across, number=number)
+    episodes = [*one_shot.draw_episodes(labels, ways, shots, within=within, across=across, number=number)]
     name = f"one_shot_{ways}x{shots}" + ("" if within is None else "_within")
     known, size = ways // 2, embeddings.shape[1]
     open_set = one_shot.open_set(embeddings, labels, known, shots, unknown=ways - known, within=within, **settings)
+
+    def accuracy(of: np.ndarray, queries: np.ndarray | None = None) -> dict:
+        return one_shot.accuracy(*one_shot.predict(of, labels, episodes, distance, queries=queries))
+
     return {
-        name: one_shot.accuracy(*one_shot.predict(embeddings, labels, episodes, distance)),
+        name: accuracy(embeddings),
+        **({} if shuffled is None else {f"{name}_shuffled": accuracy(shuffled)}),
+        **({} if backwards is None else {f"{name}_reversed": accuracy(embeddings, backwards)}),
         "verification": pairs.verification(embeddings, labels, **kind),
         "retrieval": pairs.retrieval(embeddings, labels, **kind),
         "open_set": open_set,
@@ -117,6 +131,7 @@ def run_one_shot(
     number: int = 1000,
     within: str | None = None,
     across: str | None = None,
+    orders: bool = False,
     **views,
 ) -> dict:
     """Evaluates a run on its test splits, or on others, and writes `out` (JSON) and the picture beside it.
@@ -125,6 +140,7 @@ def run_one_shot(
         task: such as "20x1", see `ways_and_shots`.
         dataset: other records; their classes need not be those of the run.
         within, across: see `groups_of` and `one_shot.draw_episodes`.
+        orders: also evaluates videos played in other orders, see `evaluate`.
         views: `num_views` and `num_crops`; None for those of the run.
 
     Returns:
@@ -137,8 +153,9 @@ def run_one_shot(
     check_inputs(run, source.info.inputs)
     groups = {"within": groups_of(source, within), "across": groups_of(source, across)}
     embeddings, labels = embeddings_of(run, source, **views)
+    played = {name: embeddings_of(run, source, name, **views)[0] for name in ("shuffled", "backwards") if orders}
     distance = embedding.distance_of(run)
-    result = evaluate(embeddings, labels, ways, shots, number=number, distance=distance, **groups)
+    result = evaluate(embeddings, labels, ways, shots, number=number, distance=distance, **groups, **played)
     result |= {"within": within, "across": across, "distance": embedding.name_of(distance)}
     result |= {"splits": splits, "checkpoint": run.step}
     if jax.process_index() == 0:

@@ -10,6 +10,8 @@ import numpy as np
 from vidjax import compile_options, sharding, step
 from vidjax.data import clips, pipeline
 
+ORDERS = ("forwards", "backwards", "shuffled")
+
 
 class Outputs(NamedTuple):
     """A model's outputs for the N videos of a split, V clips per video.
@@ -60,7 +62,7 @@ def clip_logits(
     batches: Iterator[pipeline.Batch],
     mesh,
     *,
-    reverse: bool = False,
+    order: str = "forwards",
     per_frame: bool = False,
     is_chunked: bool = False,
 ) -> Outputs:
@@ -69,8 +71,7 @@ def clip_logits(
     Args:
         eval_fn: from `make_eval_fn`.
         batches: from `pipeline.eval_batches`; `video` is (B, V, T, H, W, C), or `features` (B, V, T, D).
-        reverse: plays every clip backwards. Stored flow beside frames is then one frame late, because a clip does not
-            hold the field that would come first: the one that starts at its last frame.
+        order: how clips are played, see `in_order`.
         per_frame: target and weight are (B, V, T) and belong to a view; several labels per frame are (B, V, T, K).
         is_chunked: a stateful model passes its carry from one view of a video to the next. With one label per video
             only the last view counts, which has seen the whole video.
@@ -79,16 +80,13 @@ def clip_logits(
         The outputs without padding, in the order of the records, on every process; `backwards` is None.
     """
     all_logits, all_targets, all_weights, all_updates = [], [], [], []
-    for batch in batches:
+    for number, batch in enumerate(batches):
         labels = () if per_frame else ("target", "weight")
         inputs = {name: array for name, array in batch.items() if name not in labels}
         view_logits, view_targets, view_weights, view_updates, carry = [], [], [], [], {}
         for view in range(next(iter(inputs.values())).shape[1]):  # one view at a time bounds the memory
             of_view = {name: array[:, view] for name, array in inputs.items()}  # (B, T, ...)
-            if reverse:
-                of_view = {name: array[:, ::-1] for name, array in of_view.items()}
-                if "flow" in of_view:  # reversed motion has the opposite sign
-                    of_view["flow"] = clips.negate_flow(of_view["flow"])
+            of_view = in_order(of_view, order, np.random.default_rng((number, view)))
             device_batch = sharding.put_batch({**batch, **of_view}, mesh)
             logits, target, weight, updates, after = eval_fn(params, model_state, carry, device_batch)
             carry = after if is_chunked else {}
@@ -108,3 +106,28 @@ def clip_logits(
     weights = np.concatenate(all_weights) if per_frame else None
     updates = np.concatenate(all_updates) if all_updates else None
     return Outputs(np.concatenate(all_logits), np.concatenate(all_targets), weight=weights, updates=updates)
+
+
+def in_order(inputs: dict[str, np.ndarray], order: str, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Plays clips forwards, backwards, or shuffled: each clip in its own random order.
+
+    Stored flow beside frames is one frame late backwards, because a clip does not hold the field that would come first:
+    the one that starts at its last frame.
+
+    Args:
+        inputs: arrays (B, T, ...), the inputs of a batch.
+
+    Raises:
+        ValueError: for an unknown order, or shuffled flow, which belongs to two frames in a row.
+    """
+    if order not in ORDERS or (order == "shuffled" and "flow" in inputs):
+        raise ValueError(f"Clips cannot be played {order}; choose one of {', '.join(ORDERS)}; flow not shuffled.")
+    if order == "backwards":
+        inputs = {name: array[:, ::-1] for name, array in inputs.items()}
+        if "flow" in inputs:  # reversed motion has the opposite sign
+            inputs["flow"] = clips.negate_flow(inputs["flow"])
+    if order == "shuffled":
+        num_clips, num_frames = next(iter(inputs.values())).shape[:2]
+        steps = rng.permuted(np.tile(np.arange(num_frames), (num_clips, 1)), axis=1)  # (B, T)
+        inputs = {name: array[np.arange(num_clips)[:, None], steps] for name, array in inputs.items()}
+    return inputs

@@ -115,8 +115,8 @@ def test_strokes_in_zip_files_become_features(drawings, tmp_path):
     item = dataset.items[0]
     assert item.path == str(tmp_path / "out/trajectories/train/Greek/character07/0400_01.npy")
     assert item.steps is not None and item.segments is None and dataset.inputs["width"] == 4
-    x, y, pen, seconds = feature_files.open_features(item.path)
-    assert pen.tolist() == [1, 0] and seconds.tolist() == [0, 0.5] and x[0] < x[1] and y[0] < y[1]
+    x, y, pen, time = feature_files.open_features(item.path)
+    assert pen.tolist() == [1, 0] and time.tolist() == [0, 1] and x[0] < x[1] and y[0] < y[1]
 
 
 def test_an_invalid_file_in_a_zip_file_is_named(drawings, tmp_path):

@@ -95,8 +95,9 @@ def test_a_trajectory_tells_where_the_pen_is_lifted(corner):
     features = strokes.trajectory(corner)
     assert features.dtype == np.float32
     left, right, top, bottom = (2 * x / 105 - 1 for x in (20, 60, 10, 90))
-    expected = [(left, top, 1, 0), (right, top, 0, 1), (left, bottom, 1, 3), (right, bottom, 0, 4)]
+    expected = [(left, top, 1, 0), (right, top, 0, 1 / 4), (left, bottom, 1, 3 / 4), (right, bottom, 0, 1)]
     np.testing.assert_allclose(features, expected, rtol=1e-6)
+    np.testing.assert_allclose(strokes.trajectory(corner, real_time=True)[:, 3], [0, 1, 3, 4])
 
 
 def test_videos_are_written_and_kept(tmp_path):

@@ -133,7 +133,7 @@ def from_drawings(args: argparse.Namespace) -> Dataset:
     elif args.fps or args.flow:
         raise ValueError("--fps and --flow are for videos; trajectories stay as they are: remove them.")
     else:
-        dataset = omniglot.trajectories(directory, args.out, say)
+        dataset = omniglot.trajectories(directory, args.out, say, args.real_time)
     if args.horizontal_flip:
         return dataset._replace(horizontal_flip=parse_flip(args.horizontal_flip, dataset.labels))
     return dataset

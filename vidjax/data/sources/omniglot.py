@@ -76,15 +76,16 @@ def pen_videos(directory: Path, out: Path, say: Say, **rendering) -> Dataset:
     return _dataset([Item(str(path), (drawing.label,), drawing.split) for drawing, path in files])
 
 
-def trajectories(directory: Path, out: Path, say: Say) -> Dataset:
+def trajectories(directory: Path, out: Path, say: Say, real_time: bool = False) -> Dataset:
     """Writes the strokes as features to `out/trajectories`, see `strokes.trajectory`."""
     items = []
     for drawing in find(directory, "strokes", say):
         path = drawing.below(out / "trajectories", ".npy")
         path.parent.mkdir(parents=True, exist_ok=True)
-        np.save(path, strokes.trajectory(strokes.read_strokes(drawing.path)).T)
+        np.save(path, strokes.trajectory(strokes.read_strokes(drawing.path), real_time=real_time).T)
         items.append(Item(str(path), (drawing.label,), drawing.split, steps=Steps(fps=0.0)))
-    described = {"layer": "x, y, pen down, seconds", "source": "omniglot", "clip": {}}
+    time = "seconds" if real_time else "share of the time"
+    described = {"layer": f"x, y, pen down, {time}", "source": "omniglot", "clip": {}}
     return _dataset(items, {"prefix": feature_files.PREFIX, "width": 4, **described})
 
 

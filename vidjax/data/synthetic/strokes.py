@@ -65,16 +65,17 @@ def _point(line: str, where: str) -> list[float]:
     return point
 
 
-def trajectory(strokes: Sequence[np.ndarray]) -> np.ndarray:
+def trajectory(strokes: Sequence[np.ndarray], *, real_time: bool = False) -> np.ndarray:
     """Returns a drawing as a sequence of features, float32 (points, 4), to learn from.
 
     The columns are x and y, -1 to 1 across the image, 1 while the pen stays down until the next point and 0 where it
-    is lifted, and seconds from the first point.
+    is lifted, and the time from the first point: 1 at the last point, or in seconds with `real_time`.
     """
     points = np.concatenate(strokes)
     pen = np.ones(len(points))
     pen[np.cumsum([len(stroke) for stroke in strokes]) - 1] = 0
-    return np.stack([*(2 * points[:, :2].T / SIZE - 1), pen, points[:, 2]], axis=1).astype(np.float32)
+    time = points[:, 2] if real_time else points[:, 2] / (points[-1, 2] or 1)
+    return np.stack([*(2 * points[:, :2].T / SIZE - 1), pen, time], axis=1).astype(np.float32)
 
 
 def clip(

@@ -67,10 +67,10 @@ def test_a_video_that_is_far_from_all_classes_is_unknown(made, tiny_run, monkeyp
 def test_an_addition_compiles_nothing_new(tiny_run, tiny_trained, tmp_path, caplog):
     """In one process: the second class reuses the program of the first."""
     path, videos = tmp_path / "g.safetensors", list(map(str, tiny_run.videos["train"]))
-    embed_fn = embedding.make_embed_fn(embedding.embedder_of(tiny_trained))
-    first = command.add(tiny_trained, embed_fn, path, "first", videos[:1])
+    embedder = embedding.of_run(tiny_trained)
+    first = command.add(embedder, path, "first", videos[:1])
     with jax.log_compiles(), caplog.at_level(logging.WARNING):
-        both = command.add(tiny_trained, embed_fn, path, "second", videos[1:2])
+        both = command.add(embedder, path, "second", videos[1:2])
     assert not [record for record in caplog.records if "ompil" in record.getMessage()]
     assert both.examples["first"].tobytes() == first.examples["first"].tobytes()
 
@@ -86,7 +86,7 @@ def test_an_error_changes_nothing(made, tiny_run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--gallery", "g", "--exported", "e"], "--gallery is for one --workdir or --weights"),
+        (["--gallery", "g", "--workdir", "w", "v"], "--gallery is for one network, the one that made the gallery"),
         (["--reject", "--workdir", "w"], "--reject needs a --gallery"),
     ],
 )

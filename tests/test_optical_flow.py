@@ -98,8 +98,6 @@ def test_features_of_flow(run, on_device, with_flow, tmp_path):
         assert not source[0].flow and not len(source[0].images)
 
 
-
-
 def test_the_summary_of_a_network_on_flow(config):
     for size in (None, "4x64x64"):
         inputs, num_classes, _ = networks.find_inputs(config, size, 1, None)

@@ -12,7 +12,7 @@ import pytest
 from vidjax import models, predict, sharding, step
 from vidjax.data import pipeline, video
 from vidjax.evaluation import outputs
-from vidjax.inference import gallery, restore
+from vidjax.inference import embedding, gallery, restore
 from vidjax.inference.views import read_views
 from vidjax.weights import load as weights
 
@@ -92,7 +92,7 @@ def test_a_stream_prints_a_line_per_second(run, numbered, monkeypatch, capsys, t
     predict_main(monkeypatch, *arguments)
     assert [line.split(" s")[0] for line in capsys.readouterr().out.splitlines()] == ["1.0", "2.0", "2.8"]
     examples = np.random.default_rng(0).random((2, 32))  # of two classes
-    known = gallery.empty(changed)
+    known = gallery.empty(embedding.of_run(changed))
     for name, row in zip("xy", examples, strict=True):
         known = gallery.add(known, name, row[None], [name])
     gallery.write(tmp_path / "g", known)

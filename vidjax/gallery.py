@@ -1,6 +1,6 @@
 """Adds classes to a gallery by a few example videos, without training; also lists and removes them.
 
-    python -m vidjax.gallery add FILE --class NAME VIDEO|DIR... (--workdir W | --weights NAME|FILE)
+    python -m vidjax.gallery add FILE --class NAME VIDEO|DIR... (--workdir W | --weights NAME|FILE | --exported DIR)
     python -m vidjax.gallery remove FILE --class NAME
     python -m vidjax.gallery list FILE
     python -m vidjax.predict VIDEO|DIR... --workdir W --gallery FILE [--reject]
@@ -12,7 +12,6 @@ there gets more examples. All videos are read before the file is written, so tha
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,14 @@ from absl import logging as absl_logging
 
 from vidjax import output_paths
 from vidjax.data import frame_folder, video_paths
+from vidjax.export import exported
 from vidjax.inference import embedding, gallery, restore
 from vidjax.inference.views import views_of
 from vidjax.progress_bar import progress_bar
 
 
 def add(
-    run: restore.Trained,
-    embed_fn: Callable,
+    embedder: embedding.Embedder,
     path: Path,
     name: str,
     places: list[str],
@@ -37,7 +36,7 @@ def add(
     """Adds videos to a class of a gallery, or starts a gallery.
 
     Args:
-        run: the network; embed_fn: its `embedding.make_embed_fn`, compiled once for any number of additions.
+        embedder: the network, compiled once for any number of additions.
         places: videos, folders of frames, or directories of them.
 
     Returns:
@@ -46,9 +45,10 @@ def add(
     Raises:
         ValueError: if a video cannot be read or is there already, or the gallery is damaged or of another network.
     """
-    there = gallery.for_network(gallery.read(path), run) if path.exists() else gallery.empty(run)
+    there = gallery.for_network(gallery.read(path), embedder) if path.exists() else gallery.empty(embedder)
     videos = [video for place in places for video in video_paths.find_videos(place)[0]]
-    found = [embed_fn(views_of(run, video, folder_fps=folder_fps)) for video in progress_bar(videos, "videos")]
+    views = (views_of(embedder.network, video, folder_fps=folder_fps) for video in progress_bar(videos, "videos"))
+    found = list(map(embedder.embed, views))
     after = gallery.add(there, name, np.stack(found), list(map(str, videos)))
     gallery.write(path, after)
     return after
@@ -73,13 +73,22 @@ def parse_args(argv=None) -> argparse.Namespace:
     network = add_parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="directory of a run")
     network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
+    network.add_argument("--exported", type=Path, metavar="DIR", help="directory that vidjax.export --embedder wrote")
     add_parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
     add_parser.add_argument("--folder_fps", type=float, default=frame_folder.FPS,
         help="frame rate of image folders (default: %(default)g)")  # fmt: skip
     args = parser.parse_args(argv)
-    if args.command == "add" and args.weights and args.step is not None:
+    if args.command == "add" and not args.workdir and args.step is not None:
         parser.error("--step is for --workdir.")
     return args
+
+
+def load(args: argparse.Namespace) -> embedding.Embedder:
+    """Loads the network that the arguments name."""
+    if args.exported:
+        return exported.make_embedder(exported.load(args.exported))
+    run = restore.from_run(args.workdir, args.step) if args.workdir else restore.from_weights(args.weights)
+    return embedding.of_run(run)
 
 
 def main():
@@ -88,9 +97,7 @@ def main():
     try:
         if args.command == "add":
             output_paths.check_out(args.file, "FILE")
-            run = restore.from_run(args.workdir, args.step) if args.workdir else restore.from_weights(args.weights)
-            embed_fn = embedding.make_embed_fn(embedding.embedder_of(run))
-            found = add(run, embed_fn, args.file, args.name, args.videos, folder_fps=args.folder_fps)
+            found = add(load(args), args.file, args.name, args.videos, folder_fps=args.folder_fps)
         else:
             found = gallery.read(args.file)
         if args.command == "remove":

@@ -5,7 +5,7 @@
     python -m vidjax.predict VIDEO|DIR... --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5]
     python -m vidjax.predict --stream VIDEO|camera --workdir W
     python -m vidjax.predict VIDEO|DIR... --exported DIR
-    python -m vidjax.predict VIDEO|DIR... --workdir W --gallery FILE [--reject]
+    python -m vidjax.predict VIDEO|DIR... (--workdir W | --weights NAME | --exported DIR) --gallery FILE [--reject]
 
 A video is read like the network's training videos and cut into evenly spaced clips, like in an evaluation; the result
 is the mean probability over clips. Memory holds only the frames of these clips, whatever the length of the video. With
@@ -116,8 +116,8 @@ def _check(args: argparse.Namespace):
         raise ValueError("--stream and --step are for one --workdir.")
     if args.exported and (args.stream or args.step is not None):
         raise ValueError("--stream and --step are for --workdir, not --exported.")
-    if args.gallery and (args.exported or len(args.networks) > 1):
-        raise ValueError("--gallery is for one --workdir or --weights, whose network made the gallery.")
+    if args.gallery and len(args.networks) > 1:
+        raise ValueError("--gallery is for one network, the one that made the gallery.")
     if args.reject and not args.gallery:
         raise ValueError("--reject needs a --gallery, whose examples tell what is far.")
     if args.windows is None and args.hop is not None:
@@ -149,13 +149,13 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
         for run in runs:
             windows.check(args.windows, args.hop, run.inputs.get("fps"))
     if args.gallery:
-        found = gallery.for_network(gallery.read(args.gallery), runs[0])
+        run = runs[0]
+        embedder = exported.make_embedder(run) if args.exported else embedding.of_run(run, clips_a_device(args))
+        found = gallery.for_network(gallery.read(args.gallery), embedder)
         classify = gallery.make_classifier(found, top=args.top, reject=args.reject)
-        embedder = embedding.embedder_of(runs[0])
         if args.stream:
-            return [embedder], [classify]
-        embed = embedding.make_embed_fn(embedder, clips_a_device(args))
-        return [embedder], [lambda views: {"top": classify(embed(views))}]
+            return [embedder.network], [classify]
+        return [embedder.network], [lambda views: {"top": classify(embedder.embed(views))}]
     if args.stream:
         if not runs[0].labels:
             raise ValueError(f"{runs[0].name} has no classes: give a --gallery.")

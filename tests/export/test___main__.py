@@ -4,10 +4,12 @@ import sys
 import numpy as np
 import pytest
 
+from vidjax import gallery as gallery_command
 from vidjax import predict, step
 from vidjax.export import __main__ as export
 from vidjax.export import exported, formats
 from vidjax.export.__main__ import main
+from vidjax.inference import embedding, views
 
 # ------------------------------------------------------------------------------------------------------------- success
 
@@ -34,6 +36,29 @@ def test_predict_agrees_with_the_checkpoint(exported_run, tiny_run, monkeypatch,
         answers.append(json.loads(capsys.readouterr().out)["top"])
     assert [x["label"] for x in answers[0]] == [x["label"] for x in answers[1]]
     np.testing.assert_allclose(*([x["probability"] for x in answer] for answer in answers), atol=1e-5)
+
+
+def test_an_exported_embedder_serves_a_gallery_of_its_network(tiny_trained, tiny_run, tmp_path, monkeypatch, capsys):
+    arguments = ["--workdir", str(tiny_run.workdir), "--format", "stablehlo", "--num_clips", "2", "--embedder"]
+    monkeypatch.setattr(sys, "argv", ["export", *arguments, "--out", str(tmp_path / "out")])
+    main()
+    assert "the outputs differ" in capsys.readouterr().out
+    assert "cosine distance" in (tmp_path / "out/README.md").read_text()
+    theirs, ours = exported.make_embedder(exported.load(tmp_path / "out")), embedding.of_run(tiny_trained)
+    assert (theirs.digest, theirs.distance) == (ours.digest, "cosine")
+    video = str(tiny_run.videos["test"][0])
+    clips = views.views_of(theirs.network, video)
+    np.testing.assert_allclose(theirs.embed(clips), ours.embed(clips), rtol=1e-4, atol=1e-6)
+    made = gallery_command.add(ours, tmp_path / "g", "wave", [video])
+    both = gallery_command.add(theirs, tmp_path / "g", "clap", [str(tiny_run.videos["test"][1])])
+    assert both.examples["wave"].tobytes() == made.examples["wave"].tobytes()
+    with pytest.raises(ValueError, match="is an embedder, which has no classes: predict with a --gallery"):
+        exported.make_logits_fn(theirs.network)
+
+
+def test_a_classifier_is_not_an_embedder(exported_run):
+    with pytest.raises(ValueError, match="is not an embedder: export the network with --embedder"):
+        exported.make_embedder(exported.load(exported_run))
 
 
 def test_safetensors_with_our_names(tiny_trained, tmp_path):
@@ -102,5 +127,5 @@ def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
         + ["--clips", *map(str, tiny_run.videos["test"][:2])],
     )
     main()
-    assert "on 2 clips the logits differ" in capsys.readouterr().out
+    assert "on 2 clips the outputs differ" in capsys.readouterr().out
     main()  # an earlier export is replaced

@@ -39,19 +39,18 @@ def test_the_licence_of_the_weights_that_it_started_from(tiny_trained):
 
 def test_limits_name_the_optical_flow():
     run = network_of("frame_pool", **RESNET)
-    lines = model_card.limits(dataclasses.replace(run, inputs={"fps": 12.5}), {"format": "onnx", "state": []})
+    manifest = {"format": "onnx", "state": [], "embedder": {}}
+    lines = model_card.limits(dataclasses.replace(run, inputs={"fps": 12.5}), manifest)
     assert "read at 12.5 frames per second" in lines and "Clips must have the length in `model.json`" in lines
     spec = {**run.preprocess, "flow": "farneback"}
-    assert "Optical flow (farneback)" in model_card.limits(
-        dataclasses.replace(run, preprocess=spec), {"format": "onnx", "state": []}
-    )
+    assert "Optical flow (farneback)" in model_card.limits(dataclasses.replace(run, preprocess=spec), manifest)
 
 
 def test_agreement_in_words():
     verified = {"clips": 20, "largest_logit": 10.0, "largest_difference": 2e-6}
     manifest = {"verified": verified, "state": []}
     assert model_card.agreement(manifest) == (
-        "on 20 clips the logits differ from those of the checkpoint by at most 2e-06, which is 2e-07 times the "
-        "largest logit"
+        "on 20 clips the outputs differ from those of the checkpoint by at most 2e-06, which is 2e-07 times the "
+        "largest one"
     )
-    assert model_card.agreement({**manifest, "state": ["state_0"]}).startswith("on 20 steps of a stream the logits")
+    assert model_card.agreement({**manifest, "state": ["state_0"]}).startswith("on 20 steps of a stream the outputs")

@@ -5,7 +5,7 @@ import pytest
 import safetensors.numpy
 
 from tests import networks
-from vidjax.inference import gallery
+from vidjax.inference import embedding, gallery
 
 EMPTY = gallery.Gallery("0123", "net", "euclidean")
 WAVE, CLAP = np.array([[0.0, 0], [0, 2]]), np.array([[4.0, 0]])
@@ -84,11 +84,11 @@ def test_examples_that_are_refused(name, rows, message, two):
 
 def test_another_network_is_refused():
     run = networks.network_of("frame_pool", 4, **networks.RESNET)
-    found = gallery.empty(run)
+    found = gallery.empty(embedding.of_run(run))
     assert found.distance == "cosine"
-    assert gallery.for_network(found, run) == found
+    assert gallery.for_network(found, embedding.of_run(run)) == found
     with pytest.raises(ValueError, match="belongs to another network, drawn .*, not to drawn .*start a new gallery"):
-        gallery.for_network(found, dataclasses.replace(run, clip={**run.clip, "size": 64}))
+        gallery.for_network(found, embedding.of_run(dataclasses.replace(run, clip={**run.clip, "size": 64})))
 
 
 # ------------------------------------------------------------------------------------------------------------- the file

@@ -1,13 +1,15 @@
 """Exports a checkpoint to files for other software and verifies their outputs.
 
     python -m vidjax.export --workdir W --format stablehlo|savedmodel|onnx --out DIR [--stream]
+    python -m vidjax.export --workdir W --format stablehlo|savedmodel|onnx --out DIR --embedder
     python -m vidjax.export --workdir W --format safetensors [--names torchvision|pytorch_i3d] --out DIR
     python -m vidjax.predict VIDEO... --exported DIR
 
-An exported network takes any number of uint8 clips and returns logits. It includes preprocessing, and optical flow if
-training computed it. The command runs the exported files in their own runtime on test clips of the run, or on the
-videos of --clips, and deletes them if their logits differ from those of the checkpoint. DIR also gets `labels.txt`,
-`model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
+An exported network takes any number of uint8 clips and returns logits. With --embedder, without its classifier,
+and from a run with a metric loss it returns embeddings, which `vidjax gallery add --exported DIR` uses. It includes
+preprocessing, and optical flow if training computed it. The command runs the exported files in their own runtime on
+test clips of the run, or on the videos of --clips, and deletes them if their outputs differ from those of the
+checkpoint. DIR also gets `labels.txt`, `model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
 """
 
 import argparse
@@ -31,7 +33,7 @@ from vidjax import output_paths, step
 from vidjax.data import pipeline
 from vidjax.evaluation.run_outputs import open_run
 from vidjax.export import exported, formats, model_card, program, torch_names
-from vidjax.inference import restore, stream, views
+from vidjax.inference import clip_logits, embedding, restore, stream, views
 from vidjax.models.stateful import plain
 from vidjax.progress_bar import progress_bar
 
@@ -48,6 +50,7 @@ def export(
     *,
     of_stream: bool = False,
     names: str = "vidjax",
+    embedder: dict[str, str] | None = None,
     command: str = "",
 ) -> dict:
     """Writes a network into a directory and compares it with its source.
@@ -59,6 +62,7 @@ def export(
         batches: clips to compare on, from `record_clips` or `video_clips`.
         of_stream: export the step over a stream instead of the network on whole clips.
         names: names of the arrays in a safetensors file: "vidjax", or a library of `torch_names.NAMES`.
+        embedder: for an embedder, see `described_embedder`.
         command: the command for the model card.
 
     Returns:
@@ -69,12 +73,12 @@ def export(
             missing, or the outputs differ by more than `TOLERANCE`.
     """
     check_place(out)
-    writes = program.of_stream(run) if of_stream else program.of_clips(run)
+    writes = program.of_stream(run) if of_stream else program.of_clips(run, embeds=bool(embedder))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
     partial.chmod(0o755)
     try:
-        manifest = make_manifest(run, writes, format)
+        manifest = make_manifest(run, writes, format) | {"embedder": embedder or {}}
         if format == "safetensors":
             manifest["verified"] = torch_names.write(run, writes.variables, names, partial / "model.safetensors")
         else:
@@ -93,6 +97,18 @@ def export(
     shutil.rmtree(out, ignore_errors=True)
     os.replace(partial, out)
     return manifest
+
+
+def described_embedder(run: restore.Trained) -> dict[str, str]:
+    """Returns what an export says of an embedder: its `digest` and `distance`, see `inference.embedding`.
+
+    Raises:
+        ValueError: for a siamese network, whose distance is a network too.
+    """
+    distance = embedding.distance_of(run)
+    if callable(distance):
+        raise ValueError(f"{run.name} compares embeddings by a learned distance, which an export does not hold.")
+    return {"digest": embedding.digest_of(run), "distance": distance}
 
 
 def check_place(out: Path):
@@ -163,7 +179,11 @@ def _over_clips(run, network: exported.Exported, directory: Path, batches) -> It
     source = jax.jit(lambda *arguments: step.eval_step(*arguments, model=run.model, spec=run.preprocess))
     for batch in batches:
         inputs = {name: batch[name] for name in network.arrays}
-        yield network(inputs)["logits"], np.asarray(source(run.params, run.model_state, inputs))
+        ours = np.asarray(source(run.params, run.model_state, inputs))
+        if network.embedder:
+            yield network(inputs)["embedding"], embedding.pooled(ours)
+        else:
+            yield network(inputs)["logits"], ours
 
 
 def _over_streams(run, network: exported.Exported, directory: Path, batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -214,6 +234,7 @@ def main():
     parser.add_argument("--format", required=True, choices=FORMATS, help="see README, 'Export'")
     parser.add_argument("--out", type=Path, required=True, help="a new directory, or an earlier export to replace")
     parser.add_argument("--stream", action="store_true", help="export the step over a stream of frames, with its state")
+    parser.add_argument("--embedder", action="store_true", help="leave the classifier out; return embeddings")
     parser.add_argument("--names", choices=("vidjax", *torch_names.NAMES), default="vidjax",
         help="names of the arrays in a safetensors file")  # fmt: skip
     parser.add_argument("--clips", nargs="+", metavar="VIDEO", help="videos to compare on (default: the test split)")
@@ -225,6 +246,8 @@ def main():
             raise ValueError("--names requires --format safetensors.")
         if args.stream and args.format == "safetensors":
             raise ValueError("--stream does not apply to --format safetensors; the weights are the same without it.")
+        if args.embedder and (args.stream or args.format == "safetensors"):
+            raise ValueError("--embedder goes with --format stablehlo, savedmodel or onnx, and without --stream.")
         if args.num_clips < 1:
             raise ValueError(f"--num_clips must be 1 or more; got {args.num_clips}.")
         check_place(args.out)
@@ -240,9 +263,13 @@ def main():
             batches = record_clips(run, args.num_clips)
         else:
             raise ValueError("Published weights have no test split; set the videos to compare on, --clips VIDEO ...")
+        embedder = None
+        if args.format != "safetensors" and (args.embedder or not clip_logits.returns_logits(run)):
+            embedder, run = described_embedder(run), embedding.embedder_of(run)
         command = "python -m vidjax.export " + shlex.join(sys.argv[1:])
         bar = progress_bar(batches, f"comparing {args.format}", leave=False, unit="call")
-        manifest = export(run, args.format, args.out, bar, of_stream=args.stream, names=args.names, command=command)
+        kind = {"of_stream": args.stream, "names": args.names, "embedder": embedder}
+        manifest = export(run, args.format, args.out, bar, **kind, command=command)
     except (ValueError, OSError) as error:
         sys.exit(f"vidjax.export: {error}")
     except KeyboardInterrupt:

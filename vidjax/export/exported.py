@@ -1,7 +1,7 @@
 """Loads an exported network as a function of arrays.
 
     network = exported.load("exported/i3d")
-    network({"video": clips})["logits"]        # uint8 (B, T, size, size, 3) -> float32 (B, K)
+    network({"video": clips})["logits"]        # uint8 (B, T, size, size, 3) -> float32 (B, K); or "embedding" (B, D)
 
 `model.json` describes the input arrays and how to cut clips. `labels.txt` has one class per line, in the order of the
 logits. This needs the runtime of the format, but neither the checkpoint nor the config.
@@ -16,7 +16,7 @@ import numpy as np
 
 from vidjax.data import clips
 from vidjax.export import formats
-from vidjax.inference import clip_logits
+from vidjax.inference import clip_logits, embedding
 from vidjax.progress_bar import progress_bar
 
 MANIFEST, VERSION = "model.json", 1
@@ -31,6 +31,7 @@ class Exported:
         arrays: `shape` and `dtype` of each input; "batch" and "time" stand for free sizes.
         time: limits of a free "time": `multiple_of` and `at_least`; empty if it is fixed.
         state: names of the inputs with the state of a stream; empty for a network on whole clips.
+        embedder: `digest` and `distance` of an embedder, see `inference.embedding`; empty for a classifier.
         run: arrays by name -> arrays by name, in the format's own runtime.
     """
 
@@ -44,6 +45,7 @@ class Exported:
     arrays: dict[str, dict]
     time: dict[str, int]
     state: list[str]
+    embedder: dict[str, str]
     run: Callable = dataclasses.field(repr=False)
     config: None = None
 
@@ -102,6 +104,7 @@ def load(directory: Path | str) -> Exported:
     except Exception as error:  # runtimes raise many types for a truncated file
         raise ValueError(f"{directory} is damaged, or needs another version of its runtime: {error}") from None
     names = [field.name for field in dataclasses.fields(Exported) if field.name not in ("run", "config", "name")]
+    manifest.setdefault("embedder", {})  # exports of earlier versions
     return Exported(name=str(directory), run=run, **{name: manifest[name] for name in names})
 
 
@@ -122,16 +125,38 @@ def read_manifest(directory: Path | str) -> dict:
 
 def make_logits_fn(network: Exported) -> Callable[[clips.Clip], np.ndarray]:
     """Returns a function from the clips of a video to logits, like `clip_logits.make_logits_fn`, clip by clip."""
+    if network.embedder:
+        raise ValueError(f"{network.name} is an embedder, which has no classes: predict with a --gallery.")
     clip_logits.check_names_videos(network)
     if network.state:
         raise ValueError(f"{network.name} is a step over a stream; export without --stream to predict.")
 
     def logits_of(views: clips.Clip) -> np.ndarray:
-        count = len(next(iter(views.values())))
-        numbers = progress_bar(range(count), "clips", leave=False)
-        logits = [network({name: x[i : i + 1] for name, x in views.items()})["logits"] for i in numbers]
-        if logits[0].ndim != 2:
-            raise ValueError(f"{network.name} returns {logits[0].shape} per clip, not (1, classes).")
-        return np.concatenate(logits)
+        logits = _clip_by_clip(network, views, "logits")
+        if logits.ndim != 2:
+            raise ValueError(f"{network.name} returns {logits[:1].shape} per clip, not (1, classes).")
+        return logits
 
     return logits_of
+
+
+def make_embedder(network: Exported) -> embedding.Embedder:
+    """Returns an exported embedder in use, like `embedding.of_run`.
+
+    Raises:
+        ValueError: for a network that is not an embedder, or does not see whole videos.
+    """
+    if not network.embedder:
+        raise ValueError(f"{network.name} is not an embedder: export the network with --embedder.")
+    clip_logits.check_sees_videos(network)
+
+    def embed(views: clips.Clip) -> np.ndarray:
+        return embedding.pooled(_clip_by_clip(network, views, "embedding")[None])[0]
+
+    return embedding.Embedder(network, network.embedder["digest"], network.embedder["distance"], embed)
+
+
+def _clip_by_clip(network: Exported, views: clips.Clip, name: str) -> np.ndarray:
+    count = len(next(iter(views.values())))
+    numbers = progress_bar(range(count), "clips", leave=False)
+    return np.concatenate([network({key: x[i : i + 1] for key, x in views.items()})[name] for i in numbers])

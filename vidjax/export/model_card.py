@@ -16,24 +16,24 @@ RUNTIMES = {
     import jax, numpy, safetensors.numpy
     network = jax.export.deserialize(bytearray(open("model.stablehlo", "rb").read()))
     variables = safetensors.numpy.load_file("variables.safetensors")
-    logits = network.call(variables, {inputs})["logits"]""",
+    {output} = network.call(variables, {inputs})["{output}"]""",
     "savedmodel": """With TensorFlow, or TensorFlow Serving:
 
     import numpy, tensorflow as tf
     network = tf.saved_model.load(".")
-    logits = network.signatures["serving_default"](**{inputs})["logits"]""",
+    {output} = network.signatures["serving_default"](**{inputs})["{output}"]""",
     "onnx": """With ONNX Runtime (`pip install onnxruntime`) or another ONNX runtime:
 
     import numpy, onnxruntime
     network = onnxruntime.InferenceSession("model.onnx")
-    logits = network.run(["logits"], {inputs})[0]""",
+    {output} = network.run(["{output}"], {inputs})[0]""",
 }
 
 
 def card(run: restore.Trained, manifest: dict, command: str) -> str:
     """Returns the text, from model.json and, if the run is finished, its result.json."""
     parts = [
-        f"# {manifest['model']}: {len(run.labels)} classes\n\n{description(run, manifest)}",
+        f"# {title(run, manifest)}\n\n{description(run, manifest)}",
         f"## Use\n\n{use(manifest)}",
         f"## Data and accuracy\n\n{data(run)}",
         f"## Limits\n\n{limits(run, manifest)}",
@@ -45,13 +45,21 @@ def card(run: restore.Trained, manifest: dict, command: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def title(run: restore.Trained, manifest: dict) -> str:
+    return f"{manifest['model']}: " + ("embeddings" if manifest["embedder"] else f"{len(run.labels)} classes")
+
+
 def description(run: restore.Trained, manifest: dict) -> str:
     clip, names = run.clip, ", ".join(run.labels[:10]) + (", ..." if len(run.labels) > 10 else "")
     seen = "features" if "prefix" in run.inputs else f"{clip['size']}x{clip['size']} pixels"
+    kind = "A network that embeds videos" if manifest["embedder"] else "A video classifier"
+    returned = f"Its classes are {names} (`labels.txt`, in the order of the logits)."
+    if manifest["embedder"]:
+        returned = f"It returns vectors, to compare by their {manifest['embedder']['distance']} distance."
     return (
-        f"A video classifier with {manifest['num_params']:,} parameters. It takes clips of {clip['num_frames']} frames "
-        f"at stride {clip.get('frame_stride', 1)}, {seen}. Its classes are {names} (`labels.txt`, in the order of the "
-        "logits). `model.json` describes the shapes and how to cut clips from videos."
+        f"{kind} with {manifest['num_params']:,} parameters. It takes clips of {clip['num_frames']} frames "
+        f"at stride {clip.get('frame_stride', 1)}, {seen}. {returned} `model.json` "
+        "describes the shapes and how to cut clips from videos."
     )
 
 
@@ -74,14 +82,18 @@ def use(manifest: dict) -> str:
     )
     first = ', **numpy.load("state.npz")' if manifest["state"] else ""
     text = RUNTIMES[manifest["format"]].replace("{inputs}", f"{{{inputs}{first}}}")
+    text = text.replace("{output}", "embedding" if manifest["embedder"] else "logits")
     if manifest["state"]:
         text += "\n\nThe outputs `next_state_0`, ... are the state for the next frames."
+    elif manifest["embedder"]:
+        text += "\n\nWith vidjax: `vidjax gallery add FILE --class NAME VIDEO --exported .`"
     else:
         text += "\n\nWith vidjax: `python -m vidjax.predict VIDEO --exported .`"
     if "prefix" in manifest["inputs"]:
         layer, source = manifest["inputs"]["layer"], manifest["inputs"]["source"]
         return f"{text}\n\nIt takes features of layer {layer!r} of {source}."
-    return f"{text}\n\nPass uint8 RGB videos, 0..255; the network normalises them. Apply softmax for probabilities."
+    after = "" if manifest["embedder"] else " Apply softmax for probabilities."
+    return f"{text}\n\nPass uint8 RGB videos, 0..255; the network normalises them.{after}"
 
 
 def data(run: restore.Trained) -> str:
@@ -107,9 +119,10 @@ def data(run: restore.Trained) -> str:
 
 def limits(run: restore.Trained, manifest: dict) -> str:
     lines = [
-        "It assigns every video to one of its classes: there is no class for everything else.",
         "It was not tested on other kinds of videos (camera, place, people, frame rate) than its training data.",
     ]
+    if not manifest["embedder"]:
+        lines.insert(0, "It assigns every video to one of its classes: there is no class for everything else.")
     if fps := run.inputs.get("fps"):
         lines.append(f"It was trained on videos read at {fps:g} frames per second.")
     if run.preprocess.get("flow"):
@@ -139,6 +152,6 @@ def agreement(manifest: dict) -> str:
     share = verified["largest_difference"] / verified["largest_logit"]
     compared = "steps of a stream" if manifest["state"] else "clips"
     return (
-        f"on {verified['clips']} {compared} the logits differ from those of the checkpoint by at most "
-        f"{verified['largest_difference']:.2g}, which is {share:.1g} times the largest logit"
+        f"on {verified['clips']} {compared} the outputs differ from those of the checkpoint by at most "
+        f"{verified['largest_difference']:.2g}, which is {share:.1g} times the largest one"
     )

@@ -1,6 +1,6 @@
 """A trained network as a pure function of arrays, ready for export.
 
-    program.function(variables, {"video": uint8 clips}) -> {"logits": float32}
+    program.function(variables, {"video": uint8 clips}) -> {"logits": float32}, or {"embedding": float32}
 
 The function includes preprocessing. The parameters are an argument, so that they can be stored in a separate file. The
 batch size is free, and so is the length of clips if the model allows it.
@@ -63,8 +63,12 @@ class Program(NamedTuple):
         }
 
 
-def of_clips(run: restore.Trained) -> Program:
+def of_clips(run: restore.Trained, *, embeds: bool = False) -> Program:
     """Returns the network on whole clips: `video`, `flow`, or `features` with `frame_mask` -> float32 `logits`.
+
+    Args:
+        embeds: the network is an embedder, see `embedding.embedder_of`; it returns an `embedding` (B, D), the mean of
+            its outputs over time and space.
 
     Raises:
         ValueError: for a network that writes captions.
@@ -75,7 +79,10 @@ def of_clips(run: restore.Trained) -> Program:
 
     def function(variables: Arrays, inputs: Arrays) -> Arrays:
         params, model_state = _nested(variables)
-        return {"logits": step.eval_step(params, model_state, inputs, model=model, spec=run.preprocess)}
+        outputs = step.eval_step(params, model_state, inputs, model=model, spec=run.preprocess)
+        if not embeds:
+            return {"logits": outputs}
+        return {"embedding": outputs.mean(axis=tuple(range(1, outputs.ndim - 1)))}
 
     return _with_free_length(Program(function, _flat(run), _shapes(clips.blank_batch(run.inputs, run.clip, 1))))
 

@@ -5,6 +5,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -15,6 +16,28 @@ from vidjax.inference import clip_logits, restore
 
 DISTANCES = ("euclidean", "cosine")
 Distance = str | Callable[[np.ndarray, np.ndarray], np.ndarray]  # (A, D), (B, D) -> (A, B)
+
+
+class Embedder(NamedTuple):
+    """An embedder in use.
+
+    Attributes:
+        network: how it reads videos, a restored or an exported network; with its name.
+        digest: see `digest_of`.
+        distance: between its embeddings.
+        embed: the clips of a video, see `views.read_views` -> its embedding, float32 (D,).
+    """
+
+    network: Any
+    digest: str
+    distance: Distance
+    embed: Callable[[clips.Clip], np.ndarray]
+
+
+def of_run(run: restore.Trained, clips_a_device: int = 1) -> Embedder:
+    """Returns the embedder of a restored network. Errors: see `embedder_of` and `clip_logits.check_sees_videos`."""
+    network = embedder_of(run)
+    return Embedder(network, digest_of(run), distance_of(run), make_embed_fn(network, clips_a_device))
 
 
 def embedder_of(run: restore.Trained) -> restore.Trained:

@@ -1,6 +1,6 @@
 """A gallery: classes that are known by examples, for a network that was never trained on them.
 
-    gallery = add(empty(embedder), "wave", embeddings)
+    gallery = add(empty(embedder), "wave", embeddings, videos)
     nearest(gallery, embedding)          # [("wave", 0.21), ("clap", 0.64)]
 
 A video has the class whose prototype, the mean of its examples, is nearest. All functions are pure; a class is added
@@ -19,7 +19,7 @@ import numpy as np
 import safetensors
 import safetensors.numpy
 
-from vidjax.inference import embedding, restore
+from vidjax.inference import embedding
 
 UNKNOWN = "unknown"  # what is shown for a video that is far from all classes
 ACCEPTED = 0.95  # share of the gallery's own examples that its threshold accepts
@@ -45,19 +45,19 @@ class Gallery:
     videos: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
 
-def empty(run: restore.Trained) -> Gallery:
+def empty(of: embedding.Embedder) -> Gallery:
     """Returns a gallery without classes for the embeddings of a network."""
-    return Gallery(embedding.digest_of(run), run.name, embedding.distance_of(run))
+    return Gallery(of.digest, of.network.name, of.distance)
 
 
-def for_network(gallery: Gallery, run: restore.Trained) -> Gallery:
+def for_network(gallery: Gallery, of: embedding.Embedder) -> Gallery:
     """Returns a gallery that was read, with the distance of its network. Raises a ValueError for another network."""
-    if gallery.network != (found := embedding.digest_of(run)):
+    if gallery.network != of.digest:
         raise ValueError(
-            f"The gallery belongs to another network, {gallery.name} ({gallery.network}), not to {run.name} ({found}): "
-            "its distances would mean nothing. Use that network, or start a new gallery."
+            f"The gallery belongs to another network, {gallery.name} ({gallery.network}), not to {of.network.name} "
+            f"({of.digest}): its distances would mean nothing. Use that network, or start a new gallery."
         )
-    return dataclasses.replace(gallery, distance=embedding.distance_of(run))
+    return dataclasses.replace(gallery, distance=of.distance)
 
 
 def add(gallery: Gallery, name: str, embeddings: np.ndarray, videos: list[str]) -> Gallery:

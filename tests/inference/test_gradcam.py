@@ -55,8 +55,9 @@ def test_of_a_linear_classifier_of_mean_maps_it_is_the_class_activation_map():
 )
 def test_the_last_layer_with_room(name, arguments, layer):
     model, batch = models.make_model(name, 3, **arguments), {"video": np.zeros((1, 4, 32, 32, 3), np.uint8)}
-    assert layers_of(model, batch) == {"": layer}
-    assert layers_of(model, batch) == {"": layer}  # again
+    found = layers_of(model, batch)
+    assert found[""].path == layer and list(found) == [""]
+    assert layers_of(model, batch) == found  # again
 
 
 @pytest.mark.parametrize(
@@ -105,7 +106,8 @@ def test_both_streams_with_the_frames_that_each_of_them_sees():
 
 
 def test_a_layer_that_joins_both_streams_is_the_only_one():
-    assert layers_of(*two_streams("two_stream_3d", layer="layer2")) == {"": "fusion"}  # 8x8, by a convolution
+    found = layers_of(*two_streams("two_stream_3d", layer="layer2"))
+    assert found == {"": ("fusion", (1, 2, 8, 8))}  # by a convolution
 
 
 def test_a_network_without_maps():
@@ -113,3 +115,32 @@ def test_a_network_without_maps():
     batch = {"features": np.ones((1, 4, 5), np.float32)}
     params, state = step.init_variables(0, batch, model=model, spec=SPEC)
     assert gradcam.make_grad_cam(params, state, batch, model=model, spec=SPEC) is None
+
+
+# --- Transformers -----------------------------------------------------------------------------------------------------
+
+TOKENS = {"dim": 8, "depth": 2, "num_heads": 2}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "shape"),
+    [
+        ("videomae_b", {**TOKENS, "patch": (2, 8, 8)}, (1, 2, 4, 4)),
+        ("timesformer", {**TOKENS, "patch": (8, 8), "positions": (4, 4, 4)}, (1, 4, 4, 4)),
+        ("frame_pool", {"backbone": {"name": "vit_b", **TOKENS, "patch": (8, 8), "positions": (4, 4)}}, (1, 4, 4, 4)),
+    ],
+)
+def test_the_tokens_of_a_transformer_are_maps(name, arguments, shape):
+    model, batch = models.make_model(name, 3, **arguments), {"video": np.zeros((1, 4, 32, 32, 3), np.uint8)}
+    (layer,) = layers_of(model, batch).values()
+    assert layer.path.endswith("block1/norm1") and layer.shape == shape
+
+
+def test_tokens_as_maps():
+    """Of two frames of 2x2 tokens, with class tokens (-1)."""
+    expected, shape = np.arange(8.0).reshape(1, 2, 2, 2, 1), (1, 2, 2, 2)
+    tokens, frames = expected.reshape(1, 8, 1), expected.reshape(2, 4, 1)
+    with_class = [np.pad(x, ((0, 0), (1, 0), (0, 0)), constant_values=-1) for x in (tokens, frames)]
+    for given in (tokens, frames, *with_class, with_class[1][None]):
+        np.testing.assert_array_equal(gradcam.maps_of_tokens(given, shape), expected)
+    assert gradcam.maps_of_tokens(tokens[:, :6], shape) is None

@@ -161,3 +161,37 @@ def test_one_program_for_all_platforms_computes_the_same(dims, platform_dependen
         plain = jax.lax.conv_general_dilated(inputs, weights, *list(settings.values())[:2], dimension_numbers=names)
     np.testing.assert_allclose(jax.jit(both)(inputs, weights), plain, atol=1e-5)
     assert ("platform_index" in str(jax.make_jaxpr(both)(inputs, weights))) is platform_dependent
+
+
+# ------------------------------------------------------------------------------------------------------------ attention
+
+
+@pytest.mark.parametrize("kind", ["plain", "bias", "tokens", "pairs", "bias and pairs"])
+def test_attention_by_head_equals_attention(kind, monkeypatch):
+    """Outputs and gradients; the mask hides all keys of one query."""
+    monkeypatch.setattr(backend, "MANY_PAIRS", 0)
+    draw = np.random.default_rng(0)
+    query, key, value = (jnp.asarray(draw.normal(size=(2, n, 3, 4)), jnp.float32) for n in (5, 7, 7))
+    bias = jnp.asarray(draw.normal(size=(1, 3, 5, 7)), jnp.float32) if "bias" in kind else None
+    mask = None
+    if kind == "tokens":
+        mask = jnp.asarray(draw.random((2, 1, 1, 7)) < 0.5)
+    if "pairs" in kind:
+        mask = jnp.asarray(draw.random((2, 1, 5, 7)) < 0.5).at[0, 0, 2].set(False)
+
+    def loss(attend, query, key, value, bias):
+        outputs = attend(query, key, value, bias, mask)
+        return (outputs**2).sum(), outputs
+
+    of = (0, 1, 2) if bias is None else (0, 1, 2, 3)
+    ours, theirs = (
+        jax.jit(jax.grad(functools.partial(loss, attend), of, has_aux=True))(query, key, value, bias)
+        for attend in (backend.attention_by_head, jax.nn.dot_product_attention)
+    )
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+
+
+def test_attention_is_that_of_the_platform():
+    assert backend.attention() is backend.attention_by_head
+    with backend.traced_for("cpu", "cuda", "tpu"):
+        assert backend.attention() is jax.nn.dot_product_attention

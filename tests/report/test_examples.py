@@ -153,7 +153,7 @@ def test_the_first_mistake_and_the_first_correct_prediction_get_maps(tmp_path, n
     monkeypatch.setattr(report_examples.HeatMaps, "heat_of", heat_of)
     examples, _ = report_examples.examples_of(found, 6, with_maps=True)
     assert calls == [(0, "b"), (1, "b")]
-    assert [[x.layer for x in example.maps] for example in examples] == [["conv5"], [], ["conv5"], []]
+    assert [[x.method for x in example.maps] for example in examples] == [["conv5"], [], ["conv5"], []]
     assert not any(example.maps for example in report_examples.examples_of(found, 6, with_maps=False)[0])
 
     def broken(self, batch, label):

@@ -109,17 +109,20 @@ def test_details_of_a_rung():
 
 def test_predictions_for_videos():
     row = {"number": 7, "video": "data/<x>.avi", "true": "a", "predicted": "b", "score": 0.625}
-    streams = [Map("spatial", "spatial/conv4", "CCCC"), Map("temporal", "temporal/conv4", "DDDD")]
+    streams = [Map("spatial", "Grad-CAM of conv4", "CCCC"), Map("temporal", "Grad-CAM of conv5", "DDDD")]
     examples = [Example(row, "BBBB", streams), Example({**row, "predicted": "a"})]
     found = Predictions("the 2 folds of runs/x", [Path("runs/x/fold_0/predictions.csv")], [(row, None)] * 12, True)
     text = page.videos(found, examples, ["No <frames>"], Path("."))
     assert "Predictions of the 2 folds of runs/x for 12 videos, most confident mistakes first" in text
     assert text.count("No &lt;frames&gt;") == 1 and text.count(", predicted <") == 1
     assert "video 7, &lt;x&gt;.avi" in text and "(62.5 %)" in text
-    parts = ["BBBB", "spatial stream<", "CCCC", "temporal stream<", "DDDD", "spatial stream: spatial/conv4, temporal"]
+    parts = ["BBBB", "spatial stream<", "CCCC", "temporal stream<", "DDDD", "spatial stream: Grad-CAM of conv4, "]
     assert [text.index(part) for part in parts] == sorted(text.index(part) for part in parts)
-    assert "Each stream has its own scale. Grey: frames" in text
+    assert "Each row has its own scale. Grey: frames" in text and "rollout" not in text
     assert '<a href="runs/x/fold_0/predictions.csv">fold_0/predictions.csv</a>' in text
 
-    alone = page.videos(found, [Example(row, "BBBB", [Map("", "layer3_1", "CCCC")])], [], Path("."))
-    assert "(Grad-CAM, layer3_1)." in alone and "stream" not in alone
+    alone = page.videos(found, [Example(row, "BBBB", [Map("", "Grad-CAM of layer3_1", "CCCC")])], [], Path("."))
+    assert "(Grad-CAM of layer3_1)." in alone and "stream" not in alone
+    tokens = [Map("", "Grad-CAM of norm1", "CCCC"), Map("", "attention rollout", "DDDD")]
+    both = page.videos(found, [Example(row, "BBBB", tokens)], [], Path("."))
+    assert "(Grad-CAM of norm1, attention rollout)." in both and "rollout does not depend on the class." in both

@@ -46,6 +46,9 @@ CASES = {
     "s3d": Case("s3d", {"dropout": 0.5}, "16x224x224"),
     "i3d_64": Case("i3d", {"dropout": 0.5}, "64x224x224"),  # as trained on Kinetics
     "vgg16": Case("vgg16", {}, "16x224x224"),  # on each frame
+    "videomae_b": Case("videomae_b", {}, "16x224x224"),
+    "video_swin_t": Case("video_swin_t", {}, "16x112x112"),
+    "mvit_v2_s": Case("mvit_v2_s", {}, "16x224x224"),
     "cnn_lstm": Case("frame_rnn", {"backbone": {"name": "resnet50"}, "hidden": 512}, "16x224x224"),
 }
 DEFAULT = ("i3d", "r2plus1d_18", "c3d", "r3d_18", "s3d")
@@ -96,8 +99,8 @@ def bench_models(
         raise ValueError(f"Unknown network {', '.join(sorted(unknown))}; choose from {', '.join(CASES)}.")
     if batch_size < 1:
         raise ValueError(f"--batch_size {batch_size} must be 1 or more.")
-    if vs_torch and not all(importlib.util.find_spec(package) for package in ("torch", "torchvision")):
-        raise ValueError("PyTorch is not installed: pip install torch torchvision.")
+    if vs_torch and not all(importlib.util.find_spec(package) for package in ("torch", "torchvision", "transformers")):
+        raise ValueError("PyTorch is not installed: pip install torch torchvision transformers.")
     result = {}
     for name in networks:
         for dtype in dtypes:

@@ -1,4 +1,4 @@
-"""PyTorch's networks for the comparison: those of torchvision, and I3D and C3D from their published definitions.
+"""PyTorch's networks for the comparison: those of torchvision and transformers, and I3D and C3D as published.
 
 I3D is `vidjax.models.inception` with the names of pytorch-i3d (github.com/piergiaj/pytorch-i3d), so that it loads files
 of `vidjax.export --names pytorch_i3d`. C3D is figure 3 of Tran et al., 2015.
@@ -142,6 +142,21 @@ def vgg16(num_classes: int) -> nn.Module:
     return OnFrames(torchvision.models.vgg16(num_classes=num_classes, dropout=0.0))
 
 
+class VideoMAE(nn.Module):
+    """VideoMAE-B of transformers, with PyTorch's fused attention."""
+
+    def __init__(self, num_classes: int):
+        super().__init__()
+        import transformers
+
+        config = transformers.VideoMAEConfig(num_labels=num_classes, attn_implementation="sdpa")
+        self.network = transformers.VideoMAEForVideoClassification(config)
+
+    def forward(self, x):
+        """(B, 3, 16, 224, 224) -> logits (B, num_classes)."""
+        return self.network(x.transpose(1, 2).contiguous()).logits
+
+
 video = torchvision.models.video
 NETWORKS = {
     "i3d": I3D,
@@ -152,5 +167,8 @@ NETWORKS = {
     "mc3_18": video.mc3_18,
     "s3d": partial(video.s3d, dropout=0.5),
     "vgg16": vgg16,
+    "videomae_b": VideoMAE,
+    "video_swin_t": video.swin3d_t,
+    "mvit_v2_s": video.mvit_v2_s,
     "cnn_lstm": FrameLSTM,
 }

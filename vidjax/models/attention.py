@@ -13,6 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models import backend
+
 gelu = partial(nn.gelu, approximate=False)  # the exact one, as in PyTorch
 normal = nn.initializers.truncated_normal(0.02)  # the initialisation of ViT, VideoMAE, Swin, ...
 
@@ -64,7 +66,7 @@ class Attention(nn.Module):
 
     num_heads: int
     biases: tuple[str, ...] = ("query", "key", "value", "out")
-    attend: Callable = lambda query, key, value, mask: jax.nn.dot_product_attention(query, key, value, mask=mask)
+    attend: Callable = lambda query, key, value, mask: backend.attention()(query, key, value, mask=mask)
     dtype: jnp.dtype = jnp.float32
 
     @nn.compact

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models import backend
 from vidjax.models.attention import Attention, mask_of_tokens, normal
 from vidjax.models.frame_pool import frame_features
 from vidjax.models.recurrent import check_sequence
@@ -50,7 +51,7 @@ class Pooler(nn.Module):
         scale = (jax.nn.softplus(scale) / np.log(2)).astype(self.dtype)  # softplus(0) = log 2
 
         def attend(query, key, value, mask):
-            return jax.nn.dot_product_attention(query * scale, key, value, mask=mask)
+            return backend.attention()(query * scale, key, value, mask=mask)
 
         query = jnp.broadcast_to(query.astype(self.dtype), (batch, 1, dim))
         attention = Attention(self.num_heads, attend=attend, dtype=self.dtype, name="attention")

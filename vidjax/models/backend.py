@@ -1,8 +1,8 @@
-"""Convolution, depthwise convolution and max-pooling, the operations that differ between CPUs and accelerators.
+"""Convolutions, max-pooling and attention, the operations that differ between CPUs and accelerators.
 
-On CPUs, XLA has fast code for 2-D convolutions only. The functions here compute the same as
-`jax.lax.conv_general_dilated` and `nn.max_pool`, gradients included. To measure the speed of whole networks, run
-`python -m vidjax.bench models`.
+On CPUs, XLA has fast code for 2-D convolutions only, and attention waits for memory. The functions here compute the
+same as `jax.lax.conv_general_dilated`, `nn.max_pool` and `jax.nn.dot_product_attention`, gradients included. To measure
+the speed of whole networks, run `python -m vidjax.bench models`.
 """
 
 import contextlib
@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+MANY_PAIRS = 64 * 64  # from this number of queries times keys on, attention head by head is faster
 MANY_PLACES = 1000  # from this map size on, matrix products compute the gradient of a kernel faster
 
 _platforms: ContextVar[tuple[str, ...]] = ContextVar("platforms", default=())
@@ -51,6 +52,11 @@ def depthwise_convolution() -> Callable:
 def max_pooling() -> Callable:
     """Return the max-pooling for the traced platforms; call it like `nn.max_pool`."""
     return max_pool if _traced_for() == {"cpu"} else nn.max_pool
+
+
+def attention() -> Callable:
+    """Return the attention for the traced platforms; call it like `attention_by_head`."""
+    return attention_by_head if _traced_for() == {"cpu"} else jax.nn.dot_product_attention
 
 
 def _traced_for() -> set[str]:
@@ -312,3 +318,74 @@ def _to_first_maximum(gradient, x, maxima, axis, size, stride, padding):
         result += jax.lax.pad(jnp.where(is_first, gradient, 0), jnp.zeros((), x.dtype), places)
         gradient = jnp.where(is_first, 0, gradient)
     return result
+
+
+# ------------------------------------------------------------------------------------------------------------ attention
+
+
+def attention_by_head(query, key, value, bias=None, mask=None, *, scale=None):
+    """Multi-head attention that computes one head of one sequence after the other, which fits in the cache.
+
+    Args:
+        query: (B, N, H, D).
+        key: (B, M, H, D); value: (B, M, H, E).
+        bias: broadcast to (B, H, N, M), added to the scaled products.
+        mask: bool, broadcast to (B, H, N, M); false where a query does not see a key.
+        scale: factor of the products; None for 1 / sqrt(D).
+
+    Returns:
+        (B, N, H, E).
+    """
+    (batch, length, heads, depth), others = query.shape, key.shape[1]
+    if length * others < MANY_PAIRS:
+        return jax.nn.dot_product_attention(query, key, value, bias, mask, scale=scale)
+    query = query * jnp.asarray(depth**-0.5 if scale is None else scale, query.dtype)
+    arrays = [einops.rearrange(x, "b n h d -> (b h) n d") for x in (query, key, value)]
+    for pairs in (bias, mask):
+        if pairs is not None:
+            pairs = jnp.broadcast_to(pairs, (batch, heads, *pairs.shape[-2:]))
+            pairs = pairs.reshape(batch * heads, *pairs.shape[-2:])
+        arrays.append(pairs)
+    outputs = jax.lax.map(lambda of_head: _attend(*of_head), tuple(arrays))
+    return einops.rearrange(outputs, "(b h) n d -> b n h d", b=batch)
+
+
+@jax.custom_vjp
+def _attend(query, key, value, bias, mask):
+    return _attend_forward(query, key, value, bias, mask)[0]
+
+
+def _energy(query, key, bias, mask):
+    energy = jnp.matmul(query, key.T, preferred_element_type=jnp.promote_types(query.dtype, jnp.float32))  # (N, M)
+    energy = energy if bias is None else energy + bias
+    return energy if mask is None else jnp.where(mask, energy, -0.7 * jnp.finfo(energy.dtype).max)
+
+
+def _attend_forward(query, key, value, bias, mask):
+    energy = _energy(query, key, bias, mask)
+    largest = energy.max(-1, keepdims=True)
+    shares = jnp.exp(energy - largest)
+    total = shares.sum(-1, keepdims=True)
+    outputs = ((shares.astype(value.dtype) @ value) / total).astype(value.dtype)
+    return outputs, (query, key, value, bias, mask, outputs, largest, total)
+
+
+def _attend_backward(kept, gradient):
+    """Dao et al., "FlashAttention" (2022), https://arxiv.org/abs/2205.14135, appendix B.2: the shares anew."""
+    query, key, value, bias, mask, outputs, largest, total = kept
+    shares = jnp.exp(_energy(query, key, bias, mask) - largest) * (1 / total)
+    of_shares = gradient @ value.T
+    of_energy = shares * (of_shares - (gradient * outputs).sum(-1, keepdims=True))
+    of_energy = of_energy if mask is None else jnp.where(mask, of_energy, 0)
+    of_bias = None if bias is None else _sum_to_shape(of_energy, bias)
+    of_energy, shares = of_energy.astype(query.dtype), shares.astype(gradient.dtype)
+    return of_energy @ key, of_energy.T @ query, shares.T @ gradient, of_bias, None
+
+
+_attend.defvjp(_attend_forward, _attend_backward)
+
+
+def _sum_to_shape(x, like):
+    """Sum (N, M) over the axes that were broadcast from the shape of `like`."""
+    axes = tuple(axis for axis in (0, 1) if like.shape[axis] == 1 != x.shape[axis])
+    return x.sum(axes, keepdims=True).astype(like.dtype)

@@ -7,11 +7,11 @@ as in torchvision's mvit_v1_b and mvit_v2_s.
 
 from functools import partial
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models import backend
 from vidjax.models.attention import MLP, drop_path, drop_path_rates, normal, resize_positions
 from vidjax.models.layers import check_video, conv, depthwise, mask_of_steps, max_pool, torch_same, without_masked
 
@@ -86,7 +86,7 @@ class PoolingAttention(nn.Module):
             scaled = jnp.concatenate([scaled, self.relative(query, of_query, of_key)], -1)
             keys = jnp.concatenate([key, self.places(key, of_key)], -1)
             value = jnp.pad(value, ((0, 0), (0, 0), (0, 0), (0, keys.shape[-1] - key.shape[-1])))
-        y = jax.nn.dot_product_attention(scaled, keys, value, mask=seen, scale=1.0)[..., : key.shape[-1]]
+        y = backend.attention()(scaled, keys, value, mask=seen, scale=1.0)[..., : key.shape[-1]]
         if self.version == 2:  # the residual pooling of MViTv2, without the class token
             y = y + jnp.pad(query[:, 1:], ((0, 0), (1, 0), (0, 0), (0, 0)))
         return dense(y.reshape(batch, -1, self.dim), "out")

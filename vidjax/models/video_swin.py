@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
+from vidjax.models import backend
 from vidjax.models.attention import MLP, Attention, Patches, drop_path, drop_path_rates, normal
 from vidjax.models.layers import MeanOverTime, check_video, mask_of_steps, without_masked
 
@@ -51,12 +52,12 @@ def window_attention(query, key, value, mask, bias):
         mask: bool, broadcast to (B, windows, heads, places, places); false where a query does not see a key.
         bias: (heads, places, places), added to the scaled products.
     """
-    precise = jnp.promote_types(query.dtype, jnp.float32)
-    energy = jnp.einsum("bwqhd,bwkhd->bwhqk", query / query.shape[-1] ** 0.5, key).astype(precise)
-    energy = energy + bias.astype(precise)
+    batch, windows = query.shape[:2]
     if mask is not None:
-        energy = jnp.where(mask, energy, jnp.finfo(precise).min)
-    return jnp.einsum("bwhqk,bwkhd->bwqhd", nn.softmax(energy).astype(value.dtype), value)
+        mask = jnp.broadcast_to(mask, (batch, windows, *mask.shape[2:])).reshape(-1, *mask.shape[2:])
+    query, key, value = (x.reshape(-1, *x.shape[2:]) for x in (query, key, value))
+    attended = backend.attention()(query, key, value, bias[None], mask)
+    return attended.reshape(batch, windows, *attended.shape[1:])
 
 
 class Block(nn.Module):

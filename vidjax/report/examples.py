@@ -12,17 +12,20 @@ import numpy as np
 from vidjax import config as configs
 from vidjax.data import clips, pipeline, video
 from vidjax.evaluation import predictions
-from vidjax.inference import gradcam, restore
+from vidjax.inference import gradcam, restore, rollout
 from vidjax.report.entries import Entry, trainings_in
 
 FRAMES, HEIGHT = 8, 64  # of a strip: largest number of frames, and pixels
 
 
+ROLLOUT = "attention rollout"
+
+
 class Map(NamedTuple):
-    """Grad-CAM of a layer of a network, or of one of its streams, as a strip in base64."""
+    """Where a network, or one of its streams, looks: a strip in base64, by a method such as "Grad-CAM of layer3_1"."""
 
     stream: str
-    layer: str
+    method: str
     strip: str
 
 
@@ -162,23 +165,28 @@ def frames_of_file(path: Path) -> np.ndarray:
 
 
 class HeatMaps:
-    """Grad-CAM of the network of a run, which is restored and compiled at the first call of `heat_of`."""
+    """Maps of the network of a run, which is restored and compiled at the first call of `heat_of`."""
 
     def __init__(self, run: Path):
-        self.run, self.network, self.grad_cam = run, None, None
+        self.run, self.network, self.grad_cam, self.rollout = run, None, None, None
 
     def heat_of(self, batch: dict, label: str) -> dict[tuple[str, str], gradcam.Heat]:
-        """Returns the heat for a class by (stream, layer), see `gradcam.GradCam`; {} for a network without maps."""
+        """Returns the heat for a class by (stream, method), see `Map`; {} for a network without maps.
+
+        The methods are Grad-CAM, and attention rollout for a transformer that has it.
+        """
         if not any(x.ndim == 5 for x in batch.values()):
             return {}
         if self.network is None:
             network = self.network = restore.from_run(self.run)
             how = {"model": network.model, "spec": network.preprocess}
             self.grad_cam = gradcam.make_grad_cam(network.params, network.model_state, batch, **how)
+            self.rollout = rollout.make_rollout(network.params, network.model_state, batch, **how)
         if self.grad_cam is None:
             return {}
         heat = self.grad_cam.heat_of(batch, self.network.labels.index(label))
-        return {(stream, layer): heat[stream] for stream, layer in self.grad_cam.layers.items()}
+        found = {(stream, f"Grad-CAM of {layer}"): heat[stream] for stream, layer in self.grad_cam.layers.items()}
+        return found if self.rollout is None else {**found, ("", ROLLOUT): self.rollout(batch)}
 
 
 # --------------------------------------------------------------------------------------------- predictions -> examples

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from vidjax.analysis import layer_table
 from vidjax.ladder import table as ladder_table
 from vidjax.report import segments
-from vidjax.report.examples import Example, Predictions
+from vidjax.report.examples import ROLLOUT, Example, Predictions
 
 TEXTS = ("rung", "note", "group")  # columns of `ladder.table.columns` that are not numbers
 
@@ -187,16 +187,17 @@ def videos(found: Predictions, examples: Sequence[Example], notes: Sequence[str]
         start: directory of the page.
     """
     count = len(found.rows)
-    layers = {x.stream: x.layer for example in examples for x in example.maps}
-    named = [f"{stream} stream: {layer}" if stream else layer for stream, layer in layers.items()]
-    scales = "Each stream has its own scale." if len(layers) > 1 else ""
+    methods = dict.fromkeys((x.stream, x.method) for example in examples for x in example.maps)
+    named = [f"{stream} stream: {method}" if stream else method for stream, method in methods]
+    scales = "Each row has its own scale." if len(methods) > 1 else ""
+    rollout = f"The {ROLLOUT} does not depend on the class." if ("", ROLLOUT) in methods else ""
     return fill(
         "videos",
         who=found.who,
         count=f"{count} video{'s' * (count != 1)}",
         notes=[fill("note", text=note) for note in notes],
         pictures=optional("pictures", figures=list(map(figure, examples))),
-        legend=optional("maps", layers=", ".join(named), scales=scales),
+        legend=optional("maps", methods=", ".join(named), scales=scales, rollout=rollout),
         files=[link(path, start, f"{path.parent.name}/{path.name}") for path in found.files],
     )
 
@@ -222,8 +223,8 @@ def figure(example: Example) -> Html:
     """Returns the prediction for one video with its frames, and a row of maps per stream."""
     row = example.row
     strips = [fill("strip", image=image(example.frames, "frames", "jpeg"))] if example.frames else []
-    for stream, layer, strip in example.maps:
-        strips += [optional("stream", stream=stream), fill("strip", image=image(strip, f"Grad-CAM of {layer}", "jpeg"))]
+    for stream, method, strip in example.maps:
+        strips += [optional("stream", stream=stream), fill("strip", image=image(strip, method, "jpeg"))]
     return fill(
         "example",
         true=row["true"],

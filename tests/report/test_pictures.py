@@ -36,6 +36,14 @@ def test_the_confusions_of_each_part_are_summed(tmp_path):
     ]
 
 
+def test_the_one_shot_picture_of_a_run(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text("")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "one_shot.png").write_bytes(b"picture")
+    (picture,) = pictures.pictures_of(Entry({}, [tmp_path]), [])
+    assert base64.b64decode(picture.png) == b"picture" and "one-shot confusion" in picture.caption
+
+
 def test_timelines_of_the_same_videos_for_each_run(tmp_path, monkeypatch):
     names = [f"{x}/{x}.mp4" for x in "edcba"]
     write_run(tmp_path / "run", {name: ("bwwrr", "wwwrr") for name in names})

@@ -13,7 +13,7 @@ from vidjax.analysis.networks import find_config, find_inputs
 
 NUM_DEVICES = 8
 CLIPS = 32  # in the global batch
-NETWORKS = {"i3d": "64x224x224", "r2plus1d_18": "16x112x112"}  # published networks and their input sizes
+NETWORKS = {"i3d": "64x224x224", "r2plus1d_18": "16x112x112", "videomae_b": "16x224x224"}  # as published
 WAYS = {  # changes of the config
     "data-parallel": {},
     "FSDP": {"mesh": {"fsdp": NUM_DEVICES}},

@@ -31,11 +31,17 @@ def as_png(draw: Callable, *arguments) -> str:
 
 
 def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
-    """Returns the curves of the first training, and per part the sum of the confusions of its runs, if they exist."""
+    """Returns the curves of the first training and its one-shot picture, and per part the sum of the confusions.
+
+    Those that exist: `vidjax.evaluate --one_shot` draws the second.
+    """
     found = []
     first = entry.first_training()
     if first and (lines := read_log(first)):
         found.append(Picture(as_png(plots.curves, lines), f"Loss and hit@1 of {first}"))
+    if first and (path := first / "one_shot.png").exists():
+        data = base64.b64encode(path.read_bytes()).decode()
+        found.append(Picture(data, f"Embeddings of classes not trained on, and their one-shot confusion, of {first}"))
     for part in parts:
         counts, labels, num_runs = confusion_of(entry.places_of(part))
         if num_runs:

@@ -1,4 +1,7 @@
 import functools
+import os
+import subprocess
+import sys
 from functools import partial
 
 import jax
@@ -189,6 +192,29 @@ def test_attention_by_head_equals_attention(kind, monkeypatch):
         for attend in (backend.attention_by_head, jax.nn.dot_product_attention)
     )
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5), ours, theirs)
+
+
+ON_8_DEVICES = """
+import jax, numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from vidjax.models import backend
+
+rng = np.random.default_rng(0)
+arrays = [rng.normal(size=(16, 130, 2, 4)).astype(np.float32) for _ in range(3)]
+by_row = NamedSharding(Mesh(jax.devices(), "data"), PartitionSpec("data"))
+attend = jax.jit(backend.attention_by_head, in_shardings=by_row, out_shardings=by_row).lower(*arrays).compile()
+np.testing.assert_allclose(attend(*jax.device_put(arrays, by_row)), jax.nn.dot_product_attention(*arrays), atol=1e-5)
+text = attend.as_text()
+print(jax.device_count(), "while" in text, "all-gather" in text or "all-reduce" in text)
+"""
+
+
+def test_each_device_attends_to_its_own_rows():
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=8"
+    environment = {**os.environ, "XLA_FLAGS": flags}
+    run = [sys.executable, "-c", ON_8_DEVICES]
+    found = subprocess.run(run, env=environment, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["8", "True", "False"]
 
 
 def test_attention_is_that_of_the_platform():

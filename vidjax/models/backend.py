@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-MANY_PAIRS = 64 * 64  # from this number of queries times keys on, attention head by head is faster
+MANY_PAIRS = 128 * 128  # from this number of queries times keys on, attention head by head is faster
 MANY_PLACES = 1000  # from this map size on, matrix products compute the gradient of a kernel faster
 
 _platforms: ContextVar[tuple[str, ...]] = ContextVar("platforms", default=())
@@ -324,41 +324,50 @@ def _to_first_maximum(gradient, x, maxima, axis, size, stride, padding):
 
 
 def attention_by_head(query, key, value, bias=None, mask=None, *, scale=None):
-    """Multi-head attention that computes one head of one sequence after the other, which fits in the cache.
+    """Multi-head attention that computes one head of one sequence per device after the other, which fits in the cache.
 
     Args:
         query: (B, N, H, D).
         key: (B, M, H, D); value: (B, M, H, E).
-        bias: broadcast to (B, H, N, M), added to the scaled products.
-        mask: bool, broadcast to (B, H, N, M); false where a query does not see a key.
+        bias: (1, H, N, M), added to the scaled products.
+        mask: bool, broadcast to (B, H, N, M), the same for all heads; false where a query does not see a key.
         scale: factor of the products; None for 1 / sqrt(D).
 
     Returns:
         (B, N, H, E).
     """
-    (batch, length, heads, depth), others = query.shape, key.shape[1]
-    if length * others < MANY_PAIRS:
+    (batch, length, _, depth), others = query.shape, key.shape[1]
+    if length * others < MANY_PAIRS or (mask is not None and mask.shape[1] != 1):
         return jax.nn.dot_product_attention(query, key, value, bias, mask, scale=scale)
+    devices = 1 if batch % jax.device_count() else jax.device_count()
     query = query * jnp.asarray(depth**-0.5 if scale is None else scale, query.dtype)
-    arrays = [einops.rearrange(x, "b n h d -> (b h) n d") for x in (query, key, value)]
-    for pairs in (bias, mask):
-        if pairs is not None:
-            pairs = jnp.broadcast_to(pairs, (batch, heads, *pairs.shape[-2:]))
-            pairs = pairs.reshape(batch * heads, *pairs.shape[-2:])
-        arrays.append(pairs)
-    outputs = jax.lax.map(lambda of_head: _attend(*of_head), tuple(arrays))
-    return einops.rearrange(outputs, "(b h) n d -> b n h d", b=batch)
+    # A device keeps its rows of the batch. With one device there is no axis for it: XLA would copy to transpose
+    sizes = {"devices": devices} if devices > 1 else {}
+    rows, kept = ("(devices i)", "devices") if sizes else ("i", "")
+    query, key, value = (einops.rearrange(x, f"{rows} n h d -> h i {kept} n d", **sizes) for x in (query, key, value))
+    if mask is not None:
+        mask = jnp.broadcast_to(mask, (batch, *mask.shape[1:]))
+        mask = einops.rearrange(mask, f"{rows} 1 n m -> i {kept} n m", **sizes)
+
+    def of_head(arrays):
+        query, key, value, bias = arrays
+        return jax.lax.map(lambda x: _attend(*x[:3], bias, x[3]), (query, key, value, mask))
+
+    outputs = jax.lax.map(of_head, (query, key, value, None if bias is None else bias[0]))
+    return einops.rearrange(outputs, f"h i {kept} n d -> {rows} n h d", **sizes)
 
 
 @jax.custom_vjp
 def _attend(query, key, value, bias, mask):
+    """(..., N, D), (..., M, D), (..., M, E), (N, M), (..., 1 or N, M) -> (..., N, E)."""
     return _attend_forward(query, key, value, bias, mask)[0]
 
 
 def _energy(query, key, bias, mask):
-    energy = jnp.matmul(query, key.T, preferred_element_type=jnp.promote_types(query.dtype, jnp.float32))  # (N, M)
+    precise = jnp.promote_types(query.dtype, jnp.float32)
+    energy = jnp.matmul(query, key.mT, preferred_element_type=precise)  # (..., N, M)
     energy = energy if bias is None else energy + bias
-    return energy if mask is None else jnp.where(mask, energy, -0.7 * jnp.finfo(energy.dtype).max)
+    return energy if mask is None else jnp.where(mask, energy, -0.7 * jnp.finfo(precise).max)
 
 
 def _attend_forward(query, key, value, bias, mask):
@@ -371,21 +380,15 @@ def _attend_forward(query, key, value, bias, mask):
 
 
 def _attend_backward(kept, gradient):
-    """Dao et al., "FlashAttention" (2022), https://arxiv.org/abs/2205.14135, appendix B.2: the shares anew."""
+    """Dao et al., "FlashAttention" (2022), https://arxiv.org/abs/2205.14135, appendix B.2: computes the shares anew."""
     query, key, value, bias, mask, outputs, largest, total = kept
     shares = jnp.exp(_energy(query, key, bias, mask) - largest) * (1 / total)
-    of_shares = gradient @ value.T
+    of_shares = gradient @ value.mT
     of_energy = shares * (of_shares - (gradient * outputs).sum(-1, keepdims=True))
     of_energy = of_energy if mask is None else jnp.where(mask, of_energy, 0)
-    of_bias = None if bias is None else _sum_to_shape(of_energy, bias)
+    of_bias = None if bias is None else of_energy.reshape(-1, *bias.shape).sum(0).astype(bias.dtype)
     of_energy, shares = of_energy.astype(query.dtype), shares.astype(gradient.dtype)
-    return of_energy @ key, of_energy.T @ query, shares.T @ gradient, of_bias, None
+    return of_energy @ key, of_energy.mT @ query, shares.mT @ gradient, of_bias, None
 
 
 _attend.defvjp(_attend_forward, _attend_backward)
-
-
-def _sum_to_shape(x, like):
-    """Sum (N, M) over the axes that were broadcast from the shape of `like`."""
-    axes = tuple(axis for axis in (0, 1) if like.shape[axis] == 1 != x.shape[axis])
-    return x.sum(axes, keepdims=True).astype(like.dtype)

@@ -5,8 +5,8 @@
     python -m vidjax.export --workdir W --format safetensors [--names torchvision|pytorch_i3d] --out DIR
     python -m vidjax.predict VIDEO... --exported DIR
 
-An exported network takes any number of uint8 clips and returns logits. With --embedder, without its classifier,
-and from a run with a metric loss it returns embeddings, which `vidjax gallery add --exported DIR` uses. It includes
+An exported network takes any number of uint8 clips and returns logits. With --embedder, which leaves out the
+classifier, or from a run with a metric loss, it returns embeddings for `vidjax gallery add --exported DIR`. It includes
 preprocessing, and optical flow if training computed it. The command runs the exported files in their own runtime on
 test clips of the run, or on the videos of --clips, and deletes them if their outputs differ from those of the
 checkpoint. DIR also gets `labels.txt`, `model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
@@ -264,7 +264,10 @@ def main():
         else:
             raise ValueError("Published weights have no test split; set the videos to compare on, --clips VIDEO ...")
         embedder = None
-        if args.format != "safetensors" and (args.embedder or not clip_logits.returns_logits(run)):
+        is_embedder = args.embedder or not clip_logits.returns_logits(run)
+        if args.stream and is_embedder:
+            raise ValueError(f"{run.name} returns embeddings: export it without --stream.")
+        if args.format != "safetensors" and is_embedder:
             embedder, run = described_embedder(run), embedding.embedder_of(run)
         command = "python -m vidjax.export " + shlex.join(sys.argv[1:])
         bar = progress_bar(batches, f"comparing {args.format}", leave=False, unit="call")

@@ -30,7 +30,8 @@ def make_rollout(
     Returns:
         The function from a clip to its `Heat`, scaled to 0..1; None for a network without such attention.
     """
-
+    if "video" not in batch:
+        return None
     how = functools.partial(_attention_of, model=model, spec=spec)
     shapes = []
     shares = jax.eval_shape(lambda *variables: how(*variables, shapes), params, model_state, batch)

@@ -122,7 +122,7 @@ def limits(run: restore.Trained, manifest: dict) -> str:
         "It was not tested on other kinds of videos (camera, place, people, frame rate) than its training data.",
     ]
     if not manifest["embedder"]:
-        lines.insert(0, "It assigns every video to one of its classes: there is no class for everything else.")
+        lines.insert(0, "It assigns every video to one of its classes; it has no class for other videos.")
     if fps := run.inputs.get("fps"):
         lines.append(f"It was trained on videos read at {fps:g} frames per second.")
     if run.preprocess.get("flow"):

@@ -341,7 +341,7 @@ def attention_by_head(query, key, value, bias=None, mask=None, *, scale=None):
         return jax.nn.dot_product_attention(query, key, value, bias, mask, scale=scale)
     devices = 1 if batch % jax.device_count() else jax.device_count()
     query = query * jnp.asarray(depth**-0.5 if scale is None else scale, query.dtype)
-    # A device keeps its rows of the batch. With one device there is no axis for it: XLA would copy to transpose
+    # Each device keeps its rows of the batch. A single device needs no axis, which would cost a copy in transposes
     sizes = {"devices": devices} if devices > 1 else {}
     rows, kept = ("(devices i)", "devices") if sizes else ("i", "")
     query, key, value = (einops.rearrange(x, f"{rows} n h d -> h i {kept} n d", **sizes) for x in (query, key, value))

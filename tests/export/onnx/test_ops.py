@@ -27,6 +27,7 @@ FUNCTIONS = {  # of x (B, 5, 6, 4)
     "comparisons": lambda x: jnp.where((x > 0) & ~(x >= 1) | (x < -1), x, jnp.floor(x) + (x != 0) + (x <= 2)),
     "clip": lambda x: jnp.clip(x, -0.5, 0.5),
     "reductions": lambda x: x.sum((1, 2)) + x.max(1).min(1) + x.mean((1, 2)) + x[:, :, :, 0].prod(1).sum(1)[:, None],
+    "reductions of no axis": lambda x: x.sum(()) + x.mean(()) + x.max(()),
     "order": lambda x: x.argmax(2).astype(jnp.float32) + jnp.cumsum(x, axis=2)[:, :, -1],
     "shapes": lambda x: jnp.concatenate([x.reshape(-1, 24), x.transpose(0, 2, 1, 3).reshape(-1, 24)], 1)[..., None],
     "broadcast": lambda x: x + jnp.broadcast_to(jnp.arange(4.0), x.shape) + jnp.ones((2 * x.shape[0], 30)).sum(),

@@ -132,7 +132,12 @@ def logical(operation: str) -> Callable:
 
 
 def reduction(operation: str) -> Callable:
-    return lambda graph, equation, x: graph.add(operation, x, graph.ints(*equation.params["axes"]), keepdims=0)
+    def lower(graph, equation, x):
+        if not (axes := equation.params["axes"]):
+            return x  # ONNX would reduce all axes
+        return graph.add(operation, x, graph.ints(*axes), keepdims=0)
+
+    return lower
 
 
 def called(key: str) -> Callable:

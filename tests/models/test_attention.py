@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.peers.formula import uniform
-from vidjax.models.attention import Attention, Block, Patches, drop_path_rates, resize_positions, sinusoids
+from vidjax.models.attention import Attention, Block, Patches, drop_path_rates, gelu, resize_positions, sinusoids
 
 
 def test_patches_are_a_convolution_with_stride():
@@ -22,6 +22,15 @@ def test_patches_are_a_convolution_with_stride():
 def test_a_video_that_patches_do_not_fit(shape):
     with pytest.raises(ValueError, match="Patches of 2 frames of 4x3 do not fit .*: give at least 2 frames, of"):
         jax.eval_shape(Patches(4, (2, 4, 3)).init, jax.random.key(0), jnp.zeros(shape))
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(jnp.float32, 1e-6), (jnp.bfloat16, 2e-2)])
+def test_the_gradient_of_gelu(dtype, tolerance):
+    x = jnp.linspace(-9, 9, 101, dtype=dtype)
+    derived = jax.vmap(jax.grad(lambda x: jax.nn.gelu(x, approximate=False)))(x.astype(jnp.float32))
+    gradient = jax.vmap(jax.grad(gelu))(x)
+    assert gradient.dtype == dtype
+    np.testing.assert_allclose(gradient.astype(jnp.float32), derived, atol=tolerance)
 
 
 def test_attention_by_hand():

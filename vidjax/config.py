@@ -19,6 +19,7 @@ KEYS = {
     "seed": "seed of the initial parameters, the clip order and all random draws",
     "dataset": "directory of records",
     "train_splits": "splits to train on",
+    "label_fraction": "share of the training videos of each class to use, drawn by seed; 0 for all",
     "val_splits": "splits to evaluate during training; may be empty",
     "test_splits": "splits of the final evaluation",
     "fold": "fold of the dataset, such as set1/0, which sets these splits; empty to keep them",
@@ -32,9 +33,9 @@ KEYS = {
     "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
     "freeze": "regular expressions of the parameters to freeze, together with their BatchNorm statistics",
     "target": "clip (one label or set of labels per clip), frame (the same for each frame) or words (a caption)",
-    "loss": "name (softmax, sigmoid, squared_error, segmentation, or contrastive, triplet, prototypical, siamese for "
-    "embeddings) and its arguments: label_smoothing, class_weights, smoothing, margin, mining",
-    "optimizer": "name (sgd or adamw), momentum, nesterov, weight_decay, clip_norm, layer_decay",
+    "loss": "name (softmax, sigmoid, squared_error, segmentation, reconstruction, or contrastive, triplet, prototypical, "
+    "siamese for embeddings) and its arguments: label_smoothing, class_weights, smoothing, margin, mining",
+    "optimizer": "name (sgd or adamw), momentum, nesterov, beta2, weight_decay, clip_norm, layer_decay",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",
     "ema_decay": "decay of the moving average of the parameters, which evaluation then uses; 0 for none",
@@ -90,6 +91,12 @@ def check(config: ConfigDict):
         raise ValueError(f"config.num_epochs = {config.num_epochs} must be more than 0: {KEYS['num_epochs']}.")
     if config.loss.name in losses.EMBEDDING_LOSSES:
         _check_embeddings(config)
+    if (config.loss.name == "reconstruction") != (config.model.get("name") == "videomae_pretrain"):
+        raise ValueError("The loss 'reconstruction' and the model 'videomae_pretrain' need each other.")
+    if config.loss.name == "reconstruction" and (config.flow or config.target != "clip"):
+        raise ValueError("The loss 'reconstruction' is over frames: set config.flow = '' and config.target = 'clip'.")
+    if not 0 <= config.label_fraction <= 1:
+        raise ValueError(f"config.label_fraction = {config.label_fraction} must be between 0 and 1: {KEYS['label_fraction']}.")
     if config.accumulate > 1 and config.clip.get("sampling") == "chunks":
         raise ValueError(
             "config.accumulate > 1 cannot be used with config.clip.sampling = 'chunks': a chunk continues in the same "
@@ -239,12 +246,12 @@ def spec_of(config: ConfigDict) -> dict:
 
 
 def model_from(config: ConfigDict, num_classes: int):
-    """Builds the model that `config.model` names; without a classifier if the loss is over embeddings.
+    """Builds the model that `config.model` names; without a classifier if the loss needs none.
 
     Raises:
         ValueError: for an unknown name or argument.
     """
-    num_classes = None if config.loss.name in losses.EMBEDDING_LOSSES else num_classes
+    num_classes = None if config.loss.name in losses.WITHOUT_CLASSES else num_classes
     arguments = {name: value for name, value in config.model.to_dict().items() if name != "name"}
     return models.make_model(config.model.name, num_classes, dtype=config.dtype, **arguments)
 

@@ -32,7 +32,7 @@ from absl import logging as absl_logging
 from vidjax import compile_options, output_paths, sharding, step
 from vidjax.data import augment, clips, dataset_info, pipeline, records, sampling
 from vidjax.evaluation import classify
-from vidjax.inference import restore
+from vidjax.inference import embedding, restore
 from vidjax.models.frame_pool import POOLS
 from vidjax.models.layers import pool_space
 from vidjax.progress_bar import progress_bar
@@ -312,6 +312,7 @@ def main():
         if args.pool:
             classify.labels_of(args.records, splits)
         run = restore.from_run(args.workdir) if args.workdir else restore.from_weights(args.weights)
+        run = embedding.encoder_of(run)
         chosen = {name: getattr(args, name) for name in ("num_frames", "frame_stride", "size")}
         clip = {**run.clip, **{name: value for name, value in chosen.items() if value}, "sampling": args.sampling}
         if args.resize:

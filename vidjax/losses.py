@@ -97,6 +97,16 @@ def segmentation(
     return segmentation_loss(stages, target, smoothing=smoothing, class_weights=class_weights)
 
 
+def reconstruction(errors: jax.Array, target: jax.Array) -> jax.Array:
+    """The mean over masked tokens, float (B, M) -> (B,), of the errors that `models.videomae_pretrain` returns.
+
+    The targets are pixels of the clip itself; labels, int (B,), do not matter.
+    """
+    if errors.ndim != 2:
+        raise ValueError(f"The loss 'reconstruction' needs errors of masked tokens, (B, M), not {errors.shape}.")
+    return errors.mean(-1)
+
+
 # --- Losses over pairs: embeddings float (B, D), target int (B,) -> float (B,) ----------------------------------------
 # Each clip is an anchor, which is compared with all others of the global batch. Training batches hold no padding.
 
@@ -227,11 +237,14 @@ EMBEDDING_LOSSES = {
     "prototypical": prototypical,
     "siamese": siamese,
 }
+WITHOUT_CLASSES = (*EMBEDDING_LOSSES, "reconstruction")  # the network has no classifier
+WITHOUT_CLASSES = (*EMBEDDING_LOSSES, "reconstruction")  # the network has no classifier
 LOSSES = {
     "softmax": softmax_cross_entropy,
     "sigmoid": sigmoid_cross_entropy,
     "squared_error": squared_error,
     "segmentation": segmentation,
+    "reconstruction": reconstruction,
     **EMBEDDING_LOSSES,
 }
 

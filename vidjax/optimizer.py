@@ -53,6 +53,7 @@ def make_optimizer(
     schedule: optax.Schedule,
     *,
     momentum: float = 0.9,
+    beta2: float = 0.999,
     nesterov: bool = False,
     weight_decay: float = 0.0,
     clip_norm: float = 0.0,
@@ -63,6 +64,8 @@ def make_optimizer(
     Args:
         name: "sgd" (weight decay is added to the gradient, as in the papers) or "adamw" (decoupled weight decay,
             Loshchilov and Hutter, 2019).
+        momentum, nesterov: of SGD.
+        beta2: decay of AdamW's mean of squared gradients.
         weight_decay: decay of kernels; biases, scales and other parameters with one axis are never decayed.
         clip_norm: largest global norm of the gradient; 0 for no clipping.
         layer_decay: factor of the learning rate from each block to the one below, see `layer_scales`; 0 or 1 for none.
@@ -77,7 +80,7 @@ def make_optimizer(
     if name == "sgd":
         tx = optax.chain(clip, decay, optax.sgd(schedule, momentum, nesterov=nesterov))
     elif name == "adamw":
-        tx = optax.chain(clip, optax.scale_by_adam(), decay, optax.scale_by_learning_rate(schedule))
+        tx = optax.chain(clip, optax.scale_by_adam(b2=beta2), decay, optax.scale_by_learning_rate(schedule))
     else:
         raise ValueError(f"Unknown optimizer {name!r}; choose sgd or adamw.")
     return optax.chain(tx, scale_by_layer(layer_decay)) if 0 < layer_decay < 1 else tx

@@ -126,7 +126,7 @@ def train_step(
         ema_decay: decay of the moving average of the parameters; 0 for none.
         num_parts: number of parts in which the batch is processed, so that memory holds the activations of one part
             only. The gradients of the parts add up to that of the batch; BatchNorm normalises each part by itself.
-        has_logits: whether the outputs are logits of classes, not embeddings.
+        has_logits: whether the outputs are logits of classes.
 
     Returns:
         The next state, and scalar metrics: loss (with the model's own penalties), grad_norm, and top1 if the target is

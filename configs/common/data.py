@@ -119,6 +119,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.seed = 0
     config.dataset = dataset
     config.train_splits = ("train",)
+    config.label_fraction = 0.0
     config.val_splits = ("val",)
     config.test_splits = ("test",)
     config.fold = ""

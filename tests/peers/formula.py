@@ -26,10 +26,10 @@ def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.float32(0.7) + numbers / 4
     if kind == "var":
         return 1 + numbers / 4
-    if kind in ("bias", "mean", "class_token", "query", "head_scale") or kind.endswith("positions"):
+    if kind in ("bias", "mean", "class_token", "mask_token", "query", "head_scale") or kind.endswith("positions"):
         return numbers / 4
     raise ValueError(
-        f"{name} ends in none of kernel, scale, var, bias, mean, class_token, query, head_scale, positions."
+        f"{name} ends in none of kernel, scale, var, bias, mean, class_token, mask_token, query, head_scale, positions."
     )
 
 

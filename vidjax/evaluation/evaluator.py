@@ -6,6 +6,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
+from vidjax import losses
 from vidjax.data import pipeline
 from vidjax.evaluation import outputs, split_metrics
 from vidjax.evaluation.outputs import Outputs
@@ -72,6 +73,7 @@ class Evaluator:
             return outputs.clip_logits(self._eval_fn, params, model_state, bar, self._mesh, order=order, **kinds)
 
         found = of_clips(order)
-        if not backwards or multi_label or per_frame or is_chunked or records.info.time_reversal is None:
+        has_pairs = records.info.time_reversal is not None and config.loss.name not in losses.WITHOUT_CLASSES
+        if not backwards or multi_label or per_frame or is_chunked or not has_pairs:
             return found
         return found._replace(backwards=of_clips("backwards").logits)

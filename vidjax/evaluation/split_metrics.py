@@ -22,6 +22,8 @@ def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict
     """
     if config.loss.name == "squared_error":
         result = forecast_metrics(outputs, info.inputs)
+    elif config.loss.name == "reconstruction":
+        result = {"loss": float(outputs.logits.mean()), "num_videos": len(outputs.logits)}
     elif config.loss.name in losses.EMBEDDING_LOSSES:
         result = pairs.retrieval(embedding.pooled(outputs.logits), outputs.target)
     elif outputs.weight is not None:

@@ -139,6 +139,7 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
     "pytorch_i3d": [(importers.PYTORCH_I3D, pytorch_i3d)],
     "transformers": [
         (importers.VIDEOMAE, _from_table(transformer_names.VIDEOMAE)),
+        (importers.VIDEOMAE_PRETRAIN, _from_table(transformer_names.VIDEOMAE_PRETRAIN)),
         (importers.TIMESFORMER, _from_table(transformer_names.TIMESFORMER)),
         (importers.VIVIT, _from_table(transformer_names.VIVIT)),
     ],

@@ -28,6 +28,11 @@ def check_names_videos(run):
     check_sees_videos(run)
     if not run.labels:
         raise ValueError(f"{run.name} has no classes: use it with vidjax.features or init_from.")
+    if run.config and run.config.loss.name == "reconstruction":
+        raise ValueError(
+            f"{run.name} reconstructs clips and has no classes: train a classifier with config.init_from, or compute "
+            "its features with vidjax.features."
+        )
     if not returns_logits(run):
         raise ValueError(
             f"{run.name} was trained with the loss {run.config.loss.name!r}, so that it returns embeddings: predict "
@@ -37,7 +42,7 @@ def check_names_videos(run):
 
 def returns_logits(run) -> bool:
     """Whether the outputs of a network are logits; a run with a metric loss returns embeddings."""
-    return run.config is None or run.config.loss.name not in losses.EMBEDDING_LOSSES
+    return run.config is None or run.config.loss.name not in losses.WITHOUT_CLASSES
 
 
 def make_logits_fn(run: restore.Trained, clips_a_device: int = 1) -> Callable[[clips.Clip], np.ndarray]:

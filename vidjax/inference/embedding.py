@@ -13,6 +13,7 @@ import numpy as np
 from vidjax import checksums
 from vidjax.data import clips
 from vidjax.inference import clip_logits, restore
+from vidjax.models.videomae_pretrain import VideoMAEPretrain
 
 DISTANCES = ("euclidean", "cosine")
 Distance = str | Callable[[np.ndarray, np.ndarray], np.ndarray]  # (A, D), (B, D) -> (A, B)
@@ -52,8 +53,17 @@ def embedder_of(run: restore.Trained) -> restore.Trained:
             f"{run.name} labels frames or chunks, forecasts or writes captions: embeddings need a network that "
             "classifies whole videos, or one trained with a metric loss."
         )
+    run = encoder_of(run)
     model = run.model.clone(num_classes=None) if clip_logits.returns_logits(run) else run.model
     return dataclasses.replace(run, model=model, labels=[])
+
+
+def encoder_of(run: restore.Trained) -> restore.Trained:
+    """Returns a run that reconstructs clips as the encoder of whole clips that it pretrained, and others unchanged."""
+    if not isinstance(run.model, VideoMAEPretrain):
+        return run
+    params = {"encoder": run.params["encoder"]}
+    return dataclasses.replace(run, model=run.model.of_whole_clips(), params=params, labels=[])
 
 
 def distance_of(run: restore.Trained) -> Distance:

@@ -32,6 +32,7 @@ from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 from vidjax.models.video_swin import VideoSwin, VideoSwinB, VideoSwinS
 from vidjax.models.videomae import VideoMAE, VideoMAEL, VideoMAES
+from vidjax.models.videomae_pretrain import VideoMAEPretrain
 from vidjax.models.videoprism import VideoPrism, VideoPrismL
 from vidjax.models.vit import ViT, ViTL, ViTS
 from vidjax.models.vivit import ViViT, ViViTFactorised
@@ -95,6 +96,7 @@ MODELS = {
     "forecaster": Forecaster,
     "captioner": Captioner,
     "siamese": Siamese,
+    "videomae_pretrain": VideoMAEPretrain,
     "embedding": Embedding,
 }
 ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}

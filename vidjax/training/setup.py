@@ -40,7 +40,7 @@ def make_update(
     loss_arguments = {name: value for name, value in config.loss.items() if name != "name"}
     loss_fn = functools.partial(losses.LOSSES[config.loss.name], **loss_arguments)
     arguments = {"loss_fn": loss_fn, "seed": config.seed, "num_parts": config.accumulate}
-    arguments["has_logits"] = config.loss.name not in losses.EMBEDDING_LOSSES
+    arguments["has_logits"] = config.loss.name not in losses.WITHOUT_CLASSES
     train_step = functools.partial(step.train_step, **arguments, **_shared(config, model, tx))
     augment = configs.batch_augment_of(config) | {"num_classes": getattr(model, "num_classes", None)}
 

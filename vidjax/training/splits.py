@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from vidjax import config as configs
 from vidjax import losses
-from vidjax.data import class_batches, label_scan, pipeline
+from vidjax.data import class_batches, few_labels, label_scan, pipeline
 
 
 class Splits(NamedTuple):
@@ -42,6 +42,8 @@ def open_splits(config: ConfigDict) -> Splits:
     test = pipeline.open_records(config.dataset, config.test_splits)
     configs.check_target(config, train.info.inputs)
     kinds = {"multi_label": config.loss.name == "sigmoid", "per_frame": config.target == "frame"}
+    if config.label_fraction:
+        train = few_labels.subset(train, config.label_fraction, config.seed)
     for source in filter(None, (train, val, test)):
         label_scan.check(source, **kinds)
     if config.loss.name in losses.EMBEDDING_LOSSES:

@@ -342,6 +342,7 @@ def _transformer(suffixes: tuple[str, ...], table: transformer_names.Table, *, f
 
 HUB = (*TORCH, ".bin")  # of the transformers library
 VIDEOMAE = _transformer(HUB, transformer_names.VIDEOMAE)
+VIDEOMAE_PRETRAIN = _transformer(HUB, transformer_names.VIDEOMAE_PRETRAIN)
 TIMESFORMER = _transformer(HUB, transformer_names.TIMESFORMER, fused=True)
 VIVIT = _transformer(HUB, transformer_names.VIVIT)
 VIT = _transformer(TORCH, transformer_names.VIT, fused=True)

@@ -20,13 +20,23 @@ def _blocks(prefix: str, ours: str, names: Table) -> Table:
 MLP = {"layernorm_before": "norm1", "layernorm_after": "norm2", "intermediate.dense": "mlp/fc1"}
 MLP |= {"output.dense": "mlp/fc2", "attention.output.dense": "attention/out"}
 SEPARATE = {f"attention.attention.{name}": f"attention/{name}" for name in ("query", "key", "value")}
-VIDEOMAE = {  # transformers' VideoMAEForVideoClassification; the biases have other names in files of version 4
+BIASES = {f"attention.attention.{name[0]}_bias": f"attention/{name}/bias" for name in ("query", "value")}
+VIDEOMAE_ENCODER = {
     "videomae.embeddings.patch_embeddings.projection": "encoder/patches",
     **_blocks("videomae.encoder.layer.", "encoder/", SEPARATE | MLP),
-    "videomae.encoder.layer.{}.attention.attention.q_bias": "encoder/block{}/attention/query/bias",
-    "videomae.encoder.layer.{}.attention.attention.v_bias": "encoder/block{}/attention/value/bias",
-    "fc_norm": "norm",
-    "classifier": "classifier",
+    **_blocks("videomae.encoder.layer.", "encoder/", BIASES),  # in files of version 4
+}
+# transformers' VideoMAEForVideoClassification
+VIDEOMAE = {**VIDEOMAE_ENCODER, "fc_norm": "norm", "classifier": "classifier"}
+VIDEOMAE_PRETRAIN = {  # transformers' VideoMAEForPreTraining
+    **VIDEOMAE_ENCODER,
+    "videomae.layernorm": "encoder_norm",
+    "encoder_to_decoder": "decoder/embed",
+    "mask_token": "decoder/mask_token",
+    **_blocks("decoder.decoder_layers.", "decoder/", SEPARATE | MLP),
+    **_blocks("decoder.decoder_layers.", "decoder/", BIASES),
+    "decoder.norm": "decoder/norm",
+    "decoder.head": "decoder/pixels",
 }
 TIMESFORMER = {  # transformers' TimesformerForVideoClassification
     "timesformer.embeddings.cls_token": "positions/class_token",

@@ -1,0 +1,41 @@
+"""VideoMAE's pretraining: reconstruct nine tenths of a clip from the rest, without labels.
+
+    python -m vidjax.train --config configs/videomae_pretrain.py --workdir runs/pretrain
+    python -m vidjax.train --config configs/video_transformer.py:network=videomae --config.init_from=runs/pretrain \\
+        --config.label_fraction=0.05 --workdir runs/few_labels
+
+Tong et al., 2022, table 9, for `size=full`: AdamW with beta2 = 0.95 and weight decay 0.05, learning rate 1.5e-4 *
+batch_size / 256 for 800 epochs with a warm-up over 40, clips of 16x224x224. The small size is the encoder of
+configs/video_transformer.py. Its learning rate, batch and length were chosen on motion: docs/transformers.md.
+"""
+
+from configs.common import data
+
+DECODERS = {  # of each size of the encoder, as in the authors' code
+    "videomae_s": {"dim": 384, "num_heads": 6, "decoder_dim": 192, "decoder_heads": 3},
+    "videomae_b": {"dim": 768, "num_heads": 12, "decoder_dim": 384, "decoder_heads": 6},
+    "videomae_l": {"dim": 1024, "depth": 24, "num_heads": 16, "decoder_dim": 512, "decoder_heads": 8},
+}
+SMALL = {"dim": 96, "depth": 4, "num_heads": 3, "patch": (2, 8, 8), "decoder_dim": 48, "decoder_depth": 2}
+
+
+def get_config(argument=""):
+    """`size` is small or full; `network`, of the full size, is one of `DECODERS`."""
+    arg = data.parse(argument, dataset="motion", size="small", fold="", network="videomae_b")
+    config = data.get_config(arg.dataset, arg.size, arg.fold)
+    config.loss = {"name": "reconstruction"}
+    config.augment.crop = "resized" if arg.size == "full" else "random"
+    if arg.size == "full":
+        if arg.network not in DECODERS:
+            raise ValueError(f"Unknown network {arg.network!r}; choose one of {', '.join(DECODERS)}.")
+        config.clip = {**config.clip.to_dict(), "num_frames": 16, "size": 224, "resize": 256}
+        config.preprocess = data.IMAGENET
+        config.model = {"name": "videomae_pretrain", **DECODERS[arg.network]}
+        config.batch_size, config.num_epochs = 1024, 800.0
+        config.schedule = {"name": "cosine", "learning_rate": 1.5e-4 * 1024 / 256, "warmup_steps": 1000}
+    else:
+        config.model = {"name": "videomae_pretrain", **SMALL, "decoder_heads": 3}
+        config.batch_size, config.num_epochs = 32, 20.0
+        config.schedule = {"name": "cosine", "learning_rate": 1e-3, "warmup_steps": 100}
+    config.optimizer = {"name": "adamw", "weight_decay": 0.05, "beta2": 0.95, "clip_norm": 1.0}
+    return config

@@ -130,7 +130,9 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
                 metrics_log.show(bar, line)
                 if validating:
                     with clock.during("evaluating"):
-                        val_metrics, _ = evaluator(state.ema or state.params, state.model_state, val_records)
+                        evaluated = state.ema or state.params, state.model_state
+                        val_metrics, _ = evaluator(*evaluated, val_records)
+                        evaluator.draw(*evaluated, val_records, workdir)
                     names = [name for name in configs.VALIDATION_METRICS if name in val_metrics]
                     line |= {f"val_{name}": val_metrics[name] for name in names}
                     with clock.during("saving"):
@@ -158,6 +160,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
         best.close()
         with clock.during("evaluating"):
             result, outputs = evaluator(params, model_state, test_records, **views)
+            evaluator.draw(params, model_state, test_records, workdir)
         result |= {
             "model": config.model.name,
             "num_params": sum(math.prod(x.shape) for x in jax.tree.leaves(abstract_state.params)),

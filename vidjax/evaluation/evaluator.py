@@ -1,14 +1,17 @@
 """Evaluates a model on whole splits: every video once, on any number of devices and processes."""
 
+from pathlib import Path
+
 import jax
+import numpy as np
 from flax import linen as nn
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import losses
+from vidjax import losses, sharding
 from vidjax.data import pipeline
-from vidjax.evaluation import outputs, split_metrics
+from vidjax.evaluation import outputs, reconstructions, split_metrics
 from vidjax.evaluation.outputs import Outputs
 from vidjax.progress_bar import progress_bar
 
@@ -23,7 +26,11 @@ class Evaluator:
 
     def __init__(self, model: nn.Module, config: ConfigDict, mesh: Mesh, shardings: tuple):
         self._config, self._mesh = config, mesh
-        self._eval_fn = outputs.make_eval_fn(model, configs.spec_of(config), mesh, shardings)
+        arguments = model, configs.spec_of(config), mesh, shardings
+        self._eval_fn = outputs.make_eval_fn(*arguments)
+        self._reconstruct_fn = None
+        if config.loss.name == "reconstruction":
+            self._reconstruct_fn = reconstructions.make_reconstruct_fn(*arguments)
 
     def __call__(
         self, params, model_state, records: pipeline.Records, *, num_views: int = 1, num_crops: int = 1
@@ -36,6 +43,20 @@ class Evaluator:
         """
         found = self.outputs(params, model_state, records, num_views=num_views, num_crops=num_crops)
         return split_metrics.metrics_of(found, self._config, records.info), found
+
+    def draw(self, params, model_state, records: pipeline.Records, workdir: Path):
+        """Draws what the network makes of some clips, for runs that reconstruct clips; see `reconstructions`."""
+        if not self._reconstruct_fn:
+            return
+        shown = reconstructions.evenly(records)
+        process = jax.process_index(), jax.process_count()
+        arguments = configs.view_arguments_of(self._config, 1, 1)
+        batch = next(pipeline.eval_batches(shown, arguments, batch_size=self._config.eval.batch_size, process=process))
+        batch |= {"video": batch["video"][:, 0]}  # the only view
+        clips = self._reconstruct_fn(params, model_state, sharding.put_batch(batch, self._mesh))
+        if jax.process_index() == 0:
+            clips = tuple(np.asarray(x)[: len(shown)] for x in clips)
+            reconstructions.draw(clips, workdir / reconstructions.NAME)
 
     def outputs(
         self,

@@ -27,7 +27,8 @@ def start_from(
     """Copies the parameters and statistics of trained networks into a fresh state.
 
     If the classes and their order are equal (for a file of weights: if their number is equal), everything is copied.
-    Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. A
+    Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. Of
+    a network without classes, the modules that ours lacks are left out, such as the decoder of a pretraining. A
     model that contains a network, as `backbone` (`frame_pool`, `frame_rnn`) or `network` (`clip_rnn`), can start from
     that network alone; the rest stays randomly initialised, as do the modules that a network published without classes
     lacks. The streams of a two-stream model start from one network
@@ -98,9 +99,16 @@ def _take(pretrained: Trained, fresh: inflate.Flat, heads: set[str], labels: lis
     else:
         same = heads and pretrained.labels in (labels, list(numbered(len(labels))))
         replaced = set() if same else heads or pretrained.classifier_paths()
-        if not pretrained.labels:  # published without its head: modules that it lacks altogether are new
-            modules = {"/".join(path.split("/")[:2]) for path in loaded}
-            replaced = replaced | {path for path in fresh if "/".join(path.split("/")[:2]) not in modules}
+        if not pretrained.model.num_classes:  # modules that it lacks altogether are new, and those of ours left out
+            modules = {module_of(path) for path in loaded}
+            replaced = {path for path in fresh if path in replaced or module_of(path) not in modules}
+            wanted = {module_of(path) for path in fresh}
+            loaded = {path: x for path, x in loaded.items() if module_of(path) in wanted}
     kept = {path: x for path, x in fresh.items() if path not in replaced}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
     return inflate.inflate(loaded, kept, inflation)
+
+
+def module_of(path: str) -> str:
+    """params/encoder/block0/norm1/scale -> params/encoder."""
+    return "/".join(path.split("/")[:2])

@@ -13,7 +13,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter
 from vidjax import config as configs
 from vidjax import label_fonts, plots
 from vidjax.data.sources.untrimmed import BACKGROUND
-from vidjax.evaluation import result_file, timeline
+from vidjax.evaluation import reconstructions, result_file, timeline
 from vidjax.evaluation.predictions import KINDS
 from vidjax.report import segment_plots, segments
 from vidjax.report.entries import Entry, read_log, trainings_in
@@ -42,6 +42,9 @@ def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
     if first and (path := first / "one_shot.png").exists():
         data = base64.b64encode(path.read_bytes()).decode()
         found.append(Picture(data, f"Embeddings of classes not trained on, and their one-shot confusion, of {first}"))
+    if first and (path := first / reconstructions.NAME).exists():
+        data = base64.b64encode(path.read_bytes()).decode()
+        found.append(Picture(data, f"Clips, what the network sees of them, and what it reconstructs, of {first}"))
     for part in parts:
         counts, labels, num_runs = confusion_of(entry.places_of(part))
         if num_runs:

@@ -16,7 +16,9 @@ DECODERS = {  # of each size of the encoder, as in the authors' code
     "videomae_b": {"dim": 768, "num_heads": 12, "decoder_dim": 384, "decoder_heads": 6},
     "videomae_l": {"dim": 1024, "depth": 24, "num_heads": 16, "decoder_dim": 512, "decoder_heads": 8},
 }
-SMALL = {"dim": 96, "depth": 4, "num_heads": 3, "patch": (2, 8, 8), "decoder_dim": 48, "decoder_depth": 2}
+SMALL_DECODER = {"decoder_dim": 48, "decoder_depth": 2, "decoder_heads": 3}
+MASK = {"mask_ratio": 0.9, "normalised": True}
+SMALL = {"dim": 96, "depth": 4, "num_heads": 3, "patch": (2, 8, 8), **SMALL_DECODER}
 
 
 def get_config(argument=""):
@@ -30,11 +32,11 @@ def get_config(argument=""):
             raise ValueError(f"Unknown network {arg.network!r}; choose one of {', '.join(DECODERS)}.")
         config.clip = {**config.clip.to_dict(), "num_frames": 16, "size": 224, "resize": 256}
         config.preprocess = data.IMAGENET
-        config.model = {"name": "videomae_pretrain", **DECODERS[arg.network]}
+        config.model = {"name": "videomae_pretrain", **DECODERS[arg.network], **MASK}
         config.batch_size, config.num_epochs = 1024, 800.0
         config.schedule = {"name": "cosine", "learning_rate": 1.5e-4 * 1024 / 256, "warmup_steps": 1000}
     else:
-        config.model = {"name": "videomae_pretrain", **SMALL, "decoder_heads": 3}
+        config.model = {"name": "videomae_pretrain", **SMALL, **MASK}
         config.batch_size, config.num_epochs = 32, 20.0
         config.schedule = {"name": "cosine", "learning_rate": 1e-3, "warmup_steps": 100}
     config.optimizer = {"name": "adamw", "weight_decay": 0.05, "beta2": 0.95, "clip_norm": 1.0}

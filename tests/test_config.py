@@ -31,8 +31,8 @@ from vidjax.data.folds import read_folds
 def test_every_config_is_valid(path):
     config = importlib.import_module(f"configs.{path.stem}").get_config()
     configs.check(config)
-    is_embedder = config.loss.name in losses.EMBEDDING_LOSSES
-    assert configs.model_from(config, 5).num_classes == (None if is_embedder else 5)
+    has_no_classes = config.loss.name in losses.WITHOUT_CLASSES
+    assert configs.model_from(config, 5).num_classes == (None if has_no_classes else 5)
     schedule = optimizer.make_schedule(**config.schedule, total_steps=1000)
     optimizer.make_optimizer(schedule=schedule, **config.optimizer)
 
@@ -172,7 +172,7 @@ def test_a_run_from_before_a_key_goes_on_unless_the_key_is_set(tiny_config):
 
 
 def test_a_dataset_is_found_from_another_directory(tiny_config, tmp_path, monkeypatch):
-    home, elsewhere = tmp_path / "home", tmp_path / "elsewhere"
+    home, elsewhere = tmp_path / "here", tmp_path / "elsewhere"
     (home / "data").mkdir(parents=True)
     elsewhere.mkdir()
     monkeypatch.chdir(home)
@@ -185,18 +185,18 @@ def test_a_dataset_is_found_from_another_directory(tiny_config, tmp_path, monkey
 
     tiny_config.dataset = str(home / "data")  # the same, as an absolute path
     configs.write(home / "run", tiny_config, ["a"], {})
-    tiny_config.dataset = "../home/data"
+    tiny_config.dataset = "../here/data"
     configs.write(home / "run", tiny_config, ["a"], {})
     tiny_config.dataset = "data"  # another directory from here
-    with pytest.raises(ValueError, match="dataset: ../home/data there, data now"):
+    with pytest.raises(ValueError, match="dataset: ../here/data there, data now"):
         configs.write(home / "run", tiny_config, ["a"], {})
 
     (home / "data").rename(home / "moved")
-    message = f"No dataset at {elsewhere}/../home/data, on which {home}/run was trained.* --dataset DIR"
+    message = f"No dataset at {elsewhere}/../here/data, on which {home}/run was trained.* --dataset DIR"
     with pytest.raises(ValueError, match=message):
         configs.check_dataset(home / "run")
     monkeypatch.chdir(home)
-    with pytest.raises(ValueError, match=f"{elsewhere}/../home/data and {home}/../home/data, on which"):
+    with pytest.raises(ValueError, match=f"{elsewhere}/../here/data and {home}/../here/data, on which"):
         configs.check_dataset(home / "run")
 
 

@@ -33,8 +33,9 @@ KEYS = {
     "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
     "freeze": "regular expressions of the parameters to freeze, together with their BatchNorm statistics",
     "target": "clip (one label or set of labels per clip), frame (the same for each frame) or words (a caption)",
-    "loss": "name (softmax, sigmoid, squared_error, segmentation, reconstruction, or contrastive, triplet, prototypical, "
-    "siamese for embeddings) and its arguments: label_smoothing, class_weights, smoothing, margin, mining",
+    "loss": "name (softmax, sigmoid, squared_error, segmentation, reconstruction, or contrastive, triplet, "
+    "prototypical, siamese for embeddings) and its arguments: label_smoothing, class_weights, smoothing, margin, "
+    "mining",
     "optimizer": "name (sgd or adamw), momentum, nesterov, beta2, weight_decay, clip_norm, layer_decay",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",
@@ -96,7 +97,9 @@ def check(config: ConfigDict):
     if config.loss.name == "reconstruction" and (config.flow or config.target != "clip"):
         raise ValueError("The loss 'reconstruction' is over frames: set config.flow = '' and config.target = 'clip'.")
     if not 0 <= config.label_fraction <= 1:
-        raise ValueError(f"config.label_fraction = {config.label_fraction} must be between 0 and 1: {KEYS['label_fraction']}.")
+        raise ValueError(
+            f"config.label_fraction = {config.label_fraction} must be between 0 and 1: {KEYS['label_fraction']}."
+        )
     if config.accumulate > 1 and config.clip.get("sampling") == "chunks":
         raise ValueError(
             "config.accumulate > 1 cannot be used with config.clip.sampling = 'chunks': a chunk continues in the same "

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from vidjax.data import class_batches, pipeline
+from vidjax.data.sources.items import Item
 
 
 def subset(source: pipeline.Records, fraction: float, seed: int) -> pipeline.Records:
@@ -18,6 +19,27 @@ def subset(source: pipeline.Records, fraction: float, seed: int) -> pipeline.Rec
     """
     kept = rows_to_keep(list(class_batches.rows_by_class(source).values()), fraction, seed)
     return dataclasses.replace(source, places=[source.places[row] for row in kept])
+
+
+def of_items(items: list[Item], fraction: float, seed: int) -> list[Item]:
+    """Like `subset` for the videos of the split train, before they are read; videos of other splits are all kept.
+
+    Raises:
+        ValueError: unless the fraction is in (0, 1], there is a split train, and its videos have one class each.
+    """
+    rows = {}
+    for row, item in enumerate(items):
+        if item.split == "train":
+            rows.setdefault(item.labels, []).append(row)
+    if not 0 < fraction <= 1 or not rows:
+        splits = ", ".join(sorted({item.split for item in items}))
+        raise ValueError(
+            f"--label_fraction {fraction:g} must be in (0, 1], and needs a split train; the splits are {splits}."
+        )
+    if several := next((labels for labels in rows if len(labels) != 1), None):
+        raise ValueError(f"--label_fraction needs one class per video, but one has {', '.join(several)}.")
+    kept = set(rows_to_keep([rows[labels] for labels in sorted(rows)], fraction, seed))
+    return [item for row, item in enumerate(items) if item.split != "train" or row in kept]
 
 
 def rows_to_keep(rows: list[list[int]], fraction: float, seed: int) -> list[int]:

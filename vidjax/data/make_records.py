@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, dataset_info, flow_images, frame_folder, record_checks, records, shards
+from vidjax.data import beam, dataset_info, few_labels, flow_images, frame_folder, record_checks, records, shards
 from vidjax.data.folds import leave_one_out, read_folds
 from vidjax.data.sources import class_counts, datasets, protocols
 from vidjax.data.sources.datasets import say
@@ -46,6 +46,8 @@ def make_records(args: argparse.Namespace):
         raise ValueError(f"Options after -- need --runner beam: {' '.join(args.beam_options)}.")
     dataset = datasets.find(args)
     items, labels = dataset.items, dataset.labels
+    if args.label_fraction is not None:
+        items = few_labels.of_items(items, args.label_fraction, args.seed)
     if dataset.caption_length is None:
         say(class_counts.table(items))
     inputs = dataset.inputs or {"fps": args.fps, "short_side": args.short_side}
@@ -210,6 +212,13 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of folders of numbered images")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test if no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val if no split is given")
+    add(
+        "--label_fraction",
+        type=float,
+        metavar="SHARE",
+        help="keep this share of the training videos of each class, to study few labels; a run can do so too, with "
+        "--config.label_fraction",
+    )
     add("--seed", type=int, default=0, help="seed of the random split and of rendered videos")
     add("--max_bad", type=float, default=0.01, help="largest share of unreadable videos; above it the command fails")
     add(

@@ -56,7 +56,7 @@ def reconstruct(model: VideoMAEPretrain, video: jax.Array, ends: dict) -> tuple[
     Returns:
         The clip with masked tokens at 0, and with the predicted ones: float32 (B, T rounded down, H, W, C) each.
     """
-    pixels = pixels_of_tokens(video, model.patch)  # (B, N, p, C)
+    pixels = jnp.asarray(pixels_of_tokens(video, model.patch))  # (B, N, p, C)
     grid = tuple(size // of for size, of in zip(video.shape[1:4], model.patch, strict=True))
     predicted = ends["predicted"].reshape(*ends["masked"].shape, *pixels.shape[2:])  # (B, M, p, C)
     if model.normalised:

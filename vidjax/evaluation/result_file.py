@@ -100,6 +100,8 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
     if "activitynet" in (detection := result.get("detection", {})):
         found = {"mAP@.3:.7": detection["activitynet"]["mAP"], "hit@3": detection["video"]["hit_3"]}
         texts |= {name: f"{100 * value:.{decimals}f} %" for name, value in found.items()}
+    if not texts and not errors and "loss" in result:  # nothing but a loss, such as that of reconstructions
+        return {"loss": f"{result['loss']:.4f}"}
     return texts | {name: f"{error:.2f}" for name, error in errors.items()}
 
 

@@ -27,12 +27,11 @@ def start_from(
     """Copies the parameters and statistics of trained networks into a fresh state.
 
     If the classes and their order are equal (for a file of weights: if their number is equal), everything is copied.
-    Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. Of
-    a network without classes, the modules that ours lacks are left out, such as the decoder of a pretraining. A
+    Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. A
     model that contains a network, as `backbone` (`frame_pool`, `frame_rnn`) or `network` (`clip_rnn`), can start from
-    that network alone; the rest stays randomly initialised, as do the modules that a network published without classes
-    lacks. The streams of a two-stream model start from one network
-    each, or both from the same one. The names of randomly initialised variables are printed.
+    that network alone; the rest stays randomly initialised. From a network without classes, such as a pretraining, the
+    modules that both have are copied. The streams of a two-stream model start from one network each, or both from the
+    same one. The names of randomly initialised variables are printed.
 
     Args:
         source: a work directory, the name of published weights, or a weights file; for a two-stream model also two of

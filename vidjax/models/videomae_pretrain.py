@@ -83,7 +83,7 @@ class VideoMAEPretrain(nn.Module):
     def of_whole_clips(self) -> VideoMAE:
         """Return the network that encodes whole clips, for the same parameters: it returns features (B, T', D)."""
         sizes = {"dim": self.dim, "depth": self.depth, "num_heads": self.num_heads, "mlp_ratio": self.mlp_ratio}
-        return VideoMAE(patch=self.patch, block=self.block, dtype=self.dtype, **sizes)
+        return VideoMAE(patch=self.patch, block=self.block, dtype=self.dtype, **sizes, parent=None)
 
     @nn.compact
     def __call__(self, video, *, visible=None, train=False):
@@ -107,14 +107,14 @@ class VideoMAEPretrain(nn.Module):
         check_video(video, min_size=1, first=params and params["patches"])
         sizes = self.dim, self.depth, self.num_heads, self.patch, self.mlp_ratio, 0.0
         encoder = Encoder(*sizes, self.block, self.dtype, name="encoder")
-        target = pixels_of_tokens(video, self.patch)  # (B, N, p, C)
+        grid = tuple(size // of for size, of in zip(video.shape[1:4], self.patch, strict=True))
         if visible is None:
             key = self.make_rng("dropout") if train else None
-            grid = tuple(size // of for size, of in zip(video.shape[1:4], self.patch, strict=True))
             visible = visible_tubes(key, len(video), grid, self.mask_ratio)  # (B, K)
-        masked = others(visible, target.shape[1])  # (B, M)
+        masked = others(visible, grid[0] * grid[1] * grid[2])  # (B, M)
         x = encoder(video, visible=visible, train=train)[0][-1]  # (B, K, D)
         x = nn.LayerNorm(epsilon=1e-12, dtype=self.dtype, name="encoder_norm")(x)
+        target = pixels_of_tokens(video, self.patch)  # (B, N, p, C)
         sizes = self.decoder_dim, self.decoder_depth, self.decoder_heads, self.mlp_ratio
         num_pixels = target.shape[2] * target.shape[3]
         decoder = Decoder(*sizes, num_pixels, self.block, self.dtype, name="decoder")

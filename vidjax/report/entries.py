@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidjax.config import read_json
+from vidjax.evaluation import reconstructions
 from vidjax.evaluation.fold_results import fold_places
 from vidjax.ladder import runs
 from vidjax.ladder.runs import Run
@@ -105,8 +106,11 @@ def explain(workdir: Path) -> str:
 def of_single(workdir: Path) -> dict:
     """Returns a run or cross-validation as a ladder of one rung. Raises a ValueError if it is not a classifier."""
     result = read_json(workdir / "result.json")
-    if "top1" not in result:
-        raise ValueError(f"{workdir} has no top1; give a classifier with one label per video or frame.")
+    reconstructs = (workdir / reconstructions.NAME).exists()
+    if "top1" not in result and not reconstructs:
+        raise ValueError(
+            f"{workdir} has no top1; give a classifier with one label per video or frame, or a pretraining."
+        )
     read_json(workdir / "result.json", ("num_videos",))
     metrics = runs.metrics_of([Run("", workdir, [], [])])
     count = metrics.pop("num_videos")
@@ -114,7 +118,7 @@ def of_single(workdir: Path) -> dict:
     row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
     row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
     row |= {"seconds": result.get("seconds", 0.0), "on_features": False}
-    row |= {"figures": {"": {**figures, "num_videos": count}}, "runs": ["."]}
+    row |= {"figures": {} if reconstructs else {"": {**figures, "num_videos": count}}, "runs": ["."]}
     return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machines": [], "published": []}
 
 
@@ -122,7 +126,8 @@ def check_files(entry: Entry):
     """Raises a ValueError, with the path, if a file of an entry cannot be read."""
     for place in entry.places:
         if (place / "result.json").exists():
-            read_json(place / "result.json", ("top1", "num_videos"))
+            reconstructs = (place / reconstructions.NAME).exists()
+            read_json(place / "result.json", ("num_videos",) if reconstructs else ("top1", "num_videos"))
         for run in trainings_in(place):
             if (run / "config.json").exists():
                 check_config(run / "config.json")

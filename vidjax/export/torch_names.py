@@ -141,7 +141,13 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.VIDEOMAE, _from_table(transformer_names.VIDEOMAE)),
         (importers.VIDEOMAE_PRETRAIN, _from_table(transformer_names.VIDEOMAE_PRETRAIN)),
         (importers.TIMESFORMER, _from_table(transformer_names.TIMESFORMER)),
+        (importers.CLIP_IMAGE, _from_table(clip_names.HUB_IMAGE)),
+        (importers.CLIP_TEXT, _from_table(clip_names.HUB_TEXT)),
         (importers.VIVIT, _from_table(transformer_names.VIVIT)),
+    ],
+    "open_clip": [
+        (importers.OPEN_CLIP_IMAGE, _from_table(clip_names.OPEN_IMAGE)),
+        (importers.OPEN_CLIP_TEXT, _from_table(clip_names.OPEN_TEXT)),
     ],
     "videoprism": [(importers.VIDEOPRISM, _from_table(transformer_names.VIDEOPRISM))],
 }

@@ -11,6 +11,7 @@ from vidjax.models.asformer import ASFormer
 from vidjax.models.attentive_pooler import AttentivePooler
 from vidjax.models.captioner import Captioner
 from vidjax.models.cifar import SmallCNN
+from vidjax.models.clip import CLIP, CLIPB16, CLIPL14
 from vidjax.models.conv4 import Conv4
 from vidjax.models.conv_lstm import FrameConvLSTM
 from vidjax.models.embedding import Embedding
@@ -51,6 +52,9 @@ FRAME_NETWORKS = {  # 2-D: run on each frame separately
     "vit_s": ViTS,
     "vit_b": ViT,
     "vit_l": ViTL,
+    "clip_b32": CLIP,
+    "clip_b16": CLIPB16,
+    "clip_l14": CLIPL14,
 }
 CLIP_NETWORKS = {  # 3-D
     "c3d": C3D,

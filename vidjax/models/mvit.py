@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 
 from vidjax.models import backend
-from vidjax.models.attention import MLP, drop_path, drop_path_rates, normal, resize_positions
+from vidjax.models.attention import MLP, drop_path, drop_path_rates, glorot, normal, resize_positions
 from vidjax.models.layers import check_video, conv, depthwise, mask_of_steps, max_pool, torch_same, without_masked
 
 Triple = tuple[int, int, int]
@@ -66,7 +66,7 @@ class PoolingAttention(nn.Module):
         batch = x.shape[0]
 
         def dense(x, name):
-            return nn.Dense(self.dim, kernel_init=normal, dtype=self.dtype, name=name)(x)
+            return nn.Dense(self.dim, kernel_init=glorot, dtype=self.dtype, name=name)(x)
 
         def heads(name):
             return dense(x, name).reshape(batch, x.shape[1], self.num_heads, -1)  # (B, 1 + N, heads, D)
@@ -138,7 +138,7 @@ class Block(nn.Module):
     def __call__(self, x, grid: Triple, mask=None, train=False):
         """(B, 1 + N, inputs) -> (B, 1 + N', features)."""
         norm = partial(nn.LayerNorm, epsilon=1e-6, dtype=self.dtype)
-        widen = partial(nn.Dense, self.features, kernel_init=normal, dtype=self.dtype, name="widen")
+        widen = partial(nn.Dense, self.features, kernel_init=glorot, dtype=self.dtype, name="widen")
         widens, dim = self.inputs != self.features, self.features if self.version == 2 else self.inputs
         y = norm(name="norm1")(x)
         arguments = dim, self.num_heads, self.stride, self.key_stride, self.positions, self.version, self.dtype

@@ -13,7 +13,7 @@ import numpy as np
 from flax import linen as nn
 
 from vidjax.models import backend
-from vidjax.models.attention import MLP, Attention, Patches, drop_path, drop_path_rates, normal
+from vidjax.models.attention import MLP, Attention, Patches, drop_path, drop_path_rates, glorot, normal
 from vidjax.models.layers import MeanOverTime, check_video, mask_of_steps, without_masked
 
 Triple = tuple[int, int, int]
@@ -126,7 +126,7 @@ class Merge(nn.Module):
         x = jnp.pad(x, ((0, 0), (0, 0), (0, x.shape[2] % 2), (0, x.shape[3] % 2), (0, 0)))
         x = einops.rearrange(x, "b t (h i) (w j) c -> b t h w (j i c)", i=2, j=2)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm")(x)
-        return nn.Dense(x.shape[-1] // 2, use_bias=False, kernel_init=normal, dtype=self.dtype, name="reduction")(x)
+        return nn.Dense(x.shape[-1] // 2, use_bias=False, kernel_init=glorot, dtype=self.dtype, name="reduction")(x)
 
 
 class VideoSwin(nn.Module):

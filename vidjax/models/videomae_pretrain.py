@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from vidjax.models.attention import Block, normal, sinusoids
+from vidjax.models.attention import Block, glorot, normal, sinusoids
 from vidjax.models.layers import check_video
 from vidjax.models.videomae import Encoder, VideoMAE
 
@@ -41,7 +41,7 @@ class Decoder(nn.Module):
         Returns:
             (B, M, num_pixels).
         """
-        x = nn.Dense(self.dim, use_bias=False, kernel_init=normal, dtype=self.dtype, name="embed")(x)
+        x = nn.Dense(self.dim, use_bias=False, kernel_init=glorot, dtype=self.dtype, name="embed")(x)
         token = self.param("mask_token", normal, (self.dim,))
         positions = jnp.asarray(sinusoids(visible.shape[1] + masked.shape[1], self.dim), self.dtype)
         x = jnp.concatenate([x + positions[visible], token.astype(self.dtype) + positions[masked]], 1)  # (B, N, dim)
@@ -49,7 +49,7 @@ class Decoder(nn.Module):
         for i in range(self.depth):
             x = self.block(self.num_heads, self.mlp_ratio, **settings, name=f"block{i}")(x, None, train)
         x = nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name="norm")(x[:, -masked.shape[1] :])
-        return nn.Dense(self.num_pixels, kernel_init=normal, dtype=self.dtype, name="pixels")(x)
+        return nn.Dense(self.num_pixels, kernel_init=glorot, dtype=self.dtype, name="pixels")(x)
 
 
 class VideoMAEPretrain(nn.Module):

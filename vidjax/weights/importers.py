@@ -11,7 +11,7 @@ import einops
 import numpy as np
 from flax import traverse_util
 
-from vidjax.weights import transformer_names, videoprism
+from vidjax.weights import clip_names, transformer_names, videoprism
 from vidjax.weights.files import Arrays
 
 Variables = dict[str, dict]  # collection ("params", "batch_stats") -> nested dict of arrays
@@ -348,6 +348,21 @@ VIVIT = _transformer(HUB, transformer_names.VIVIT)
 VIT = _transformer(TORCH, transformer_names.VIT, fused=True)
 SWIN = _transformer(TORCH, transformer_names.SWIN, fused=True)
 MVIT = _transformer(TORCH, transformer_names.MVIT, fused=True)
+
+
+def _clip(table: transformer_names.Table, *, of_image: bool, **settings) -> Layout:
+    def path_of(name: str) -> str | None:
+        if clip_names.is_computed(name) or clip_names.is_of_image(name) != of_image:
+            return None
+        return transformer_names.ours(name, table)
+
+    return Layout(HUB, path_of, torch_order=True, **settings)
+
+
+OPEN = {"fused": True, "unpack": clip_names.transposed, "pack": clip_names.transposed}
+CLIP_IMAGE, CLIP_TEXT = (_clip(clip_names.HUB_IMAGE, of_image=True), _clip(clip_names.HUB_TEXT, of_image=False))
+OPEN_CLIP_IMAGE = _clip(clip_names.OPEN_IMAGE, of_image=True, **OPEN)
+OPEN_CLIP_TEXT = _clip(clip_names.OPEN_TEXT, of_image=False, **OPEN)
 
 
 def of_videoprism(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 Table = Mapping[str, str]
 
 
-def _blocks(prefix: str, ours: str, names: Table) -> Table:
+def blocks(prefix: str, ours: str, names: Table) -> Table:
     """Returns the names of numbered blocks."""
     return {f"{prefix}{{}}.{name}": f"{ours}block{{}}/{path}" for name, path in names.items()}
 
@@ -23,8 +23,8 @@ SEPARATE = {f"attention.attention.{name}": f"attention/{name}" for name in ("que
 BIASES = {f"attention.attention.{name[0]}_bias": f"attention/{name}/bias" for name in ("query", "value")}
 VIDEOMAE_ENCODER = {
     "videomae.embeddings.patch_embeddings.projection": "encoder/patches",
-    **_blocks("videomae.encoder.layer.", "encoder/", SEPARATE | MLP),
-    **_blocks("videomae.encoder.layer.", "encoder/", BIASES),  # in files of version 4
+    **blocks("videomae.encoder.layer.", "encoder/", SEPARATE | MLP),
+    **blocks("videomae.encoder.layer.", "encoder/", BIASES),  # in files of version 4
 }
 # transformers' VideoMAEForVideoClassification
 VIDEOMAE = {**VIDEOMAE_ENCODER, "fc_norm": "norm", "classifier": "classifier"}
@@ -33,8 +33,8 @@ VIDEOMAE_PRETRAIN = {  # transformers' VideoMAEForPreTraining
     "videomae.layernorm": "encoder_norm",
     "encoder_to_decoder": "decoder/embed",
     "mask_token": "decoder/mask_token",
-    **_blocks("decoder.decoder_layers.", "decoder/", SEPARATE | MLP),
-    **_blocks("decoder.decoder_layers.", "decoder/", BIASES),
+    **blocks("decoder.decoder_layers.", "decoder/", SEPARATE | MLP),
+    **blocks("decoder.decoder_layers.", "decoder/", BIASES),
     "decoder.norm": "decoder/norm",
     "decoder.head": "decoder/pixels",
 }
@@ -43,8 +43,8 @@ TIMESFORMER = {  # transformers' TimesformerForVideoClassification
     "timesformer.embeddings.position_embeddings": "positions/positions",
     "timesformer.embeddings.time_embeddings": "time_positions",
     "timesformer.embeddings.patch_embeddings.projection": "patches",
-    **_blocks("timesformer.encoder.layer.", "", MLP | {"attention.attention.qkv": "attention/qkv"}),
-    **_blocks(
+    **blocks("timesformer.encoder.layer.", "", MLP | {"attention.attention.qkv": "attention/qkv"}),
+    **blocks(
         "timesformer.encoder.layer.",
         "",
         {
@@ -61,7 +61,7 @@ VIVIT = {  # transformers' VivitForVideoClassification, version 5, and after it 
     "vivit.embeddings.cls_token": "positions/class_token",
     "vivit.embeddings.position_embeddings": "positions/positions",
     "vivit.embeddings.patch_embeddings.projection": "patches",
-    **_blocks(
+    **blocks(
         "vivit.layers.",
         "",
         {
@@ -75,7 +75,7 @@ VIVIT = {  # transformers' VivitForVideoClassification, version 5, and after it 
             "mlp.fc2": "mlp/fc2",
         },
     ),
-    **_blocks("vivit.encoder.layer.", "", SEPARATE | MLP),
+    **blocks("vivit.encoder.layer.", "", SEPARATE | MLP),
     "vivit.layernorm": "norm",
     "classifier": "classifier",
 }
@@ -83,7 +83,7 @@ VIT = {  # torchvision's vit_b_16
     "class_token": "positions/class_token",
     "encoder.pos_embedding": "positions/positions",
     "conv_proj": "patches",
-    **_blocks(
+    **blocks(
         "encoder.layers.encoder_layer_",
         "",
         {
@@ -127,7 +127,7 @@ MVIT = {  # torchvision's mvit_v1_b and mvit_v2_s
     "pos_encoding.class_pos": "class_positions",
     "pos_encoding.spatial_pos": "space_positions",
     "pos_encoding.temporal_pos": "time_positions",
-    **_blocks(
+    **blocks(
         "blocks.",
         "",
         {

@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": ("vidjax.predict", "classifies videos, windows of videos, or a stream"),
     "detect": ("vidjax.detect", "finds the activities in untrimmed videos"),
     "gallery": ("vidjax.gallery", "adds classes by a few examples, without training"),
+    "search": ("vidjax.search", "finds videos by a text, over stored features"),
     "features": ("vidjax.features", "stores a layer of a frozen network as records"),
     "classify": ("vidjax.evaluation.classify", "trains and tests a classifier on stored features"),
     "crossval": ("vidjax.crossval", "trains a config on every fold, with several seeds"),

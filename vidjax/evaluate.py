@@ -4,10 +4,14 @@ python -m vidjax.evaluate --workdir W [--num_views 10 --num_crops 3]
 python -m vidjax.evaluate --workdir W --dataset OTHER [--splits test]
 python -m vidjax.evaluate --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5] [--out fused.json]
 python -m vidjax.evaluate --workdir W --choose_rule [--splits val]
+python -m vidjax.evaluate --weights NAME --dataset DIR [--templates FILE]
 python -m vidjax.evaluate --workdir W --one_shot 20x1 [--within superclass] [--across '_(\\d+)\\.']
 
 The metrics go to W/result.json, or to the file of `--out`. With `--dataset` a run is evaluated on other records, whose
 classes are matched by name, see `other_records`; these metrics go to W/result_OTHER.json.
+
+Published weights are evaluated likewise, and their metrics go to result_NAME_DIR.json. Networks that compare videos
+with texts, such as clip_vit_b32, take the class names of the records as texts ("zero-shot").
 
 Several runs, such as two streams, are evaluated on the same videos, each with the clips of its own config, and fused:
 see `ensemble`. `--fusion svm` trains a linear SVM on their scores for the training videos.
@@ -20,6 +24,7 @@ validation splits, and writes it to W/segment_rule.json. From then on evaluate a
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +33,7 @@ from absl import logging as absl_logging
 
 from vidjax import config as configs
 from vidjax import output_paths
-from vidjax.data import pipeline
+from vidjax.data import dataset_info, pipeline
 from vidjax.evaluation import (
     one_shot_run,
     other_records,
@@ -40,8 +45,8 @@ from vidjax.evaluation import (
 )
 from vidjax.evaluation.fused_runs import fuse_runs
 from vidjax.evaluation.outputs import Outputs
-from vidjax.evaluation.run_outputs import VIEWS, make_evaluator, open_run, views_of
-from vidjax.inference import ensemble, restore
+from vidjax.evaluation.run_outputs import VIEWS, config_of_weights, make_evaluator, open_run, views_of
+from vidjax.inference import ensemble, restore, zero_shot
 from vidjax.training import distributed
 
 
@@ -56,7 +61,7 @@ class Evaluated(NamedTuple):
 
 def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     """Evaluates one run on its own records, or on those of `--dataset`."""
-    run = restore.from_run(args.workdir[0], args.step)
+    run = open_weights(args) if args.weights else restore.from_run(args.workdir[0], args.step)
     splits, views = list(args.splits or run.config.test_splits), views_of(run, views)
     more = {}
     if args.dataset:
@@ -67,7 +72,7 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     else:
         source = open_run(run, splits)
     result, outputs = make_evaluator(run)(run.params, run.model_state, source, **views)
-    if (rule := segment_rule.read(args.workdir[0])) and "detection" in result:
+    if "detection" in result and (rule := segment_rule.read(args.workdir[0])):
         result["detection"] = split_detections.detection_metrics(scored(run, outputs, source), rule, run.labels)
         if jax.process_index() == 0:
             print(f"Detections by {args.workdir[0] / segment_rule.FILE}: {segment_rule.described(rule)}", flush=True)
@@ -75,6 +80,16 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     note = run.name.partition(f", step {run.step}")[2]  # ", the best val_loss", if the run chose this checkpoint
     title = f"{splits}, {{num_views}} x {{num_crops}} views, checkpoint of step {run.step}{note}".format(**views)
     return Evaluated(result, run.labels, title, predictions.predictions_of(outputs, source, run.config))
+
+
+def open_weights(args: argparse.Namespace) -> restore.Trained:
+    """Loads published weights as a run; networks that compare videos with texts get the classes of the records."""
+    run = restore.from_weights(args.weights)
+    if not run.labels:
+        labels = dataset_info.read(args.dataset).labels
+        templates = zero_shot.read_templates(args.templates) if args.templates else (zero_shot.TEMPLATE,)
+        run = zero_shot.with_classes(run, labels, templates, args.tokenizer)
+    return dataclasses.replace(run, config=config_of_weights(run, args.dataset))
 
 
 def scored(run: restore.Trained, outputs: Outputs, source: pipeline.Records) -> list[split_detections.Scored]:
@@ -133,7 +148,12 @@ def evaluate_one_shot(args: argparse.Namespace, views: dict):
 def main():
     parser = argparse.ArgumentParser(description="Evaluates a trained run and writes result.json; fuses several runs.")
     add = parser.add_argument
-    add("--workdir", type=Path, nargs="+", required=True, help="directory of the run, or of the runs to fuse")
+    network = parser.add_mutually_exclusive_group(required=True)
+    network.add_argument("--workdir", type=Path, nargs="+", help="directory of the run, or of the runs to fuse")
+    network.add_argument("--weights", metavar="NAME|FILE", help="published weights, with --dataset")
+    add("--templates", type=Path, metavar="FILE", help="texts around a class, one per line with {} in its place, for "
+        f"--weights that compare videos with texts (default: {zero_shot.TEMPLATE!r})")  # fmt: skip
+    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json (default: the published one is downloaded)")
     add("--step", type=int, help="step of the checkpoint (default: the last, or the best with keep_best)")
     add("--dataset", type=Path, help="evaluate on other records; classes are matched by name")
     add("--splits", nargs="+", help="splits to evaluate (default: the run's test splits)")
@@ -150,10 +170,11 @@ def main():
     add("--choose_rule", action="store_true", help="choose the rule from scores to segments on validation splits")
     add("--out", type=Path, help="JSON file for the metrics; predictions and the confusion matrix go beside it")
     args = parser.parse_args()
+    args.workdir = args.workdir or []
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
     views = {name: getattr(args, name) for name in VIEWS}
     with distributed.started("vidjax.evaluate"):
-        is_main, is_single = jax.process_index() == 0, len(args.workdir) == 1
+        is_main, is_single = jax.process_index() == 0, len(args.workdir) <= 1
         check_arguments(args)
         if args.choose_rule:
             return choose_rule(args, views)
@@ -166,7 +187,7 @@ def main():
         out = place_of(args)
         evaluated = evaluate_run(args, views) if is_single else evaluate_runs(args, views)
         if is_main and out:
-            in_run = out == args.workdir[0] / "result.json"
+            in_run = bool(args.workdir) and out == args.workdir[0] / "result.json"
             result_file.write(out, evaluated.result, evaluated.labels, merge=in_run)
             if not in_run or evaluated.result["splits"] == list(configs.read(args.workdir[0])[0].test_splits):
                 name = result_file.beside(out, "predictions.csv").name if is_single else "predictions.csv"
@@ -182,8 +203,14 @@ def check_arguments(args: argparse.Namespace):
     if len(args.workdir) > 1 and args.dataset is not None:
         raise ValueError("--dataset is for one --workdir: fusion evaluates each run on its own records.")
     for name in ("fusion", "fusion_weights"):
-        if len(args.workdir) == 1 and getattr(args, name) is not None:
+        if len(args.workdir) < 2 and getattr(args, name) is not None:
             raise ValueError(f"--{name} needs several runs: --workdir W1 W2 ...")
+    if args.weights and (not args.dataset or args.step is not None):
+        raise ValueError("--weights needs --dataset DIR, the records to evaluate on, and has no --step.")
+    if args.weights and (args.choose_rule or args.one_shot or args.lake_runs):
+        raise ValueError("--choose_rule, --one_shot and --lake_runs need a --workdir, not --weights.")
+    if not args.weights and (args.templates or args.tokenizer):
+        raise ValueError("--templates and --tokenizer need --weights of a network that compares videos with texts.")
     if args.choose_rule and (len(args.workdir) > 1 or args.dataset or args.out):
         raise ValueError("--choose_rule is for one --workdir and its own records, without --dataset and --out.")
     if (args.one_shot or args.lake_runs) and len(args.workdir) > 1:
@@ -210,6 +237,10 @@ def place_of(args: argparse.Namespace) -> Path | None:
         return args.out
     if len(args.workdir) > 1:
         return None
+    if args.weights:
+        out = Path(f"result_{Path(args.weights).stem}_{args.dataset.resolve().name}.json")
+        output_paths.check_out(out)
+        return out
     name = f"result_{args.dataset.resolve().name}.json" if args.dataset else "result.json"
     out, remedy = args.workdir[0] / name, "name another file for the metrics, --out FILE"
     output_paths.check_writable(args.workdir[0], "--workdir", remedy)

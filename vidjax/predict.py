@@ -6,6 +6,7 @@
     python -m vidjax.predict --stream VIDEO|camera --workdir W
     python -m vidjax.predict VIDEO|DIR... --exported DIR
     python -m vidjax.predict VIDEO|DIR... (--workdir W | --weights NAME | --exported DIR) --gallery FILE [--reject]
+    python -m vidjax.predict VIDEO|DIR... --weights clip_vit_b32 --classes "a person shaking hands" "a person kicking"
 
 A video is read like the network's training videos and cut into evenly spaced clips, like in an evaluation; the result
 is the mean probability over clips. Memory holds only the frames of these clips, whatever the length of the video. With
@@ -27,7 +28,7 @@ from absl import logging as absl_logging
 
 from vidjax.data import frame_folder, video_paths
 from vidjax.export import exported
-from vidjax.inference import caption, embedding, ensemble, gallery, restore, stream, windows
+from vidjax.inference import caption, embedding, ensemble, gallery, restore, stream, windows, zero_shot
 from vidjax.inference.clip_logits import make_logits_fn
 from vidjax.inference.views import views_of
 
@@ -80,6 +81,11 @@ def parse_args() -> argparse.Namespace:
     network.add_argument("--workdir", type=Path, nargs="+", help="directory of a run, or of several runs to fuse")
     network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
     network.add_argument("--exported", type=Path, metavar="DIR", help="directory that vidjax.export wrote")
+    add("--classes", nargs="+", metavar="TEXT", help="classes in words, for --weights clip_vit_b32 and others that "
+        "compare videos with texts")  # fmt: skip
+    add("--templates", type=Path, metavar="FILE", help="texts around a class, one per line with {} in its place; their "
+        f"embeddings are averaged (default: {zero_shot.TEMPLATE!r})")  # fmt: skip
+    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json (default: the published one is downloaded)")
     add("--step", type=int, help="step of the checkpoint (default: the last)")
     add("--windows", type=float, metavar="SECONDS", help="print a line per window of this length, with its start and "
         "end. The last window ends with the video, and is left out if it is shorter than half a window, unless it is "
@@ -108,6 +114,10 @@ def parse_args() -> argparse.Namespace:
 
 
 def _check(args: argparse.Namespace):
+    if args.classes and not args.weights:
+        raise ValueError("--classes needs --weights of a network that compares videos with texts: clip_vit_b32.")
+    if (args.templates or args.tokenizer) and not args.classes:
+        raise ValueError("--templates and --tokenizer go with --classes TEXT ...")
     if bool(args.stream) == bool(args.videos):
         raise ValueError("Give either videos or one --stream.")
     if len(args.networks) == 1 and (args.fusion or args.fusion_weights):
@@ -143,6 +153,9 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
         runs = [exported.load(args.exported)]
     else:
         runs = [restore.from_run(x, args.step) if args.workdir else restore.from_weights(x) for x in args.networks]
+    if args.classes:
+        templates = zero_shot.read_templates(args.templates) if args.templates else (zero_shot.TEMPLATE,)
+        runs = [zero_shot.with_classes(runs[0], args.classes, templates, args.tokenizer)]
     ensemble.check_same("labels", [r.name for r in runs], [r.labels for r in runs])
     ensemble.check_same("loss", [r.name for r in runs], ["sigmoid" if r.multi_label else "softmax" for r in runs])
     if args.windows:

@@ -16,6 +16,9 @@ def uniform(name: str, shape: tuple[int, ...]) -> np.ndarray:
     return (2 * (numbers - np.floor(numbers)) - 1).reshape(shape).astype(np.float32)
 
 
+OTHERS = ("bias", "mean", "class_token", "mask_token", "tokens", "logit_scale", "query", "head_scale")
+
+
 def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """A parameter or a statistic by the last part of its name, such that activations neither fade nor explode."""
     numbers = uniform(name, shape)
@@ -26,11 +29,9 @@ def draw(name: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.float32(0.7) + numbers / 4
     if kind == "var":
         return 1 + numbers / 4
-    if kind in ("bias", "mean", "class_token", "mask_token", "query", "head_scale") or kind.endswith("positions"):
+    if kind in OTHERS or kind.endswith("positions"):
         return numbers / 4
-    raise ValueError(
-        f"{name} ends in none of kernel, scale, var, bias, mean, class_token, mask_token, query, head_scale, positions."
-    )
+    raise ValueError(f"{name} ends in none of kernel, scale, var, positions, {', '.join(OTHERS)}.")
 
 
 def draw_as_torch(shapes: dict[str, tuple[int, ...]], flax_name) -> dict[str, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Texts -> numbers of tokens, for networks that compare videos with texts; the work is that of the library tokenizers."""
+"""Texts -> numbers of tokens, for networks that compare videos with texts, by the library tokenizers."""
 
 import gzip
 from collections.abc import Sequence

@@ -1,6 +1,9 @@
 """Opens the records of a trained run and makes its evaluator."""
 
 from collections.abc import Sequence
+from pathlib import Path
+
+from ml_collections import ConfigDict
 
 from vidjax import sharding
 from vidjax.data import label_scan, pipeline
@@ -13,6 +16,15 @@ VIEWS = ("num_views", "num_crops")
 def make_evaluator(run: restore.Trained) -> Evaluator:
     """Returns the evaluator of a run; call it with `run.params` and `run.model_state`."""
     return Evaluator(run.model, run.config, run.mesh, sharding.shardings_of((run.params, run.model_state)))
+
+
+def config_of_weights(run: restore.Trained, dataset: Path) -> ConfigDict:
+    """Returns what the config of a run says, for published weights that classify videos: one clip per video."""
+    config = ConfigDict({"dataset": str(dataset), "target": "clip", "test_splits": ("test",), "num_threads": 0})
+    config.loss = {"name": "sigmoid" if run.multi_label else "softmax"}
+    config.clip, config.preprocess, config.model = run.clip, run.preprocess, {"name": run.name}
+    config.eval = {"num_views": 1, "num_crops": 1, "batch_size": 8 * run.mesh.size}
+    return config
 
 
 def views_of(run: restore.Trained, views: dict) -> dict:

@@ -13,7 +13,7 @@ from flax import linen as nn
 from vidjax import models, trees
 from vidjax.inference import restore
 from vidjax.models import video_swin
-from vidjax.weights import importers, transformer_names
+from vidjax.weights import clip_names, importers, transformer_names
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 

@@ -15,8 +15,8 @@ from flax import linen as nn
 
 from vidjax.models import backend
 
-# Of tables and classifiers. With 0.02 for all layers, as in most originals, networks of few channels learn late: a width
-# of 96 needs 0.1, which Glorot's initialisation gives, and ViT-B's 768 needs 0.03
+# Of tables and classifiers. With 0.02 for all layers, as in most originals, networks of few channels learn late: 96
+# channels need 0.1, which Glorot's initialisation gives, and ViT-B's 768 need 0.03
 normal = nn.initializers.truncated_normal(0.02)
 glorot = nn.initializers.xavier_uniform()
 

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from vidjax import models, trees
+from vidjax.models.clip import CLIPText
 from vidjax.weights import files as weight_files
 from vidjax.weights import importers
 from vidjax.weights.downloads import fetch
@@ -83,6 +84,30 @@ def load_file(path: Path) -> tuple[Weights, importers.Variables]:
         f"{path} holds none of the networks that come in {path.suffix} files: {', '.join(attempts)}. "
         f"The nearest is {nearest}; the differences are{attempts[nearest][1]}"
     )
+
+
+def load_text(source: str) -> tuple[Weights, dict]:
+    """Reads the text tower in the file of published weights.
+
+    Returns:
+        The entry, and the parameters of its `CLIPText`: float32 arrays in the host's memory.
+
+    Raises:
+        ValueError: if the weights have no text tower, or the file lacks it; also the errors of `load`.
+    """
+    is_file = source not in WEIGHTS and Path(source).suffix in weight_files.READERS
+    entry = load_file(Path(source))[0] if is_file else find(source)
+    if not entry.text:
+        known = ", ".join(name for name, other in WEIGHTS.items() if other.text)
+        raise ValueError(f"{source} has no text tower: choose one of {known}.")
+    path = Path(source) if is_file else fetch(entry.files[0])
+    arrays, names = importers.translate(weight_files.read(path), entry.text.layout)
+    tower = CLIPText(**entry.text.sizes)
+    shapes = trees.shapes(dict(jax.eval_shape(tower.init, jax.random.key(0), jnp.zeros((1, 4), int))))
+    try:
+        return entry, importers.fit(arrays, names, shapes)["params"]
+    except ValueError as error:
+        raise ValueError(f"{path} does not hold the text tower of {entry.model['name']}:{error}") from None
 
 
 @functools.cache

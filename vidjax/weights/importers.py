@@ -350,9 +350,11 @@ SWIN = _transformer(TORCH, transformer_names.SWIN, fused=True)
 MVIT = _transformer(TORCH, transformer_names.MVIT, fused=True)
 
 
-def _clip(table: transformer_names.Table, *, of_image: bool, **settings) -> Layout:
+def _clip(table: transformer_names.Table, other: transformer_names.Table, **settings) -> Layout:
+    """Returns the layout of a tower; `other` is the table of the other one in the same file, which is ignored."""
+
     def path_of(name: str) -> str | None:
-        if clip_names.is_computed(name) or clip_names.is_of_image(name) != of_image:
+        if clip_names.is_computed(name) or transformer_names.knows(name, other):
             return None
         return transformer_names.ours(name, table)
 
@@ -360,9 +362,10 @@ def _clip(table: transformer_names.Table, *, of_image: bool, **settings) -> Layo
 
 
 OPEN = {"fused": True, "unpack": clip_names.transposed, "pack": clip_names.transposed}
-CLIP_IMAGE, CLIP_TEXT = (_clip(clip_names.HUB_IMAGE, of_image=True), _clip(clip_names.HUB_TEXT, of_image=False))
-OPEN_CLIP_IMAGE = _clip(clip_names.OPEN_IMAGE, of_image=True, **OPEN)
-OPEN_CLIP_TEXT = _clip(clip_names.OPEN_TEXT, of_image=False, **OPEN)
+CLIP_IMAGE = _clip(clip_names.HUB_IMAGE, clip_names.HUB_TEXT)
+CLIP_TEXT = _clip(clip_names.HUB_TEXT, clip_names.HUB_IMAGE)
+OPEN_CLIP_IMAGE = _clip(clip_names.OPEN_IMAGE, clip_names.OPEN_TEXT, **OPEN)
+OPEN_CLIP_TEXT = _clip(clip_names.OPEN_TEXT, clip_names.OPEN_IMAGE, **OPEN)
 
 
 def of_videoprism(name: str) -> str:

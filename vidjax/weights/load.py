@@ -111,12 +111,12 @@ def load_text(source: str) -> tuple[Weights, dict]:
 
 
 @functools.cache
-def _of_model(model: str, num_classes: int, channels: int, **arguments) -> dict[str, tuple[int, ...]]:
+def _of_model(model: str, num_classes: int, size: int, channels: int, **arguments) -> dict[str, tuple[int, ...]]:
     network = models.make_model(model, num_classes, **arguments)
-    return trees.shapes(dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, 144, 144, channels)))))
+    return trees.shapes(dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, size, size, channels)))))
 
 
 def shapes_of(entry: Weights, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of the variables of an entry's model, by path."""
     arguments = {name: value for name, value in entry.model.items() if name != "name"}
-    return _of_model(entry.model["name"], num_classes, len(entry.preprocess["mean"]), **arguments)
+    return _of_model(entry.model["name"], num_classes, entry.clip["size"], len(entry.preprocess["mean"]), **arguments)

@@ -195,11 +195,20 @@ VIDEOPRISM = {  # google-deepmind/videoprism, after `videoprism.unpack`
 
 def ours(name: str, table: Table) -> str:
     """blocks.3.norm1.weight -> block3/norm1/scale; a name that the table lacks is returned as it is."""
+    return _ours(name, table) or name
+
+
+def knows(name: str, table: Table) -> bool:
+    """Whether a table has a name of theirs."""
+    return _ours(name, table) is not None
+
+
+def _ours(name: str, table: Table) -> str | None:
     if (found := _renamed(name, table)) is not None:
         return found
     module, _, kind = name.rpartition(".")
     if kind not in ("weight", "bias") or (found := _renamed(module, table)) is None:
-        return name
+        return None
     is_norm = "norm" in found.rpartition("/")[2]
     return f"{found}/{'bias' if kind == 'bias' else 'scale' if is_norm else 'kernel'}"
 

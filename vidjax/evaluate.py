@@ -78,7 +78,8 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
             print(f"Detections by {args.workdir[0] / segment_rule.FILE}: {segment_rule.described(rule)}", flush=True)
     result |= {"checkpoint": run.step, "splits": splits, **views, **more}
     note = run.name.partition(f", step {run.step}")[2]  # ", the best val_loss", if the run chose this checkpoint
-    title = f"{splits}, {{num_views}} x {{num_crops}} views, checkpoint of step {run.step}{note}".format(**views)
+    title = "{splits}, {num_views} x {num_crops} views, ".format(splits=splits, **views)
+    title += run.name if args.weights else f"checkpoint of step {run.step}{note}"
     return Evaluated(result, run.labels, title, predictions.predictions_of(outputs, source, run.config))
 
 

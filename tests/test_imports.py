@@ -12,7 +12,19 @@ CORE = (
     *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
     *("checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),
 )
-COMMANDS = ("__main__", "train", "evaluate", "predict", "detect", "gallery", "features", "crossval", "summary", "bench")
+COMMANDS = (
+    "__main__",
+    "train",
+    "evaluate",
+    "predict",
+    "detect",
+    "gallery",
+    "features",
+    "search",
+    "crossval",
+    "summary",
+    "bench",
+)
 # From the bottom up. A package is its modules, but for its command
 LAYERS = [
     *(LEAVES, ("models",), ("flow",), ("data",), ("weights",), CORE),

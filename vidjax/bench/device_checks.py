@@ -26,7 +26,7 @@ INNER = {
     "temporal": {"name": "stacked_flow", "num_fields": 4, "backbone": {"name": "resnet18", "width": WIDTH}},
 }
 SPECIAL = {"two_stream_3d": {"layer": "layer4"}, "stacked_flow": {"num_fields": 4}, "conv_lstm": {"patch_size": 4}}
-SIZES = {"siamese": 65, "videoprism_b": 72, "videoprism_l": 72}  # of frames that a network takes, if not `SIZE`
+SIZES = {"siamese": 65, "videoprism_b": 72, "videoprism_l": 72, "clip_l14": 70}  # of frames that a network takes, if not `SIZE`
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
 
 
@@ -35,8 +35,8 @@ def network_of(name: str, dtype: str = "float32"):
     arguments = {part: INNER[part] for part in PARTS.get(name, {})} | SPECIAL.get(name, {})
     if "width" in arguments_of(name):
         arguments["width"] = WIDTH
-    if "mlp_ratio" in arguments_of(name):  # a transformer
-        arguments |= {"depth": 2} if "depth" in arguments_of(name) else {}
+    if {"depth", "num_heads"} <= {*arguments_of(name)}:  # a transformer
+        arguments |= {"depth": 2}
     return make_model(name, NUM_CLASSES, dtype=dtype, **arguments)
 
 

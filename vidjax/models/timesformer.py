@@ -21,6 +21,7 @@ from vidjax.models.attention import (
     mask_of_tokens,
     normal,
     resize_positions,
+    sinusoids,
 )
 from vidjax.models.layers import check_video, mean_over_time
 
@@ -145,7 +146,9 @@ class TimeSformer(nn.Module):
         x = x.reshape(*grid[:2], -1, self.dim)  # (B, T, 1 + N, D)
         token, x = x[:, :, 0], x[:, :, 1:]  # (B, T, D), (B, T, N, D)
         if self.attention != "space":
-            table = self.param("time_positions", nn.initializers.zeros, (self.positions[0], self.dim))
+            # The authors start from an image network, and from zeros here: without order, from which nothing else leads
+            in_order = lambda key, shape: jnp.asarray(sinusoids(*shape))  # noqa: E731
+            table = self.param("time_positions", in_order, (self.positions[0], self.dim))
             x = x + resize_positions(table, grid[1:2], "nearest").astype(self.dtype)[:, None]
             token = token[:, :1]  # (B, 1, D)
         for i, rate in enumerate(drop_path_rates(self.drop_path, self.depth)):

@@ -26,7 +26,12 @@ INNER = {
     "temporal": {"name": "stacked_flow", "num_fields": 4, "backbone": {"name": "resnet18", "width": WIDTH}},
 }
 SPECIAL = {"two_stream_3d": {"layer": "layer4"}, "stacked_flow": {"num_fields": 4}, "conv_lstm": {"patch_size": 4}}
-SIZES = {"siamese": 65, "videoprism_b": 72, "videoprism_l": 72, "clip_l14": 70}  # of frames that a network takes, if not `SIZE`
+SIZES = {
+    "siamese": 65,
+    "videoprism_b": 72,
+    "videoprism_l": 72,
+    "clip_l14": 70,
+}  # of frames that a network takes, if not `SIZE`
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True}
 
 

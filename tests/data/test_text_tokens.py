@@ -6,19 +6,11 @@ import numpy as np
 import pytest
 
 from tests.clip_files import WORDS, write_tokenizer
+from tests.peers.sentences import sentences
 from vidjax.data.text_tokens import END, START, Tokenizer
 
 PEERS = Path(__file__).parents[1] / "peers"
 GOLDEN = json.loads((PEERS / "clip.json").read_text())["tokens"]
-
-
-def sentences():
-    """Those of make_clip.py, which needs libraries that are not here."""
-    source = (PEERS / "make_clip.py").read_text()
-    start, end = source.index("WORDS ="), source.index("def theirs")
-    names = {"random": __import__("random")}
-    exec(source[start:end], names)  # our own file
-    return names["sentences"]()
 
 
 def test_numbers_are_those_of_the_transformers_library(shared_data):

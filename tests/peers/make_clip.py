@@ -10,7 +10,6 @@ Made with torch 2.14.1 and transformers 5.24.0.
 import argparse
 import hashlib
 import json
-import random
 from pathlib import Path
 
 import jax
@@ -19,6 +18,7 @@ import safetensors.torch
 import torch
 import transformers
 from formula import draw_tree, uniform
+from sentences import sentences
 
 from vidjax.data.text_tokens import END, START, Tokenizer, bytes_as_letters, read_merges
 from vidjax.export.torch_names import NAMES, to_torch
@@ -29,16 +29,6 @@ from vidjax.weights import importers
 IMAGE = {"dim": 32, "depth": 3, "num_heads": 4, "embedding": 24, "patch": (8, 8), "positions": (4, 4)}
 TEXT = {"vocabulary": 60, "length": 12, "dim": 16, "depth": 2, "num_heads": 2, "embedding": 24}
 TOKENS = np.array([[58, 3, 7, 59, 0, 0, 0], [58, 40, 2, 2, 9, 11, 59]])  # start, words, end, padding
-WORDS = (
-    "a person shaking hands école naïve 你好 мир 😀 👍🏽 don't they'll I'm 2024 3.14 x² ß İstanbul Straße U.S.A. --- "
-)
-WORDS += ":-) <html> &amp; cliché ÅNGSTRÖM ﬁne e\u0301 \t \n ... \"quote\" 's 'RE under_score CamelCase"
-
-
-def sentences() -> list[str]:
-    """1,000 texts, some of them longer than 77 tokens."""
-    rng = random.Random(0)
-    return [f"a {' '.join(rng.choices(WORDS.split(' '), k=rng.randint(1, 120)))}" for _ in range(1000)]
 
 
 def theirs(image: dict, text: dict, size: int) -> torch.nn.Module:

@@ -146,8 +146,8 @@ class TimeSformer(nn.Module):
         x = x.reshape(*grid[:2], -1, self.dim)  # (B, T, 1 + N, D)
         token, x = x[:, :, 0], x[:, :, 1:]  # (B, T, D), (B, T, N, D)
         if self.attention != "space":
-            # The authors start from an image network, and here from zeros. From nothing, zeros are a saddle point: clips
-            # have the logits of their reverse
+            # Zeros, as in the authors' code, suit an image network to start from. From nothing they are a saddle point:
+            # a clip has the logits of its reverse
             in_order = lambda key, shape: jnp.asarray(sinusoids(*shape))  # noqa: E731
             table = self.param("time_positions", in_order, (self.positions[0], self.dim))
             x = x + resize_positions(table, grid[1:2], "nearest").astype(self.dtype)[:, None]

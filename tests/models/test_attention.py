@@ -63,6 +63,13 @@ def test_drop_path_drops_whole_branches_of_an_example():
     assert drop_path_rates(0.2, 3) == pytest.approx([0, 0.1, 0.2])
 
 
+def test_kernels_are_drawn_by_their_width():
+    params = Block(3).init(jax.random.key(0), jnp.zeros((1, 2, 96)))["params"]
+    kernels = params["attention"]["query"]["kernel"], params["mlp"]["fc1"]["kernel"]
+    expected = (2 / (96 + 96)) ** 0.5, (2 / (96 + 384)) ** 0.5  # Glorot and Bengio (2010), equation 16
+    np.testing.assert_allclose([kernel.std() for kernel in kernels], expected, rtol=0.05)
+
+
 def test_sinusoids_of_the_paper():
     table = sinusoids(3, 4)
     np.testing.assert_allclose(table[2], [np.sin(2), np.cos(2), np.sin(0.02), np.cos(0.02)], rtol=1e-6)

@@ -1,5 +1,8 @@
+import jax
+import numpy as np
 import pytest
 
+from tests.peers.formula import uniform
 from tests.transformers import (
     SMALL,
     check_blind_to_order,
@@ -50,6 +53,17 @@ def test_attention_in_space_does_not_see_the_order_of_frames():
 
 def test_divided_attention_sees_the_order_and_no_masked_frames():
     check_order_and_mask("timesformer", ARGUMENTS, is_the_shorter_clip=False)
+
+
+@pytest.mark.parametrize("attention", ["divided", "joint"])
+def test_from_nothing_a_clip_and_its_reverse_differ(attention):
+    """Else the two would be a saddle point of training."""
+    video = uniform("video", (1, 4, 32, 32, 3))
+    model = make_model("timesformer", 5, **ARGUMENTS, attention=attention)
+    variables = jax.jit(model.init)(jax.random.key(0), video)
+    apply = jax.jit(model.apply)
+    difference = np.abs(apply(variables, video)[0] - apply(variables, video[:, ::-1])[0]).max()
+    assert difference > 1e-3
 
 
 def test_an_unknown_attention():

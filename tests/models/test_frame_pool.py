@@ -81,10 +81,10 @@ def test_max_min_doubles_the_classifiers_inputs():
 
 @pytest.mark.parametrize("backbone", FRAME_NETWORKS)
 def test_every_backbone_runs(backbone):
-    size = {} if backbone.startswith("vit") else {"width": 0.0625}
-    model = make_model("frame_pool", 5, backbone={"name": backbone, **size})
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2, 64, 64, 3)))
-    logits, ends = jax.eval_shape(model.apply, shapes, jnp.zeros((2, 4, 64, 64, 3)))
+    width = {} if backbone.startswith(("vit", "clip")) else {"width": 0.0625}
+    model, size = make_model("frame_pool", 5, backbone={"name": backbone, **width}), 70 if "14" in backbone else 64
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 2, size, size, 3)))
+    logits, ends = jax.eval_shape(model.apply, shapes, jnp.zeros((2, 4, size, size, 3)))
     assert logits.shape == (2, 5)
     assert ends["features"].shape[:2] == (2, 4)
 

@@ -75,9 +75,9 @@ def _attention_of(params, model_state, batch, shapes: list, *, model, spec) -> l
         if isinstance(module, nn.Dense) and path[-1] in ("query", "key"):
             dense[path] = y
         if isinstance(module, Attention) and module.attend is Attention.attend:
-            query, key = (
-                y.reshape(*y.shape[:2], module.num_heads, -1).astype(jnp.float32)
-                for y in (dense.pop((*path, name)) for name in ("query", "key"))
+            query, key = (  # of all tokens of the rows, one after the other: (R N, D) -> (R, N, H, D / H)
+                dense.pop((*path, name)).reshape(*args[0].shape[:2], module.num_heads, -1).astype(jnp.float32)
+                for name in ("query", "key")
             )
             energy = jnp.einsum("bnhd,bmhd->bhnm", query / query.shape[-1] ** 0.5, key)
             if (mask := kwargs.get("mask")) is not None:

@@ -13,12 +13,13 @@ declare -A tests=(
   [keras]="tests/weights/test_files.py"
   [onnx]="tests/export/onnx"
   [beam]="tests/data/test_beam.py"
+  [text]="tests/data/test_text_tokens.py tests/inference/test_zero_shot.py"
 )
-declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime [beam]=apache_beam)
+declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime [beam]=apache_beam [text]=tokenizers)
 
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-(($#)) || set -- tf torch keras onnx beam cuda tpu
+(($#)) || set -- tf torch keras onnx beam text cuda tpu
 for extra in "$@"; do
   [[ -n ${tests[$extra]:-} || $extra == cuda || $extra == tpu ]] || {
     echo "Unknown extra $extra; choose from ${!tests[*]} cuda tpu." >&2

@@ -4,10 +4,10 @@
     python -m vidjax.train --config configs/video_transformer.py:network=videomae --config.init_from=runs/pretrain \\
         --config.label_fraction=0.05 --workdir runs/few_labels
 
-`size=full` is the recipe of Tong et al., 2022, as in the authors' run_mae_pretraining.py and scripts/kinetics: AdamW with
-beta2 = 0.95 and weight decay 0.05, learning rate 1.5e-4 * batch_size / 256 for 800 epochs with a warm-up over 40, clips
-of 16x224x224 at stride 4 (not measured). The small size has the encoder of configs/video_transformer.py. It masks 75 %,
-and predicts pixels as they are: docs/pretraining.md.
+`size=full` is the recipe of Tong et al., 2022, as in the authors' run_mae_pretraining.py and scripts/kinetics: AdamW
+with beta2 = 0.95 and weight decay 0.05, learning rate 1.5e-4 * batch_size / 256 for 800 epochs with a warm-up over 40,
+clips of 16x224x224 at stride 4 (not measured). The small size has the encoder of configs/video_transformer.py. It
+masks 75 %, and predicts pixels as they are: docs/pretraining.md.
 """
 
 from configs.common import data

@@ -13,7 +13,8 @@ NARROW = {"name": "resnet18", "width": 1 / 16}
 ON_FRAMES = ("frame_pool", "attentive_pooler", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
 ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
-ARGUMENTS |= {name: {} for name, network in MODELS.items() if "depth" in inspect.signature(network).parameters}
+ARGUMENTS |= {name: {} for name, network in MODELS.items() if "mlp_ratio" in inspect.signature(network).parameters}
+ARGUMENTS |= {name: {} for name in ("clip_b32", "clip_b16", "clip_l14")}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
 ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)

@@ -68,6 +68,12 @@ def test_a_classifier_starts_from_its_encoder(pretrained, tiny_config, tmp_path,
     jax.tree.map(np.testing.assert_array_equal, before, after)
 
 
+def test_another_network_does_not_start_from_a_pretraining(pretrained, tiny_config, tmp_path):
+    tiny_config.init_from = str(pretrained[0])  # for a frame_pool
+    with pytest.raises(ValueError, match="The two networks differ in structure"):
+        train.train(tiny_config, tmp_path / "run")
+
+
 def test_features_are_those_of_whole_clips(pretrained, tiny_motion, tmp_path):
     run = embedding.encoder_of(restore.from_run(pretrained[0]))
     source = pipeline.open_records(tiny_motion, ["test"])

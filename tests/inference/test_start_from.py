@@ -74,8 +74,7 @@ def test_anything_else_that_differs_is_listed(run, tiny_run):
 
 def test_an_encoder_published_without_its_head():
     """VideoPrism's files have no pooler and no classifier; a layer of the encoder must not be missing."""
-    model = types.SimpleNamespace(num_classes=0)
-    encoder = types.SimpleNamespace(params={"patches": {"kernel": np.ones(2)}}, model_state={}, labels=[], model=model)
+    encoder = types.SimpleNamespace(params={"patches": {"kernel": np.ones(2)}}, model_state={}, labels=[])
     fresh = {f"params/{path}": np.zeros(2) for path in ("patches/kernel", "pooler/query", "classifier/kernel")}
     arguments = {"params/classifier/kernel"}, ["a", "b"], "repeat"
     assert list(start_from._take(encoder, fresh, *arguments)) == ["params/patches/kernel"]

@@ -39,7 +39,7 @@ def test_more_texts_than_a_call_takes(small):
 @pytest.mark.parametrize(
     "classes, templates, message",
     [
-        ([], ["{}"], "There are no classes: give one or more"),
+        ([], ["{}"], "The list of classes is empty: give one or more"),
         (["_", "up"], ["{}"], "The class '_' has no words"),
         (["up", "up"], ["{}"], "The class 'up' is given twice"),
         (

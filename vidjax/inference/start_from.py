@@ -8,7 +8,9 @@ from flax import linen as nn
 from flax import traverse_util
 
 from vidjax import flow, step
+from vidjax.inference.embedding import encoder_of
 from vidjax.inference.restore import Trained, classifier_paths, load
+from vidjax.models.videomae_pretrain import VideoMAEPretrain
 from vidjax.preprocess import Spec
 from vidjax.weights import inflate
 from vidjax.weights.load import numbered
@@ -29,9 +31,9 @@ def start_from(
     If the classes and their order are equal (for a file of weights: if their number is equal), everything is copied.
     Otherwise the classifier, the parameters whose shape depends on the number of classes, stays randomly initialised. A
     model that contains a network, as `backbone` (`frame_pool`, `frame_rnn`) or `network` (`clip_rnn`), can start from
-    that network alone; the rest stays randomly initialised. From a network without classes, such as a pretraining, the
-    modules that both have are copied. The streams of a two-stream model start from one network each, or both from the
-    same one. The names of randomly initialised variables are printed.
+    that network alone; the rest stays randomly initialised. Of a pretraining, the encoder is copied. The streams of a
+    two-stream model start from one network each, or both from the same one. The names of randomly initialised variables
+    are printed.
 
     Args:
         source: a work directory, the name of published weights, or a weights file; for a two-stream model also two of
@@ -52,6 +54,8 @@ def start_from(
     if len(names) > max(len(streams), 1):
         raise ValueError(f"init_from = {source!r} names {len(names)} networks for {len(streams)} streams.")
     networks = [load(name) for name in names]
+    if not isinstance(model, VideoMAEPretrain):  # of a pretraining, the encoder
+        networks = [encoder_of(network) for network in networks]
     if len(networks) == 1 and set(streams) <= set(networks[0].params):
         streams = []  # a two-stream network: copied as a whole
     taken = {}
@@ -98,16 +102,9 @@ def _take(pretrained: Trained, fresh: inflate.Flat, heads: set[str], labels: lis
     else:
         same = heads and pretrained.labels in (labels, list(numbered(len(labels))))
         replaced = set() if same else heads or pretrained.classifier_paths()
-        if not pretrained.model.num_classes:  # modules that it lacks altogether are new, and those of ours left out
-            modules = {module_of(path) for path in loaded}
-            replaced = {path for path in fresh if path in replaced or module_of(path) not in modules}
-            wanted = {module_of(path) for path in fresh}
-            loaded = {path: x for path, x in loaded.items() if module_of(path) in wanted}
+        if not pretrained.labels:  # published without its head: modules that it lacks altogether are new
+            modules = {"/".join(path.split("/")[:2]) for path in loaded}
+            replaced = replaced | {path for path in fresh if "/".join(path.split("/")[:2]) not in modules}
     kept = {path: x for path, x in fresh.items() if path not in replaced}
     loaded = {path: x for path, x in loaded.items() if path not in replaced}
     return inflate.inflate(loaded, kept, inflation)
-
-
-def module_of(path: str) -> str:
-    """params/encoder/block0/norm1/scale -> params/encoder."""
-    return "/".join(path.split("/")[:2])

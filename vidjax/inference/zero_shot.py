@@ -67,7 +67,7 @@ def read_templates(path: Path) -> list[str]:
 
 
 def check_templates(templates: Sequence[str], source: str):
-    """Raises a ValueError if there is no template, or one has no place for the class."""
+    """Raises a ValueError for an empty list, or a template without exactly one place for the class."""
     if not templates:
         raise ValueError(f"{source} holds no template: write one per line, such as {TEMPLATE!r}.")
     if wrong := next((template for template in templates if template.count(PLACE) != 1), None):
@@ -87,7 +87,7 @@ def class_embeddings(tower: TextTower, classes: Sequence[str], templates: Sequen
     """
     check_templates(templates, "The list of templates")
     if not classes:
-        raise ValueError("There are no classes: give one or more.")
+        raise ValueError("The list of classes is empty: give one or more.")
     words = [spoken(name) for name in classes]
     if empty := [name for name, text in zip(classes, words, strict=True) if not text]:
         raise ValueError(f"The class {empty[0]!r} has no words.")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidjax import flow
-from vidjax.data import flow_images, video
+from vidjax.data import flow_files, flow_images, video
 from vidjax.data.synthetic import motion
 from vidjax.flow import __main__ as command
 from vidjax.flow import flowviz
@@ -57,7 +57,7 @@ def test_a_directory_of_flo_files(clip, run, tmp_path):
     files = sorted((tmp_path / "fields").iterdir())
     assert [file.name for file in files] == [f"{i:06d}.flo" for i in range(NUM_FRAMES - 1)]
     expected, _ = command.flow_of_file(clip, "opencv_farneback")
-    np.testing.assert_array_equal([flowviz.read_flo(file) for file in files], expected)
+    np.testing.assert_array_equal([flow_files.read_flo(file) for file in files], expected)
 
 
 def test_errors(clip, run, tmp_path):

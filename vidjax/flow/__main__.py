@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from vidjax import flow
-from vidjax.data import flow_images, video
+from vidjax.data import flow_files, flow_images, video
 from vidjax.flow import flowviz
 from vidjax.progress_bar import progress_bar
 
@@ -74,7 +74,7 @@ def main():
             video.write_video(args.out, flowviz.to_colours(found, largest), fps)
         else:
             for i, field in enumerate(found):
-                flowviz.write_flo(args.out / f"{i:06d}.flo", field)
+                flow_files.write_flo(args.out / f"{i:06d}.flo", field)
     except (ValueError, OSError) as error:
         sys.exit(f"vidjax.flow: {error}")
     print(

@@ -83,16 +83,18 @@ class Attention(nn.Module):
     The parts are `query`, `key`, `value` and `out`, each a Dense layer.
 
     Attributes:
-        num_heads: number of heads; it divides the width D.
+        num_heads: number of heads; it divides the width W.
         biases: which of the parts have a bias.
-        attend: (query (B, N, H, D / H), key, value (B, M, H, D / H), mask) -> (B, N, H, D / H).
+        attend: (query (B, N, H, W / H), key, value (B, M, H, W / H), mask) -> (B, N, H, W / H).
         dtype: dtype of the computation; the softmax is computed in float32.
+        width: width of the queries, keys and values of all heads, W; None for D.
     """
 
     num_heads: int
     biases: tuple[str, ...] = ("query", "key", "value", "out")
     attend: Callable = lambda query, key, value, mask: backend.attention()(query, key, value, mask=mask)
     dtype: jnp.dtype = jnp.float32
+    width: int | None = None
 
     @nn.compact
     def __call__(self, x, context=None, mask=None):
@@ -107,16 +109,17 @@ class Attention(nn.Module):
             (B, N, D).
         """
         shape, context = x.shape, x if context is None else context
+        width = self.width or shape[-1]
 
-        def dense(x, name):  # (..., D) -> (B N, D): XLA on CPUs copies tokens of three axes in the gradient
+        def dense(x, width, name):  # (..., D) -> (B N, W): XLA on CPUs copies tokens of three axes in the gradient
             settings = {"use_bias": name in self.biases, "kernel_init": glorot, "dtype": self.dtype, "name": name}
-            return nn.Dense(shape[-1], **settings)(x.reshape(-1, x.shape[-1]))
+            return nn.Dense(width, **settings)(x.reshape(-1, x.shape[-1]))
 
         def heads(x, name):
-            return dense(x, name).reshape(*x.shape[:-1], self.num_heads, -1)  # (B, N, H, D / H)
+            return dense(x, width, name).reshape(*x.shape[:-1], self.num_heads, -1)  # (B, N, H, W / H)
 
-        x = self.attend(heads(x, "query"), heads(context, "key"), heads(context, "value"), mask)  # (B, N, H, D / H)
-        return dense(x.reshape(shape), "out").reshape(shape)
+        x = self.attend(heads(x, "query"), heads(context, "key"), heads(context, "value"), mask)  # (B, N, H, W / H)
+        return dense(x.reshape(*shape[:-1], width), shape[-1], "out").reshape(shape)
 
 
 class MLP(nn.Module):

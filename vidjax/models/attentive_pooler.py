@@ -20,14 +20,16 @@ from vidjax.models.recurrent import check_sequence
 class Pooler(nn.Module):
     """Attention of one learned query to all tokens, then a norm.
 
-    Each dimension of the heads has a learned scale beside the usual 1 / sqrt(D / num_heads); it starts at 1.
+    Each dimension of the heads has a learned scale beside the usual 1 / sqrt(W / num_heads); it starts at 1.
 
     Attributes:
-        num_heads: number of heads.
+        num_heads: number of heads; it divides W.
+        width: see `attention.Attention`.
     """
 
     num_heads: int
     dtype: jnp.dtype = jnp.float32
+    width: int | None = None
 
     @nn.compact
     def __call__(self, x, mask=None):
@@ -41,20 +43,21 @@ class Pooler(nn.Module):
             (B, D).
 
         Raises:
-            ValueError: if the number of heads does not divide D.
+            ValueError: if the number of heads does not divide W.
         """
         batch, _, dim = x.shape
-        if dim % self.num_heads:
-            raise ValueError(f"num_heads = {self.num_heads} does not divide the width of the features, {dim}.")
+        width = self.width or dim
+        if width % self.num_heads:
+            raise ValueError(f"num_heads = {self.num_heads} does not divide the width of the features, {width}.")
         query = self.param("query", normal, (1, dim))
-        scale = self.param("head_scale", nn.initializers.zeros, (dim // self.num_heads,))
+        scale = self.param("head_scale", nn.initializers.zeros, (width // self.num_heads,))
         scale = (jax.nn.softplus(scale) / np.log(2)).astype(self.dtype)  # softplus(0) = log 2
 
         def attend(query, key, value, mask):
             return backend.attention()(query * scale, key, value, mask=mask)
 
         query = jnp.broadcast_to(query.astype(self.dtype), (batch, 1, dim))
-        attention = Attention(self.num_heads, attend=attend, dtype=self.dtype, name="attention")
+        attention = Attention(self.num_heads, attend=attend, dtype=self.dtype, width=width, name="attention")
         x = attention(query, x, mask_of_tokens(mask))  # (B, 1, D)
         return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x[:, 0])
 

@@ -13,7 +13,7 @@ declare -A tests=(
   [keras]="tests/weights/test_files.py"
   [onnx]="tests/export/onnx"
   [beam]="tests/data/test_beam.py"
-  [text]="tests/data/test_text_tokens.py tests/inference/test_zero_shot.py"
+  [text]="tests/data/test_text_tokens.py tests/data/test_sentence_pieces.py tests/inference/test_zero_shot.py"
 )
 declare -A modules=([tf]=tensorflow [torch]=torch [keras]=h5py [onnx]=onnxruntime [beam]=apache_beam [text]=tokenizers)
 

@@ -9,7 +9,7 @@ import safetensors.numpy
 import tokenizers
 
 from tests.peers.formula import draw_tree
-from vidjax.data.text_tokens import END, START
+from vidjax.data.text_tokens import END, START, Tokenizer
 from vidjax.export.torch_names import NAMES, to_torch
 from vidjax.models import make_model
 from vidjax.models.clip import CLIPText
@@ -53,5 +53,5 @@ def write_small_clip(cache: Path) -> Weights:
         files=(File("small/model.safetensors", source),),
         model={"name": "clip_b32", **IMAGE},
         clip={"num_frames": 2, "frame_stride": 1, "size": 48, "resize": 48, "sampling": "segments"},
-        text=Text(importers.CLIP_TEXT, text, File("small/tokenizer.json", source)),
+        text=Text(CLIPText, text, importers.CLIP_TEXT, Tokenizer, File("small/tokenizer.json", source)),
     )

@@ -4,34 +4,46 @@ import numpy as np
 import pytest
 
 from tests.clip_files import write_small_clip
+from tests.lvt_files import write_small_lvt
 from vidjax import evaluate, features, predict, search
 from vidjax.data import pipeline
 from vidjax.inference import restore, zero_shot
 from vidjax.weights import load as weights
 
+SMALL = {"clip_small": write_small_clip, "lvt_small": write_small_lvt}
+
+
+@pytest.fixture(params=SMALL)
+def network(request, tmp_path, monkeypatch):
+    """The name of small weights that compare videos with texts: CLIP's, VideoPrism-LvT's."""
+    if request.param == "lvt_small":
+        pytest.importorskip("sentencepiece")
+    monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setitem(weights.WEIGHTS, request.param, SMALL[request.param](tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return request.param
+
 
 @pytest.fixture
-def stored(tiny_run, tmp_path, monkeypatch):
-    """Features of the test videos of `tiny_run` by a small CLIP."""
-    monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setitem(weights.WEIGHTS, "clip_small", write_small_clip(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
-    run = restore.from_weights("clip_small")
+def stored(network, tiny_run, tmp_path):
+    """Features of the test videos of `tiny_run`."""
+    run = restore.from_weights(network)
     features.extract(run, tiny_run.records, "features", tmp_path / "stored", run.clip, 8, ["test"])
     return tmp_path / "stored"
 
 
-def test_videos_are_sorted_by_their_cosine_with_the_text(stored, capsys):
+def test_videos_are_sorted_by_their_cosine_with_the_text(network, stored, capsys):
     search.main(["a person up", "left", "--features", str(stored), "--top", "3", "--json"])
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [x["text"] for x in found] == ["a person up", "left"]
     cosines = [video["cosine"] for video in found[0]["videos"]]
     assert len(cosines) == 3 and cosines == sorted(cosines, reverse=True)
-    source, tower = pipeline.open_records(stored, ["test"]), zero_shot.TextTower("clip_small")
+    source, tower = pipeline.open_records(stored, ["test"]), zero_shot.TextTower(network)
     expected = search.search(["a person up"], tower, search.read_embeddings(source))[0]
     assert found[0]["videos"][0]["video"] == source[int(np.argmax(expected))].media_id
 
 
+@pytest.mark.parametrize("network", ["clip_small"], indirect=True)
 def test_searches_that_cannot_work(stored, tiny_run):
     for arguments, message in (
         (["x", "--features", str(tiny_run.records)], "The records hold videos, not features"),
@@ -46,9 +58,9 @@ def test_searches_that_cannot_work(stored, tiny_run):
         search.search(["up"], tower, np.ones((3, 7), np.float32))
 
 
-def test_prediction_and_evaluation_with_classes_in_words(stored, tiny_run, monkeypatch, capsys):
+def test_prediction_and_evaluation_with_classes_in_words(network, tiny_run, tmp_path, monkeypatch, capsys):
     video = str(tiny_run.videos["test"][0])
-    arguments = ["predict", video, "--weights", "clip_small", "--classes", "person up", "person left", "--json"]
+    arguments = ["predict", video, "--weights", network, "--classes", "person up", "person left", "--json"]
     monkeypatch.setattr("sys.argv", arguments)
     with pytest.raises(SystemExit) as ended:
         predict.main()
@@ -57,10 +69,10 @@ def test_prediction_and_evaluation_with_classes_in_words(stored, tiny_run, monke
     assert {x["label"] for x in top} == {"person up", "person left"}
     assert sum(x["probability"] for x in top) == pytest.approx(1)
 
-    monkeypatch.setattr("sys.argv", ["evaluate", "--weights", "clip_small", "--dataset", str(tiny_run.records)])
+    monkeypatch.setattr("sys.argv", ["evaluate", "--weights", network, "--dataset", str(tiny_run.records)])
     evaluate.main()
     assert "top1" in capsys.readouterr().out
-    result = json.loads((stored.parent / "result_clip_small_data.json").read_text())
+    result = json.loads((tmp_path / f"result_{network}_data.json").read_text())
     assert result["num_videos"] == 8 and result["splits"] == ["test"]
 
 

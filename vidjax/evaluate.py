@@ -154,7 +154,7 @@ def main():
     network.add_argument("--weights", metavar="NAME|FILE", help="published weights, with --dataset")
     add("--templates", type=Path, metavar="FILE", help="texts around a class, one per line with {} in its place, for "
         f"--weights that compare videos with texts (default: {zero_shot.TEMPLATE!r})")  # fmt: skip
-    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json (default: the published one is downloaded)")
+    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json or sentencepiece.model (default: published)")
     add("--step", type=int, help="step of the checkpoint (default: the last, or the best with keep_best)")
     add("--dataset", type=Path, help="evaluate on other records; classes are matched by name")
     add("--splits", nargs="+", help="splits to evaluate (default: the run's test splits)")

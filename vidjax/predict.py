@@ -85,7 +85,7 @@ def parse_args() -> argparse.Namespace:
         "compare videos with texts")  # fmt: skip
     add("--templates", type=Path, metavar="FILE", help="texts around a class, one per line with {} in its place; their "
         f"embeddings are averaged (default: {zero_shot.TEMPLATE!r})")  # fmt: skip
-    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json (default: the published one is downloaded)")
+    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json or sentencepiece.model (default: published)")
     add("--step", type=int, help="step of the checkpoint (default: the last)")
     add("--windows", type=float, metavar="SECONDS", help="print a line per window of this length, with its start and "
         "end. The last window ends with the video, and is left out if it is shorter than half a window, unless it is "

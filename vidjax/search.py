@@ -55,7 +55,7 @@ def main(argv=None):
     add("texts", nargs="+", metavar="TEXT", help="one or several descriptions")
     add("--features", type=Path, required=True, metavar="DIR", help="records that vidjax.features wrote")
     add("--weights", metavar="NAME|FILE", help="network of the texts (default: the one that made the features)")
-    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json (default: the published one is downloaded)")
+    add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json or sentencepiece.model (default: published)")
     add("--splits", nargs="+", help="splits to search (default: all)")
     add("--top", type=int, default=5, help="number of videos to print per text (default: 5)")
     add("--json", action="store_true", help="print a JSON object per text")

@@ -1,9 +1,11 @@
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
 from tests.clip_files import IMAGE, WORDS, write_small_clip, write_tokenizer
+from tests.lvt_files import write_pieces, write_small_lvt
 from vidjax.inference import restore, zero_shot
 from vidjax.models.clip import unit
 from vidjax.weights import load as weights
@@ -18,7 +20,17 @@ def small(tmp_path, monkeypatch):
     return "clip_small"
 
 
-def test_the_kernel_of_the_classifier_holds_the_embeddings_of_texts(small):
+@pytest.fixture
+def small_lvt(tmp_path, monkeypatch):
+    pytest.importorskip("sentencepiece")
+    monkeypatch.setenv("VIDJAX_CACHE", str(tmp_path))
+    monkeypatch.setitem(weights.WEIGHTS, "lvt_small", write_small_lvt(tmp_path))
+    return "lvt_small"
+
+
+@pytest.mark.parametrize("network", ["small", "small_lvt"])
+def test_the_kernel_of_the_classifier_holds_the_embeddings_of_texts(network, request):
+    small = request.getfixturevalue(network)
     run = zero_shot.with_classes(restore.from_weights(small), CLASSES, ["a {}.", "video of {}."])
     assert run.labels == CLASSES and run.model.num_classes == 2
     tower = zero_shot.TextTower(small)
@@ -26,7 +38,7 @@ def test_the_kernel_of_the_classifier_holds_the_embeddings_of_texts(small):
     np.testing.assert_allclose(np.linalg.norm(up, axis=1), 1, rtol=1e-5)
     expected = tower.scale * unit(up.mean(0))
     np.testing.assert_allclose(run.params["classifier"]["kernel"][:, 0], expected, rtol=1e-5)
-    logits, ends = run.model.apply({"params": run.params}, np.ones((1, 2, 48, 48, 3), np.float32))
+    logits, ends = jax.jit(run.model.apply)({"params": run.params}, np.ones((1, 2, 48, 48, 3), np.float32))
     cosine = unit(unit(ends["features"]).mean(1)) @ unit(up.mean(0))
     np.testing.assert_allclose(logits[0, 0], tower.scale * cosine[0], rtol=1e-4)
 
@@ -72,6 +84,23 @@ def test_a_tokenizer_of_other_weights(small, tmp_path):
         zero_shot.TextTower(small, other)
 
 
+def test_a_tokenizer_of_another_kind(small, small_lvt, tmp_path):
+    words, pieces = write_tokenizer(tmp_path / "words.json"), write_pieces(tmp_path / "pieces.model")
+    with pytest.raises(ValueError, match="pieces.model is not a tokenizer: give a tokenizer.json or bpe_simple_vocab"):
+        zero_shot.TextTower(small, pieces)
+    with pytest.raises(ValueError, match="words.json is not a SentencePiece model .*: give a sentencepiece.model"):
+        zero_shot.TextTower(small_lvt, words)
+
+
+def test_pieces_of_other_weights(small_lvt, tmp_path):
+    import sentencepiece
+
+    given = {"sentence_iterator": iter(["up", "down"]), "model_prefix": tmp_path / "pieces", "minloglevel": 2}
+    sentencepiece.SentencePieceTrainer.train(**given, model_type="char", vocab_size=9)
+    with pytest.raises(ValueError, match="pieces.model has 9 tokens, but the text tower of lvt_small knows 90"):
+        zero_shot.TextTower(small_lvt, tmp_path / "pieces.model")
+
+
 def test_networks_without_texts(small, tiny_trained):
     with pytest.raises(ValueError, match="does not compare videos with texts: choose one of clip_vit_b32, "):
         zero_shot.with_classes(tiny_trained, CLASSES)
@@ -96,7 +125,6 @@ def test_a_file_without_the_text_tower(small, tmp_path):
 def test_the_published_entries_fit_together():
     for entry in weights.WEIGHTS.values():
         if entry.text:
-            shapes = weights.shapes_of(entry, 0)
-            width = shapes["params/projection/kernel"][-1]
-            assert width == {"embedding": 512, **entry.text.sizes}["embedding"]
+            kernel = weights.shapes_of(entry, 3)["params/classifier/kernel"]
+            assert kernel == (entry.text.tower(**entry.text.sizes).embedding, 3)
             assert dataclasses.asdict(entry)["labels"] == ()

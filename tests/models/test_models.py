@@ -14,7 +14,7 @@ ON_FRAMES = ("frame_pool", "attentive_pooler", "frame_rnn", "skip_rnn", "tcn", "
 ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
 ARGUMENTS |= {name: {} for name, network in MODELS.items() if "mlp_ratio" in inspect.signature(network).parameters}
-ARGUMENTS |= {name: {} for name in ("clip_b32", "clip_b16", "clip_l14")}
+ARGUMENTS |= {name: {} for name in ("clip_b32", "clip_b16", "clip_l14", "videoprism_lvt_b")}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
 ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)
@@ -28,7 +28,7 @@ OTHERS = {"forecaster", "captioner", "videomae_pretrain"}  # see other inputs, o
 @pytest.mark.parametrize("name", sorted(set(MODELS) - OTHERS))
 def test_every_model_keeps_the_contract(name):
     model = make_model(name, 7, dtype="bfloat16", **ARGUMENTS.get(name, {"width": 0.125}))
-    size = {"siamese": 65, "videoprism_b": 72, "videoprism_l": 72, "clip_l14": 70}.get(name, 64)
+    size = {"siamese": 65, "clip_l14": 70}.get(name, 72 if name.startswith("videoprism") else 64)
     inputs = {"video": jnp.zeros((2, 17, size, size, 2 if name == "stacked_flow" else 3), jnp.bfloat16)}
     if sees_both(name):
         inputs["flow"] = jnp.zeros((2, 16, 64, 64, 2), jnp.bfloat16)
@@ -41,6 +41,7 @@ def test_every_model_keeps_the_contract(name):
         **dict.fromkeys(("timesformer", "vivit", "vivit_factorised", "mvit_v1_b", "mvit_v2_s"), 1),
         **dict.fromkeys(("video_swin_t", "video_swin_s", "video_swin_b"), 9),
         **dict.fromkeys(("videomae_s", "videomae_b", "videomae_l"), 8),
+        "videoprism_lvt_b": 1,
         "i3d": 2,
         "s3d": 1,
         "r3d_18": 3,

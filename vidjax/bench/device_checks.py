@@ -30,6 +30,7 @@ SIZES = {
     "siamese": 65,
     "videoprism_b": 72,
     "videoprism_l": 72,
+    "videoprism_lvt_b": 72,
     "clip_l14": 70,
 }  # of frames that a network takes, if not `SIZE`
 DETERMINISTIC = {"xla_gpu_deterministic_ops": True}

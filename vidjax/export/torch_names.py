@@ -13,7 +13,7 @@ from flax import linen as nn
 from vidjax import models, trees
 from vidjax.inference import restore
 from vidjax.models import video_swin
-from vidjax.weights import clip_names, importers, transformer_names
+from vidjax.weights import clip_names, importers, transformer_names, videoprism
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 
@@ -149,7 +149,11 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.OPEN_CLIP_IMAGE, _from_table(clip_names.OPEN_IMAGE)),
         (importers.OPEN_CLIP_TEXT, _from_table(clip_names.OPEN_TEXT)),
     ],
-    "videoprism": [(importers.VIDEOPRISM, _from_table(transformer_names.VIDEOPRISM))],
+    "videoprism": [
+        (importers.VIDEOPRISM, _from_table(transformer_names.VIDEOPRISM)),
+        (importers.LVT_VIDEO, _from_table(videoprism.LVT_VIDEO)),
+        (importers.LVT_TEXT, _from_table(videoprism.LVT_TEXT)),
+    ],
 }
 
 

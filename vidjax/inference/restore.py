@@ -17,6 +17,7 @@ from vidjax.best_checkpoint import open_best_or_last
 from vidjax.data import clips
 from vidjax.preprocess import Spec
 from vidjax.weights import load as weights
+from vidjax.weights.table import Text
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Trained:
         multi_label: whether classes are independent (sigmoid) or exclusive (softmax).
         config: config of the run; None for published weights.
         step: step of the checkpoint; None for published weights.
+        text: the tower for texts, of published weights that compare videos with texts.
     """
 
     name: str
@@ -48,6 +50,7 @@ class Trained:
     multi_label: bool = False
     config: ConfigDict | None = None
     step: int | None = None
+    text: Text | None = None
 
     def classifier_paths(self) -> set[str]:
         """Returns the paths of the classifier's variables, empty without a classifier; see the function."""
@@ -117,6 +120,7 @@ def from_weights(source: str) -> Trained:
         clip=entry.clip,
         inputs=entry.inputs,
         multi_label=entry.multi_label,
+        text=entry.text,
     )
 
 

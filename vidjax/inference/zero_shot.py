@@ -1,4 +1,4 @@
-"""Classes given in words: the embeddings of texts become the kernel of a classifier (CLIP)."""
+"""Classes given in words: the embeddings of texts become the kernel of a classifier (CLIP, VideoPrism-LvT)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -8,9 +8,8 @@ import jax
 import numpy as np
 
 from vidjax import sharding
-from vidjax.data.text_tokens import Tokenizer
 from vidjax.inference import restore
-from vidjax.models.clip import CLIP, CLIPText, unit
+from vidjax.models.clip import unit
 from vidjax.weights import load as weights
 from vidjax.weights.downloads import fetch
 
@@ -23,7 +22,7 @@ class TextTower:
 
     Args:
         source: name of the weights, or a file.
-        tokenizer: see `data.text_tokens.Tokenizer`; None for the published one, which is downloaded.
+        tokenizer: see the `reader` in `weights.table.Text`; None for the published one, which is downloaded.
 
     Raises:
         ValueError: if the weights have no text tower, or the tokenizer does not belong to it.
@@ -32,8 +31,8 @@ class TextTower:
     def __init__(self, source: str, tokenizer: Path | None = None):
         self.name = source
         entry, params = weights.load_text(source)
-        self.model, self._params = CLIPText(**entry.text.sizes), params
-        self.tokenizer = Tokenizer(tokenizer or fetch(entry.text.tokenizer))
+        self.model, self._params = entry.text.tower(**entry.text.sizes), params
+        self.tokenizer = entry.text.reader(tokenizer or fetch(entry.text.tokenizer))
         if self.tokenizer.size != self.model.vocabulary:
             raise ValueError(
                 f"{self.tokenizer.path} has {self.tokenizer.size} tokens, but the text tower of {source} knows "
@@ -52,7 +51,8 @@ class TextTower:
     @property
     def scale(self) -> float:
         """The factor of the products of embeddings: they become logits."""
-        return float(np.exp(self._params["logit_scale"]))
+        tokens = np.zeros((1, self.model.length), np.int32)
+        return float(jax.jit(lambda params: self.model.apply({"params": params}, tokens)[1])(self._params))
 
 
 def read_templates(path: Path) -> list[str]:
@@ -108,14 +108,14 @@ def with_classes(
     """Returns an image tower as a classifier of these classes.
 
     Args:
-        run: published weights of CLIP.
+        run: published weights that compare videos with texts.
         templates: texts with a place {} for the class.
         tokenizer: see `TextTower`.
 
     Raises:
         ValueError: if the network does not compare videos with texts; also the errors of `class_embeddings`.
     """
-    if not isinstance(run.model, CLIP):
+    if not run.text:
         known = ", ".join(name for name, entry in weights.WEIGHTS.items() if entry.text)
         raise ValueError(f"{run.name} does not compare videos with texts: choose one of {known}.")
     if run.labels:

@@ -35,6 +35,7 @@ from vidjax.models.video_swin import VideoSwin, VideoSwinB, VideoSwinS
 from vidjax.models.videomae import VideoMAE, VideoMAEL, VideoMAES
 from vidjax.models.videomae_pretrain import VideoMAEPretrain
 from vidjax.models.videoprism import VideoPrism, VideoPrismL
+from vidjax.models.videoprism_lvt import VideoPrismLvT
 from vidjax.models.vit import ViT, ViTL, ViTS
 from vidjax.models.vivit import ViViT, ViViTFactorised
 
@@ -79,6 +80,7 @@ CLIP_NETWORKS = {  # 3-D
     "videomae_l": VideoMAEL,
     "videoprism_b": VideoPrism,
     "videoprism_l": VideoPrismL,
+    "videoprism_lvt_b": VideoPrismLvT,
 }
 MODELS = {
     **FRAME_NETWORKS,

@@ -373,4 +373,15 @@ def of_videoprism(name: str) -> str:
     return transformer_names.ours(name, transformer_names.VIDEOPRISM)
 
 
+def _of_lvt(table: transformer_names.Table, other: transformer_names.Table) -> Layout:
+    """Returns the layout of a tower of VideoPrism's video-text network; see `_clip`."""
+
+    def path_of(name: str) -> str | None:
+        return None if transformer_names.knows(name, other) else transformer_names.ours(name, table)
+
+    return Layout((".npz",), path_of, unpack=videoprism.unpack, pack=videoprism.pack)
+
+
 VIDEOPRISM = Layout((".npz",), of_videoprism, unpack=videoprism.unpack, pack=videoprism.pack)
+LVT_VIDEO = _of_lvt(videoprism.LVT_VIDEO, videoprism.LVT_TEXT)
+LVT_TEXT = _of_lvt(videoprism.LVT_TEXT, videoprism.LVT_VIDEO)

@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from vidjax import models, trees
-from vidjax.models.clip import CLIPText
 from vidjax.weights import files as weight_files
 from vidjax.weights import importers
 from vidjax.weights.downloads import fetch
@@ -90,7 +89,7 @@ def load_text(source: str) -> tuple[Weights, dict]:
     """Reads the text tower in the file of published weights.
 
     Returns:
-        The entry, and the parameters of its `CLIPText`: float32 arrays in the host's memory.
+        The entry, and the parameters of its `text.tower`: float32 arrays in the host's memory.
 
     Raises:
         ValueError: if the weights have no text tower, or the file lacks it; also the errors of `load`.
@@ -102,7 +101,7 @@ def load_text(source: str) -> tuple[Weights, dict]:
         raise ValueError(f"{source} has no text tower: choose one of {known}.")
     path = Path(source) if is_file else fetch(entry.files[0])
     arrays, names = importers.translate(weight_files.read(path), entry.text.layout)
-    tower = CLIPText(**entry.text.sizes)
+    tower = entry.text.tower(**entry.text.sizes)
     shapes = trees.shapes(dict(jax.eval_shape(tower.init, jax.random.key(0), jnp.zeros((1, 4), int))))
     try:
         return entry, importers.fit(arrays, names, shapes)["params"]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import importlib.resources
+from collections.abc import Callable
+from pathlib import Path
 
 from vidjax.weights.downloads import File
 from vidjax.weights.importers import Layout
@@ -23,13 +25,18 @@ class Text:
     """The text tower of a network.
 
     Attributes:
-        layout: the mapping from the arrays of the file to those of `models.clip.CLIPText`.
-        sizes: arguments of `CLIPText`.
-        tokenizer: the file for `data.text_tokens.Tokenizer`.
+        tower: the module, tokens (N, L) -> embeddings (N, E) and the scale of their products with those of videos. It
+            has the attributes `vocabulary`, `length` and `embedding`, the width E.
+        sizes: its arguments.
+        layout: the mapping from the arrays of the file to its parameters.
+        reader: of the tokenizer: path -> (texts, length) -> int32 (N, length), with the attributes `path` and `size`.
+        tokenizer: the file for it.
     """
 
-    layout: Layout
+    tower: type
     sizes: dict
+    layout: Layout
+    reader: Callable[[Path], Callable]
     tokenizer: File
 
 

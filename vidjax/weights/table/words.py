@@ -1,8 +1,15 @@
 """Weights of networks that compare videos with texts."""
 
+import dataclasses
+
+from vidjax.data.sentence_pieces import SentencePieces
+from vidjax.data.text_tokens import Tokenizer
+from vidjax.models.clip import CLIPText
+from vidjax.models.videoprism_lvt import VideoPrismText
 from vidjax.weights import importers
 from vidjax.weights.downloads import File
 from vidjax.weights.table.entry import Text, Weights
+from vidjax.weights.table.transformers import TRANSFORMERS
 
 # preprocessor_config.json of openai/clip-vit-base-patch32
 CLIP = {"mean": [122.7709383, 116.7460125, 104.09373615], "std": [68.5005327, 66.6321579, 70.32316305]}
@@ -31,7 +38,29 @@ def _clip(repository: str, model: str, data: str, file: str = "model.safetensors
         inputs={"fps": 25.0, "short_side": 256},
         clip={"num_frames": 8, "frame_stride": 1, "size": 224, "resize": 224, "sampling": "segments"},
         preprocess=CLIP,
-        text=Text(of_text, sizes | activation, CLIP_BPE),
+        text=Text(CLIPText, sizes | activation, of_text, Tokenizer, CLIP_BPE),
+    )
+
+
+def _videoprism_lvt():
+    """Returns the entry of LvT-B, which reads videos as its encoder does."""
+    repository, file = "google/videoprism-lvt-base-f16r288", "flax_lvt_base_f16r288_repeated.npz"
+    vocabulary = "t5-data/vocabs/cc_en.32000/sentencepiece.model"  # "c4_en" in the authors' models.py
+    encoder = TRANSFORMERS["videoprism_b"]
+    return dataclasses.replace(
+        encoder,
+        what="VideoPrism-LvT-B, video tower; classes in words, trained on videos and texts",
+        source=f"{encoder.source.partition(';')[0]}; {repository} on huggingface.co",
+        files=(File(f"{repository}/{file}", f"https://huggingface.co/{repository}/resolve/main/{file}"),),
+        layout=importers.LVT_VIDEO,
+        model={"name": "videoprism_lvt_b"},
+        text=Text(
+            VideoPrismText,
+            {},
+            importers.LVT_TEXT,
+            SentencePieces,
+            File(vocabulary, f"https://storage.googleapis.com/{vocabulary}"),
+        ),
     )
 
 
@@ -43,4 +72,5 @@ WORDS = {
         embedding=768),
     "clip_vit_b32_laion2b": _clip(
         "laion/CLIP-ViT-B-32-laion2B-s34B-b79K", "clip_b32", "LAION-2B", "open_clip_model.safetensors"),
+    "videoprism_lvt_b": _videoprism_lvt(),
 }  # fmt: skip

@@ -7,7 +7,7 @@ from vidjax.checkpoint import Checkpoints
 from vidjax.step import TrainState
 
 DIRECTORY = "checkpoints_best"  # in a work directory
-LOWER_IS_BETTER = ("val_loss", "val_rmse")
+LOWER_IS_BETTER = ("val_loss", "val_rmse", "val_epe")
 
 
 class BestCheckpoint:

@@ -23,7 +23,8 @@ KEYS = {
     "val_splits": "splits to evaluate during training; may be empty",
     "test_splits": "splits of the final evaluation",
     "fold": "fold of the dataset, such as set1/0, which sets these splits; empty to keep them",
-    "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees",
+    "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees; for true flow "
+    "size and eval_size, (height, width) of crops in training and of whole frames in evaluation",
     "augment": "crop, flip, colour: augmentation of training clips; affine, rand_augment, erase, mixup, cutmix: of "
     "batches, on the device; repeat: clips of the same video in a row, each with its own draws; 0 for one",
     "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
@@ -32,10 +33,11 @@ KEYS = {
     "init_from": "initial weights: a name of vidjax.weights, a file or a work directory; empty to initialise randomly",
     "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
     "freeze": "regular expressions of the parameters to freeze, together with their BatchNorm statistics",
-    "target": "clip (one label or set of labels per clip), frame (the same for each frame) or words (a caption)",
+    "target": "clip (one label or set of labels per clip), frame (the same for each frame), words (a caption) or flow "
+    "(the true optical flow of a pair of frames)",
     "loss": "name (softmax, sigmoid, squared_error, segmentation, reconstruction, or contrastive, triplet, "
-    "prototypical, siamese for embeddings) and its arguments: label_smoothing, class_weights, smoothing, margin, "
-    "mining",
+    "prototypical, siamese for embeddings, or flow_sequence, flow_pyramid) and its arguments: label_smoothing, "
+    "class_weights, smoothing, margin, mining, gamma, weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, beta2, weight_decay, clip_norm, layer_decay",
     "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",
@@ -53,7 +55,16 @@ KEYS = {
     "num_threads": "threads that read and decode clips; 0 for one per core",
 }
 CLIP_AUGMENT = ("crop", "flip", "colour")  # the arguments of `clips.train_clip` among `config.augment`
-VALIDATION_METRICS = ("loss", "top1", "top5", "mAP", "rmse", "exact", "recall_at_1")  # val_loss, ... in metrics.jsonl
+VALIDATION_METRICS = (
+    "loss",
+    "top1",
+    "top5",
+    "mAP",
+    "rmse",
+    "exact",
+    "recall_at_1",
+    "epe",
+)  # val_loss, ... in metrics.jsonl
 MAY_CHANGE = ("log_every", "eval_every", "checkpoint_every", "mesh", "num_threads", "eval")  # when a run resumes
 
 
@@ -73,8 +84,12 @@ def check(config: ConfigDict):
         raise ValueError(f"Unknown loss {config.loss.get('name')!r}; choose one of {', '.join(losses.LOSSES)}.")
     if config.dtype not in ("float32", "bfloat16", "float64"):
         raise ValueError(f"Unknown dtype {config.dtype!r}; choose float32 or bfloat16.")
-    if config.target not in ("clip", "frame", "words"):
-        raise ValueError(f"Unknown target {config.target!r}; choose clip, frame or words.")
+    if config.target not in ("clip", "frame", "words", "flow"):
+        raise ValueError(f"Unknown target {config.target!r}; choose clip, frame, words or flow.")
+    if (config.target == "flow") != (config.loss.name in losses.FLOW_LOSSES):
+        raise ValueError(f"config.target = 'flow' and the losses {', '.join(losses.FLOW_LOSSES)} need each other.")
+    if config.target == "flow" and (config.flow or isinstance(config.clip.get("size", 0), int)):
+        raise ValueError("config.target = 'flow' needs config.flow = '' and config.clip.size = (height, width).")
     if config.flow not in ("", "stored", *flow.METHODS):
         raise ValueError(f"Unknown flow {config.flow!r}; choose '', stored, {', '.join(flow.METHODS)}.")
     if config.augment.get("crop", "random") not in clips.CROPS:
@@ -83,7 +98,7 @@ def check(config: ConfigDict):
     _check_arguments("optimizer", config.optimizer, optimizer.make_optimizer)
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
-    _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize"])
+    _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize", "eval_size"])
     for key in ("batch_size", "accumulate", "eval.batch_size", "eval.num_views", "eval.num_crops"):
         group, _, name = key.rpartition(".")
         if (value := (config[group] if group else config).get(name, 1)) < 1:
@@ -137,7 +152,7 @@ def _check_augment(config: ConfigDict):
     names = ", ".join(f"augment.{name}" for name, value in settings.items() if value)
     if names and config.clip.get("sampling") == "chunks":
         raise ValueError(f"{names}: the chunks of a video would get different draws; turn it off for chunks.")
-    if names and config.flow:
+    if names and (config.flow or config.target == "flow"):
         raise ValueError(f"{names}: frames are augmented, not their optical flow; turn it off, or empty config.flow.")
     if settings.get("mixup") or settings.get("cutmix"):
         if config.target != "clip" or config.loss.name not in ("softmax", "sigmoid"):
@@ -190,6 +205,12 @@ def check_target(config: ConfigDict, inputs: dict):
         kind, valid = ("captions", "words") if "caption_length" in inputs else ("no captions", "clip or frame")
         raise ValueError(
             f"{config.dataset} holds {kind}, which does not go with config.target = {config.target!r}: choose {valid}."
+        )
+    if bool(inputs.get("true_flow")) != (config.target == "flow"):
+        kind, valid = ("pairs of frames with", "flow") if "true_flow" in inputs else ("no", "clip or frame")
+        raise ValueError(
+            f"{config.dataset} holds {kind} true optical flow, which does not go with config.target = "
+            f"{config.target!r}: choose {valid}."
         )
     if any(batch_augment_of(config).values()) and "prefix" in inputs:
         raise ValueError(

@@ -1,7 +1,9 @@
 """Losses: (outputs, target) -> unreduced loss, one value per example or frame. The step weights and averages them."""
 
+import math
 from collections.abc import Sequence
 
+import einops
 import jax
 import jax.numpy as jnp
 import optax
@@ -105,6 +107,67 @@ def reconstruction(errors: jax.Array, target: jax.Array) -> jax.Array:
     if errors.ndim != 2:
         raise ValueError(f"The loss 'reconstruction' needs errors of masked tokens, (B, M), not {errors.shape}.")
     return errors.mean(-1)
+
+
+# --- Losses of optical flow: predictions float (B, 1, h, w, 2), pixels, target (B, H, W, 2) -> float (B, H, W) --------
+
+
+def flow_sequence(predictions: Sequence[jax.Array], target: jax.Array, *, gamma: float = 0.8) -> jax.Array:
+    """The L1 loss of all iterations, discounted: the sum over i of gamma^(N - 1 - i) |flow_i - target|.
+
+    Teed and Deng, "RAFT" (ECCV 2020), equation 7; like the authors' code, the mean over u and v.
+
+    Args:
+        predictions: N predictions at full size, the last one is the result.
+        gamma: 0.8 in the paper, 0.85 for its fine-tuning on Sintel and KITTI.
+    """
+    check_flow(predictions, target)
+    weights = [gamma ** (len(predictions) - 1 - i) for i in range(len(predictions))]
+    errors = (jnp.abs(flow[:, 0] - target).mean(-1) for flow in predictions)
+    return sum(weight * error for weight, error in zip(weights, errors, strict=True))
+
+
+def flow_pyramid(
+    predictions: Sequence[jax.Array], target: jax.Array, *, weights: Sequence[float] = (0.32, 0.08, 0.02, 0.01, 0.005)
+) -> jax.Array:
+    """The end-point errors of all scales, weighted, each against the target averaged over the area of its pixels.
+
+    Dosovitskiy et al., "FlowNet" (ICCV 2015), as in github.com/ClementPinard/FlowNetPytorch: in units of 20 pixels,
+    and summed over the pixels of a scale. Here each pixel of a scale shares its error out to the pixels of the target.
+    The target must be known everywhere: an average would take unknown flow for 0.
+
+    Args:
+        predictions: the coarsest first; their sizes divide that of the target.
+        weights: one per prediction.
+    """
+    check_flow(predictions, target, of_equal_size=False)
+    if len(weights) != len(predictions):
+        raise ValueError(f"loss.weights has {len(weights)} entries for {len(predictions)} predictions.")
+    total = jnp.zeros(target.shape[:3])
+    for weight, flow in zip(weights, predictions, strict=True):
+        cells = [size // of for size, of in zip(target.shape[1:3], flow.shape[2:4], strict=True)]  # pixels per cell
+        mean = einops.reduce(target, "b (h i) (w j) c -> b h w c", "mean", i=cells[0], j=cells[1])
+        error = end_point_error(flow[:, 0], mean) / 20
+        total += weight / math.prod(cells) * jnp.repeat(jnp.repeat(error, cells[0], axis=1), cells[1], axis=2)
+    return total
+
+
+def end_point_error(flow: jax.Array, target: jax.Array) -> jax.Array:
+    """Length of the difference, (..., 2) -> (...); its gradient is 0 where the difference is."""
+    return root(jnp.square(flow - target).sum(-1))
+
+
+def check_flow(predictions: Sequence[jax.Array], target: jax.Array, *, of_equal_size: bool = True):
+    """Raises a ValueError unless the predictions are flow for the target: of its size, or one that divides it."""
+    for flow in predictions:
+        fits = flow.ndim == 5 and flow.shape[:2] == (len(target), 1) and flow.shape[-1] == target.shape[-1] == 2
+        if not fits or any(big % small for big, small in zip(target.shape[1:3], flow.shape[2:4], strict=True)):
+            raise ValueError(f"Predictions of the shape {flow.shape} are not flow for the target {target.shape}.")
+        if of_equal_size and flow.shape[2:4] != target.shape[1:3]:
+            raise ValueError(
+                f"The loss 'flow_sequence' needs predictions at full size, not {flow.shape} for the target "
+                f"{target.shape}: use flow_pyramid."
+            )
 
 
 # --- Losses over pairs: embeddings float (B, D), target int (B,) -> float (B,) ----------------------------------------
@@ -237,14 +300,15 @@ EMBEDDING_LOSSES = {
     "prototypical": prototypical,
     "siamese": siamese,
 }
-WITHOUT_CLASSES = (*EMBEDDING_LOSSES, "reconstruction")  # the network has no classifier
-WITHOUT_CLASSES = (*EMBEDDING_LOSSES, "reconstruction")  # the network has no classifier
+FLOW_LOSSES = {"flow_sequence": flow_sequence, "flow_pyramid": flow_pyramid}
+WITHOUT_CLASSES = (*EMBEDDING_LOSSES, *FLOW_LOSSES, "reconstruction")  # the network has no classifier
 LOSSES = {
     "softmax": softmax_cross_entropy,
     "sigmoid": sigmoid_cross_entropy,
     "squared_error": squared_error,
     "segmentation": segmentation,
     "reconstruction": reconstruction,
+    **FLOW_LOSSES,
     **EMBEDDING_LOSSES,
 }
 

@@ -119,7 +119,8 @@ def train_step(
 
     Args:
         batch: inputs by name, `target` and `weight`, see `pipeline`.
-        loss_fn: (outputs, target) -> unreduced loss, in the shape of `weight`.
+        loss_fn: (outputs, target) -> unreduced loss, in the shape of `weight`. Outputs are an array or,
+            for `losses.FLOW_LOSSES`, a tuple of arrays.
         seed: seed of dropout; the random numbers of a step derive from (seed, step).
         freeze: patterns of parameters without gradient, see `optimizer.split_frozen`; BatchNorm layers among them use
             and keep their running statistics.
@@ -144,7 +145,7 @@ def train_step(
             (outputs, _), updates = model.apply(
                 variables, **inputs, train=True, rngs={"dropout": dropout_key}, mutable=[*model_state, "losses"]
             )
-        outputs = outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+        outputs = jax.tree.map(precise, outputs)
         penalties = [penalty_of(x, weight, batch["weight"]) for x in jax.tree.leaves(updates.pop("losses", {}))]
         loss = metrics.weighted_mean(loss_fn(outputs, target), weight, batch["weight"]) + sum(penalties)
         train_metrics = {"loss": loss}
@@ -165,6 +166,11 @@ def train_step(
     ema = jax.tree.map(lambda old, new: ema_decay * old + (1 - ema_decay) * new, state.ema, params) if ema_decay else {}
     train_metrics["grad_norm"] = optax.tree.norm(gradient)
     return TrainState(state.step + 1, params, model_state, ema, opt_state), train_metrics
+
+
+def precise(x: jax.Array) -> jax.Array:
+    """Casts to float32, or leaves float64."""
+    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
 def accumulate_gradient(
@@ -244,10 +250,10 @@ def carried_step(
     inputs = model_inputs(model, preprocess(batch, spec, model.dtype))
     variables = {"params": params, **without_carry(model_state), **carry}
     (outputs, ends), carry = model.apply(variables, **inputs, mutable=["carry"])
-    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32)), ends, dict(carry)
+    return precise(outputs), ends, dict(carry)
 
 
 def eval_step(params: dict, model_state: dict, batch: Batch, *, model: nn.Module, spec: Spec) -> jax.Array:
     """The model's outputs for a batch of clips: float32 (B, ..., K)."""
     outputs, _ = apply_model(params, model_state, batch, model=model, spec=spec)
-    return outputs.astype(jnp.promote_types(outputs.dtype, jnp.float32))
+    return precise(outputs)

@@ -49,7 +49,7 @@ def test_the_compiled_function_and_the_picture(tmp_path):
     params = jax.jit(model.init)(jax.random.key(0), np.zeros((2, 5, 16, 16, 3), np.float32))["params"]
     whole = sharding.replicated(mesh)
     shardings = jax.tree.map(lambda _: whole, params), {}
-    originals, hidden, restored = reconstructions.make_reconstruct_fn(model, SPEC, mesh, shardings)(params, {}, batch)
+    originals, hidden, restored = reconstructions.make_draw_fn(model, SPEC, mesh, shardings)(params, {}, batch)
     np.testing.assert_array_equal(originals, batch["video"][:, :4])  # the fifth frame fills no tubelet
     same = (np.asarray(hidden) == batch["video"][:, :4]).reshape(2, 4, 2, 8, 2, 8, 3).all((0, 1, 3, 5, 6))
     assert same.sum() == 1  # one of four places is visible

@@ -27,7 +27,7 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
 
     Args:
         inputs: `dataset_info.DatasetInfo.inputs`, which tells whether the records hold videos or features.
-        clip: `num_frames`; for videos also `size` and `streams`.
+        clip: `num_frames`; for videos also `size`, which is (height, width) for pairs with true flow, and `streams`.
 
     Returns:
         For videos `video` uint8 (B, T, size, size, 3), `flow` uint8 (B, T, size, size, 2), or both, depending on
@@ -44,7 +44,8 @@ def blank_batch(inputs: dict, clip: dict, batch_size: int) -> Clip:
         raise ValueError("The records hold videos, but config.clip has no size: use a config for videos, not features.")
     length = inputs.get("caption_length")
     tokens = {"tokens": np.zeros((batch_size, length), np.int32)} if length else {}
-    shape = (batch_size, clip["num_frames"], clip["size"], clip["size"])
+    sides = (clip["size"],) * 2 if isinstance(clip["size"], int) else tuple(clip["size"])
+    shape = (batch_size, clip["num_frames"], *sides)
     streams = {name: np.zeros((*shape, CHANNELS[name]), np.uint8) for name in clip.get("streams", ("video",))}
     return {**streams, **tokens}
 

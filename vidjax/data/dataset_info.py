@@ -15,7 +15,8 @@ class DatasetInfo:
         time_reversal: permutation of the classes under time reversal, or None if there is none.
         inputs: contents of the records; empty if unknown. For videos `fps` (0: that of each video) and `short_side`
             (pixels; 0: the size of each video), and with optical flow `flow`, its method. For features `prefix`,
-            `width`, `layer`, `source` (the network) and `clip` (the frames they come from), see `vidjax.features`.
+            `width`, `layer`, `source` (the network) and `clip` (the frames they come from), see `vidjax.features`. For
+            pairs of frames with true optical flow `true_flow`, see `flow_pairs`.
         folds: folds of a cross-validation by name, see `folds`.
     """
 

@@ -26,7 +26,7 @@ def check(source: pipeline.Records, *, multi_label: bool, per_frame: bool, secon
         ValueError: if labels.txt has no name for a class index, or the loss does not allow the number of labels; names
             shard and record.
     """
-    is_single = not (multi_label or per_frame or {"target", "caption_length"} & set(source.info.inputs))
+    is_single = not (multi_label or per_frame or {"target", "caption_length", "true_flow"} & set(source.info.inputs))
     end = time.monotonic() + seconds
     for number in np.random.default_rng(0).permutation(len(source)).tolist():
         if time.monotonic() > end:

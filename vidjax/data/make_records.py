@@ -4,11 +4,13 @@
     python -m vidjax.data.make_records SOURCE --out DIR --runner beam -- --runner=FlinkRunner --flink_master=HOST:8081
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
-one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, or `captions`; or a published dataset:
+one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, `captions` or `flow` (pairs of frames with exact
+optical flow); or a published dataset:
 
     python -m vidjax.data.make_records thumos14 --videos DIR --annotations DIR --out DIR
     python -m vidjax.data.make_records 50salads --annotations DIR --out DIR      (published features)
     python -m vidjax.data.make_records omniglot DIR --out DIR      (or strokes DIR, trajectories DIR)
+    python -m vidjax.data.make_records sintel DIR --format png --out DIR      (true flow: see --help)
 
 Run the command again to write the missing shards.
 """
@@ -22,9 +24,10 @@ from pathlib import Path
 
 from vidjax.data import beam, dataset_info, few_labels, flow_images, frame_folder, record_checks, records, shards
 from vidjax.data.folds import leave_one_out, read_folds
-from vidjax.data.sources import class_counts, datasets, protocols
+from vidjax.data.sources import class_counts, datasets, flow_datasets, protocols
 from vidjax.data.sources.datasets import say
 from vidjax.data.sources.items import Dataset
+from vidjax.data.synthetic import flow_pairs
 
 # arguments that may differ between runs; `sources` may not
 MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad", "folds")
@@ -48,7 +51,7 @@ def make_records(args: argparse.Namespace):
     items, labels = dataset.items, dataset.labels
     if args.label_fraction is not None:
         items = few_labels.of_items(items, args.label_fraction, args.seed)
-    if dataset.caption_length is None:
+    if dataset.caption_length is None and labels:
         say(class_counts.table(items))
     inputs = dataset.inputs or {"fps": args.fps, "short_side": args.short_side}
     if dataset.caption_length is not None:
@@ -60,9 +63,9 @@ def make_records(args: argparse.Namespace):
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
     if datasets.kind_of(args.sources) in ("table", "folder"):
         arguments["sources"] = [str(Path(source).resolve()) for source in args.sources]
-    if datasets.kind_of(args.sources) == "drawings":
+    if datasets.kind_of(args.sources) in ("drawings", "flow_dataset"):
         arguments["sources"] = [args.sources[0], str(Path(args.sources[1]).resolve())]
-    for name in ("videos", "annotations"):
+    for name in ("videos", "annotations", "photographs"):
         arguments[name] = getattr(args, name) and getattr(args, name).resolve()
     arguments = json.loads(json.dumps(arguments, default=str))  # as read from dataset.json
     is_update = (out / "dataset.json").exists()
@@ -145,9 +148,11 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs="+",
         help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label) with "
         "the split in the file name, like trainlist01.txt testlist01.txt; tfds:NAME; "
-        "a synthetic dataset: motion, coloured, captions; "
+        "a synthetic dataset: motion, coloured, captions, flow; "
         f"a published dataset, with --annotations and --videos: {', '.join(protocols.PROTOCOLS)}; "
-        "or the drawings of Omniglot: omniglot DIR, strokes DIR (videos of the pen), trajectories DIR",
+        "the drawings of Omniglot: omniglot DIR, strokes DIR (videos of the pen), trajectories DIR; "
+        f"or pairs of frames with true optical flow, which keep their size: {', '.join(flow_datasets.DATASETS)}, each "
+        "followed by its folder",
     )
     add("--out", type=Path, required=True, help="directory of the dataset")
     add(
@@ -231,8 +236,11 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs=3,
         default=(1600, 160, 480),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="numbers of videos to render for motion, coloured or captions",
+        help="numbers of videos to render for motion, coloured or captions, or of pairs for flow",
     )
+    add("--photographs", type=Path, metavar="DIR", help="for flow: images for half of the textures, five or more")
+    size = flow_pairs.SIZE
+    add("--pair_size", type=int, nargs=2, default=size, metavar=("HEIGHT", "WIDTH"), help="for flow: pixels")
     add("--pen_only", action="store_true", help="for strokes: show the pen without ink, and nothing while it is lifted")
     real_time = "for strokes: 12 frames per second, not 24 per drawing; for trajectories: seconds, not 0 to 1"
     add("--real_time", action="store_true", help=real_time)

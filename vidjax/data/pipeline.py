@@ -14,6 +14,7 @@ follows the clip in the same row of batch i: batch i holds clip i mod num_chunks
 import contextlib
 import dataclasses
 import functools
+import inspect
 import os
 import threading
 import weakref
@@ -24,13 +25,19 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data import clips, dataset_info, feature_clips, records, targets
+from vidjax.data import clips, dataset_info, feature_clips, flow_pairs, records, targets
 
 cv2.setNumThreads(1)  # Grain's threads use all cores; OpenCV's threads would compete with them
 
-VIDEO_ONLY = ("size", "resize", "crop", "flip", "colour", "streams")  # arguments that do not apply to features
 
 Batch = dict[str, np.ndarray]
+
+TRAIN, EVAL = 0, 1
+CUTTERS = {  # by the content of the records
+    "videos": (clips.train_clip, clips.eval_clips),
+    "features": (feature_clips.train_features, feature_clips.eval_features),
+    "true_flow": (flow_pairs.train_pair, flow_pairs.eval_pair),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,8 +133,8 @@ def train_batches(
 
     Args:
         source: from `open_records`.
-        clip_arguments: keyword arguments of `clips.train_clip`, or for features of `feature_clips.train_features`;
-            features ignore the arguments in `VIDEO_ONLY`.
+        clip_arguments: keyword arguments of `clips.train_clip`. Records of features and of pairs take those that
+            `feature_clips.train_features` and `flow_pairs.train_pair` have, and ignore the others.
         batch_size: number of clips in the global batch.
         order: epoch -> indices of the records, as many in every epoch, see `class_batches`; None for `epoch_order`.
         process: index of this process, and number of processes.
@@ -153,13 +160,13 @@ def train_batches(
         epoch, index = divmod(place, len(order(0)))
         rng = np.random.default_rng((seed, epoch, place))
         example = source[order(epoch)[index]]
-        clip = cut(example, rng, source.info, **clip_arguments, chunk=chunk, out=out)
+        of_chunk = {"chunk": chunk} if is_chunked else {}
+        clip = cut(example, rng, source.info, **clip_arguments, **of_chunk, out=out)
         return {**clip, "sequence_start": np.float32(chunk == 0)} if is_chunked else clip
 
     is_chunked, num_chunks = chunking(clip_arguments)
     order = order or functools.partial(epoch_order, len(source), seed)
-    cut = feature_clips.train_features if "features" in blank else clips.train_clip
-    clip_arguments = _without_unused(clip_arguments, blank)
+    cut, clip_arguments = _cutter(source.info, clip_arguments, TRAIN)
     return _batches(load, blank, batch_size, range(start_step, num_steps), process, num_threads)
 
 
@@ -194,8 +201,7 @@ def eval_batches(
         raise ValueError("Chunks cover a video once: set eval.num_views and eval.num_crops to 1.")
     num_clips *= num_chunks
     blank = {name: np.repeat(array[:, None], num_clips, axis=1) for name, array in blank.items()}
-    cut = feature_clips.eval_features if "features" in blank else clips.eval_clips
-    clip_arguments = _without_unused(clip_arguments, blank)
+    cut, clip_arguments = _cutter(source.info, clip_arguments, EVAL)
     return _batches(load, blank, batch_size, range(-(-len(source) // batch_size)), process, num_threads)
 
 
@@ -213,9 +219,14 @@ def chunking(clip_arguments: dict) -> tuple[bool, int]:
     return is_chunked, num_chunks
 
 
-def _without_unused(clip_arguments: dict, blank: Batch) -> dict:
-    unused = VIDEO_ONLY if "features" in blank else ()
-    return {name: value for name, value in clip_arguments.items() if name not in unused}
+def _cutter(info: dataset_info.DatasetInfo, clip_arguments: dict, purpose: int) -> tuple[Callable, dict]:
+    """Returns the function that cuts clips out of these records, for `TRAIN` or `EVAL`, and its arguments."""
+    kind = "features" if "prefix" in info.inputs else "true_flow" if info.inputs.get("true_flow") else "videos"
+    cut = CUTTERS[kind][purpose]
+    if kind == "videos":
+        return cut, clip_arguments
+    taken = inspect.signature(cut).parameters
+    return cut, {name: value for name, value in clip_arguments.items() if name in taken}
 
 
 def _batches(

@@ -65,6 +65,12 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError("--untrimmed needs class names in the CSV: remove --class_file and --multi_label.")
     if args.group and args.split_by:
         raise ValueError("--group needs a random split, but --split_by makes one split per value: remove one of them.")
+    if args.photographs and args.source != "flow":
+        raise ValueError(f"--photographs is for the source flow, not {args.source}.")
+    if args.source == "flow" and not all(32 <= side <= LARGEST for side in args.pair_size):
+        raise ValueError(f"--pair_size {' '.join(map(str, args.pair_size))}: give 32 to {LARGEST} pixels.")
+    if kind in ("flow", "flow_dataset") and (args.fps or args.flow or args.label_fraction):
+        raise ValueError(f"--fps, --flow and --label_fraction are for videos; the source is {args.source}.")
     if args.source in ("motion", "coloured") and args.horizontal_flip:
         raise ValueError(f"--horizontal_flip is fixed for the source {args.source}: remove it.")
 

@@ -26,6 +26,7 @@ HEADER_BYTES = 12  # the length and its checksum
 FOOTER_BYTES = 4  # checksum of the data
 FEATURES, FEATURE_TIMES = "/feature/floats", "/feature/timestamp"  # MediaSequence's keys, after a prefix
 FLOW = "FORWARD_FLOW/image/"
+TRUE_FLOW = "FORWARD_FLOW/target/"
 SATURATION = 20.0  # pixels: flow at level 255 unless a record stores another value; as in `vidjax.flow.to_levels`
 
 
@@ -57,6 +58,8 @@ class Example:
         flow: optical flow to the next frame, one PNG or JPEG for each frame but the last, or empty. Red is u, green
             is v, blue is 0; levels 0..255 span -saturation..saturation pixels.
         saturation: largest flow that is stored, in pixels.
+        true_flow: the target of networks that estimate flow, one PNG for each frame but the last, see
+            `flow_files.from_png`; or empty.
     """
 
     images: Sequence[bytes]
@@ -74,6 +77,7 @@ class Example:
     feature_times: Mapping[str, Sequence[float]] = dataclasses.field(default_factory=dict)
     flow: Sequence[bytes] = ()
     saturation: float = SATURATION
+    true_flow: Sequence[bytes] = ()
 
 
 def encode(example: Example) -> bytes:
@@ -103,6 +107,8 @@ def encode(example: Example) -> bytes:
     if example.flow:
         pictures[FLOW] = example.flow
         context[FLOW + "saturation"].float_list.value.append(example.saturation)
+    if example.true_flow:
+        pictures[TRUE_FLOW] = example.true_flow
     for prefix, images in pictures.items():
         encoded = proto.feature_lists.feature_list[prefix + "encoded"].feature
         timestamps = proto.feature_lists.feature_list[prefix + "timestamp"].feature
@@ -209,6 +215,7 @@ def decode(data: bytes) -> Example:
         },
         flow=Images(flow) if (flow := steps(FLOW + "encoded")) else (),
         saturation=first(FLOW + "saturation", "float_list", SATURATION),
+        true_flow=Images(true) if (true := steps(TRUE_FLOW + "encoded")) else (),
     )
 
 

@@ -15,7 +15,7 @@ import cv2
 import jax
 import numpy as np
 
-from vidjax.data import augment, feature_files, flow_images, frame_folder, records, video
+from vidjax.data import augment, feature_files, flow_images, flow_pairs, frame_folder, records, video
 from vidjax.data.sources import tfds, untrimmed
 from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
@@ -65,7 +65,7 @@ class Encoding:
 
 
 def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
-    """Reads, resamples, resizes and compresses one video, frame by frame; or reads its features.
+    """Reads, resamples, resizes and compresses one video, frame by frame; or reads its features, or a pair.
 
     Returns:
         The example, and None or a description of the damage in the file.
@@ -75,6 +75,8 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
     """
     if item.steps is not None:
         return feature_files.read_example(item, labels), None
+    if item.pair is not None:
+        return flow_pairs.read_example(item, encoding.image), None
     images, flow, before, warning, fps, shape, num_bytes = [], [], None, None, encoding.fps, (0, 0), 0
     if item.path.startswith("tfds:"):
         frames = tfds.read_video(item.path)

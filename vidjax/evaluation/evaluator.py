@@ -11,9 +11,12 @@ from ml_collections import ConfigDict
 from vidjax import config as configs
 from vidjax import losses, sharding
 from vidjax.data import pipeline
-from vidjax.evaluation import outputs, reconstructions, split_metrics
+from vidjax.evaluation import flow_errors, outputs, reconstructions, split_metrics
 from vidjax.evaluation.outputs import Outputs
 from vidjax.progress_bar import progress_bar
+
+# What draws pictures of a network's outputs, by the loss of the run
+PICTURES = {"reconstruction": reconstructions, **dict.fromkeys(losses.FLOW_LOSSES, flow_errors)}
 
 
 class Evaluator:
@@ -27,10 +30,10 @@ class Evaluator:
     def __init__(self, model: nn.Module, config: ConfigDict, mesh: Mesh, shardings: tuple):
         self._config, self._mesh = config, mesh
         arguments = model, configs.spec_of(config), mesh, shardings
-        self._eval_fn = outputs.make_eval_fn(*arguments)
-        self._reconstruct_fn = None
-        if config.loss.name == "reconstruction":
-            self._reconstruct_fn = reconstructions.make_reconstruct_fn(*arguments)
+        outputs_of = flow_errors if config.loss.name in losses.FLOW_LOSSES else outputs
+        self._eval_fn = outputs_of.make_eval_fn(*arguments)
+        self._pictures = PICTURES.get(config.loss.name)
+        self._draw_fn = self._pictures and self._pictures.make_draw_fn(*arguments)
 
     def __call__(
         self, params, model_state, records: pipeline.Records, *, num_views: int = 1, num_crops: int = 1
@@ -45,18 +48,18 @@ class Evaluator:
         return split_metrics.metrics_of(found, self._config, records.info), found
 
     def draw(self, params, model_state, records: pipeline.Records, workdir: Path):
-        """Draws what the network makes of some clips, for runs that reconstruct clips; see `reconstructions`."""
-        if not self._reconstruct_fn:
+        """Draws what the network makes of some clips, for the losses in `PICTURES`."""
+        if not self._pictures:
             return
         shown = reconstructions.evenly(records)
         process = jax.process_index(), jax.process_count()
         arguments = configs.view_arguments_of(self._config, 1, 1)
         batch = next(pipeline.eval_batches(shown, arguments, batch_size=self._config.eval.batch_size, process=process))
         batch |= {"video": batch["video"][:, 0]}  # the only view
-        clips = self._reconstruct_fn(params, model_state, sharding.put_batch(batch, self._mesh))
+        clips = self._draw_fn(params, model_state, sharding.put_batch(batch, self._mesh))
         if jax.process_index() == 0:
             clips = tuple(np.asarray(x)[: len(shown)] for x in clips)
-            reconstructions.draw(clips, workdir / reconstructions.NAME)
+            self._pictures.draw(clips, workdir / self._pictures.NAME)
 
     def outputs(
         self,

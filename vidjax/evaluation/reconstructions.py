@@ -26,7 +26,7 @@ def evenly(records: pipeline.Records, count: int = NUM_CLIPS) -> pipeline.Record
     return dataclasses.replace(records, places=[records.places[row] for row in rows])
 
 
-def make_reconstruct_fn(model: VideoMAEPretrain, spec: Spec, mesh, shardings: tuple) -> Callable:
+def make_draw_fn(model: VideoMAEPretrain, spec: Spec, mesh, shardings: tuple) -> Callable:
     """Returns the compiled (params, model_state, batch) -> (originals, masked, reconstructed), see `reconstruct`.
 
     All three are replicated on every process.

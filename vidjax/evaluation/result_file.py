@@ -10,6 +10,7 @@ import numpy as np
 from vidjax import config as configs
 from vidjax import plots
 
+EPE = ("epe", "epe_0_2", "epe_2_8", "epe_8_16", "epe_16")  # see `flow_errors.metrics_of`
 CONFUSION = ("true", "predicted", "count", "true_label", "predicted_label")  # columns of confusion.csv
 
 
@@ -87,11 +88,11 @@ def read_confusion(path: Path) -> np.ndarray | None:
 
 
 def shown(result: dict, decimals: int) -> dict[str, str]:
-    """Returns the main metrics as text: shares in %, errors in the unit of the series."""
+    """Returns the main metrics as text: errors in the unit of the series or in pixels, then shares in %."""
     shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
-    shares += ("frames_used", "exact")
+    shares += ("frames_used", "exact", "within_1px", "within_3px", "within_5px", "fl_all")
     texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
-    errors = {name: result[name] for name in ("rmse", "mae") if name in result}
+    errors = {name: result[name] for name in ("rmse", "mae", *EPE) if result.get(name) is not None}
     errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}
     pooled = result.get("segments", {}).get("pooled", {})
     texts |= {
@@ -102,7 +103,7 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
         texts |= {name: f"{100 * value:.{decimals}f} %" for name, value in found.items()}
     if not texts and not errors and "loss" in result:  # nothing but a loss, such as that of reconstructions
         return {"loss": f"{result['loss']:.4f}"}
-    return texts | {name: f"{error:.2f}" for name, error in errors.items()}
+    return {name: f"{error:.2f}" for name, error in errors.items()} | texts
 
 
 def first_metric(result: dict) -> dict[str, str]:

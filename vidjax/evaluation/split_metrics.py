@@ -9,13 +9,14 @@ from vidjax import losses, metrics
 from vidjax.data import dataset_info
 from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.data.synthetic import series
-from vidjax.evaluation import pairs, segment_rule, segments, split_detections
+from vidjax.evaluation import flow_errors, pairs, segment_rule, segments, split_detections
 from vidjax.evaluation.outputs import Outputs
 from vidjax.inference import embedding
 
 
 def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict:
-    """Returns the loss and the metrics of a split, see `metrics`; for embeddings those of `pairs.retrieval`.
+    """Returns the loss and the metrics of a split, see `metrics`; for embeddings those of `pairs.retrieval`, for
+    optical flow those of `flow_errors`.
 
     If the dataset maps each class to its reversal, `top1_reversed` is the accuracy on clips played backwards, with the
     reversed class as target. A network that skips frames also has the metrics of `metrics.frames_used`.
@@ -24,6 +25,8 @@ def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict
         result = forecast_metrics(outputs, info.inputs)
     elif config.loss.name == "reconstruction":
         result = {"loss": float(outputs.logits.mean()), "num_videos": len(outputs.logits)}
+    elif config.loss.name in losses.FLOW_LOSSES:
+        result = flow_errors.metrics_of(outputs.logits[:, 0])
     elif config.loss.name in losses.EMBEDDING_LOSSES:
         result = pairs.retrieval(embedding.pooled(outputs.logits), outputs.target)
     elif outputs.weight is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vidjax.config import read_json
-from vidjax.evaluation import reconstructions
+from vidjax.evaluation import flow_errors, reconstructions
 from vidjax.evaluation.fold_results import fold_places
 from vidjax.ladder import runs
 from vidjax.ladder.runs import Run
@@ -16,6 +16,10 @@ OF_ROW = (
     *("name", "title", "group", "sees_order", "parameters", "multiply-adds", "on_features"),
     *("figures", "speed", "seconds", "note", "runs"),
 )
+DRAWN = {  # pictures of runs that do not classify, and their captions
+    reconstructions.NAME: "Clips, what the network sees of them, and what it reconstructs",
+    flow_errors.NAME: "First frames, their true and their estimated optical flow, and the errors",
+}
 OUTDATED = "the table is older than result.json: run vidjax.ladder again"
 
 
@@ -106,10 +110,11 @@ def explain(workdir: Path) -> str:
 def of_single(workdir: Path) -> dict:
     """Returns a run or cross-validation as a ladder of one rung. Raises a ValueError if it is not a classifier."""
     result = read_json(workdir / "result.json")
-    reconstructs = (workdir / reconstructions.NAME).exists()
-    if "top1" not in result and not reconstructs:
+    is_drawn = does_draw(workdir)
+    if "top1" not in result and not is_drawn:
         raise ValueError(
-            f"{workdir} has no top1; give a classifier with one label per video or frame, or a pretraining."
+            f"{workdir} has no top1; give a classifier with one label per video or frame, a pretraining, or a network "
+            "of optical flow."
         )
     read_json(workdir / "result.json", ("num_videos",))
     metrics = runs.metrics_of([Run("", workdir, [], [])])
@@ -118,16 +123,20 @@ def of_single(workdir: Path) -> dict:
     row = {"name": workdir.name, "title": str(workdir), "group": result.get("model", ""), "sees_order": True}
     row |= {"parameters": result.get("num_params"), "multiply-adds": None, "speed": {}, "note": ""}
     row |= {"seconds": result.get("seconds", 0.0), "on_features": False}
-    row |= {"figures": {} if reconstructs else {"": {**figures, "num_videos": count}}, "runs": ["."]}
+    row |= {"figures": {} if is_drawn else {"": {**figures, "num_videos": count}}, "runs": ["."]}
     return {"title": str(workdir), "parts": [""], "rungs": [row], "chosen": {}, "machines": [], "published": []}
+
+
+def does_draw(workdir: Path) -> bool:
+    """Whether a run has a picture of `DRAWN`."""
+    return any((workdir / name).exists() for name in DRAWN)
 
 
 def check_files(entry: Entry):
     """Raises a ValueError, with the path, if a file of an entry cannot be read."""
     for place in entry.places:
         if (place / "result.json").exists():
-            reconstructs = (place / reconstructions.NAME).exists()
-            read_json(place / "result.json", ("num_videos",) if reconstructs else ("top1", "num_videos"))
+            read_json(place / "result.json", ("num_videos",) if does_draw(place) else ("top1", "num_videos"))
         for run in trainings_in(place):
             if (run / "config.json").exists():
                 check_config(run / "config.json")

@@ -13,10 +13,10 @@ from matplotlib.ticker import EngFormatter, NullFormatter
 from vidjax import config as configs
 from vidjax import label_fonts, plots
 from vidjax.data.sources.untrimmed import BACKGROUND
-from vidjax.evaluation import reconstructions, result_file, timeline
+from vidjax.evaluation import result_file, timeline
 from vidjax.evaluation.predictions import KINDS
 from vidjax.report import segment_plots, segments
-from vidjax.report.entries import Entry, read_log, trainings_in
+from vidjax.report.entries import DRAWN, Entry, read_log, trainings_in
 from vidjax.report.examples import evenly
 from vidjax.report.page import Html, Picture, fill, optional
 
@@ -42,9 +42,10 @@ def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
     if first and (path := first / "one_shot.png").exists():
         data = base64.b64encode(path.read_bytes()).decode()
         found.append(Picture(data, f"Embeddings of classes not trained on, and their one-shot confusion, of {first}"))
-    if first and (path := first / reconstructions.NAME).exists():
-        data = base64.b64encode(path.read_bytes()).decode()
-        found.append(Picture(data, f"Clips, what the network sees of them, and what it reconstructs, of {first}"))
+    for name, caption in DRAWN.items():
+        if first and (path := first / name).exists():
+            data = base64.b64encode(path.read_bytes()).decode()
+            found.append(Picture(data, f"{caption}, of {first}"))
     for part in parts:
         counts, labels, num_runs = confusion_of(entry.places_of(part))
         if num_runs:

@@ -5,9 +5,20 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vidjax.data import record_checks
-from vidjax.data.sources import class_counts, duplicates, folders, omniglot, protocols, splits, tables, tfds, untrimmed
-from vidjax.data.sources.items import Dataset, Item, words
-from vidjax.data.synthetic import captions, coloured, motion
+from vidjax.data.sources import (
+    class_counts,
+    duplicates,
+    flow_datasets,
+    folders,
+    omniglot,
+    protocols,
+    splits,
+    tables,
+    tfds,
+    untrimmed,
+)
+from vidjax.data.sources.items import Dataset, FlowFiles, Item, words
+from vidjax.data.synthetic import captions, coloured, flow_pairs, motion
 
 DRAWINGS = ("omniglot", "strokes", "trajectories")  # each is followed by the folder of Omniglot
 END = "<end>"  # word 0 of a vocabulary: comes before and after each caption
@@ -28,6 +39,10 @@ def kind_of(names: Sequence[str]) -> str:
         if len(names) != 2:
             raise ValueError(f"Give {names[0]} and the folder of Omniglot; a folder of that name is ./{names[0]}.")
         return "drawings"
+    if names[0] in flow_datasets.DATASETS:
+        if len(names) != 2:
+            raise ValueError(f"Give {names[0]} and its folder; a folder of that name is ./{names[0]}.")
+        return "flow_dataset"
     are_tables = [Path(name).suffix.lower() in tables.ENDINGS and not Path(name).is_dir() for name in names]
     if all(are_tables):
         return "table"
@@ -79,6 +94,24 @@ def from_captions(args: argparse.Namespace) -> Dataset:
     rendering = _rendering(args)
     rendering["num_videos"]["test_unseen"] = rendering["num_videos"]["test"]
     return _captioned(args, [Item(str(path), words(text), split) for path, text, split in captions.render(**rendering)])
+
+
+def from_flow(args: argparse.Namespace) -> Dataset:
+    """Renders pairs of frames with exact optical flow, see `flow_pairs`."""
+    photographs = flow_pairs.list_photographs(args.photographs)
+    pairs = flow_pairs.render(size=tuple(args.pair_size), photographs=photographs, **_rendering(args))
+    files = [(*(str(folder / name) for name in flow_pairs.FILES), split) for folder, split in pairs]
+    return flow_datasets.of_pairs(
+        Item(first, (), split, pair=FlowFiles(second, flow)) for first, second, flow, split in files
+    )
+
+
+def from_flow_dataset(args: argparse.Namespace) -> Dataset:
+    """Lists the pairs of a published dataset of optical flow, see `flow_datasets`."""
+    name, directory = args.sources[0], Path(args.sources[1])
+    if not directory.is_dir():
+        raise ValueError(f"{directory} is not a directory; give the folder of {name}.")
+    return flow_datasets.find(name, directory, say)
 
 
 def from_tfds(args: argparse.Namespace) -> Dataset:
@@ -139,9 +172,9 @@ def from_drawings(args: argparse.Namespace) -> Dataset:
     return dataset
 
 
-RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions}
+RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions, "flow": from_flow}
 SOURCES = {**RENDERED, "protocol": from_protocol, "drawings": from_drawings, "tfds": from_tfds}
-SOURCES |= {"table": from_tables, "folder": from_folder}
+SOURCES |= {"flow_dataset": from_flow_dataset, "table": from_tables, "folder": from_folder}
 
 
 def _rendering(args: argparse.Namespace) -> dict:

@@ -23,6 +23,20 @@ class Steps(NamedTuple):
     every: int = 1
 
 
+class FlowFiles(NamedTuple):
+    """The files of a pair of frames with true optical flow, beside the first frame, see `flow_pairs.read_example`.
+
+    Attributes:
+        second: image of the second frame.
+        flow: file of the flow, in a format of `flow_files`.
+        invalid: image that is not black where the flow is unknown; "" if the flow is known, or its file tells.
+    """
+
+    second: str
+    flow: str
+    invalid: str = ""
+
+
 @dataclasses.dataclass(frozen=True)
 class Item:
     """A labelled video that has not been read yet.
@@ -35,6 +49,7 @@ class Item:
         columns: cells of the CSV by column.
         segments: (start, end, class name) of the segments of an untrimmed video, in seconds; None if it is trimmed.
         steps: the path is that of features, see `feature_files`; None for videos.
+        pair: the path is that of the first of two frames with true optical flow; None for videos.
     """
 
     path: str
@@ -45,6 +60,7 @@ class Item:
     columns: dict[str, str] = dataclasses.field(default_factory=dict)
     segments: tuple[tuple[float, float, str], ...] | None = None
     steps: Steps | None = None
+    pair: FlowFiles | None = None
 
 
 class Dataset(NamedTuple):
@@ -57,7 +73,7 @@ class Dataset(NamedTuple):
         caption_length: words of the longest caption and its end; None for classes.
         folds: folds of a cross-validation by name, see `folds`.
         missing: names of videos that are annotated, but not there.
-        inputs: contents of feature records, see `dataset_info.DatasetInfo`; None for videos.
+        inputs: contents of records of features or of pairs, see `dataset_info.DatasetInfo`; None for videos.
     """
 
     items: list[Item]

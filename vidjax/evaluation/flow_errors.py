@@ -96,14 +96,16 @@ def draw(pairs: tuple[np.ndarray, ...], path: Path):
     figure = Figure(figsize=(2 * len(COLUMNS), 2 * height / width * len(frames) + 0.4), layout="constrained")
     grid = figure.subplots(len(frames), len(COLUMNS), squeeze=False)
     for row, frame, target, flow, mask in zip(grid, frames, targets, flows, masks, strict=True):
-        target = np.where(mask[..., None] > 0, target, np.nan)
-        largest = max(1e-3, float(np.nanmax(np.linalg.norm(target, axis=-1), initial=0)))
+        known = mask > 0
+        largest = float(np.linalg.norm(target, axis=-1).max(where=known, initial=1e-3))
+        target = np.where(known[..., None], target, np.nan)  # drawn black
         error = np.linalg.norm(flow - target, axis=-1)
         pictures = frame, flowviz.to_colours(target, largest), flowviz.to_colours(flow, largest), error
         for axes, picture in zip(row, pictures, strict=True):
             axes.imshow(picture, cmap="magma", vmin=0, vmax=max(1.0, largest / 4))
             axes.set(xticks=[], yticks=[])
-        row[-1].set_ylabel(f"{np.nanmean(error):.2f} px, speed to {largest:.0f}", fontsize=7)
+        mean = f"{error[known].mean():.2f}" if known.any() else "unknown"
+        row[-1].set_ylabel(f"mean {mean} px, speed to {largest:.0f}", fontsize=7)
         row[-1].yaxis.set_label_position("right")
     for axes, title in zip(grid[0], COLUMNS, strict=True):
         axes.set_title(title, fontsize=8)

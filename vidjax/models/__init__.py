@@ -15,6 +15,7 @@ from vidjax.models.clip import CLIP, CLIPB16, CLIPL14
 from vidjax.models.conv4 import Conv4
 from vidjax.models.conv_lstm import FrameConvLSTM
 from vidjax.models.embedding import Embedding
+from vidjax.models.flownet import FlowNetC, FlowNetS
 from vidjax.models.forecast import Forecaster
 from vidjax.models.frame_pool import FramePool
 from vidjax.models.frame_rnn import ClipRNN, FrameRNN
@@ -22,9 +23,11 @@ from vidjax.models.fusion import Fusion
 from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.ms_tcn import MSTCN
 from vidjax.models.mvit import MViT, MViTv1B
+from vidjax.models.raft import RAFT, RAFTSmall
 from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
 from vidjax.models.siamese import Siamese
 from vidjax.models.skip_rnn import SkipRNN
+from vidjax.models.spynet import SPyNet
 from vidjax.models.stacked_flow import StackedFlow
 from vidjax.models.stateful import LAYERS, Stateful
 from vidjax.models.tcn import FrameTCN
@@ -82,9 +85,17 @@ CLIP_NETWORKS = {  # 3-D
     "videoprism_l": VideoPrismL,
     "videoprism_lvt_b": VideoPrismLvT,
 }
+FLOW_NETWORKS = {  # optical flow from frames
+    "raft_large": RAFT,
+    "raft_small": RAFTSmall,
+    "flownet_s": FlowNetS,
+    "flownet_c": FlowNetC,
+    "spynet": SPyNet,
+}
 MODELS = {
     **FRAME_NETWORKS,
     **CLIP_NETWORKS,
+    **FLOW_NETWORKS,
     "fusion": Fusion,
     "frame_pool": FramePool,
     "attentive_pooler": AttentivePooler,

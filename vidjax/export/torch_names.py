@@ -13,7 +13,7 @@ from flax import linen as nn
 from vidjax import models, trees
 from vidjax.inference import restore
 from vidjax.models import video_swin
-from vidjax.weights import clip_names, importers, transformer_names, videoprism
+from vidjax.weights import clip_names, flow_names, importers, transformer_names, videoprism
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 
@@ -135,6 +135,7 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.VIT, _from_table(transformer_names.VIT)),
         (importers.SWIN, _from_table(transformer_names.SWIN)),
         (importers.MVIT, _from_table(transformer_names.MVIT)),
+        (importers.RAFT, _from_table(flow_names.RAFT)),
     ],
     "pytorch_i3d": [(importers.PYTORCH_I3D, pytorch_i3d)],
     "transformers": [
@@ -149,6 +150,8 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.OPEN_CLIP_IMAGE, _from_table(clip_names.OPEN_IMAGE)),
         (importers.OPEN_CLIP_TEXT, _from_table(clip_names.OPEN_TEXT)),
     ],
+    "flownet_pytorch": [(importers.FLOWNET, _from_table(flow_names.FLOWNET))],
+    "pytorch_spynet": [(importers.SPYNET, _from_table(flow_names.SPYNET))],
     "videoprism": [
         (importers.VIDEOPRISM, _from_table(transformer_names.VIDEOPRISM)),
         (importers.LVT_VIDEO, _from_table(videoprism.LVT_VIDEO)),
@@ -234,7 +237,7 @@ def find(run: restore.Trained, variables: Arrays, library: str) -> tuple[str, im
     """
     known = []
     for layout, name_of in NAMES[library]:
-        for entry in weights.WEIGHTS.values():
+        for entry in (*weights.WEIGHTS.values(), *weights.FILES_ONLY.values()):
             if entry.layout is not layout:
                 continue
             shapes = weights.shapes_of(entry, len(run.labels))

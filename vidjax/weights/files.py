@@ -24,9 +24,9 @@ def read(path: Path, member: str = "") -> Arrays:
     """Reads the arrays of a weight file, under the names of the library that wrote it.
 
     Args:
-        path: `.pth`, `.pt` or `.bin` (PyTorch), `.safetensors`, `.npz` (NumPy), `.h5` (Keras), `.index` (TensorFlow's
-            Saver, with its `.data` file beside it), `.pkl` or `.ckpt` (a pickled nested dict of numpy arrays); or a tar
-            archive.
+        path: `.pth`, `.pt`, `.bin`, `.pth.tar` or `.pytorch` (PyTorch), `.safetensors`, `.npz` (NumPy), `.h5` (Keras),
+            `.index` (TensorFlow's Saver, with its `.data` file beside it), `.pkl` or `.ckpt` (a pickled nested dict of
+            numpy arrays); or a tar archive.
         member: name of a pickle in the archive.
 
     Raises:
@@ -168,6 +168,8 @@ READERS = {
     ".pth": _read_torch,
     ".pt": _read_torch,
     ".bin": _read_torch,
+    ".tar": _read_torch,  # FlowNetPytorch's .pth.tar
+    ".pytorch": _read_torch,
     ".safetensors": _read_safetensors,
     ".h5": _read_keras,
     ".npz": _read_numpy,

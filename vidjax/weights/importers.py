@@ -11,7 +11,7 @@ import einops
 import numpy as np
 from flax import traverse_util
 
-from vidjax.weights import clip_names, transformer_names, videoprism
+from vidjax.weights import clip_names, flow_names, transformer_names, videoprism
 from vidjax.weights.files import Arrays
 
 Variables = dict[str, dict]  # collection ("params", "batch_stats") -> nested dict of arrays
@@ -366,6 +366,18 @@ CLIP_IMAGE = _clip(clip_names.HUB_IMAGE, clip_names.HUB_TEXT)
 CLIP_TEXT = _clip(clip_names.HUB_TEXT, clip_names.HUB_IMAGE)
 OPEN_CLIP_IMAGE = _clip(clip_names.OPEN_IMAGE, clip_names.OPEN_TEXT, **OPEN)
 OPEN_CLIP_TEXT = _clip(clip_names.OPEN_TEXT, clip_names.OPEN_IMAGE, **OPEN)
+
+
+def _flow(suffixes: tuple[str, ...], table: transformer_names.Table) -> Layout:
+    def path_of(name: str) -> str | None:
+        return None if flow_names.is_counter(name) else transformer_names.ours(name, table)
+
+    return Layout(suffixes, path_of, torch_order=True)
+
+
+RAFT = _flow(TORCH, flow_names.RAFT)
+FLOWNET = _flow((*TORCH, ".tar"), flow_names.FLOWNET)  # FlowNetPytorch's files end in .pth.tar
+SPYNET = _flow((*TORCH, ".pytorch"), flow_names.SPYNET)
 
 
 def of_videoprism(name: str) -> str:

@@ -11,7 +11,7 @@ from vidjax import models, trees
 from vidjax.weights import files as weight_files
 from vidjax.weights import importers
 from vidjax.weights.downloads import fetch
-from vidjax.weights.table import WEIGHTS, Weights
+from vidjax.weights.table import FILES_ONLY, WEIGHTS, Weights
 
 
 def find(name: str) -> Weights:
@@ -63,7 +63,7 @@ def load_file(path: Path) -> tuple[Weights, importers.Variables]:
     """Like `load` for a path: tries every network that comes in files with this extension."""
     content = weight_files.read(path)
     attempts = {}
-    for name, entry in WEIGHTS.items():
+    for name, entry in {**WEIGHTS, **FILES_ONLY}.items():
         if path.suffix not in entry.layout.suffixes:
             continue
         arrays, names = importers.translate(content, entry.layout)

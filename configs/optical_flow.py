@@ -10,8 +10,8 @@
 from configs.common import data
 
 NETWORKS = {
-    # Five levels, as for crops of 96x128; all weigh the same
-    "spynet": ({"name": "spynet", "num_levels": 4}, {"name": "flow_pyramid", "weights": (1.0,) * 3}),
+    # Four levels, of sides up to 20, 40, 80 and 160 pixels: larger frames use no others
+    "spynet": ({"name": "spynet", "num_levels": 4}, {"name": "flow_pyramid", "weights": (1.0, 1.0, 1.0, 1.0)}),
     "flownet_s": ({"name": "flownet_s"}, {"name": "flow_pyramid", "weights": (0.32, 0.08, 0.02, 0.01, 0.005)}),
     "raft_small": ({"name": "raft_small", "iterations": 8}, {"name": "flow_sequence", "gamma": 0.8}),
 }
@@ -21,7 +21,7 @@ def get_config(argument=""):
     arg = data.parse(argument, network="spynet")
     if arg.network not in NETWORKS:
         raise ValueError(f"Unknown network {arg.network!r}; choose one of {', '.join(NETWORKS)}.")
-    config = data.shared("data/flow", num_frames=2, size=(96, 128), eval_size=(128, 192))
+    config = data.shared("data/flow", num_frames=2, size=(96, 160), eval_size=(128, 192))
     config.target = "flow"
     config.model, config.loss = NETWORKS[arg.network]
     config.augment = {"crop": "resized", "flip": True, "colour": 0.2}

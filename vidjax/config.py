@@ -90,6 +90,8 @@ def check(config: ConfigDict):
         raise ValueError(f"config.target = 'flow' and the losses {', '.join(losses.FLOW_LOSSES)} need each other.")
     if config.target == "flow" and (config.flow or isinstance(config.clip.get("size", 0), int)):
         raise ValueError("config.target = 'flow' needs config.flow = '' and config.clip.size = (height, width).")
+    if config.target != "flow" and "eval_size" in config.clip:
+        raise ValueError("config.clip.eval_size is for config.target = 'flow': remove it.")
     if config.flow not in ("", "stored", *flow.METHODS):
         raise ValueError(f"Unknown flow {config.flow!r}; choose '', stored, {', '.join(flow.METHODS)}.")
     if config.augment.get("crop", "random") not in clips.CROPS:
@@ -258,7 +260,9 @@ def clip_of(config: ConfigDict) -> dict:
 def view_arguments_of(config, num_views: int, num_crops: int) -> dict:
     """The arguments of `pipeline.eval_batches` for the views of a run's config."""
     kinds = {"multi_label": config.loss.name == "sigmoid", "per_frame": config.get("target") == "frame"}
-    return {**clip_of(config), "num_views": num_views, "num_crops": num_crops, **kinds}
+    clip = clip_of(config)
+    whole = {"size": clip.pop("eval_size")} if "eval_size" in clip else {}
+    return {**clip, **whole, "num_views": num_views, "num_crops": num_crops, **kinds}
 
 
 def spec_of(config: ConfigDict) -> dict:

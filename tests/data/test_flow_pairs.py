@@ -75,7 +75,7 @@ def test_a_quarter_turn_turns_the_vectors():
 
 
 def test_evaluation_crops_or_pads(steps):
-    clip = flow_pairs.eval_pair(steps, INFO, size=(2, 2), eval_size=(2, 8))
+    clip = flow_pairs.eval_pair(steps, INFO, size=(2, 8))
     assert clip["video"].shape == (1, 2, 2, 8, 3)
     assert clip["video"][0, 0, :, :, 0].tolist() == [[10, 11, 12, 13, 14, 15, 15, 15], [20, 21, 22, 23, 24, 25, 25, 25]]
     assert clip["weight"].tolist() == [[1] * 6 + [0] * 2] * 2

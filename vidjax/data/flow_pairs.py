@@ -105,16 +105,15 @@ def eval_pair(
     info: dataset_info.DatasetInfo,
     *,
     size: tuple[int, int],
-    eval_size: tuple[int, int] = (),
     out: np.ndarray | None = None,
 ) -> clips.Clip:
-    """The pair in `eval_size` (`size` by default): larger frames are cropped to their centre, smaller ones padded.
+    """The pair in a size, height and width: larger frames are cropped to their centre, smaller ones padded.
 
     Returns:
         video uint8 (1, 2, H, W, 3), target float32 (H, W, 2), weight float32 (H, W), 0 for unknown flow and padding.
     """
     frames, flow, mask = read_pair(example)
-    height, width = eval_size or size
+    height, width = size
     top, left = (max(0, (side - wanted) // 2) for side, wanted in zip(mask.shape, (height, width), strict=True))
     window = slice(top, top + height), slice(left, left + width)
     frames, flow, mask = frames[:, *window], flow[window], mask[window]

@@ -60,3 +60,4 @@ def test_accuracies_of_all_folds_are_weighted_by_their_videos(config, tmp_path):
         (place / "result.json").write_text(json.dumps({"top1": top1, "num_videos": count}))
     result = crossval.run(config, [([], [])] * 2, tmp_path, num_seeds=1)
     assert (result["top1"], result["mean"], result["deviation"], result["num_videos"]) == ([0.6], 0.6, 0.0, 5)
+    assert result["mean_of_folds"] == 0.75

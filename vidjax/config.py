@@ -22,7 +22,7 @@ KEYS = {
     "label_fraction": "share of the training videos of each class to use, drawn by seed; 0 for all",
     "val_splits": "splits to evaluate during training; may be empty",
     "test_splits": "splits of the final evaluation",
-    "fold": "fold of the dataset, such as set1/0, which sets these splits; empty to keep them",
+    "fold": "fold of the dataset, such as set1/0 or split1, which sets these splits; empty to keep them",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees; for true flow "
     "size and eval_size, (height, width) of crops in training and of whole frames in evaluation",
     "augment": "crop, flip, colour: augmentation of training clips; affine, rand_augment, erase, mixup, cutmix: of "

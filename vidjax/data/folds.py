@@ -4,6 +4,7 @@ A JSON file (`make_records --folds FILE`) lists them: {"set1": [{"train": ["a", 
 """
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -62,27 +63,55 @@ def _is_fold(fold) -> bool:
     return isinstance(fold, dict) and set(fold) == {"train", "test"} and all(map(is_list, fold.values()))
 
 
-def find_folds(directory: Path, name: str) -> list[Fold]:
-    """Returns the folds of a dataset under a name.
+def find_folds(directory: Path, names: str) -> list[Fold]:
+    """Returns folds of a dataset.
+
+    Args:
+        names: the folds under a name such as "published"; one of them, "published/0"; or several names in a row,
+            "split1..3".
 
     Raises:
         ValueError: if there are none; lists those that exist.
     """
     folds = dataset_info.read(directory).folds
-    if name not in folds:
-        there = f"it has {', '.join(folds)}" if folds else "it has none; give make_records --folds FILE"
-        raise ValueError(f"{directory} has no folds {name!r}: {there}.")
-    return [Fold(fold["train"], fold["test"]) for fold in folds[name]]
+    found = []
+    for name in names_in(names):
+        name, _, number = name.partition("/") if name not in folds else (name, "", "")
+        if name not in folds:
+            there = f"it has {', '.join(folds)}" if folds else "it has none; give make_records --folds FILE"
+            raise ValueError(f"{directory} has no folds {name!r}: {there}.")
+        of_name = [Fold(fold["train"], fold["test"]) for fold in folds[name]]
+        if number and number not in map(str, range(len(of_name))):
+            raise _no_fold(directory, names, name, len(of_name))
+        found += [of_name[int(number)]] if number else of_name
+    return found
+
+
+def names_in(names: str) -> list[str]:
+    """Returns the names of a range: "split1..3" is split1, split2, split3. Anything else is one name.
+
+    Raises:
+        ValueError: for a range that ends before it starts.
+    """
+    if not (found := re.fullmatch(r"(.*?)(\d+)\.\.(\d+)", names)):
+        return [names]
+    first, last = int(found[2]), int(found[3])
+    if last < first:
+        raise ValueError(f"The folds {names!r} end before they start; give {found[1]}{last}..{first}.")
+    return [f"{found[1]}{number}" for number in range(first, last + 1)]
 
 
 def find_fold(directory: Path, fold: str) -> Fold:
-    """Returns the fold NAME/NUMBER of a dataset, such as "set1/0".
+    """Returns one fold of a dataset: NAME/NUMBER such as "set1/0", or NAME if that is one fold, such as "split1".
 
     Raises:
         ValueError: if it does not exist; lists those that do.
     """
-    name, _, number = fold.partition("/")
-    folds = find_folds(directory, name)
-    if number not in map(str, range(len(folds))):
-        raise ValueError(f"{directory} has no fold {fold!r}: choose {name}/0 to {name}/{len(folds) - 1}.")
-    return folds[int(number)]
+    found = find_folds(directory, fold)
+    if len(found) > 1 or fold.endswith("/"):
+        raise _no_fold(directory, fold, fold.partition("/")[0], len(found))
+    return found[0]
+
+
+def _no_fold(directory: Path, fold: str, name: str, count: int) -> ValueError:
+    return ValueError(f"{directory} has no fold {fold!r}: choose {name}/0 to {name}/{count - 1}.")

@@ -7,7 +7,7 @@ SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, opti
 one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, `captions` or `flow` (pairs of frames with exact
 optical flow); or a published dataset:
 
-    python -m vidjax.data.make_records thumos14 --videos DIR --annotations DIR --out DIR
+    python -m vidjax.data.make_records ucf101 --videos DIR --annotations DIR --out DIR
     python -m vidjax.data.make_records 50salads --annotations DIR --out DIR      (published features)
     python -m vidjax.data.make_records omniglot DIR --out DIR      (or strokes DIR, trajectories DIR)
     python -m vidjax.data.make_records sintel DIR --format png --out DIR      (true flow: see --help)
@@ -104,7 +104,8 @@ def make_records(args: argparse.Namespace):
             "Repair or remove them, or give a larger --max_bad. Then run the same command again: it keeps finished "
             "shards and reads only what changed."
         )
-    details = {"splits": written, **problems, "missing": dataset.missing, "arguments": arguments}
+    of_annotations = {kind: dataset.problems.get(kind, []) for kind in ("missing", "doubled", "misspelt")}
+    details = {"splits": written, **problems, **of_annotations, "arguments": arguments}
     dataset_info.write(out, info, complete=True, **details)
     counts = ", ".join(f"{count} {name}" for name, count in written.items())
     say(f"{out}: {counts}; {len(labels)} classes; {num_skipped} skipped; {time.perf_counter() - started:.1f} s")
@@ -159,8 +160,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         "--annotations",
         type=Path,
         metavar="PATH",
-        help="annotations of a published dataset: the JSON file of activitynet; the folder of CLASS_val.txt and "
-        "CLASS_test.txt of thumos14; that of groundTruth, mapping.txt and splits of 50salads, gtea and breakfast",
+        help="annotations of a published dataset, as its authors publish them: a folder, or the file of activitynet "
+        "and kinetics; docs/datasets.md lists the files",
     )
     add(
         "--videos",

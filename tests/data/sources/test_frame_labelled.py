@@ -133,7 +133,7 @@ def test_missing_and_unused_videos(salads):
         (salads / f"features/{name}.npy").unlink()
     save(salads / "groundTruth/rgb-27-1.txt", "cut_tomato\n")
     dataset, said = find(salads)
-    assert dataset.missing == ["rgb-02-1", "rgb-04-1", "rgb-04-2"] and len(dataset.items) == 7
+    assert dataset.problems["missing"] == ["rgb-02-1", "rgb-04-1", "rgb-04-2"] and len(dataset.items) == 7
     assert dataset.folds["published"][0] == {"train": ["split2", "split3", "split5"], "test": ["split1"]}
     assert dataset.folds["published"][3] == {"train": ["split1", "split2", "split3", "split5"], "test": ["split4"]}
     assert said[:2] == [

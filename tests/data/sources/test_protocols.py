@@ -44,7 +44,9 @@ def test_activitynet(tmp_path):
         ("ZZVrH3Hv1fM.mp4", "train", ()),
         ("val/v_v_RAndomIDs.mkv", "val", ((1.0, 2.0, "Ping-pong"),)),
     ]
-    assert dataset.labels == ["Fun sliding down", "Ping-pong", "background"] and dataset.missing == ["NotOnYoutub"]
+    assert dataset.labels == ["Fun sliding down", "Ping-pong", "background"] and dataset.problems["missing"] == [
+        "NotOnYoutub"
+    ]
     assert dataset.folds == {"published": [{"train": ["train"], "test": ["val"]}]}
     assert [line.replace(f"{tmp_path}/", "") for line in said] == [
         "note: activity_net.json: segments without length, which are left out: 1. The first: Washing hands of "
@@ -129,4 +131,6 @@ def test_real_annotations_of_thumos14(shared_data, tmp_path):
         "val": 3007,
         "test": 3358 - 47,
     }
-    assert [item.path[-11:-4] for item in dataset.items if not item.segments] == ["0001292"] and not dataset.missing
+    assert [item.path[-11:-4] for item in dataset.items if not item.segments] == ["0001292"] and not dataset.problems[
+        "missing"
+    ]

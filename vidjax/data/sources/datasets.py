@@ -142,7 +142,7 @@ def from_protocol(args: argparse.Namespace) -> Dataset:
         raise ValueError(
             f"{args.source}: {problem}; give the published annotations. A folder of that name is ./{args.source}."
         )
-    if args.annotations.is_file() and args.source != "activitynet":
+    if args.annotations.is_file() and args.source not in protocols.AS_A_FILE:
         raise ValueError(f"--annotations {args.annotations} is a file; give the folder of the annotations.")
     if args.videos and not args.videos.is_dir():
         raise ValueError(f"--videos {args.videos} is not a directory.")

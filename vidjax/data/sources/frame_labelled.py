@@ -7,11 +7,12 @@ The layout is that of github.com/yabufarha/ms-tcn:
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from vidjax.data import containers, feature_files, frame_label_files, video_paths
+from vidjax.data.sources import published_folds
 from vidjax.data.sources.items import Dataset, Item, Steps
 from vidjax.data.sources.named_videos import by_name, match, shown
 
@@ -32,7 +33,7 @@ def find(
     stride: int = 1,
     name_of: Callable[[Path], str] = lambda path: path.stem,
 ) -> Dataset:
-    """Lists the videos of a dataset; classes have the order of mapping.txt, splits the names of `name_split`.
+    """Lists the videos of a dataset; classes have the order of mapping.txt, splits the names of `published_folds`.
 
     If labels and frames differ by up to `SLACK` frames, the longer ones are cut at the end; the authors do not say
     where the missing frames of 50Salads were.
@@ -54,7 +55,8 @@ def find(
     features = by_name(sorted(folder.rglob("*.npy")))
     if videos is None and not features:
         raise ValueError(f"{folder} has no features VIDEO.npy; give --videos, a folder of videos or of features.")
-    paths, missing = match(split_of, features or by_name(video_paths.find_videos(folder)[0], name_of), say)
+    found = match(split_of, features or by_name(video_paths.find_videos(folder)[0], name_of), say, loosely=True)
+    paths, problems = found.paths, {"missing": found.missing, "misspelt": found.misspelt}
     if left_out := sorted({path.stem for path in (annotations / "groundTruth").glob("*.txt")} - split_of.keys()):
         say(f"warning: {len(left_out)} labelled videos are in no bundle and are left out: {shown(left_out)}.")
     labels = frame_label_files.read_frame_labels(annotations / "groundTruth", mapping=classes, bundle=[*paths])
@@ -62,16 +64,16 @@ def find(
     items = [read(path, labels[name], split_of[name], fps, stride, notes) for name, path in paths.items()]
     for text, details in notes.items():
         say(f"note: {text}: {len(details)} of {len(items)} videos, like {details[0]}.")
-    folds = {"published": keep_splits(folds, {item.split for item in items})}
+    folds = published_folds.by_name(folds, {item.split for item in items})
     if not features:
-        return Dataset(items, classes, "unchanged", folds=folds, missing=missing)
+        return Dataset(items, classes, "unchanged", folds=folds, problems=problems)
     widths = Counter(feature_files.open_features(item.path).shape[0] for item in items)
     if len(widths) > 1:
         raise ValueError(f"{folder} has features of several widths D: {', '.join(map(str, widths))}; give one kind.")
     if stride > 1:
         say(f"note: features are kept at one of {stride} frames, {fps / stride:g} per second, as their authors do.")
     inputs = {"prefix": feature_files.PREFIX, "width": min(widths), "layer": "features", "source": "published features"}
-    return Dataset(items, classes, "forbidden", folds=folds, missing=missing, inputs=inputs | {"clip": {}})
+    return Dataset(items, classes, "forbidden", folds=folds, problems=problems, inputs=inputs | {"clip": {}})
 
 
 def of_features(path: Path, labels: list[str], split: str, fps: float, stride: int, notes: Notes) -> Item:
@@ -164,32 +166,9 @@ def read_folds(folder: Path, num_folds: int, say: Say) -> tuple[dict[str, str], 
                 if role == "test" and roles[name].get(number) == "train":
                     raise ValueError(f"{folder}: fold {number} trains and tests on {name}; correct a bundle.")
                 roles[name][number] = role
-    split_of = {name: name_split(roles[name], numbers) for name in sorted(roles)}
-    folds = [
-        {
-            role: sorted({split_of[name] for name in roles if roles[name].get(number) == role})
-            for role in ("train", "test")
-        }
-        for number in numbers
-    ]
+    split_of, folds = published_folds.from_roles(roles, numbers)
     if numbers != [*range(1, num_folds + 1)]:
         say(f"warning: {folder} has the folds {', '.join(map(str, numbers))} of 1 to {num_folds}.")
     elif odd := [name for name in split_of if not re.fullmatch(r"split\d+", split_of[name])]:
         say(f"warning: {folder}: the folds do not test each video once and train on it otherwise: {shown(odd)}.")
     return split_of, folds
-
-
-def name_split(roles: Mapping[int, str], numbers: Sequence[int]) -> str:
-    """Returns a name for the videos with given roles in the folds: split3 if they are tested in the fold 3 only.
-
-    A video that is not tested is in the split untested; folds that neither train nor test it are named, too.
-    """
-    tested = [number for number in numbers if roles.get(number) == "test"]
-    unused = [number for number in numbers if number not in roles]
-    name = "split" + "_".join(map(str, tested)) if tested else "untested"
-    return name + ("_not_in_" + "_".join(map(str, unused)) if unused else "")
-
-
-def keep_splits(folds: list[dict], splits: set[str]) -> list[dict]:
-    """Removes splits without videos from what folds train on. A fold without test videos stays: its number counts."""
-    return [{**fold, "train": [name for name in fold["train"] if name in splits]} for fold in folds]

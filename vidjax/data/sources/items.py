@@ -72,7 +72,8 @@ class Dataset(NamedTuple):
         horizontal_flip, time_reversal: see `dataset_info.DatasetInfo`.
         caption_length: words of the longest caption and its end; None for classes.
         folds: folds of a cross-validation by name, see `folds`.
-        missing: names of videos that are annotated, but not there.
+        problems: names of videos that are annotated, but `missing`; `doubled`: annotated twice, and used once;
+            `misspelt`: found under another spelling, or with an unknown class and left out. Absent kinds have none.
         inputs: contents of records of features or of pairs, see `dataset_info.DatasetInfo`; None for videos.
     """
 
@@ -82,7 +83,7 @@ class Dataset(NamedTuple):
     time_reversal: list[int] | None = None
     caption_length: int | None = None
     folds: dict[str, list[dict]] = {}
-    missing: list[str] = []
+    problems: dict[str, list[str]] = {}
     inputs: dict | None = None
 
 

@@ -1,12 +1,14 @@
 """Published datasets: their annotations and splits, in the files of their authors, as labelled videos.
 
+    ucf101 hmdb51 kinetics ssv2 jester diving48 charades epic_kitchens      see `trimmed_protocols`
     activitynet              activity_net.v1-3.min.json
     thumos14                 CLASS_val.txt and CLASS_test.txt
     50salads gtea breakfast  groundTruth/VIDEO.txt, mapping.txt, splits/*.bundle; features/VIDEO.npy, or videos
 
 To add one, write a function `(videos, annotations, say) -> Dataset` and its line in `PROTOCOLS`. Splits keep the
-authors' names. The folds `published` say which of them are trained and tested on. Videos that are not there are
-reported and listed, not refused: those of YouTube disappear.
+authors' names. The folds `published` say which of them are trained and tested on; several official splits are also
+the folds split1, split2, ..., see `published_folds`. Videos that are missing, doubled or misspelt are reported and
+listed, not refused: those of YouTube disappear.
 """
 
 import json
@@ -15,10 +17,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from vidjax.data import segment_files, video_paths
-from vidjax.data.sources import frame_labelled
+from vidjax.data import segment_files
+from vidjax.data.sources import frame_labelled, published_folds, trimmed_protocols
 from vidjax.data.sources.items import Dataset, Item
-from vidjax.data.sources.named_videos import Paths, by_name, match, shown
+from vidjax.data.sources.named_videos import Paths, by_name, match, shown, videos_in
 from vidjax.data.sources.untrimmed import BACKGROUND
 
 Say = Callable[[str], None]
@@ -96,35 +98,36 @@ def untrimmed(
         paths: files of the videos, see `named_videos`.
         classes: classes that count even if no segment has them.
     """
-    kept, missing = match(split_of, paths, say)
+    files = match(split_of, paths, say)
     items = []
-    for name, path in kept.items():
+    for name, path in files.paths.items():
         segments = tuple(sorted({(x.start, x.end, x.label) for x in found[name]}))
         items.append(
             Item(str(path), tuple(sorted({label for *_, label in segments})), split_of[name], segments=segments)
         )
-    if doubled := sum(len(found[name]) for name in kept) - sum(len(item.segments) for item in items):
+    if doubled := sum(len(found[name]) for name in files.paths) - sum(len(item.segments) for item in items):
         say(f"note: {doubled} segments are listed twice; each is kept once.")
     if empty := sum(not item.segments for item in items):
         say(f"note: {empty} videos have no segments.")
     labels = sorted({BACKGROUND, *classes, *(label for item in items for label in item.labels)})
-    train = sorted({item.split for item in items} - {test})
-    folds = {"published": [{"train": train, "test": [test]}]} if train else {}
-    return Dataset(items, labels, "unchanged", folds=folds, missing=missing)
-
-
-def videos_in(folder: Path | None) -> list[Path]:
-    """Returns the videos in a folder, at any depth; raises a ValueError if it is not given or holds none."""
-    if folder is None:
-        raise ValueError("Give --videos, the folder of the videos.")
-    return video_paths.find_videos(folder)[0]
+    folds = published_folds.train_and_test({item.split for item in items}, test)
+    return Dataset(items, labels, "unchanged", folds=folds, problems={"missing": files.missing})
 
 
 # Frame rates: those of the published labels. MS-TCN samples 50Salads at 15 per second, like the others
 PROTOCOLS: dict[str, Callable[[Path | None, Path, Say], Dataset]] = {
+    "ucf101": trimmed_protocols.ucf101,
+    "hmdb51": trimmed_protocols.hmdb51,
+    "kinetics": trimmed_protocols.kinetics,
+    "ssv2": trimmed_protocols.ssv2,
+    "jester": trimmed_protocols.jester,
+    "diving48": trimmed_protocols.diving48,
+    "charades": trimmed_protocols.charades,
+    "epic_kitchens": trimmed_protocols.epic_kitchens,
     "activitynet": activitynet,
     "thumos14": thumos14,
     "50salads": partial(frame_labelled.find, fps=30, num_folds=5, stride=2),
     "gtea": partial(frame_labelled.find, fps=15, num_folds=4),
     "breakfast": partial(frame_labelled.find, fps=15, num_folds=4, name_of=frame_labelled.breakfast_name),
 }
+AS_A_FILE = ("activitynet", "kinetics")  # whose annotations may be one file; else they are a folder

@@ -105,6 +105,14 @@ def test_unknown_names_of_the_quickstart():
         ({"accumulate": 0}, "config.accumulate = 0 must be 1 or more"),
         ({"batch_size": 0}, "config.batch_size = 0 must be 1 or more"),
         ({"eval.num_views": 0}, "config.eval.num_views = 0 must be 1 or more"),
+        ({"eval.num_crops": 2}, r"config.eval.num_crops = 2: choose one of \(1, 3, 10\)"),
+        ({"eval.protocol": "30 views"}, "Unknown config.eval.protocol '30 views'; choose one of 'centre clip'"),
+        ({"eval.protocol": "charades"}, "protocol = 'charades' is for videos with several labels, the loss sigmoid"),
+        ({"eval.protocol": "10 views", "target": "frame"}, "protocol = '10 views' is for whole videos and the losses"),
+        (
+            {"eval.protocol": "10 views", "clip.sampling": "segments"},
+            "protocol = '10 views' cuts 10 clips, but config.clip.sampling = 'segments' covers a video once",
+        ),
         ({"num_epochs": -1.0}, "config.num_epochs = -1.0 must be more than 0: passes over"),
         (
             {"accumulate": 2, "clip.sampling": "chunks"},
@@ -296,3 +304,12 @@ def test_every_published_recipe_is_valid_and_marked(path):
         f"configs/papers/{path.name}" in text and "Published" in text and "Recipe: " in text and "Not measured." in text
     )
     assert model.num_classes == 5
+
+
+def test_a_protocol_sets_the_views():
+    config = ConfigDict({"fold": "", "eval": {"num_views": 1, "num_crops": 1, "protocol": "10x3 views"}})
+    resolved = configs.resolved(config)
+    assert (resolved.eval.num_views, resolved.eval.num_crops, config.eval.num_views) == (10, 3, 1)
+    config.eval.protocol = ""
+    assert configs.resolved(config) == config
+    assert configs.with_protocol(config, "25 frames x 10 crops").eval.num_crops == 10

@@ -45,9 +45,34 @@ def test_the_command_prints_and_writes(run, workdir, monkeypatch, capsys):
     assert (result["num_videos"], result["num_views"], result["steps"]) == (8, 2, 3)
 
 
+def test_a_protocol_by_name(run, workdir, monkeypatch, capsys, tmp_path):
+    argv = [
+        "evaluate",
+        "--workdir",
+        str(workdir),
+        "--protocol",
+        "10x3 views, logits",
+        "--out",
+        str(tmp_path / "m.json"),
+    ]
+    monkeypatch.setattr(sys, "argv", argv)
+    evaluate.main()
+    text = f"10 clips of {run.config.clip.num_frames} frames x 3 crops, mean of logits"
+    result = json.loads((tmp_path / "m.json").read_text())
+    assert (result["protocol"], result["convention"], result["num_crops"]) == ("10x3 views, logits", text, 3)
+    assert text in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", [*argv, "--num_views", "2"])
+    with pytest.raises(SystemExit, match="--protocol is for one run, and sets the views"):
+        evaluate.main()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(["--step", "9"], r"No checkpoint of step 9"), (["--splits", "holdout"], "No split 'holdout'")],
+    [
+        (["--step", "9"], r"No checkpoint of step 9"),
+        (["--splits", "holdout"], "No split 'holdout'"),
+        (["--protocol", "charades"], "'charades' is for videos with several labels"),
+    ],
 )
 def test_errors_of_the_command(run, workdir, arguments, message, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["evaluate", "--workdir", str(workdir), *arguments])

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 LEAVES = ("extras", "output_paths", "progress_bar", "trees")  # import nothing of ours, and serve every layer
 CORE = (
     *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
-    *("checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),
+    *("eval_protocols", "checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),
 )
 COMMANDS = (
     "__main__",

@@ -1,8 +1,12 @@
+import json
+from pathlib import Path
+
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import sklearn.metrics
 
+from tests.peers import make_charades
 from vidjax import metrics
 
 
@@ -91,3 +95,31 @@ def test_multi_label():
 def test_wilson_intervals_are_the_published_ones(right, count, expected):
     """Newcombe, "Two-sided confidence intervals for the single proportion" (1998), table I, method 3."""
     np.testing.assert_allclose(metrics.wilson_interval(right, count), expected, atol=5e-5)
+
+
+def test_charades_average_precision_is_that_of_its_script():
+    """Goldens of Charades_v1_classify.m. Videos without a label and equal scores make the difference."""
+    for number, expected in enumerate(json.loads((Path(__file__).parent / "peers/charades.json").read_text())):
+        scores, target = make_charades.case(number)
+        found = metrics.multi_label(scores[:, None], target, charades=True)
+        precisions = [found["mAP"], *found["per_class"]]
+        np.testing.assert_allclose(precisions, np.array(expected) / make_charades.SCALE, rtol=0, atol=1e-6)
+        assert metrics.multi_label(scores[:, None], target)["mAP"] < found["mAP"] - 0.02
+        assert metrics.multi_label(scores[::-1, None], target[::-1], charades=True)["mAP"] != found["mAP"]
+
+
+def test_ranked_precision():
+    assert (
+        metrics.ranked_precision(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, False, True, False]))
+        == (1 + 2 / 3) / 2
+    )
+    assert np.isnan(metrics.ranked_precision(np.array([0.9]), np.array([False])))
+
+
+def test_accuracy_per_kind_of_class():
+    labels, target = ["verb:a", "verb:b", "noun:c", "noun:d"], np.array([[1, 0, 1, 0], [0, 1, 0, 1]])
+    scores = np.array([[0.9, 0.1, 0.1, 0.2], [0.2, 0.3, 0.0, 0.9]])
+    assert metrics.per_kind(scores, target, labels) == {"top1_verb": 1.0, "top1_noun": 0.5, "top1_action": 0.5}
+    assert metrics.per_kind(scores, target, ["a", *labels[1:]]) == {}  # not all have a kind
+    assert metrics.per_kind(scores, target, ["verb:a", "verb:b", "verb:c", "verb:d"]) == {}
+    assert metrics.per_kind(scores, np.ones((2, 4)), labels) == {}  # two verbs

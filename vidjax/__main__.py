@@ -23,7 +23,7 @@ COMMANDS = {
     "classify": ("vidjax.evaluation.classify", "trains and tests a classifier on stored features"),
     "crossval": ("vidjax.crossval", "trains a config on every fold, with several seeds"),
     "crossval-fusion": ("vidjax.evaluation.crossval_fusion", "fuses cross-validations fold by fold"),
-    "audit": ("vidjax.evaluation.audit", "compares runs that label frames, under every convention"),
+    "audit": ("vidjax.evaluation.audit", "compares runs under every convention of the metrics"),
     "export": ("vidjax.export", "writes StableHLO, SavedModel, ONNX or safetensors"),
     "results": ("vidjax.ladder.results", "shows the results of runs as a table"),
     "ladder": ("vidjax.ladder", "trains and compares many architectures"),

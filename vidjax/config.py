@@ -11,7 +11,7 @@ import jax
 from ml_collections import ConfigDict
 
 import vidjax
-from vidjax import batch_augment, flow, losses, models, optimizer, sharding
+from vidjax import batch_augment, eval_protocols, flow, losses, models, optimizer, sharding
 from vidjax.data import clips
 from vidjax.data.folds import find_fold
 
@@ -46,7 +46,8 @@ KEYS = {
     "batch_size": "clips in a global batch",
     "batch_classes": "classes in a global batch, all with equally many clips; 0 to draw clips whatever their class",
     "num_epochs": "passes over the training splits; may be a fraction",
-    "eval": "num_views, num_crops, batch_size: settings of the final evaluation",
+    "eval": "num_views, num_crops, batch_size: settings of the final evaluation; protocol: a name of `eval_protocols`, "
+    "which sets these views and how they are pooled; empty for the mean of probabilities",
     "log_every": "steps between lines of metrics.jsonl",
     "eval_every": "steps between passes over the validation splits",
     "checkpoint_every": "steps between checkpoints",
@@ -144,7 +145,8 @@ def check(config: ConfigDict):
         raise ValueError(f"config.augment has no {', '.join(unknown)}; it takes {KEYS['augment']}.")
     _check_augment(config)
     _check_keep_best(config)
-    _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size"])
+    _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size", "protocol"])
+    check_protocol(config)
 
 
 def _check_augment(config: ConfigDict):
@@ -164,6 +166,24 @@ def _check_augment(config: ConfigDict):
             )
     if config.augment.get("repeat", 0) > 1 and config.get("batch_classes"):
         raise ValueError("augment.repeat does not go with config.batch_classes, whose clips are all different.")
+
+
+def check_protocol(config: ConfigDict):
+    """Raises a ValueError if the views or the protocol of the evaluation are unknown, or do not go with the config."""
+    if config.eval.get("num_crops", 1) not in clips.NUM_CROPS:
+        raise ValueError(f"config.eval.num_crops = {config.eval.num_crops}: choose one of {clips.NUM_CROPS}.")
+    name, protocol = config.eval.get("protocol", ""), eval_protocols.of(config.eval)
+    if not name:
+        return
+    if config.loss.name not in ("softmax", "sigmoid") or config.target != "clip":
+        raise ValueError(f"config.eval.protocol = {name!r} is for whole videos and the losses softmax and sigmoid.")
+    if protocol.charades and config.loss.name != "sigmoid":
+        raise ValueError(f"config.eval.protocol = {name!r} is for videos with several labels, the loss sigmoid.")
+    if protocol.num_views > 1 and config.clip.get("sampling", "clip") != "clip":
+        raise ValueError(
+            f"config.eval.protocol = {name!r} cuts {protocol.num_views} clips, but config.clip.sampling = "
+            f"{config.clip.sampling!r} covers a video once: empty the protocol, or set sampling to 'clip'."
+        )
 
 
 def _check_keep_best(config: ConfigDict):
@@ -296,6 +316,29 @@ def with_fold(config: ConfigDict) -> ConfigDict:
     config.train_splits, config.test_splits = map(tuple, find_fold(Path(config.dataset), config.fold))
     config.val_splits = ()
     return config
+
+
+def with_protocol(config: ConfigDict, name: str | None = None) -> ConfigDict:
+    """The config with the views of `config.eval.protocol`, if it has one.
+
+    Args:
+        name: replaces `config.eval.protocol`.
+
+    Raises:
+        ValueError: for an unknown protocol.
+    """
+    if not (name or "eval" in config and config.eval.get("protocol")):
+        return config
+    config = ConfigDict(config.to_dict())
+    config.eval.protocol = name or config.eval.protocol
+    protocol = eval_protocols.of(config.eval)
+    config.eval.num_views, config.eval.num_crops = protocol.num_views, protocol.num_crops
+    return config
+
+
+def resolved(config: ConfigDict) -> ConfigDict:
+    """The config with the splits of its fold and the views of its protocol, see `with_fold` and `with_protocol`."""
+    return with_protocol(with_fold(config))
 
 
 def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):

@@ -1,6 +1,6 @@
 """Evaluates a run on whole splits: every video counts once, on any number of devices and processes.
 
-python -m vidjax.evaluate --workdir W [--num_views 10 --num_crops 3]
+python -m vidjax.evaluate --workdir W [--num_views 10 --num_crops 3] [--protocol '10x3 views']
 python -m vidjax.evaluate --workdir W --dataset OTHER [--splits test]
 python -m vidjax.evaluate --workdir W_RGB W_FLOW [--fusion logits --fusion_weights 1,1.5] [--out fused.json]
 python -m vidjax.evaluate --workdir W --choose_rule [--splits val]
@@ -33,7 +33,8 @@ from absl import logging as absl_logging
 
 from vidjax import config as configs
 from vidjax import output_paths
-from vidjax.data import dataset_info, pipeline
+from vidjax.data import clips, dataset_info, pipeline
+from vidjax.eval_protocols import PROTOCOLS
 from vidjax.evaluation import (
     one_shot_run,
     other_records,
@@ -62,6 +63,9 @@ class Evaluated(NamedTuple):
 def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     """Evaluates one run on its own records, or on those of `--dataset`."""
     run = open_weights(args) if args.weights else restore.from_run(args.workdir[0], args.step)
+    if args.protocol is not None:
+        run = dataclasses.replace(run, config=configs.with_protocol(run.config, args.protocol))
+        configs.check_protocol(run.config)
     splits, views = list(args.splits or run.config.test_splits), views_of(run, views)
     more = {}
     if args.dataset:
@@ -77,6 +81,8 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
         if jax.process_index() == 0:
             print(f"Detections by {args.workdir[0] / segment_rule.FILE}: {segment_rule.described(rule)}", flush=True)
     result |= {"checkpoint": run.step, "splits": splits, **views, **more}
+    protocol = run.config.eval.get("protocol", "")  # other views make another protocol
+    result["protocol"] = protocol if views == views_of(run, {}) else ""
     note = run.name.partition(f", step {run.step}")[2]  # ", the best val_loss", if the run chose this checkpoint
     title = "{splits}, {num_views} x {num_crops} views, ".format(splits=splits, **views)
     title += run.name if args.weights else f"checkpoint of step {run.step}{note}"
@@ -159,7 +165,8 @@ def main():
     add("--dataset", type=Path, help="evaluate on other records; classes are matched by name")
     add("--splits", nargs="+", help="splits to evaluate (default: the run's test splits)")
     add("--num_views", type=int, help="clips in time to average (default: the run's eval.num_views)")
-    add("--num_crops", type=int, choices=(1, 3), help="crops in space (default: the run's eval.num_crops)")
+    add("--num_crops", type=int, choices=clips.NUM_CROPS, help="crops in space (default: the run's eval.num_crops)")
+    add("--protocol", help=f"views and pooling by name (default: the run's eval.protocol): {', '.join(PROTOCOLS)}")
     ensemble.add_arguments(parser, ensemble.FUSIONS)
     add("--one_shot", metavar="WAYSxSHOTS", help="few-shot evaluation of the embeddings, such as 20x1; any --dataset")
     add("--episodes", type=int, help="episodes of --one_shot (default: 1000)")
@@ -221,6 +228,10 @@ def check_arguments(args: argparse.Namespace):
             raise ValueError(f"--{name} needs --one_shot WAYSxSHOTS.")
     if args.num_views is not None and args.num_views < 1:
         raise ValueError(f"--num_views {args.num_views} must be 1 or more.")
+    if args.protocol is not None and (len(args.workdir) > 1 or args.num_views or args.num_crops):
+        raise ValueError("--protocol is for one run, and sets the views: remove --num_views and --num_crops.")
+    if args.protocol is not None and (args.choose_rule or args.one_shot or args.lake_runs):
+        raise ValueError("--protocol is for the classes of videos: remove --choose_rule, --one_shot and --lake_runs.")
     for workdir in args.workdir:
         configs.read(workdir)
         if not args.dataset:

@@ -1,5 +1,7 @@
 """Metrics: hit@k on the device during training, and the metrics of an evaluation on the host, from all its scores."""
 
+from collections.abc import Sequence
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -53,21 +55,36 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
     return float((np.diff(recall, prepend=0) * hits / retrieved).sum())
 
 
-def single_label(clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = None) -> dict:
+def ranked_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
+    """Average precision of one class by ranks, as in Charades_v1_classify.m: the mean precision at relevant examples.
+
+    Unlike in `average_precision`, equal scores keep their order. Charades' script leaves out videos without any label:
+    it does not read their names, so that they get no score and come last. See `average_precision` for the arguments.
+    """
+    if not relevant.any():
+        return float("nan")
+    hits = relevant[np.argsort(-scores, kind="stable")]
+    return float((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
+
+
+def single_label(
+    clip_scores: np.ndarray, target: np.ndarray, pairs: list[int] | None = None, *, scores: np.ndarray | None = None
+) -> dict:
     """Metrics of a single-label evaluation.
 
     Args:
         clip_scores: float (N, V, K), class probabilities of the V clips of each video.
         target: int (N,).
+        scores: those of the videos (N, K); the mean over their clips by default.
         pairs: the dataset's time reversal, a permutation of the classes; adds `top1_within_pairs`: how often the true
             class scores above its time-reversed partner, where a tie counts 1/2 (chance is 1/2).
 
     Returns:
-        top1, top5 (videos, scores averaged over their clips), top1_clip, top5_clip, num_videos, per_class (hit@1 of
+        top1, top5 (videos, by `scores`), top1_clip, top5_clip, num_videos, per_class (hit@1 of
         each class, None for a class without videos), confusion (K x K counts; rows are true classes).
     """
     num_videos, num_clips, num_classes = clip_scores.shape
-    scores = clip_scores.mean(axis=1)  # (N, K)
+    scores = clip_scores.mean(axis=1) if scores is None else scores  # (N, K)
     clip_target = np.repeat(target, num_clips).reshape(num_videos, num_clips)
     predicted = scores.argmax(axis=-1)
     confusion = np.zeros((num_classes, num_classes), int)
@@ -138,19 +155,24 @@ def frames_used(updates: np.ndarray, target: np.ndarray | None, num_classes: int
     return {"frames_used": float(np.nanmean(updates)), "frames_used_per_class": per_class}
 
 
-def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
+def multi_label(
+    clip_scores: np.ndarray, target: np.ndarray, *, scores: np.ndarray | None = None, charades: bool = False
+) -> dict:
     """Metrics of a multi-label evaluation.
 
     Args:
         clip_scores: float (N, V, K).
         target: (N, K), multi-hot.
+        scores: those of the videos (N, K); the mean over their clips by default.
+        charades: average precision as Charades defines it: videos without a label do not count, see `ranked_precision`.
 
     Returns:
         mAP (mean average precision over the classes that occur), per_class (average precision, None for a class that
         does not occur), num_videos, and top1, top5: how often one of the k highest classes is among the labels.
     """
-    scores = clip_scores.mean(axis=1)  # (N, K)
-    per_class = [average_precision(scores[:, k], target[:, k] > 0) for k in range(scores.shape[1])]
+    scores = clip_scores.mean(axis=1) if scores is None else scores  # (N, K)
+    precision_of, kept = (ranked_precision, target.any(axis=1)) if charades else (average_precision, slice(None))
+    per_class = [precision_of(*pair) for pair in zip(scores[kept].T, target[kept].T > 0, strict=True)]
     ranked = np.take_along_axis(target, np.argsort(-scores, axis=1), axis=1)
     return {
         "mAP": float(np.nanmean(per_class)),
@@ -159,6 +181,26 @@ def multi_label(clip_scores: np.ndarray, target: np.ndarray) -> dict:
         "num_videos": len(scores),
         "per_class": [None if np.isnan(value) else value for value in per_class],
     }
+
+
+def per_kind(scores: np.ndarray, target: np.ndarray, labels: Sequence[str]) -> dict:
+    """Accuracy for each kind of class and for all kinds at once: the verbs, nouns and actions of EPIC-KITCHENS.
+
+    Args:
+        scores: float (N, K); target: (N, K), multi-hot.
+        labels: K names like "verb:take".
+
+    Returns:
+        top1_verb, top1_noun, ..., and top1_action, the share of videos in which all kinds are right. {} unless there
+        are several kinds, and each video has one class of each.
+    """
+    kinds = [label.partition(":")[0] if ":" in label else "" for label in labels]
+    members = {kind: [k for k, other in enumerate(kinds) if other == kind] for kind in dict.fromkeys(kinds)}
+    if "" in members or len(members) < 2 or any((target[:, of].sum(axis=1) != 1).any() for of in members.values()):
+        return {}
+    right = {kind: scores[:, of].argmax(axis=1) == target[:, of].argmax(axis=1) for kind, of in members.items()}
+    result = {f"top1_{kind}": float(hits.mean()) for kind, hits in right.items()}
+    return result | {"top1_action": float(np.all([*right.values()], axis=0).mean())}
 
 
 def forecast(outputs: np.ndarray, target: np.ndarray) -> dict:

@@ -52,7 +52,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
 
         # ------------------------------------------------------------------------------------------ data
         output_paths.check_writable(workdir, "--workdir")
-        config = configs.with_fold(config)
+        config = configs.resolved(config)
         train_records, val_records, test_records, clip_arguments, order = open_splits(config)
         labels, inputs = train_records.info.labels, train_records.info.inputs
         clips_per_epoch = len(train_records) * pipeline.chunking(config.clip)[1]

@@ -136,7 +136,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.batch_classes = 0
     config.ema_decay = 0.0
     config.dtype = "float32"
-    config.eval = ConfigDict({"num_views": 1, "num_crops": 1, "batch_size": 32})
+    config.eval = ConfigDict({"num_views": 1, "num_crops": 1, "batch_size": 32, "protocol": ""})
     config.log_every = 10
     config.eval_every = 100
     config.checkpoint_every = 100

@@ -27,6 +27,8 @@ def test_boxes():
     assert augment.centre_box(10, 20, 4) == (3, 8, 4, 4)
     assert augment.three_boxes(10, 20, 10) == [(0, 0, 10, 10), (0, 5, 10, 10), (0, 10, 10, 10)]
     assert augment.three_boxes(20, 10, 10) == [(0, 0, 10, 10), (5, 0, 10, 10), (10, 0, 10, 10)]
+    assert augment.five_boxes(10, 20, 4)[:2] == [(0, 0, 4, 4), (0, 16, 4, 4)]
+    assert augment.five_boxes(10, 20, 4)[2:] == [(6, 0, 4, 4), (6, 16, 4, 4), (3, 8, 4, 4)]
     crop = augment.crop(numbered(10, 20), (3, 8, 4, 4))
     assert crop[0, 0].tolist() == [3, 8, 0]
     assert crop[-1, -1].tolist() == [6, 11, 0]

@@ -30,7 +30,7 @@ def test_the_command_reads_results(tmp_path, monkeypatch, capsys):
     assert "| pooled | 50.0 | 50.0 | 50.0 | 50.0 | 60.0 |" in out and "| spread | 0.0 | 20.0 | 0.0 | 0.0 | 5.0 |" in out
     assert f"- f1_50: {tmp_path / 'a'} is ahead of {tmp_path / 'b'} with pooled, behind with mean_over_videos" in out
     (tmp_path / "b" / "result.json").write_text("{}")
-    with pytest.raises(SystemExit, match="b has no segment metrics"):
+    with pytest.raises(SystemExit, match="b is not a work directory: it has no config.json"):
         audit.main()
 
 

@@ -24,6 +24,8 @@ def evaluate(tiny_trained):
 def test_metrics_and_outputs_of_a_split(evaluate, tiny_trained, source):
     result, outputs = evaluate(tiny_trained.params, tiny_trained.model_state, source, num_views=2)
     assert outputs.logits.shape == outputs.backwards.shape == (8, 2, 8) and result["num_videos"] == 8
+    frames = tiny_trained.config.clip.num_frames
+    assert result.pop("convention") == f"2 clips of {frames} frames x 1 crop, mean of probabilities"
     assert result == split_metrics.metrics_of(outputs, tiny_trained.config, source.info)
     assert {"loss", "top1", "top1_clip", "top1_reversed"} <= set(result)
 

@@ -1,7 +1,9 @@
 import numpy as np
 from ml_collections import ConfigDict
 
+from vidjax import losses
 from vidjax.data.dataset_info import DatasetInfo
+from vidjax.eval_protocols import Protocol
 from vidjax.evaluation import split_metrics
 from vidjax.evaluation.outputs import Outputs
 
@@ -15,6 +17,35 @@ def test_measure_is_the_loss_and_the_metrics():
     found = split_metrics.measure(LOGITS, TARGET, loss, multi_label=False, pairs=PAIRS)
     assert (found["loss"], found["top1"], found["num_videos"]) == (3, np.float32(2 / 3), 3)
     assert "mAP" in split_metrics.measure(LOGITS, np.eye(3)[TARGET], lambda o, t: o.sum(-1), multi_label=True)
+
+
+def test_the_protocol_pools_the_clips():
+    """Video 0: one sure clip for class 0 against two for class 1. At clip level each clip is right or wrong by itself."""
+    logits = np.array([[[9.0, 0, 0], [0, 2, 0], [0, 2, 0]]] * 2)
+    target, loss = np.array([0, 1]), losses.softmax_cross_entropy
+
+    def top1(**settings):
+        found = split_metrics.measure(logits, target, loss, multi_label=False, protocol=Protocol(3, **settings))
+        assert found["num_videos"] == 2 and np.isclose(found["top1_clip"], 0.5)
+        return found["per_class"][:2]
+
+    assert top1() == [0, 1] and top1(mean="logits") == [1, 0] == top1(mean="maximum")
+    np.testing.assert_allclose(top1(level="clip"), [1 / 3, 2 / 3])
+    config = {"loss": {"name": "softmax"}, "target": "clip", "eval": {"protocol": "10x3 views, logits"}}
+    outputs, config = Outputs(logits, target), ConfigDict(config | {"clip": {"num_frames": 4}})
+    info = DatasetInfo(["a", "b", "c"], "unchanged")
+    assert split_metrics.metrics_of(outputs, config, info)["per_class"][:2] == [1, 0]
+    text = "1 clip of 4 frames x 3 crops, mean of logits"  # of the clips that there are
+    assert split_metrics.convention(outputs, config, num_crops=3) == {"convention": text}
+    config.loss.name = "triplet"
+    assert split_metrics.convention(outputs, config, num_crops=3) == {}
+
+
+def test_verbs_nouns_and_actions():
+    logits = np.array([[[3.0, 1, 0, 2, 1]], [[0, 1, 5, 2, 4]]])
+    target, labels = np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 1]]), ["verb:a", "verb:b", "noun:c", "noun:d", "noun:e"]
+    found = split_metrics.measure(logits, target, losses.sigmoid_cross_entropy, multi_label=True, labels=labels)
+    assert (found["top1_verb"], found["top1_noun"], found["top1_action"]) == (1.0, 0.5, 0.5)
 
 
 def test_embeddings_have_the_metrics_of_retrieval():

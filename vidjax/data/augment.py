@@ -62,6 +62,13 @@ def three_boxes(height: int, width: int, size: int) -> list[Box]:
     return [(top, right // 2, size, size) for top in (0, down // 2, down)]
 
 
+def five_boxes(height: int, width: int, size: int) -> list[Box]:
+    """The size x size boxes in the four corners and in the centre (Simonyan and Zisserman, 2014, section 5)."""
+    _check_size(height, width, size)
+    corners = [(top, left, size, size) for top in (0, height - size) for left in (0, width - size)]
+    return [*corners, centre_box(height, width, size)]
+
+
 def random_resized_box(
     rng: np.random.Generator,
     height: int,

@@ -17,6 +17,7 @@ from vidjax.data.targets import check_indices, targets
 DECODE = cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION  # frames of a video, not photographs with EXIF data
 
 CROPS = ("random", "resized", "centre")
+NUM_CROPS = (1, 3, 10)
 CHANNELS = {"video": 3, "flow": 2}  # per stream
 
 Clip = dict[str, np.ndarray]
@@ -144,7 +145,15 @@ def eval_clips(
         video uint8 (V, T, size, size, 3), flow uint8 (V, T, size, size, 2), target, weight 1. With `per_frame`, target
         and weight are (V, T), with `multi_label` the target (V, T, K). With `per_frame` or chunks there is also
         frame_mask float32 (V, T).
+
+    Raises:
+        ValueError: if ten crops mirror the clips of classes that mirroring changes.
     """
+    if arguments.get("num_crops", 1) == 10 and info.horizontal_flip != "unchanged":
+        raise ValueError(
+            "eval.num_crops = 10 mirrors clips, which changes the classes of these records (horizontal_flip in "
+            "dataset.json): choose 1 or 3 crops, or a protocol with them."
+        )
     length, clip = number_of_frames(example, streams), {}
     for stream in streams:
         given = {"channels": CHANNELS[stream], "out": None if clip else out}
@@ -178,7 +187,7 @@ def cut_views(
     Args:
         frame_at: index -> frame, uint8 (H, W, channels); called in ascending order.
         length: number of frames in the video.
-        num_crops: 1 (centre) or 3 (along the long side).
+        num_crops: 1 (centre), 3 (along the long side) or 10 (corners and centre, then their mirror images).
         channels: 3 for frames, 2 for optical flow.
         out and the other arguments: see `train_clip`.
 
@@ -189,12 +198,20 @@ def cut_views(
     clips, _ = find_frames(length, num_views=num_views, **frames)
 
     def boxes(height: int, width: int) -> list[augment.Box]:
-        centre = [augment.centre_box(height, width, size)]
-        return centre if num_crops == 1 else augment.three_boxes(height, width, size)
+        if num_crops == 1:
+            return [augment.centre_box(height, width, size)]
+        return augment.three_boxes(height, width, size) if num_crops == 3 else augment.five_boxes(height, width, size)
 
     shape = (num_crops * len(clips), num_frames, size, size, channels)
     views = np.empty(shape, np.uint8) if out is None else out
-    cut(frame_at, clips, boxes, resize, views.reshape(num_crops, *clips.shape, *shape[2:]))
+    by_crop = views.reshape(num_crops, *clips.shape, *shape[2:])
+    if num_crops < 10:
+        cut(frame_at, clips, boxes, resize, by_crop)
+        return views
+    cut(frame_at, clips, boxes, resize, by_crop[:5])
+    by_crop[5:] = by_crop[:5, ..., ::-1, :]
+    if channels == CHANNELS["flow"]:
+        by_crop[5:, ..., 0] = negate_flow(by_crop[5:, ..., 0])
     return views
 
 

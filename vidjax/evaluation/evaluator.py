@@ -40,12 +40,15 @@ class Evaluator:
     ) -> tuple[dict, Outputs]:
         """Returns the metrics of a split, see `split_metrics.metrics_of`, and the outputs that they are computed from.
 
+        The metrics of whole videos have a `convention`, see `split_metrics.convention`.
+
         Args:
             records: records of the split.
             num_views, num_crops: number of clips in time and crops in space to average per video.
         """
         found = self.outputs(params, model_state, records, num_views=num_views, num_crops=num_crops)
-        return split_metrics.metrics_of(found, self._config, records.info), found
+        result = split_metrics.metrics_of(found, self._config, records.info)
+        return result | split_metrics.convention(found, self._config, num_crops), found
 
     def draw(self, params, model_state, records: pipeline.Records, workdir: Path):
         """Draws what the network makes of some clips, for the losses in `PICTURES`."""

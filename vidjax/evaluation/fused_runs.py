@@ -107,6 +107,7 @@ def fuse_runs(
         metrics = split_metrics.metrics_of(of_run, run.config, source.info)
         metrics.pop("confusion", None)  # K x K counts; the fusion has its own
         metrics |= {"checkpoint": run.step, "splits": splits, **views_of(run, views)}
+        metrics |= split_metrics.convention(of_run, run.config, metrics["num_crops"])
         results.append({"run": run.name, **metrics})
     backwards = None if outputs[0].backwards is None else fuse([o.backwards for o in outputs])
     scores = fuse([o.logits for o in outputs])

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 
+from vidjax import eval_protocols
 from vidjax.data import pipeline, records
 from vidjax.data.segment_files import Segment
 from vidjax.evaluation import segments, split_detections, split_metrics
@@ -20,7 +20,7 @@ KINDS = ("true", "predicted")
 def predictions_of(outputs: Outputs, source: pipeline.Records, config) -> list[dict]:
     """Returns a row of `COLUMNS` per video: its number in the split, path, class names and probabilities.
 
-    Probabilities are averaged over the clips of a video. With one label per frame, see `segments_of`. [] for several
+    Probabilities are those of the protocol of the config. With one label per frame, see `segments_of`. [] for several
     labels, captions and forecasts.
     """
     target = config.get("target", "clip")
@@ -29,7 +29,8 @@ def predictions_of(outputs: Outputs, source: pipeline.Records, config) -> list[d
         return segments_of(split_metrics.scored(outputs, multi_label=False, fps=fps), source, source.info.labels)
     if config.loss.name != "softmax" or target != "clip":
         return []
-    return rows_of(np.asarray(jax.nn.softmax(outputs.logits)).mean(axis=1), outputs.target, source)
+    mean = eval_protocols.of(config.get("eval", {})).mean
+    return rows_of(eval_protocols.pooled(outputs.logits, mean), outputs.target, source)
 
 
 def segments_of(

@@ -88,9 +88,13 @@ def read_confusion(path: Path) -> np.ndarray | None:
 
 
 def shown(result: dict, decimals: int) -> dict[str, str]:
-    """Returns the main metrics as text: errors in the unit of the series or in pixels, then shares in %."""
+    """Returns the main metrics as text: errors in the unit of the series or in pixels, then shares in %.
+
+    The convention comes last.
+    """
     shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
-    shares += ("frames_used", "exact", "within_1px", "within_3px", "within_5px", "fl_all")
+    shares += ("top1_verb", "top1_noun", "top1_action", "frames_used", "exact")
+    shares += ("within_1px", "within_3px", "within_5px", "fl_all")
     texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
     errors = {name: result[name] for name in ("rmse", "mae", *EPE) if result.get(name) is not None}
     errors |= {f"rmse of {name}": error for name, error in result.get("baselines", {}).items()}
@@ -103,7 +107,8 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
         texts |= {name: f"{100 * value:.{decimals}f} %" for name, value in found.items()}
     if not texts and not errors and "loss" in result:  # nothing but a loss, such as that of reconstructions
         return {"loss": f"{result['loss']:.4f}"}
-    return {name: f"{error:.2f}" for name, error in errors.items()} | texts
+    texts = {name: f"{error:.2f}" for name, error in errors.items()} | texts
+    return texts | ({"convention": result["convention"]} if "convention" in result else {})
 
 
 def first_metric(result: dict) -> dict[str, str]:

@@ -23,7 +23,7 @@ def config_of_weights(run: restore.Trained, dataset: Path) -> ConfigDict:
     config = ConfigDict({"dataset": str(dataset), "target": "clip", "test_splits": ("test",), "num_threads": 0})
     config.loss = {"name": "sigmoid" if run.multi_label else "softmax"}
     config.clip, config.preprocess, config.model = run.clip, run.preprocess, {"name": run.name}
-    config.eval = {"num_views": 1, "num_crops": 1, "batch_size": 8 * run.mesh.size}
+    config.eval = {"num_views": 1, "num_crops": 1, "batch_size": 8 * run.mesh.size, "protocol": ""}
     return config
 
 

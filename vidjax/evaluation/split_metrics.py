@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import jax
 import numpy as np
 
-from vidjax import losses, metrics
+from vidjax import eval_protocols, losses, metrics
 from vidjax.data import dataset_info
 from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.data.synthetic import series
@@ -34,20 +34,54 @@ def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict
         if config.target == "frame":
             result |= frame_metrics(outputs, info.labels, multi_label=config.loss.name == "sigmoid")
     else:
-        result = video_metrics(outputs, config, info.time_reversal)
+        result = video_metrics(outputs, config, info.time_reversal, info.labels)
     if outputs.updates is not None:
         target = outputs.target if outputs.target.ndim == 1 else None
         result |= metrics.frames_used(outputs.updates, target, len(info.labels))
     return result
 
 
-def measure(logits: np.ndarray, target: np.ndarray, loss_fn: Callable, *, multi_label: bool, pairs=None) -> dict:
-    """Returns the metrics of a split from logits (N, V, K): the mean loss per clip, and those of `metrics`."""
+def convention(outputs: Outputs, config, num_crops: int) -> dict:
+    """Returns `convention`, the description of the protocol that the metrics of whole videos were made by, else {}."""
+    if outputs.weight is not None or config.loss.name not in ("softmax", "sigmoid"):
+        return {}
+    views = {"num_views": outputs.logits.shape[1] // num_crops, "num_crops": num_crops}
+    protocol = eval_protocols.of(config.get("eval", {}))._replace(**views)
+    multi_label = config.loss.name == "sigmoid"
+    return {"convention": eval_protocols.described(protocol, config.clip.num_frames, multi_label=multi_label)}
+
+
+def measure(
+    logits: np.ndarray,
+    target: np.ndarray,
+    loss_fn: Callable,
+    *,
+    multi_label: bool,
+    pairs=None,
+    protocol: eval_protocols.Protocol = eval_protocols.DEFAULT,
+    labels: Sequence[str] = (),
+) -> dict:
+    """Returns the metrics of a split from logits (N, V, K): the mean loss per clip, and those of `metrics`.
+
+    Args:
+        protocol: says how the clips of a video are pooled.
+        labels: class names, for the metrics of `metrics.per_kind`.
+    """
+    num_videos = len(logits)
     clip_target = np.broadcast_to(target[:, None], (*logits.shape[:2], *target.shape[1:]))
-    loss = float(np.mean(loss_fn(logits, clip_target)))
+    result = {"loss": float(np.mean(loss_fn(logits, clip_target)))}
+    if protocol.level == "clip":
+        logits, target = (
+            x.reshape(-1, *shape) for x, shape in ((logits, (1, logits.shape[-1])), (clip_target, target.shape[1:]))
+        )
+    activation = jax.nn.sigmoid if multi_label else jax.nn.softmax
+    clip_scores, scores = np.asarray(activation(logits)), eval_protocols.pooled(logits, protocol.mean, activation)
     if multi_label:
-        return {"loss": loss, **metrics.multi_label(np.asarray(jax.nn.sigmoid(logits)), target)}
-    return {"loss": loss, **metrics.single_label(np.asarray(jax.nn.softmax(logits)), target, pairs)}
+        result |= metrics.multi_label(clip_scores, target, scores=scores, charades=protocol.charades)
+        result |= metrics.per_kind(scores, target, labels)
+    else:
+        result |= metrics.single_label(clip_scores, target, pairs, scores=scores)
+    return result | {"num_videos": num_videos}
 
 
 def forecast_metrics(outputs: Outputs, inputs: dict) -> dict:
@@ -103,13 +137,14 @@ def scored(outputs: Outputs, *, multi_label: bool, fps: Sequence[float] | None =
     return [split_detections.Scored(x[kept], target[kept], rate) for x, target, kept, rate in videos]
 
 
-def video_metrics(outputs: Outputs, config, pairs: list[int] | None) -> dict:
-    """Returns the metrics over videos, including those of clips played backwards."""
+def video_metrics(outputs: Outputs, config, pairs: list[int] | None, labels: Sequence[str] = ()) -> dict:
+    """Returns the metrics over videos by the protocol of the config, including those of clips played backwards."""
     multi_label, loss_fn = config.loss.name == "sigmoid", losses.LOSSES[config.loss.name]
-    pairs = None if multi_label else pairs
-    result = measure(outputs.logits, outputs.target, loss_fn, multi_label=multi_label, pairs=pairs)
+    pairs, protocol = None if multi_label else pairs, eval_protocols.of(config.get("eval", {}))
+    kinds = {"multi_label": multi_label, "pairs": pairs, "protocol": protocol, "labels": labels}
+    result = measure(outputs.logits, outputs.target, loss_fn, **kinds)
     if outputs.backwards is not None:
-        scores = np.asarray(jax.nn.softmax(outputs.backwards)).mean(axis=1)
+        scores = eval_protocols.pooled(outputs.backwards, protocol.mean)
         result["top1_reversed"] = top1_reversed(scores, outputs.target, pairs)
     return result
 

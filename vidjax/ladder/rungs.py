@@ -240,4 +240,4 @@ def config_of(rung: Rung, seed: int = 0) -> ConfigDict:
     except (KeyError, TypeError) as error:
         raise ValueError(f"overrides do not fit the config: {error}") from None
     configs.check(config)
-    return config
+    return configs.with_protocol(config)

@@ -86,17 +86,14 @@ def test_mirroring_negates_horizontal_flow(with_flow):
 
 
 def test_ten_crops_are_corners_and_centre_and_their_mirror_images(with_flow):
-    info = dataset_info.DatasetInfo(["a", "b"], "unchanged")
-    views = clips.eval_clips(
-        with_flow, info, num_frames=2, size=8, num_views=2, num_crops=10, streams=("video", "flow")
-    )
+    arguments = {"num_frames": 2, "size": 8, "num_views": 2, "streams": ("video", "flow")}
+    views = clips.eval_clips(with_flow, UNCHANGED, num_crops=10, **arguments)
     video, stored = views["video"], views["flow"]
     assert video.shape == (20, 2, 8, 8, 3)
     np.testing.assert_array_equal(video[10:], video[:10, :, :, ::-1])
     np.testing.assert_array_equal(stored[10:, ..., 0], 255 - stored[:10, :, :, ::-1, 0])
     np.testing.assert_array_equal(stored[10:, ..., 1], stored[:10, :, :, ::-1, 1])
-    centre = clips.eval_clips(with_flow, info, num_frames=2, size=8, num_views=2)["video"]
-    np.testing.assert_array_equal(video[8:10], centre)  # the fifth crop
+    np.testing.assert_array_equal(video[8:10], clips.eval_clips(with_flow, UNCHANGED, **arguments)["video"])
     frame = clips.decoder(with_flow)(0)
     for crop, corner in enumerate((frame[:8, :8], frame[:8, -8:], frame[-8:, :8], frame[-8:, -8:])):
         np.testing.assert_array_equal(video[2 * crop, 0], corner)

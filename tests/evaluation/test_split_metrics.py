@@ -20,8 +20,8 @@ def test_measure_is_the_loss_and_the_metrics():
 
 
 def test_the_protocol_pools_the_clips():
-    """Video 0: one sure clip for class 0 against two for class 1. At clip level each clip is right or wrong by itself."""
-    logits = np.array([[[9.0, 0, 0], [0, 2, 0], [0, 2, 0]]] * 2)
+    """One sure clip for class 0 against two for class 1. At clip level each is right or wrong by itself."""
+    logits = np.array([[[9.0, 0, 0], [0, 2, 0], [0, 2, 0]]] * 2, np.float32)
     target, loss = np.array([0, 1]), losses.softmax_cross_entropy
 
     def top1(**settings):
@@ -42,7 +42,7 @@ def test_the_protocol_pools_the_clips():
 
 
 def test_verbs_nouns_and_actions():
-    logits = np.array([[[3.0, 1, 0, 2, 1]], [[0, 1, 5, 2, 4]]])
+    logits = np.array([[[3.0, 1, 0, 2, 1]], [[0, 1, 5, 2, 4]]], np.float32)
     target, labels = np.array([[1, 0, 0, 1, 0], [0, 1, 0, 0, 1]]), ["verb:a", "verb:b", "noun:c", "noun:d", "noun:e"]
     found = split_metrics.measure(logits, target, losses.sigmoid_cross_entropy, multi_label=True, labels=labels)
     assert (found["top1_verb"], found["top1_noun"], found["top1_action"]) == (1.0, 0.5, 0.5)

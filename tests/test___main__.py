@@ -39,7 +39,7 @@ def test_without_a_command(arguments, status, monkeypatch, capsys):
 
 def test_an_unknown_command_is_named():
     found = run("trian")
-    assert found.returncode == 2 and "unknown command 'trian'; choose one of make-records, train" in found.stderr
+    assert found.returncode == 2 and "unknown command 'trian'; choose one of make-records, data, train" in found.stderr
 
 
 def test_a_command_gets_its_arguments_and_gives_its_status(tmp_path):

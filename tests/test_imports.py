@@ -21,6 +21,7 @@ COMMANDS = (
     "gallery",
     "features",
     "search",
+    "describe",
     "crossval",
     "summary",
     "bench",

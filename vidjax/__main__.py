@@ -13,6 +13,7 @@ import vidjax
 
 COMMANDS = {
     "make-records": ("vidjax.data.make_records", "converts videos to TFRecord shards"),
+    "data": ("vidjax.describe", "describes records: classes, lengths, sizes, frame rates, splits, copies"),
     "train": ("vidjax.train", "trains a config, or continues a run"),
     "evaluate": ("vidjax.evaluate", "evaluates a run, or fuses several"),
     "predict": ("vidjax.predict", "classifies videos, windows of videos, or a stream"),

@@ -4,7 +4,7 @@ Class names that no installed font can show become numbers, with a legend in a f
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,50 @@ def frames_used(share: np.ndarray, labels: list[str], path: Path | io.BytesIO):
     names = _shown(labels, path)
     axes.set_yticks(range(len(labels)), names.texts, **names.style)
     figure.savefig(path, dpi=120)
+
+
+def dataset(
+    counts: Mapping[str, np.ndarray],
+    labels: Sequence[str],
+    lengths: Sequence[float],
+    unit: str,
+    sizes: Sequence[tuple[int, int]],
+    rates: Sequence[float],
+    path: Path,
+):
+    """Draws a dataset: videos per class and split, lengths, sizes and frame rates.
+
+    Args:
+        counts: videos of each class, int (K,), by split; the most frequent classes are drawn.
+        lengths: of the videos, in `unit`.
+        sizes: (width, height) of the videos.
+        rates: frames per second of the videos.
+    """
+    figure = Figure(figsize=(12, 8), layout="constrained")
+    (of_classes, of_lengths), (of_sizes, of_rates) = figure.subplots(2, 2)
+    order = np.argsort(-sum(counts.values()), kind="stable")[:MOST_NAMES]
+    names, left = _shown([labels[k] for k in order], path), np.zeros(len(order))
+    for split, of_split in counts.items():
+        of_classes.barh(range(len(order)), of_split[order], left=left, label=split)
+        left = left + of_split[order]
+    of_classes.set_yticks(range(len(order)), names.texts, fontsize=8, **names.style)
+    of_classes.invert_yaxis()
+    more = f" ({len(order)} of {len(labels)})" if len(labels) > len(order) else ""
+    of_classes.set(xlabel="videos", title=f"classes{more}")
+    if len(counts) <= 8:
+        of_classes.legend(loc="lower right")
+    of_lengths.hist(lengths, bins=min(40, max(5, len(lengths) // 10)))
+    of_lengths.set(xlabel=unit, ylabel="videos", title="lengths")
+    pairs, times = np.unique(np.asarray(sizes), axis=0, return_counts=True)
+    of_sizes.scatter(*pairs.T, s=20 + 300 * times / times.max(), alpha=0.6)
+    of_sizes.set(xlabel="width", ylabel="height", title="sizes (area: number of videos)")
+    of_sizes.set_xlim(0, 1.15 * max(1, pairs[:, 0].max()))
+    of_sizes.set_ylim(0, 1.15 * max(1, pairs[:, 1].max()))
+    values, times = np.unique(np.round(rates, 2), return_counts=True)
+    of_rates.bar([f"{value:g}" for value in values[:MOST_NAMES]], times[:MOST_NAMES])
+    of_rates.tick_params("x", labelrotation=45 if len(values) > 8 else 0)
+    of_rates.set(xlabel="frames per second", ylabel="videos", title="frame rates")
+    figure.savefig(path, dpi=100)
 
 
 def _shown(labels: Sequence[str], path: Path | io.BytesIO) -> label_fonts.Shown:

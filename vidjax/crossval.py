@@ -74,6 +74,7 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
             used.append(sum(result["frames_used"] * result["num_videos"] for result in results) / num_videos)
         print(f"{workdir}, seed {seed}: {name} {values[-1]:.3f} of {num_videos} videos", flush=True)
     more = {"mean_of_folds": statistics.mean(of_folds)} if name == "top1" else {}
+    more |= {"convention": results[0]["convention"]} if "convention" in results[0] else {}
     more |= {"frames_used": statistics.mean(used)} if used else {}
     return fold_results.summary(name, values, num_videos) | more
 

@@ -268,7 +268,7 @@ def show(evaluated: Evaluated):
     result = evaluated.result
     for of_run in result.get("runs", ()):
         metric = "  ".join(f"{name} {text}" for name, text in result_file.first_metric(of_run).items())
-        print(f"{of_run['run']}: {metric}")
+        print(f"{of_run['run']}: {metric}" + (f"  {of_run['convention']}" if "convention" in of_run else ""))
     for name, text in result_file.shown(result, decimals=2).items():
         print(f"{name:18} {text:>8}")
     print(f"{result['num_videos']} videos of {evaluated.title}")

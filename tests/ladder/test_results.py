@@ -25,6 +25,13 @@ def test_table(tmp_path):
     assert len(header) == len(rule) == len(first) == len(second)
 
 
+def test_figures_under_several_conventions_say_so(tmp_path):
+    a, b = (write(tmp_path / name, top1=0.5, convention=f"{views} clips") for name, views in (("a", 1), ("b", 10)))
+    assert results.table([a, a]).endswith("|\n\nConvention: 1 clips.")
+    lines = results.table([a, b]).splitlines()
+    assert "convention" in lines[0] and "1 clips" in lines[2] and "10 clips" in lines[3] and len(lines) == 4
+
+
 def test_a_directory_without_a_result(tmp_path, monkeypatch, capsys):
     with pytest.raises(ValueError, match="No result.json in .*nowhere"):
         results.table([tmp_path / "nowhere"])

@@ -104,3 +104,19 @@ def test_the_chosen_rung_without_other_folds():
     figures = {"top1": {"mean": 0.5, "deviation": None, "interval": (0.25, 0.75)}}
     content = {"chosen": {"title": "LSTM", "on": "set1", "figures": {"set1": figures}}}
     assert table.chosen_text(content) == "Chosen on set1: LSTM, 50.0 [25.0, 75.0]."
+
+
+def test_figures_under_several_conventions_say_so(tmp_path):
+    for place, text in (("a", "1 clip"), ("b/seed_0/fold_0", "10 clips"), ("b/seed_0/fold_1", "10 clips")):
+        (tmp_path / place).mkdir(parents=True)
+        (tmp_path / place / "result.json").write_text(json.dumps({"convention": text}))
+    (tmp_path / "b/result.json").write_text("{}")
+    runs = {name: Run(name, tmp_path / name, [], []) for name in "ab"}
+    assert table.conventions_of([runs["b"]]) == ["10 clips"] and table.conventions_of(runs.values()) == [
+        "1 clip",
+        "10 clips",
+    ]
+    rungs = [{"name": name, "conventions": table.conventions_of([run])} for name, run in runs.items()]
+    assert table.conventions_text({"rungs": rungs}) == "Conventions: 1 clip (a); 10 clips (b)."
+    assert table.conventions_text({"rungs": rungs[:1]}) == "Convention: 1 clip."
+    assert table.conventions_text({"rungs": [{"name": "c"}]}) == ""

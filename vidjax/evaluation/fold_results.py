@@ -32,4 +32,5 @@ def described(result: dict) -> str:
     low, high = (100 * x for x in result["interval"])
     used = f", {100 * result['frames_used']:.1f} % of the frames used" if "frames_used" in result else ""
     seeds = f"over {len(result['top1'])} seeds, [{low:.1f}, {high:.1f}]{used}"
-    return f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} {seeds} for {videos}"
+    made = f"; {result['convention']}" if "convention" in result else ""
+    return f"top1 {100 * mean:.1f} % +- {100 * deviation:.1f} {seeds} for {videos}{made}"

@@ -18,7 +18,7 @@ FILES = ("curves.png", "confusion.png", "confusion.csv", "result.json", "metrics
 
 
 def table(workdirs: list[Path]) -> str:
-    """Returns a Markdown table with one row per run, without empty columns.
+    """Returns a Markdown table with one row per run, without empty columns; below it the convention that all share.
 
     Raises:
         ValueError: if a directory has no result.json.
@@ -30,7 +30,9 @@ def table(workdirs: list[Path]) -> str:
     rows = [row(json.loads((workdir / "result.json").read_text())) for workdir in workdirs]
     columns = {"run": [str(workdir) for workdir in workdirs]}
     columns |= {head: [cells[head] for cells in rows] for head in rows[0] if any(cells[head] for cells in rows)}
-    return markdown(columns)
+    common = len({*columns.get("convention", ())}) == 1
+    text = f"\n\nConvention: {columns.pop('convention')[0]}." if common else ""
+    return markdown(columns) + text
 
 
 def row(result: dict) -> dict[str, str]:
@@ -39,7 +41,8 @@ def row(result: dict) -> dict[str, str]:
     cells |= {head: f"{100 * result[name]:.1f}" if name in result else "" for name, head in PERCENT.items()}
     speed = result["clips_per_second"]
     cells |= {"videos": str(result["num_videos"]), "steps": str(result["steps"])}
-    return cells | {"clips/s": f"{speed:.1f}" if speed else "", "minutes": f"{result['seconds'] / 60:.1f}"}
+    cells |= {"clips/s": f"{speed:.1f}" if speed else "", "minutes": f"{result['seconds'] / 60:.1f}"}
+    return cells | {"convention": result.get("convention", "")}
 
 
 def markdown(columns: dict[str, list[str]]) -> str:

@@ -77,6 +77,7 @@ def row(ladder: Ladder, rung: Rung, cost: Cost, workdir: Path, done: Sequence[Ru
         "figures": figures,
         "speed": speed_of(ladder, rung, workdir) if done else {},
         "seconds": seconds_of(done),
+        "conventions": conventions_of(done),
         "note": note,
         "runs": [str(run.place.relative_to(workdir)) for run in done],
         "members": [str(place.relative_to(workdir)) for place in members],
@@ -87,6 +88,13 @@ def seconds_of(runs: Sequence[Run]) -> float:
     """Returns the seconds that the training of these runs took, with validation and evaluation."""
     paths = [path for run in runs for path in (run.place / "result.json", *run.place.glob("seed_*/fold_*/result.json"))]
     return sum(json.loads(path.read_text()).get("seconds", 0.0) for path in paths)
+
+
+def conventions_of(runs: Sequence[Run]) -> list[str]:
+    """Returns the conventions of the runs' figures, see `eval_protocols`; several make them hard to compare."""
+    paths = [path for run in runs for path in (run.place / "result.json", *run.place.glob("seed_*/fold_*/result.json"))]
+    found = [json.loads(path.read_text()).get("convention", "") for path in paths]
+    return sorted({text for text in found if text})
 
 
 def speed_of(ladder: Ladder, rung: Rung, workdir: Path) -> dict:
@@ -164,6 +172,8 @@ def as_markdown(content: dict) -> str:
     lines = [content["title"], "", results.markdown(columns(content))]
     hours = sum(row["seconds"] for row in content["rungs"]) / 3600
     lines += ["", f"Training took {hours:.1f} hours in all. " + speed_text(content)]
+    if text := conventions_text(content):
+        lines += ["", text]
     if text := chosen_text(content):
         lines += ["", text]
     if published := content["published"]:
@@ -172,6 +182,17 @@ def as_markdown(content: dict) -> str:
         table |= {f"{name} %": [str(p[name] or "") for p in published] for name in names}
         lines += ["", results.markdown(table | {"source": [p["source"] for p in published]})]
     return "\n".join(lines)
+
+
+def conventions_text(content: dict) -> str:
+    """Says how the figures were made: one convention for all, or which rungs have which; "" if none is known."""
+    by_convention = {}
+    for row in content["rungs"]:
+        for text in row.get("conventions", ()):
+            by_convention.setdefault(text, []).append(row["name"])
+    if len(by_convention) < 2:
+        return "".join(f"Convention: {text}." for text in by_convention)
+    return "Conventions: " + "; ".join(f"{text} ({', '.join(names)})" for text, names in by_convention.items()) + "."
 
 
 def chosen_text(content: dict) -> str:

@@ -72,8 +72,8 @@ DATASETS = {
     # AlexNet's features of 16 frames, and of stacks of ten flow fields: configs/two_stream.py
     "ut_interaction_alexnet": {"small": {"num_frames": 16}},
     "ut_interaction_alexnet_flow": {"small": {"num_frames": 18}},
-    # 101 classes of 25 groups each: python -m vidjax.data.make_records labels.csv --split_by group --out data/ucf101
-    # --folds configs/common/ucf101_folds.json --flow opencv_dis, with the columns path,label,group.
+    # 101 classes: python -m vidjax.data.make_records ucf101 --videos UCF-101 --annotations ucfTrainTestlist
+    # --flow opencv_dis --out data/ucf101
     "ucf101": {
         "small": {"num_frames": 16, "frame_stride": 2, "size": 64, "resize": (72, 96)},
         "full": {"num_frames": 16, "frame_stride": 1, "size": 112, "resize": (128, 171)},

@@ -30,6 +30,10 @@ def test_descriptions(name, num_frames, text):
     assert described(PROTOCOLS[name], num_frames, multi_label=True) == f"{text}, AP of all videos"
 
 
+def test_a_description_without_frames():
+    assert described(PROTOCOLS["10x3 views"]) == "10 clips x 3 crops, mean of probabilities"
+
+
 def test_the_description_of_charades():
     text = "10 clips of 64 frames x 3 crops, maximum, AP of labelled videos (Charades)"
     assert described(PROTOCOLS["charades"], 64, multi_label=True) == text

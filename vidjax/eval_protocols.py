@@ -62,10 +62,11 @@ def of(evaluation) -> Protocol:
     return PROTOCOLS[name] if name else Protocol(**views)
 
 
-def described(protocol: Protocol, num_frames: int, *, multi_label: bool = False) -> str:
-    """Describes a protocol, such as "10 clips of 16 frames x 3 crops, mean of probabilities"."""
-    clips, frames, crops = protocol.num_views, num_frames, protocol.num_crops
-    text = f"{clips} clip{'s' * (clips > 1)} of {frames} frame{'s' * (frames > 1)} x {crops} crop{'s' * (crops > 1)}"
+def described(protocol: Protocol, num_frames: int | None = None, *, multi_label: bool = False) -> str:
+    """Describes a protocol, such as "10 clips of 16 frames x 3 crops, mean of probabilities"; or without frames."""
+    clips, crops = protocol.num_views, protocol.num_crops
+    frames = f" of {num_frames} frame{'s' * (num_frames > 1)}" if num_frames else ""
+    text = f"{clips} clip{'s' * (clips > 1)}{frames} x {crops} crop{'s' * (crops > 1)}"
     if clips * crops > 1:
         pooled = "maximum" if protocol.mean == "maximum" else f"mean of {protocol.mean}"
         text += ", each by itself" if protocol.level == "clip" else f", {pooled}"

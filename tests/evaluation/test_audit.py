@@ -18,6 +18,8 @@ def test_spread_and_flips():
     assert audit.spread(METHODS["a"]) == pytest.approx({**dict.fromkeys(audit.METRICS, 0), "f1_50": 5, "edit": 20})
     assert audit.flips(METHODS) == [Flip("f1_50", "a", "b", "pooled", "mean_over_videos")]
     assert audit.flips({"a": METHODS["a"]}) == []
+    more = {**METHODS["b"], "another": {**ZERO, "edit": 1.0}}  # which the other method lacks
+    assert audit.flips({"a": METHODS["a"], "b": more}) == audit.flips(METHODS)
 
 
 def test_the_command_reads_results(tmp_path, monkeypatch, capsys):

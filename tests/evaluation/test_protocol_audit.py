@@ -41,14 +41,13 @@ def test_sampling_that_covers_a_video_once():
 
 def test_one_run_under_every_convention(tiny_trained, tiny_run, monkeypatch, capsys):
     found = protocol_audit.conventions_of(tiny_run.workdir)
-    frames = tiny_trained.config.clip.num_frames
-    assert len(found) == 1 + 3 + 3 and f"10 clips of {frames} frames x 3 crops, mean of logits" in found
+    assert len(found) == 1 + 3 + 3 and "10 clips x 3 crops, mean of logits" in found
     source = open_run(tiny_trained, tiny_trained.config.test_splits)
     views = {"num_views": 10, "num_crops": 3}
     result, _ = make_evaluator(tiny_trained)(tiny_trained.params, tiny_trained.model_state, source, **views)
-    of_videos = found[result["convention"]]
+    of_videos = found[result["convention"].replace(f" of {tiny_trained.config.clip.num_frames} frames", "")]
     assert of_videos == {"top1": result["top1"], "top5": result["top5"]}
-    by_clip = found[f"10 clips of {frames} frames x 3 crops, each by itself"]
+    by_clip = found["10 clips x 3 crops, each by itself"]
     np.testing.assert_allclose(by_clip["top1"], result["top1_clip"])
     monkeypatch.setattr(protocol_audit, "conventions_of", lambda workdir: found)
     monkeypatch.setattr(sys, "argv", ["audit", str(tiny_run.workdir)])

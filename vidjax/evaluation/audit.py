@@ -46,11 +46,11 @@ def spread(of_method: Conventions) -> dict[str, float]:
 
 
 def flips(methods: Mapping[str, Conventions]) -> list[Flip]:
-    """Returns the pairs of methods that change places between two conventions: one pair of conventions for each."""
+    """Returns the pairs of methods that change places between two conventions of both: one such pair for each."""
     found = []
     metrics = metrics_of(next(iter(methods.values())))
     for metric, (a, b) in itertools.product(metrics, itertools.combinations(methods, 2)):
-        ahead = {name: methods[a][name][metric] - methods[b][name][metric] for name in methods[a]}
+        ahead = {name: methods[a][name][metric] - methods[b][name][metric] for name in methods[a] if name in methods[b]}
         best, worst = max(ahead, key=ahead.get), min(ahead, key=ahead.get)
         if ahead[best] > 0 > ahead[worst]:
             found.append(Flip(metric, a, b, best, worst))
@@ -95,9 +95,10 @@ def main():
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended
     try:
         methods = {str(workdir): read(workdir) for workdir in args.workdirs}
-        if len({(*of_method, *metrics_of(of_method)) for of_method in methods.values()}) > 1:
+        kinds = {(*metrics_of(of), any("without_background" in name for name in of)) for of in methods.values()}
+        if len(kinds) > 1:
             raise ValueError(
-                "The runs have no conventions in common: some have a class background, other clips or labels."
+                "The runs have several kinds of targets, or some have a class background: audit each kind."
             )
         print(table(methods))
     except (ValueError, OSError) as error:

@@ -35,7 +35,7 @@ def conventions_of(workdir: Path) -> dict[str, dict[str, float]]:
         for protocol in protocols:
             loss_fn = losses.LOSSES[config.loss.name]
             result = split_metrics.measure(outputs.logits, outputs.target, loss_fn, protocol=protocol, **kinds)
-            name = eval_protocols.described(protocol, config.clip.num_frames, multi_label=run.multi_label)
+            name = eval_protocols.described(protocol, multi_label=run.multi_label)
             found[name] = {metric: result[metric] for metric in metrics if metric in result}
     return found
 

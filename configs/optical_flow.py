@@ -25,7 +25,8 @@ def get_config(argument=""):
     config.target = "flow"
     config.model, config.loss = NETWORKS[arg.network]
     config.augment = {"crop": "resized", "flip": True, "colour": 0.2}
-    config.optimizer = {"name": "adamw", "weight_decay": 1e-4, "clip_norm": 1.0}
+    clip_norm = 1.0 if config.loss.name == "flow_sequence" else 0.0
+    config.optimizer = {"name": "adamw", "weight_decay": 1e-4, "clip_norm": clip_norm}
     config.schedule = {"name": "cosine", "learning_rate": 1e-3, "warmup_steps": 100}
     config.batch_size, config.num_epochs = 8, 10.0
     config.eval.batch_size = 8

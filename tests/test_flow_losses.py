@@ -24,7 +24,7 @@ def test_pyramid_is_the_weighted_sum_over_the_pixels_of_each_scale():
     fine = constant(3, 4, 2, 2).at[0, 0, 1].add(jnp.array([0.0, 2.0]))
     predictions = [jnp.zeros((1, 1, 1, 1, 2)), fine[:, None]]
     loss = losses.flow_pyramid(predictions, target, weights=(0.32, 0.08))
-    np.testing.assert_allclose(loss.sum(), (0.32 * 5 + 0.08 * 2) / 20, rtol=1e-6)
+    np.testing.assert_allclose(loss.mean(), (0.32 * 5 + 0.08 * 2) / 20, rtol=1e-6)
     assert loss.shape == (1, 4, 4) and loss[0, 0, 3] > loss[0, 0, 0] == loss[0, 3, 3]
 
 

@@ -133,8 +133,9 @@ def flow_pyramid(
     """The end-point errors of all scales, weighted, each against the target averaged over the area of its pixels.
 
     Dosovitskiy et al., "FlowNet" (ICCV 2015), as in github.com/ClementPinard/FlowNetPytorch: in units of 20 pixels,
-    and summed over the pixels of a scale. Here each pixel of a scale shares its error out to the pixels of the target.
-    The target must be known everywhere: an average would take unknown flow for 0.
+    and summed over the pixels of a scale. Each pixel of a scale shares its error out to the pixels of the target, times
+    their number, so that their mean is the published sum. The target must be known everywhere: an average would take
+    unknown flow for 0.
 
     Args:
         predictions: the coarsest first; their sizes divide that of the target.
@@ -143,12 +144,12 @@ def flow_pyramid(
     check_flow(predictions, target, of_equal_size=False)
     if len(weights) != len(predictions):
         raise ValueError(f"loss.weights has {len(weights)} entries for {len(predictions)} predictions.")
-    total = jnp.zeros(target.shape[:3])
+    total, num_pixels = jnp.zeros(target.shape[:3]), math.prod(target.shape[1:3])
     for weight, flow in zip(weights, predictions, strict=True):
         cells = [size // of for size, of in zip(target.shape[1:3], flow.shape[2:4], strict=True)]  # pixels per cell
         mean = einops.reduce(target, "b (h i) (w j) c -> b h w c", "mean", i=cells[0], j=cells[1])
         error = end_point_error(flow[:, 0], mean) / 20
-        total += weight / math.prod(cells) * jnp.repeat(jnp.repeat(error, cells[0], axis=1), cells[1], axis=2)
+        total += weight * num_pixels / math.prod(cells) * jnp.repeat(jnp.repeat(error, cells[0], axis=1), cells[1], axis=2)
     return total
 
 

@@ -4,15 +4,16 @@
     python -m vidjax.train --config configs/optical_flow.py:network=flownet_s --workdir runs/flownet_s
     python -m vidjax.evaluate --workdir runs/flownet_s --dataset data/middlebury --splits test
 
-`network` is one of `NETWORKS`. FlowNetS has a quarter of the channels; it is the cheapest. docs/flow.md has the results.
+`network` is one of `NETWORKS`. FlowNetS has a quarter of the channels and is the cheapest to train. See docs/flow.md.
 """
 
 from configs.common import data
 
+SCALES = (0.32, 0.08, 0.02, 0.01, 0.005)  # FlowNet's, from 1/64 to 1/4
 NETWORKS = {
     # Four levels, of sides up to 24, 48, 96 and 192 pixels: larger frames use no others
     "spynet": ({"name": "spynet", "num_levels": 4}, {"name": "flow_pyramid", "weights": (1.0, 1.0, 1.0, 1.0)}),
-    "flownet_s": ({"name": "flownet_s", "width": 0.25}, {"name": "flow_pyramid", "weights": (0.32, 0.08, 0.02, 0.01, 0.005)}),
+    "flownet_s": ({"name": "flownet_s", "width": 0.25}, {"name": "flow_pyramid", "weights": SCALES}),
     "raft_small": ({"name": "raft_small", "iterations": 8}, {"name": "flow_sequence", "gamma": 0.8}),
 }
 

@@ -149,7 +149,8 @@ def flow_pyramid(
         cells = [size // of for size, of in zip(target.shape[1:3], flow.shape[2:4], strict=True)]  # pixels per cell
         mean = einops.reduce(target, "b (h i) (w j) c -> b h w c", "mean", i=cells[0], j=cells[1])
         error = end_point_error(flow[:, 0], mean) / 20
-        total += weight * num_pixels / math.prod(cells) * jnp.repeat(jnp.repeat(error, cells[0], axis=1), cells[1], axis=2)
+        share = weight * num_pixels / math.prod(cells) * error
+        total += jnp.repeat(jnp.repeat(share, cells[0], axis=1), cells[1], axis=2)
     return total
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidjax.bench import device_checks
-from vidjax.models import MODELS
+from vidjax.models import FLOW_NETWORKS, MODELS
 from vidjax.models.backend import convolution, traced_for
 
 
@@ -19,7 +19,8 @@ def test_every_network_takes_the_inputs(name):
     model, inputs = device_checks.network_of(name), device_checks.inputs_for(name)
     outputs, _ = jax.eval_shape(lambda: model.init_with_output({"params": jax.random.key(0)}, **inputs)[0])
     errors = 112  # of the masked tokens: 14 of 16 places, at 8 times
-    assert outputs.shape[-1] == (errors if name == "videomae_pretrain" else device_checks.NUM_CLASSES)
+    channels = 2 if name in FLOW_NETWORKS else errors if name == "videomae_pretrain" else device_checks.NUM_CLASSES
+    assert outputs.shape[-1] == channels
 
 
 def test_a_wrong_network_is_found(monkeypatch):

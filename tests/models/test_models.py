@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.networks import two_streams
-from vidjax.models import MODELS, inputs_of, make_model, needs_flow, sees_both
+from vidjax.models import FLOW_NETWORKS, MODELS, inputs_of, make_model, needs_flow, sees_both
 
 # Of these the width is that of a network within them
 NARROW = {"name": "resnet18", "width": 1 / 16}
@@ -22,7 +22,7 @@ ARGUMENTS["embedding"] = {"network": NARROW}
 ARGUMENTS["two_stream_3d"] = {"layer": "layer4", **two_streams(NARROW, 4)}
 
 
-OTHERS = {"forecaster", "captioner", "videomae_pretrain"}  # see other inputs, or do not classify
+OTHERS = {"forecaster", "captioner", "videomae_pretrain", *FLOW_NETWORKS}  # see other inputs, or do not classify
 
 
 @pytest.mark.parametrize("name", sorted(set(MODELS) - OTHERS))

@@ -26,6 +26,7 @@ INNER = {
     "temporal": {"name": "stacked_flow", "num_fields": 4, "backbone": {"name": "resnet18", "width": WIDTH}},
 }
 SPECIAL = {"two_stream_3d": {"layer": "layer4"}, "stacked_flow": {"num_fields": 4}, "conv_lstm": {"patch_size": 4}}
+SPECIAL |= dict.fromkeys(("raft_large", "raft_small"), {"iterations": 2})  # rounding grows with each
 SIZES = {
     "siamese": 65,
     "videoprism_b": 72,

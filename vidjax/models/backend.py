@@ -55,7 +55,7 @@ def transposed_convolution() -> Callable:
 
 
 def unrolls_loops() -> bool:
-    """Return whether a loop over convolutions is faster unrolled: on CPUs XLA's are 6 times slower inside loops."""
+    """Return whether to unroll loops over convolutions: inside a loop, RAFT takes 1.5 to 1.9 times as long on CPUs."""
     return _traced_for() == {"cpu"}
 
 

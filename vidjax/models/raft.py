@@ -321,7 +321,7 @@ class RAFT(nn.Module):
             split_rngs={"params": False},
             in_axes=(nn.broadcast,) * 4,
             length=self.iterations,
-            unroll=self.iterations if backend.unrolls_loops() else 1,
+            unroll=self.iterations if self.volume and backend.unrolls_loops() else 1,
         )(
             self.of_correlation, self.of_flow, self.motion, self.gru_kernels, self.head, self.radius, train,
             self.dtype, name="update",

@@ -38,16 +38,16 @@ def frames_of(size: tuple[int, int]) -> np.ndarray:
     return np.stack(frames).astype(np.float32)
 
 
-def drawn(case: str, **arguments):
+def drawn(case: str):
     """Our network of a case, its variables, and a video of two frames."""
     network, of_case, size = CASES[case]
     dtype = "float64" if case in ("raft_large", "raft_small") else "float32"
-    model, video = make_model(network, dtype=dtype, **of_case, **arguments), frames_of(size)[None]
-    shapes = jax.eval_shape(model.clone(dtype="float32").init, jax.random.key(0), video)
+    video = frames_of(size)[None]
+    shapes = jax.eval_shape(make_model(network, **of_case).init, jax.random.key(0), video)
     variables = {collection: draw_tree(tree) for collection, tree in shapes.items()}
     if "gentle" in case:
         variables["params"]["update"]["head"]["conv2"]["kernel"] *= GENTLE
-    return model, variables, video.astype(dtype)
+    return make_model(network, dtype=dtype, **of_case), variables, video.astype(dtype)
 
 
 @contextlib.contextmanager

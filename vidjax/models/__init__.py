@@ -24,14 +24,27 @@ from vidjax.models.inception import I3D, S3D, GoogLeNet, InceptionV1
 from vidjax.models.ms_tcn import MSTCN
 from vidjax.models.mvit import MViT, MViTv1B
 from vidjax.models.raft import RAFT, RAFTSmall
-from vidjax.models.resnet import MC318, R3D18, R3D34, R2Plus1D18, R2Plus1D34, ResNet18, ResNet34, ResNet50
+from vidjax.models.resnet import (
+    MC318,
+    R3D18,
+    R3D34,
+    R2Plus1D18,
+    R2Plus1D34,
+    ResNet18,
+    ResNet34,
+    ResNet50,
+    ResNet101,
+    SlowOnly50,
+)
 from vidjax.models.siamese import Siamese
 from vidjax.models.skip_rnn import SkipRNN
+from vidjax.models.slowfast import SlowFast, SlowFast50_4x16, SlowFast101_8x8
 from vidjax.models.spynet import SPyNet
 from vidjax.models.stacked_flow import StackedFlow
 from vidjax.models.stateful import LAYERS, Stateful
 from vidjax.models.tcn import FrameTCN
 from vidjax.models.timesformer import TimeSformer
+from vidjax.models.tsm import TSM
 from vidjax.models.two_stream import TwoStream, TwoStream3D, TwoStreamRNN
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 from vidjax.models.video_swin import VideoSwin, VideoSwinB, VideoSwinS
@@ -41,6 +54,7 @@ from vidjax.models.videoprism import VideoPrism, VideoPrismL
 from vidjax.models.videoprism_lvt import VideoPrismLvT
 from vidjax.models.vit import ViT, ViTL, ViTS
 from vidjax.models.vivit import ViViT, ViViTFactorised
+from vidjax.models.x3d import X3D, X3DL
 
 FRAME_NETWORKS = {  # 2-D: run on each frame separately
     "inception_v1": InceptionV1,
@@ -48,6 +62,7 @@ FRAME_NETWORKS = {  # 2-D: run on each frame separately
     "resnet18": ResNet18,
     "resnet34": ResNet34,
     "resnet50": ResNet50,
+    "resnet101": ResNet101,
     "vgg16": VGG16,
     "alexnet": AlexNet,
     "cnn_m_2048": CNNM2048,
@@ -70,6 +85,14 @@ CLIP_NETWORKS = {  # 3-D
     "mc3_18": MC318,
     "r2plus1d_18": R2Plus1D18,
     "r2plus1d_34": R2Plus1D34,
+    "x3d_xs": X3D,
+    "x3d_s": X3D,
+    "x3d_m": X3D,
+    "x3d_l": X3DL,
+    "slowonly_r50": SlowOnly50,
+    "slowfast_r50_4x16": SlowFast50_4x16,
+    "slowfast_r50_8x8": SlowFast,
+    "slowfast_r101_8x8": SlowFast101_8x8,
     "timesformer": TimeSformer,
     "vivit": ViViT,
     "vivit_factorised": ViViTFactorised,
@@ -96,6 +119,7 @@ MODELS = {
     **FRAME_NETWORKS,
     **CLIP_NETWORKS,
     **FLOW_NETWORKS,
+    "tsm": TSM,
     "fusion": Fusion,
     "frame_pool": FramePool,
     "attentive_pooler": AttentivePooler,
@@ -117,8 +141,9 @@ MODELS = {
     "embedding": Embedding,
 }
 ON_FRAMES, ON_CLIPS = {"backbone": (*FRAME_NETWORKS, None)}, {"network": (*CLIP_NETWORKS,)}
-OVER_TIME = ("fusion", "frame_pool", "attentive_pooler", "frame_rnn", "clip_rnn", "skip_rnn", "conv_lstm", "tcn")
+OVER_TIME = ("tsm", "fusion", "frame_pool", "attentive_pooler", "frame_rnn", "clip_rnn", "skip_rnn", "conv_lstm", "tcn")
 PARTS = {  # the sub-networks of each network and the valid choices for each; None marks an optional part
+    "tsm": {"backbone": ("resnet18", "resnet34", "resnet50")},
     "frame_pool": ON_FRAMES,
     "attentive_pooler": ON_FRAMES,
     "frame_rnn": ON_FRAMES,

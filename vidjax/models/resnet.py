@@ -98,8 +98,9 @@ def convolutions(kind: str, inputs: int, channels: int, *, conv: Callable, norm:
     """Return the convolution of a block, called as conv(x, features, kernel, strides, name=...).
 
     Args:
-        kind: "2d" (each frame separately), "3d", "space" (3-D without kernel or stride in time, as in MC3) or "2+1d"
-            (space, then time).
+        kind: "2d" (each frame separately), "3d", "space" (3-D without kernel or stride in time, as in MC3), "time" (as
+            "space", with a kernel of 3 in time in the first convolution of a block, as in SlowFast) or "2+1d" (space,
+            then time).
         inputs, channels: input channels and channels of the block. Both of its (2+1)-D convolutions use the middle
             width of the first, as in torchvision.
         conv: `layers.conv` with its padding and other settings of the whole network.
@@ -109,12 +110,15 @@ def convolutions(kind: str, inputs: int, channels: int, *, conv: Callable, norm:
     def space(x, features, kernel, strides=(1, 1, 1), *, name):
         return plain(x, features, (1, *kernel[1:]), (1, *strides[1:]), name=name)
 
+    def time(x, features, kernel, strides=(1, 1, 1), *, name):
+        return plain(x, features, (3 if name == "conv1" else 1, *kernel[1:]), (1, *strides[1:]), name=name)
+
     def factorised(x, features, kernel, strides=(1, 1, 1), *, name):
         if kernel == (1, 1, 1):
             return plain(x, features, kernel, strides, name=name)
         return Conv2Plus1D(features, kernel, strides, norm, plain, middle_width(inputs, channels), name=name)(x)
 
-    return {"2d": plain, "3d": plain, "space": space, "2+1d": factorised}[kind]
+    return {"2d": plain, "3d": plain, "space": space, "time": time, "2+1d": factorised}[kind]
 
 
 class ResNet(nn.Module):
@@ -162,7 +166,7 @@ class ResNet(nn.Module):
 
         Returns:
             Logits (B, num_classes); without a classifier, the features. Endpoints: "stem", "layer1" to "layer4" and
-            "features" (B, T', D), D = 512 * width (2048 * width for bottlenecks); T' = T in 2-D and in MC3,
+            "features" (B, T', D), D = 512 * width (2048 * width for bottlenecks); T' = T in 2-D, MC3 and SlowOnly,
             ceil(T / 8) in R3D and R(2+1)D.
 
         Raises:
@@ -218,8 +222,11 @@ class ResNet(nn.Module):
 ResNet18 = partial(ResNet, stage_sizes=(2, 2, 2, 2), block=BasicBlock)
 ResNet34 = partial(ResNet, stage_sizes=(3, 4, 6, 3), block=BasicBlock)
 ResNet50 = partial(ResNet, stage_sizes=(3, 4, 6, 3), block=Bottleneck)
+ResNet101 = partial(ResNet, stage_sizes=(3, 4, 23, 3), block=Bottleneck)
 R3D18 = partial(ResNet18, kinds=("3d",) * 5, stem_pool=False)
 R3D34 = partial(ResNet34, kinds=("3d",) * 5, stem_pool=False)
 MC318 = partial(ResNet18, kinds=("3d", "3d", "space", "space", "space"), stem_pool=False)
 R2Plus1D18 = partial(ResNet18, kinds=("2+1d",) * 5, stem_pool=False)
 R2Plus1D34 = partial(ResNet34, kinds=("2+1d",) * 5, stem_pool=False)
+# The slow pathway of SlowFast alone (Feichtenhofer et al., ICCV 2019, https://arxiv.org/abs/1812.03982, table 1)
+SlowOnly50 = partial(ResNet50, kinds=("space", "space", "space", "time", "time"))

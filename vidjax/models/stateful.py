@@ -20,6 +20,7 @@ from vidjax.models.recurrent import Recurrent
 from vidjax.models.resnet import ResNet
 from vidjax.models.skip_rnn import SkipRecurrent, SkipRNN
 from vidjax.models.tcn import FrameTCN, WeightNormConv
+from vidjax.models.tsm import TSM, Shift
 
 LAYERS = {  # network -> its layers that see several pieces
     FrameRNN: (Recurrent,),
@@ -29,6 +30,7 @@ LAYERS = {  # network -> its layers that see several pieces
     FrameTCN: (WeightNormConv, LastValid),
     MSTCN: (nn.Conv,),
     ResNet: (nn.Conv, MeanOverTime),
+    TSM: (Shift, MeanOverTime),
 }
 
 
@@ -63,10 +65,11 @@ class Stateful(nn.Module):
 
         Raises:
             ValueError: if the batch size or the frame size changes, the network is trained without `sequence_start`, or
-                a residual network is trained or gets a `frame_mask`.
+                a ResNet or TSM is trained or gets a `frame_mask`.
         """
-        if isinstance(self.network, ResNet) and (train or frame_mask is not None):
-            raise ValueError("A stateful ResNet is for streams of valid frames: it cannot be trained or masked.")
+        if isinstance(self.network, ResNet | TSM) and (train or frame_mask is not None):
+            name = type(self.network).__name__
+            raise ValueError(f"A stateful {name} is for streams of valid frames: it cannot be trained or masked.")
         if train and sequence_start is None:
             raise ValueError(
                 "A stateful network continues from the previous batch: train it on batches that continue each other, "
@@ -88,7 +91,7 @@ def check_causal(network: nn.Module):
     if type(network) not in LAYERS:
         raise ValueError(
             f"{type(network).__name__} sees a clip at once, so it cannot be stateful or process streams. These can: "
-            "frame_rnn, skip_rnn, conv_lstm, clip_rnn, causal tcn and ms_tcn, 2-D ResNets, and r3d_18, mc3_18, "
+            "frame_rnn, skip_rnn, conv_lstm, clip_rnn, causal tcn and ms_tcn, online tsm, 2-D ResNets, and r3d_18, mc3_18, "
             "r2plus1d_18 trained with model.causal = True."
         )
     if getattr(network, "bidirectional", False):
@@ -101,6 +104,8 @@ def check_causal(network: nn.Module):
         raise ValueError("A network with a look-ahead is trained on whole sequences: set model.look_ahead = 0.")
     if isinstance(network, ResNet) and not network.causal and set(network.kinds) != {"2d"}:
         raise ValueError("A ResNet that sees the future cannot be stateful: set model.causal = True and train it so.")
+    if isinstance(network, TSM) and not network.online:
+        raise ValueError("A TSM that shifts both ways cannot be stateful: set model.online = True and train it so.")
 
 
 def continued(layers: tuple[type, ...], sequence_start: jax.Array | None) -> Callable:
@@ -113,6 +118,8 @@ def continued(layers: tuple[type, ...], sequence_start: jax.Array | None) -> Cal
             return next_function(*arguments, **settings)
         if isinstance(layer, MeanOverTime):
             return running_mean(layer, *arguments)
+        if isinstance(layer, Shift):
+            return shift(layer, sequence_start, *arguments)
         if isinstance(layer, LastValid):
             return last_valid(layer, next_function, sequence_start, *arguments)
         if isinstance(layer, nn.Conv | WeightNormConv):
@@ -209,6 +216,15 @@ def convolve(layer: nn.Module, next_function: Callable, sequence_start, x: jax.A
     if layer.is_initializing():
         return next_function(x)
     return layer.clone(padding=padding, parent=None).apply({"params": layer.variables["params"]}, seen)
+
+
+def shift(layer: Shift, sequence_start, x: jax.Array, frame_mask: None = None) -> jax.Array:
+    """An online shift that sees the last frame of the previous piece, of the channels that move. x: (B, n, H, W, C)."""
+    number = layer.number(x.shape[-1])
+    if not number:
+        return x
+    seen = with_past(layer, x[..., :number], window=2, sequence_start=sequence_start)  # (B, 1 + n, H, W, number)
+    return jnp.concatenate([seen[:, :-1], x[..., number:]], -1)
 
 
 def last_valid(layer: nn.Module, next_function: Callable, sequence_start, x: jax.Array, frame_mask=None) -> jax.Array:

@@ -19,8 +19,10 @@ def load(model: torch.nn.Module, flax_name: Callable[[str], str | None]):
 def load_ours(model: torch.nn.Module, variables: dict, layout, name_of: Callable[[str], str]):
     """Gives a model our variables, a nested dict, by the names and layout of `torch_names.NAMES`."""
     arrays = torch_names.to_torch(traverse_util.flatten_dict(variables, sep="/"), layout, name_of)
-    shapes = {name: x.shape for name, x in model.state_dict().items()}
-    model.load_state_dict({name: torch.from_numpy(x).reshape(shapes[name]) for name, x in arrays.items()})
+    state = model.state_dict()
+    counters = {name: x for name, x in state.items() if name.endswith("num_batches_tracked")}
+    arrays = {name: torch.from_numpy(x).reshape(state[name].shape) for name, x in arrays.items()}
+    model.load_state_dict(counters | arrays)
 
 
 def versions() -> dict[str, str]:

@@ -13,7 +13,7 @@ from flax import linen as nn
 from vidjax import models, trees
 from vidjax.inference import restore
 from vidjax.models import video_swin
-from vidjax.weights import clip_names, flow_names, importers, transformer_names, videoprism
+from vidjax.weights import clip_names, flow_names, importers, transformer_names, video_names, videoprism
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 
@@ -138,6 +138,13 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.RAFT, _from_table(flow_names.RAFT)),
     ],
     "pytorch_i3d": [(importers.PYTORCH_I3D, pytorch_i3d)],
+    "pytorchvideo": [
+        (importers.X3D, _from_table(video_names.X3D)),
+        (importers.SLOWFAST, _from_table(video_names.SLOWFAST)),
+        (importers.SLOW_ONLY, _from_table(video_names.SLOW_ONLY)),
+    ],
+    "tsm": [(importers.TSM, _from_table(video_names.TSM))],
+    "mmaction2": [(importers.MMACTION_TSM, _from_table(video_names.MMACTION_TSM))],
     "transformers": [
         (importers.VIDEOMAE, _from_table(transformer_names.VIDEOMAE)),
         (importers.VIDEOMAE_PRETRAIN, _from_table(transformer_names.VIDEOMAE_PRETRAIN)),

@@ -11,7 +11,7 @@ import einops
 import numpy as np
 from flax import traverse_util
 
-from vidjax.weights import clip_names, flow_names, transformer_names, videoprism
+from vidjax.weights import clip_names, flow_names, transformer_names, video_names, videoprism
 from vidjax.weights.files import Arrays
 
 Variables = dict[str, dict]  # collection ("params", "batch_stats") -> nested dict of arrays
@@ -331,23 +331,30 @@ KERAS_VGG16 = Layout((".h5",), keras_vgg16, bgr=True)
 
 
 COMPUTED = "relative_position_index"  # an array of Swin's files that follows from the size of the window
+UNUSED = (COMPUTED, "num_batches_tracked")
 
 
-def _transformer(suffixes: tuple[str, ...], table: transformer_names.Table, *, fused: bool = False) -> Layout:
+def _from_table(suffixes: tuple[str, ...], table: transformer_names.Table, *, fused: bool = False) -> Layout:
     def path_of(name: str) -> str | None:
-        return None if name.endswith(COMPUTED) else transformer_names.ours(name, table)
+        return None if name.endswith(UNUSED) else transformer_names.ours(name, table)
 
     return Layout(suffixes, path_of, torch_order=True, fused=fused)
 
 
 HUB = (*TORCH, ".bin")  # of the transformers library
-VIDEOMAE = _transformer(HUB, transformer_names.VIDEOMAE)
-VIDEOMAE_PRETRAIN = _transformer(HUB, transformer_names.VIDEOMAE_PRETRAIN)
-TIMESFORMER = _transformer(HUB, transformer_names.TIMESFORMER, fused=True)
-VIVIT = _transformer(HUB, transformer_names.VIVIT)
-VIT = _transformer(TORCH, transformer_names.VIT, fused=True)
-SWIN = _transformer(TORCH, transformer_names.SWIN, fused=True)
-MVIT = _transformer(TORCH, transformer_names.MVIT, fused=True)
+VIDEOMAE = _from_table(HUB, transformer_names.VIDEOMAE)
+VIDEOMAE_PRETRAIN = _from_table(HUB, transformer_names.VIDEOMAE_PRETRAIN)
+TIMESFORMER = _from_table(HUB, transformer_names.TIMESFORMER, fused=True)
+VIVIT = _from_table(HUB, transformer_names.VIVIT)
+VIT = _from_table(TORCH, transformer_names.VIT, fused=True)
+SWIN = _from_table(TORCH, transformer_names.SWIN, fused=True)
+MVIT = _from_table(TORCH, transformer_names.MVIT, fused=True)
+PYTORCHVIDEO = (*TORCH, ".pyth")
+X3D = _from_table(PYTORCHVIDEO, video_names.X3D)
+SLOWFAST = _from_table(PYTORCHVIDEO, video_names.SLOWFAST)
+SLOW_ONLY = _from_table(PYTORCHVIDEO, video_names.SLOW_ONLY)
+TSM = _from_table(TORCH, video_names.TSM)
+MMACTION_TSM = _from_table(TORCH, video_names.MMACTION_TSM)
 
 
 def _clip(table: transformer_names.Table, other: transformer_names.Table, **settings) -> Layout:

@@ -1,7 +1,8 @@
 """Names of transformers in other libraries, as tables that are read in both directions.
 
 A table maps their modules and arrays to ours. `{}` stands for a number, the same on both sides in order. The kind of an
-array follows its module: `norm1.weight` is `norm1/scale`, `fc1.weight` is `fc1/kernel`. Arrays that belong to no layer,
+array follows its module: `norm1.weight` is `norm1/scale`, `fc1.weight` is `fc1/kernel`, and `bn1.running_var` is
+`bn1/var`. Arrays that belong to no layer,
 such as tables of positions, stand in a table with their full name. If several of their names mean one of ours, the
 first is written.
 """
@@ -192,6 +193,8 @@ VIDEOPRISM = {  # google-deepmind/videoprism, after `videoprism.unpack`
     ),
 }
 
+KINDS = {"bias": "bias", "running_mean": "mean", "running_var": "var"}  # torch's, besides weights
+
 
 def ours(name: str, table: Table) -> str:
     """blocks.3.norm1.weight -> block3/norm1/scale; a name that the table lacks is returned as it is."""
@@ -207,18 +210,19 @@ def _ours(name: str, table: Table) -> str | None:
     if (found := _renamed(name, table)) is not None:
         return found
     module, _, kind = name.rpartition(".")
-    if kind not in ("weight", "bias") or (found := _renamed(module, table)) is None:
+    if kind not in ("weight", *KINDS) or (found := _renamed(module, table)) is None:
         return None
-    is_norm = "norm" in found.rpartition("/")[2]
-    return f"{found}/{'bias' if kind == 'bias' else 'scale' if is_norm else 'kernel'}"
+    is_norm = re.search(r"norm|bn\d?$", found.rpartition("/")[2])
+    return f"{found}/{KINDS.get(kind, 'scale' if is_norm else 'kernel')}"
 
 
 def theirs(path: str, table: Table) -> str:
     """block3/norm1/scale -> blocks.3.norm1.weight; the inverse of `ours`."""
     backwards = {mine: name for name, mine in reversed(table.items())}
     module, _, kind = path.rpartition("/")
-    if kind in ("kernel", "scale", "bias") and (found := _renamed(module, backwards)) is not None:
-        return f"{found}.{'bias' if kind == 'bias' else 'weight'}"
+    kinds = {"kernel": "weight", "scale": "weight"} | {ours: theirs for theirs, ours in KINDS.items()}
+    if kind in kinds and (found := _renamed(module, backwards)) is not None:
+        return f"{found}.{kinds[kind]}"
     return _renamed(path, backwards)
 
 

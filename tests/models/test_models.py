@@ -10,11 +10,12 @@ from vidjax.models import FLOW_NETWORKS, MODELS, inputs_of, make_model, needs_fl
 
 # Of these the width is that of a network within them
 NARROW = {"name": "resnet18", "width": 1 / 16}
-ON_FRAMES = ("frame_pool", "attentive_pooler", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer")
+ON_FRAMES = ("frame_pool", "attentive_pooler", "frame_rnn", "skip_rnn", "tcn", "ms_tcn", "asformer", "tsm")
 ARGUMENTS = {name: {"backbone": NARROW} for name in ON_FRAMES}
 ARGUMENTS["conv_lstm"] = {}
 ARGUMENTS |= {name: {} for name, network in MODELS.items() if "mlp_ratio" in inspect.signature(network).parameters}
 ARGUMENTS |= {name: {} for name in ("clip_b32", "clip_b16", "clip_l14", "videoprism_lvt_b")}
+ARGUMENTS |= {name: {"width_factor": 0.5} for name in MODELS if name.startswith("x3d")}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
 ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)
@@ -42,6 +43,8 @@ def test_every_model_keeps_the_contract(name):
         **dict.fromkeys(("video_swin_t", "video_swin_s", "video_swin_b"), 9),
         **dict.fromkeys(("videomae_s", "videomae_b", "videomae_l"), 8),
         "videoprism_lvt_b": 1,
+        **dict.fromkeys(("slowfast_r50_8x8", "slowfast_r101_8x8"), 5),
+        "slowfast_r50_4x16": 3,
         "i3d": 2,
         "s3d": 1,
         "r3d_18": 3,

@@ -34,7 +34,7 @@ from vidjax.weights import importers
 
 ONE_EACH = (1, 1, 1, 1)  # blocks per stage of pytorchvideo's networks of "depth 18", which have bottlenecks
 CASES = {  # our network, without classes, and the shape of its videos: (frames, height, width)
-    "x3d": (X3D(width_factor=0.5, depth_factor=0.6, hidden=32), (5, 64, 64)),
+    "x3d": (X3D(width_factor=0.5, depth_factor=0.3, hidden=32), (5, 64, 64)),
     "slowfast": (SlowFast(stage_sizes=ONE_EACH, width=0.5), (8, 32, 32)),
     "slowonly": (SlowOnly50(stage_sizes=ONE_EACH, width=0.25), (4, 32, 32)),
     "tsm": (TSM(backbone=ResNet18()), (4, 32, 32)),

@@ -124,7 +124,8 @@ def test_torch_reads_tensors_only_and_must_be_new_enough(directory, monkeypatch)
 def test_pth_files_with_and_without_other_training_state(directory):
     torch = pytest.importorskip("torch")
     tensors = {name: torch.from_numpy(array) for name, array in ARRAYS.items()}
-    for content in (tensors, {"state_dict": tensors, "epoch": 3}, {"model": tensors, "optimizer": {"lr": 0.1}}):
+    of_others = {"model_state": tensors, "epoch": 3}, {"model": tensors, "optimizer": {"lr": 0.1}}
+    for content in (tensors, {"state_dict": tensors, "epoch": 3}, *of_others):
         torch.save(content, directory / "x.pth")
         assert_same(files.read(directory / "x.pth"), ARRAYS)
     torch.save(tensors, directory / "x.pt", _use_new_zipfile_serialization=False)  # the format before torch 1.6

@@ -10,7 +10,7 @@ from flax import traverse_util
 from tests.peers.formula import draw_tree, uniform
 from vidjax.models.inception import I3D, S3D, GoogLeNet, Inception, InceptionV1
 from vidjax.models.layers import Conv2Plus1D, conv, torch_same
-from vidjax.models.resnet import MC318, R3D18, BasicBlock, R2Plus1D18, ResNet18
+from vidjax.models.resnet import MC318, R3D18, BasicBlock, R2Plus1D18, ResNet18, ResNet50, SlowOnly50
 from vidjax.models.vgg import VGG16, VGG16_3D
 from vidjax.weights import inflate
 
@@ -35,6 +35,7 @@ def both(flat, volume, frames, size, kind):
     return apply(flat, variables, image), apply(volume, inflated, video)
 
 
+ONE_EACH = (1, 1, 1, 1)  # blocks per stage
 # (2-D network, 3-D network, twice its receptive field in frames, frame size) of the same topology
 PAIRS = {
     "inception_v1 to i3d": (InceptionV1, I3D, 200, 32),
@@ -43,6 +44,8 @@ PAIRS = {
     "resnet18 to r3d_18": (partial(ResNet18, stem_pool=False), R3D18, 224, 16),
     "resnet18 with its pool": (ResNet18, partial(ResNet18, kinds=("3d",) * 5), 224, 32),
     "resnet18 to mc3_18": (partial(ResNet18, stem_pool=False), MC318, 32, 16),
+    "resnet50 to slowonly_r50": (partial(ResNet50, stage_sizes=ONE_EACH), partial(SlowOnly50, stage_sizes=ONE_EACH),
+                                 10, 32),
     "googlenet to s3d": (partial(Inception, dims=2, padding=torch_same, pool_padding=torch_same, use_scale=True),
                          S3D, 200, 32),
 }  # fmt: skip

@@ -91,8 +91,8 @@ def check_causal(network: nn.Module):
     if type(network) not in LAYERS:
         raise ValueError(
             f"{type(network).__name__} sees a clip at once, so it cannot be stateful or process streams. These can: "
-            "frame_rnn, skip_rnn, conv_lstm, clip_rnn, causal tcn and ms_tcn, online tsm, 2-D ResNets, and r3d_18, mc3_18, "
-            "r2plus1d_18 trained with model.causal = True."
+            "frame_rnn, skip_rnn, conv_lstm, clip_rnn, causal tcn and ms_tcn, online tsm, 2-D ResNets, and r3d_18, "
+            "mc3_18, r2plus1d_18 trained with model.causal = True."
         )
     if getattr(network, "bidirectional", False):
         raise ValueError("A bidirectional network cannot be stateful: its second direction starts at the last frame.")

@@ -25,8 +25,8 @@ def read(path: Path, member: str = "") -> Arrays:
 
     Args:
         path: `.pth`, `.pt`, `.pyth`, `.bin`, `.pth.tar` or `.pytorch` (PyTorch), `.safetensors`, `.npz` (NumPy),
-            `.h5` (Keras), `.index` (TensorFlow's Saver, with its `.data` file beside it), `.pkl` or `.ckpt` (a pickled nested dict of
-            numpy arrays); or a tar archive.
+            `.h5` (Keras), `.index` (TensorFlow's Saver, with its `.data` file beside it), `.pkl` or `.ckpt` (a pickled
+            nested dict of numpy arrays); or a tar archive.
         member: name of a pickle in the archive.
 
     Raises:
@@ -124,7 +124,12 @@ def _read_torch(path: Path) -> Arrays:
         ) from None
     if not isinstance(state, Mapping):
         raise ValueError(f"it holds {type(state).__name__}, not a dict of tensors.")
-    for key in ("state_dict", "model", "model_state_dict", "model_state"):  # training scripts store it beside the optimizer
+    for key in (
+        "state_dict",
+        "model",
+        "model_state_dict",
+        "model_state",
+    ):  # training scripts store it beside the optimizer
         if isinstance(state.get(key), Mapping):
             state = state[key]
     tensors = {name: x.detach() for name, x in state.items() if isinstance(x, torch.Tensor)}
@@ -167,8 +172,8 @@ def _read_tensorflow(path: Path) -> Arrays:
 READERS = {
     ".pth": _read_torch,
     ".pt": _read_torch,
-    ".pyth": _read_torch,
     ".bin": _read_torch,
+    ".pyth": _read_torch,
     ".tar": _read_torch,  # FlowNetPytorch's .pth.tar
     ".pytorch": _read_torch,
     ".safetensors": _read_safetensors,

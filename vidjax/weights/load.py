@@ -2,12 +2,14 @@
 
 import dataclasses
 import functools
+import json
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
 
 from vidjax import models, trees
+from vidjax.models.backend import traced_for
 from vidjax.weights import files as weight_files
 from vidjax.weights import importers
 from vidjax.weights.downloads import fetch
@@ -110,12 +112,13 @@ def load_text(source: str) -> tuple[Weights, dict]:
 
 
 @functools.cache
-def _of_model(model: str, num_classes: int, size: int, channels: int, **arguments) -> dict[str, tuple[int, ...]]:
-    network = models.make_model(model, num_classes, **arguments)
-    return trees.shapes(dict(jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 16, size, size, channels)))))
+def _of_model(model: str, num_classes: int, size: int, channels: int) -> dict[str, tuple[int, ...]]:
+    network = models.make_model(num_classes=num_classes, **json.loads(model))
+    video = jax.ShapeDtypeStruct((1, 16, size, size, channels), jnp.float32)
+    with traced_for("tpu"):  # the plain form of each layer, which is traced faster than that of CPUs
+        return trees.shapes(dict(jax.eval_shape(network.init, jax.random.key(0), video)))
 
 
 def shapes_of(entry: Weights, num_classes: int) -> dict[str, tuple[int, ...]]:
     """Returns the shapes of the variables of an entry's model, by path."""
-    arguments = {name: value for name, value in entry.model.items() if name != "name"}
-    return _of_model(entry.model["name"], num_classes, entry.clip["size"], len(entry.preprocess["mean"]), **arguments)
+    return _of_model(json.dumps(entry.model), num_classes, entry.clip["size"], len(entry.preprocess["mean"]))

@@ -10,10 +10,12 @@ from vidjax.weights.table.entry import Text, Weights
 from vidjax.weights.table.flow import FLOW, FLOW_FILES
 from vidjax.weights.table.frames import FRAMES
 from vidjax.weights.table.i3d import I3D_STREAMS
+from vidjax.weights.table.pytorchvideo import PYTORCHVIDEO
 from vidjax.weights.table.transformers import TRANSFORMERS
+from vidjax.weights.table.tsm import TSMS
 from vidjax.weights.table.words import WORDS
 
 __all__ = ["FILES_ONLY", "WEIGHTS", "Text", "Weights"]
 
-WEIGHTS = {**I3D_STREAMS, **CLIPS, **FRAMES, **TRANSFORMERS, **WORDS, **FLOW}
+WEIGHTS = {**I3D_STREAMS, **CLIPS, **PYTORCHVIDEO, **TSMS, **FRAMES, **TRANSFORMERS, **WORDS, **FLOW}
 FILES_ONLY = FLOW_FILES  # networks whose weights cannot be downloaded by name

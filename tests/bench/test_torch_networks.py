@@ -15,6 +15,8 @@ ONLY_IN_TORCH = {"i3d": 7280, "i3d_64": 7280, "cnn_lstm": 4 * 512}
 def test_they_have_the_parameters_of_ours(name):
     if name == "videomae_b":
         pytest.importorskip("transformers", reason="needs transformers")
+    if name in models.OF_PYTORCHVIDEO:
+        pytest.importorskip("pytorchvideo.models", reason="needs pytorchvideo")
     from vidjax.bench import torch_networks
 
     case = models.CASES[name]

@@ -49,8 +49,14 @@ CASES = {
     "videomae_b": Case("videomae_b", {}, "16x224x224"),
     "video_swin_t": Case("video_swin_t", {}, "16x112x112"),
     "mvit_v2_s": Case("mvit_v2_s", {}, "16x224x224"),
+    "x3d_s": Case("x3d_s", {}, "13x160x160"),
+    "x3d_m": Case("x3d_m", {}, "16x224x224"),
+    "slowfast_r50_4x16": Case("slowfast_r50_4x16", {}, "32x224x224"),
+    "slowfast_r50_8x8": Case("slowfast_r50_8x8", {}, "32x224x224"),
+    "tsm": Case("tsm", {"backbone": {"name": "resnet50"}}, "8x224x224"),
     "cnn_lstm": Case("frame_rnn", {"backbone": {"name": "resnet50"}, "hidden": 512}, "16x224x224"),
 }
+OF_PYTORCHVIDEO = ("x3d_s", "x3d_m", "slowfast_r50_4x16", "slowfast_r50_8x8")
 DEFAULT = ("i3d", "r2plus1d_18", "c3d", "r3d_18", "s3d")
 PASSES = {"forward": 1, "training": 3}  # pass -> its multiply-adds, relative to a forward pass
 LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 1e-3, 0.9, 1e-4
@@ -101,6 +107,8 @@ def bench_models(
         raise ValueError(f"--batch_size {batch_size} must be 1 or more.")
     if vs_torch and not all(importlib.util.find_spec(package) for package in ("torch", "torchvision", "transformers")):
         raise ValueError("PyTorch is not installed: pip install torch torchvision transformers.")
+    if vs_torch and {*networks} & {*OF_PYTORCHVIDEO} and not importlib.util.find_spec("pytorchvideo"):
+        raise ValueError(f"{', '.join(OF_PYTORCHVIDEO)} are compared with pytorchvideo: pip install pytorchvideo.")
     result = {}
     for name in networks:
         for dtype in dtypes:

@@ -1,4 +1,4 @@
-"""PyTorch's networks for the comparison: those of torchvision and transformers, and I3D and C3D as published.
+"""PyTorch's networks for the comparison: of torchvision, transformers and pytorchvideo; I3D, C3D and TSM as published.
 
 I3D is `vidjax.models.inception` with the names of pytorch-i3d (github.com/piergiaj/pytorch-i3d), so that it loads files
 of `vidjax.export --names pytorch_i3d`. C3D is figure 3 of Tran et al., 2015.
@@ -157,6 +157,57 @@ class VideoMAE(nn.Module):
         return self.network(x.transpose(1, 2).contiguous()).logits
 
 
+class Shift(nn.Module):
+    """The shift of TSM for clips of a fixed length, before a convolution (Lin et al., 2019, section 3)."""
+
+    def __init__(self, network: nn.Module, frames: int):
+        super().__init__()
+        self.network, self.frames = network, frames
+
+    def forward(self, x):
+        """(B T, C, H, W) -> (B T, C', H', W')."""
+        n = x.shape[1] // 8
+        earlier, later, still = x.unflatten(0, (-1, self.frames)).split([n, n, x.shape[1] - 2 * n], 2)
+        earlier = pad(earlier[:, 1:], (0, 0, 0, 0, 0, 0, 0, 1))
+        later = pad(later[:, :-1], (0, 0, 0, 0, 0, 0, 1, 0))
+        return self.network(torch.cat([earlier, later, still], 2).flatten(0, 1))
+
+
+def tsm(num_classes: int, frames: int = 8) -> nn.Module:
+    """TSM of ResNet-50 on 8 frames."""
+    network = torchvision.models.resnet50(num_classes=num_classes)
+    for module in network.modules():
+        if isinstance(module, torchvision.models.resnet.Bottleneck):
+            module.conv1 = Shift(module.conv1, frames)
+    return OnFrames(network)
+
+
+def x3d(num_classes: int, frames: int, size: int) -> nn.Module:
+    from pytorchvideo.models.x3d import create_x3d
+
+    return create_x3d(model_num_class=num_classes, input_clip_length=frames, input_crop_size=size)
+
+
+class SlowFast(nn.Module):
+    """SlowFast on ResNet-50 of pytorchvideo, for 32 frames of 224x224."""
+
+    def __init__(self, num_classes: int, alpha: int, fusion_kernel: int):
+        super().__init__()
+        from pytorchvideo.models.slowfast import create_slowfast
+
+        self.alpha = alpha
+        self.network = create_slowfast(
+            model_num_class=num_classes,
+            slowfast_fusion_conv_kernel_size=(fusion_kernel, 1, 1),
+            slowfast_fusion_conv_stride=(alpha, 1, 1),
+            head_pool_kernel_sizes=((32 // alpha, 7, 7), (32, 7, 7)),
+        )
+
+    def forward(self, x):
+        """(B, 3, 32, 224, 224) -> logits (B, num_classes)."""
+        return self.network([x[:, :, :: self.alpha], x])
+
+
 video = torchvision.models.video
 NETWORKS = {
     "i3d": I3D,
@@ -170,5 +221,10 @@ NETWORKS = {
     "videomae_b": VideoMAE,
     "video_swin_t": video.swin3d_t,
     "mvit_v2_s": video.mvit_v2_s,
+    "x3d_s": partial(x3d, frames=13, size=160),
+    "x3d_m": partial(x3d, frames=16, size=224),
+    "slowfast_r50_4x16": partial(SlowFast, alpha=8, fusion_kernel=5),
+    "slowfast_r50_8x8": partial(SlowFast, alpha=4, fusion_kernel=7),
+    "tsm": tsm,
     "cnn_lstm": FrameLSTM,
 }

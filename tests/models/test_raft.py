@@ -55,19 +55,21 @@ def test_without_the_volume_the_flow_is_the_same_and_pairs_do_not_mix():
     assert np.abs(other[:, 0] - expected[:, 0]).max() > 0.1
 
 
-def test_training_in_bfloat16_returns_every_flow_in_float32_and_a_gradient():
+def test_training_returns_every_flow_in_float32_and_a_gradient():
     video = np.random.default_rng(0).uniform(-1, 1, (1, 2, 24, 32, 3)).astype(np.float32)
-    model = make_model("raft_large", iterations=2, dtype="bfloat16", frozen_norm=True, **NARROW)
+    half = make_model("raft_large", iterations=2, dtype="bfloat16", frozen_norm=True, **NARROW)
+    model = half.clone(dtype="float32")
     shapes = jax.eval_shape(model.init, jax.random.key(0), video)
     variables = {collection: draw_tree(tree) for collection, tree in shapes.items()}
 
-    def loss(params):
+    def loss(params, model=model):
         flows, _ = model.apply({**variables, "params": params}, video, train=True)
         assert [x.dtype for x in flows] == [jnp.float32] * 2 and flows[0].shape == (1, 1, 24, 32, 2)
         return sum(jnp.abs(x).mean() for x in flows)
 
     gradients = jax.jit(jax.grad(loss))(variables["params"])
     assert all(jnp.isfinite(x).all() for x in jax.tree.leaves(gradients))
+    assert jax.eval_shape(lambda params: loss(params, half), variables["params"]).dtype == jnp.float32
     assert all(jnp.abs(part["out"]["kernel"]).max() > 0 for part in (gradients["features"], gradients["context"]))
 
 

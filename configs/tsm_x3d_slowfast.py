@@ -2,7 +2,7 @@
 
     python -m vidjax.train --config configs/tsm_x3d_slowfast.py:network=tsm --workdir runs/tsm
 
-TSM shifts channels between frames, `tsm_online` only from earlier ones: `vidjax predict --stream` runs it frame by frame.
+TSM shifts channels between frames, `tsm_online` only from earlier ones, so that it runs on streams frame by frame.
 X3D is the base of its expansion; SlowFast and SlowOnly have an eighth of the channels. The published sizes are `tsm` of
 `resnet50`, `x3d_xs` to `x3d_l`, `slowfast_r50_8x8` and others (docs/convolutional.md); `configs/papers/` has recipes.
 """

@@ -124,12 +124,8 @@ def _read_torch(path: Path) -> Arrays:
         ) from None
     if not isinstance(state, Mapping):
         raise ValueError(f"it holds {type(state).__name__}, not a dict of tensors.")
-    for key in (
-        "state_dict",
-        "model",
-        "model_state_dict",
-        "model_state",
-    ):  # training scripts store it beside the optimizer
+    # Training scripts store it beside the optimizer
+    for key in ("state_dict", "model", "model_state_dict", "model_state"):
         if isinstance(state.get(key), Mapping):
             state = state[key]
     tensors = {name: x.detach() for name, x in state.items() if isinstance(x, torch.Tensor)}

@@ -158,7 +158,7 @@ def test_training_carries_the_state(frame_labels):
         ({"clip.sampling": "clip", "clip.num_chunks": 1}, "A stateful network continues from the previous batch"),
         ({"model.per_frame": False}, r"outputs are \(2, 2\), the targets \(2, 4\): a model that classifies frames"),
         ({"target": "clip"}, r"outputs are \(2, 4, 2\), the targets \(2,\): a model that classifies frames"),
-        ({"target": "frames"}, "Unknown target 'frames'; choose clip, frame or words"),
+        ({"target": "frames"}, "Unknown target 'frames'; choose clip, frame, words or flow"),
         ({"clip.num_chunks": 0}, "clip.num_chunks = 0: at least 1"),
     ],
 )

@@ -31,12 +31,17 @@ def test_both_directions(name):
     assert theirs(PAIRS[name], TABLE) == name
 
 
+def test_statistics_of_batch_norm():
+    assert ours("blocks.1.norm1.running_var", TABLE) == "block1/norm1/var"
+    assert theirs("block1/norm1/mean", TABLE) == "blocks.1.norm1.running_mean"
+
+
 def test_a_second_name_of_theirs_is_read_and_not_written():
     assert ours("old_head.weight", TABLE) == "classifier/kernel"
     assert theirs("classifier/kernel", TABLE) == "head.weight"
 
 
-@pytest.mark.parametrize("name", ["other", "blocks.x.norm1.weight", "blocks.1.norm1.running_mean"])
+@pytest.mark.parametrize("name", ["other", "blocks.x.norm1.weight", "blocks.1.norm1.num_batches_tracked"])
 def test_an_unknown_name_stays(name):
     assert ours(name, TABLE) == name
 

@@ -26,7 +26,7 @@ def check_sees_videos(run):
 def check_names_videos(run):
     """Raises a ValueError if a restored or exported network does not classify whole videos."""
     check_sees_videos(run)
-    if run.config and run.config.target == "flow":
+    if run.config and run.config.get("target") == "flow":
         raise ValueError(f"{run.name} estimates optical flow: evaluate it with vidjax.evaluate.")
     if not run.labels:
         raise ValueError(f"{run.name} has no classes: use it with vidjax.features or init_from.")

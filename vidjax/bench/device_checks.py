@@ -27,7 +27,8 @@ INNER = {
 }
 SPECIAL = {"two_stream_3d": {"layer": "layer4"}, "stacked_flow": {"num_fields": 4}, "conv_lstm": {"patch_size": 4}}
 SPECIAL |= dict.fromkeys(("raft_large", "raft_small"), {"iterations": 2})  # rounding grows with each
-SPECIAL |= {f"x3d_{size}": {"width_factor": 0.5, "depth_factor": 1.0} for size in ("xs", "s", "m", "l")}
+SPECIAL |= {f"x3d_{size}": {"width_factor": 0.5, "depth_factor": 1.0} for size in ("xs", "s", "m")}
+SPECIAL |= {"x3d_l": {"width_factor": 0.5}}
 SIZES = {
     "siamese": 65,
     "videoprism_b": 72,

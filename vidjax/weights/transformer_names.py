@@ -2,8 +2,8 @@
 
 A table maps their modules and arrays to ours. `{}` stands for a number, the same on both sides in order. The kind of an
 array follows its module: `norm1.weight` is `norm1/scale`, `fc1.weight` is `fc1/kernel`, and `bn1.running_var` is
-`bn1/var`. Arrays that belong to no layer, such as tables of positions, stand in a table with their full name. If several
-of their names mean one of ours, the first is written.
+`bn1/var`. Arrays that belong to no layer, such as tables of positions, stand in a table with their full name. If
+several of their names mean one of ours, the first is written.
 """
 
 import re

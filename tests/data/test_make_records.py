@@ -214,6 +214,16 @@ def test_split_by_column(folder, tmp_path):
     assert find_fold(tmp_path / "out", "mine/0") == (["sequence_1"], ["sequence_0"])
 
 
+def test_folds_of_a_folder(folder, tmp_path):
+    make(folder, "--out", tmp_path / "out", "--num_folds", 5)
+    assert find_fold(tmp_path / "out", "leave_one_out/0") == (["fold_2", "fold_3", "fold_4", "fold_5"], ["fold_1"])
+    for k in range(1, 6):
+        labels = [example.labels[0] for example in pipeline.open_records(tmp_path / "out", [f"fold_{k}"])]
+        assert sorted(labels) == [0, 1]
+    with pytest.raises(ValueError, match="Too few groups for --num_folds 6"):
+        make(folder, "--out", tmp_path / "other", "--num_folds", 6)
+
+
 def test_what_a_flip_does(folder, tmp_path):
     make(folder, "--out", tmp_path / "out", "--horizontal_flip", "a:b")
     assert dataset_info.read(tmp_path / "out").horizontal_flip == [1, 0]

@@ -25,6 +25,9 @@ from vidjax.data.sources.items import Item
         ("folder", ("--group", "person"), "--group is for a CSV or list of videos; the source is folder"),
         ("folder", ("--class_file", "x"), "--class_file is for a CSV or list"),
         ("table", ("--group", "a", "--split_by", "b"), "remove one of them"),
+        ("table", ("--num_folds", "1"), "--num_folds 1: give 2 to 1000"),
+        ("table", ("--num_folds", "5", "--split_by", "b"), "--num_folds draws the splits: remove --split_by"),
+        ("motion", ("--num_folds", "5"), "--num_folds is for a CSV or a folder of class folders; the source is motion"),
     ],
 )
 def test_arguments(kind, arguments, message):

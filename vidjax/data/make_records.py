@@ -112,9 +112,9 @@ def make_records(args: argparse.Namespace):
 
 
 def _folds_of(args: argparse.Namespace, dataset: Dataset) -> dict[str, list[dict]]:
-    """Returns the folds of the dataset, of --folds and, with --split_by, those that leave one split out."""
+    """Returns the folds of the dataset, of --folds and, with --split_by or --num_folds, those that leave one out."""
     splits = sorted({item.split for item in dataset.items})
-    left_out = {"leave_one_out": leave_one_out(splits)} if args.split_by and len(splits) > 1 else {}
+    left_out = {"leave_one_out": leave_one_out(splits)} if (args.split_by or args.num_folds) and len(splits) > 1 else {}
     return dataset.folds | left_out | (read_folds(args.folds, splits) if args.folds else {})
 
 
@@ -198,7 +198,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         type=Path,
         metavar="FILE",
         help='JSON file of folds for cross-validation, {"NAME": [{"train": [SPLIT, ...], "test": [SPLIT, ...]}, ...]}; '
-        "--split_by always adds leave_one_out",
+        "--split_by and --num_folds add leave_one_out",
     )
     add(
         "--untrimmed",
@@ -218,6 +218,13 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of folders of numbered images")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test if no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val if no split is given")
+    add(
+        "--num_folds",
+        type=int,
+        metavar="K",
+        help="draw the splits fold_1 to fold_K for a cross-validation instead of train, val and test; with --group, "
+        "groups stay together",
+    )
     add(
         "--label_fraction",
         type=float,

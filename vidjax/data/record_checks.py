@@ -42,6 +42,7 @@ def check_arguments(args: argparse.Namespace, kind: str):
         "folder_fps": (0.001, 1000, "frames per second of folders of images"),
         "max_bad": (0, 1, "the share of videos that may be unreadable"),
         "num_shards": (1, 99999, "shards per split"),
+        "num_folds": (2, 1000, "folds of a cross-validation"),
     }
     for name, (low, high, meaning) in ranges.items():
         value = getattr(args, name)
@@ -59,6 +60,10 @@ def check_arguments(args: argparse.Namespace, kind: str):
     for name in ("class_file", "multi_label", "group", "split_by", "untrimmed"):
         if getattr(args, name) and kind != "table":
             raise ValueError(f"--{name} is for a CSV or list of videos; the source is {args.source}.")
+    if args.num_folds and kind not in ("table", "folder"):
+        raise ValueError(f"--num_folds is for a CSV or a folder of class folders; the source is {args.source}.")
+    if args.num_folds and (args.split_by or args.label_fraction):
+        raise ValueError("--num_folds draws the splits: remove --split_by, and give --config.label_fraction to runs.")
     if (args.videos or args.annotations) and kind != "protocol":
         raise ValueError(f"--videos and --annotations are for published datasets; the source is {args.source}.")
     if args.untrimmed and (args.class_file or args.multi_label):

@@ -104,3 +104,18 @@ def test_a_hint_at_sources():
     splits.hint_at_sources([Item(name, ("Run",), "train") for name, _ in names], said.append)
     splits.hint_at_sources([Item("run_1.avi", ("Run",), "train"), Item("run_2.avi", ("Run",), "test")], said.append)
     assert len(said) == 1
+
+
+def test_folds_keep_groups_together_and_classes_balanced():
+    items = [Item(f"{label}{i}.mp4", (label,)) for label in "ab" for i in range(15)]
+    groups = [i // 3 for _ in "ab" for i in range(15)]  # five groups of three videos of each class
+    folds = splits.split_into_folds(items, 5, 0, groups)
+    assert Counter((item.split, item.labels[0]) for item in folds) == {
+        (f"fold_{k}", label): 3 for k in range(1, 6) for label in "ab"
+    }
+    split_of = {item.path: item.split for item in folds}
+    assert all(split_of[f"{label}{i}.mp4"] == split_of[f"a{i // 3 * 3}.mp4"] for label in "ab" for i in range(15))
+    assert folds == splits.split_into_folds(items, 5, 0, groups)
+    assert folds != splits.split_into_folds(items, 5, 1, range(30))
+    with pytest.raises(ValueError, match=r"Too few groups for --num_folds 6: a \(5\), b \(5\)\. .* Give fewer folds"):
+        splits.split_into_folds(items, 6, 0, groups)

@@ -201,13 +201,19 @@ def split(args: argparse.Namespace, items: list[Item]) -> list[Item]:
     if args.split_by:
         items = splits.split_by(items, args.split_by, say)
     is_given = all(item.split for item in items)
-    if is_given and args.group:
-        raise ValueError(f"--group {args.group} is for a random split, but {args.source} gives the splits: remove one.")
+    for option in ("group", "num_folds"):
+        if is_given and (value := getattr(args, option)):
+            raise ValueError(
+                f"--{option} {value} is for a random split, but {args.source} gives the splits: remove one."
+            )
     groups = splits.column_of(items, args.group, "--group") if args.group else [None] * len(items)
     videos = duplicates.same_video(items, say)
     if not is_given:
         together = splits.join([videos[item.path] for item in items], groups)
-        items = splits.split_randomly(items, args.test_fraction, args.val_fraction, args.seed, together)
+        if args.num_folds:
+            items = splits.split_into_folds(items, args.num_folds, args.seed, together)
+        else:
+            items = splits.split_randomly(items, args.test_fraction, args.val_fraction, args.seed, together)
     elif len({item.split for item in items}) == 1:
         say(f"warning: the only split is {items[0].split}; training needs train and test.")
     duplicates.warn_across_splits(items, videos, say)

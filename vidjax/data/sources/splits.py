@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 
+from sklearn.model_selection import StratifiedGroupKFold
+
 from vidjax.data.sources import split_names
 from vidjax.data.sources.items import Item
 
@@ -85,6 +87,36 @@ def split_randomly(
             result += [dataclasses.replace(item, split=name) for item in group[:count]]
             group = group[count:]
         result += [dataclasses.replace(item, split="train") for item in group]
+    return _sorted(result)
+
+
+def split_into_folds(items: Iterable[Item], num_folds: int, seed: int, groups: Sequence[Hashable]) -> list[Item]:
+    """Draws the splits fold_1 to fold_K for a cross-validation, each with about the same share of every class.
+
+    Args:
+        num_folds: K, 2 or more.
+        groups: group of each item; a group stays in one split.
+
+    Raises:
+        ValueError: if a class has fewer groups than there are folds, or if groups are too large to give each fold every
+            class.
+    """
+    items = list(items)
+    classes = list(map(_class_of, items))
+    groups_of = defaultdict(set)
+    for label, group in zip(classes, groups, strict=True):
+        groups_of[label].add(group)
+    if few := [f"{label or 'no label'} ({len(found)})" for label, found in groups_of.items() if len(found) < num_folds]:
+        raise ValueError(
+            f"Too few groups for --num_folds {num_folds}: {', '.join(sorted(few))}. Copies, parts of one file and "
+            "groups stay together. Give fewer folds, or add videos."
+        )
+    drawn = StratifiedGroupKFold(num_folds, shuffle=True, random_state=seed).split(items, classes, list(groups))
+    result = []
+    for number, (_, tested) in enumerate(drawn, 1):
+        if lacking := sorted({*classes} - {classes[i] for i in tested}):
+            raise ValueError(f"--num_folds {num_folds}: fold {number} has no video of {lacking[0]}; give fewer folds.")
+        result += [dataclasses.replace(items[i], split=f"fold_{number}") for i in tested]
     return _sorted(result)
 
 

@@ -7,7 +7,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-LEAVES = ("extras", "output_paths", "progress_bar", "trees")  # import nothing of ours, and serve every layer
+LEAVES = (
+    "extras",
+    "output_paths",
+    "config_files",
+    "progress_bar",
+    "trees",
+)  # import nothing of ours, and serve every layer
 CORE = (
     *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
     *("eval_protocols", "checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),

@@ -2,7 +2,6 @@
 
 import importlib.util
 import re
-import sys
 from pathlib import Path
 
 import jax
@@ -10,6 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
+from vidjax import config_files
 from vidjax.data import clips, dataset_info
 from vidjax.models import MODELS, inputs_of, needs_flow
 
@@ -46,10 +46,10 @@ def find_config(name: str) -> ConfigDict:
             "seed": 0,
         })  # fmt: skip
     path, colon, argument = name.partition(":")
-    if not path.endswith(".py") or not Path(path).exists():
-        files = ", ".join(map(str, sorted(Path("configs").glob("*.py")))) or "none in this directory"
+    path = config_files.find(path)
+    if path.suffix != ".py" or not path.is_file():
+        files = ", ".join(config_files.known())
         raise ValueError(f"{name!r} is neither a model ({', '.join(MODELS)}) nor the file of a config ({files}).")
-    sys.path.append(".")  # configs/ belongs to the repository and is not installed
     spec = importlib.util.spec_from_file_location("config", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vidjax import config_files
 from vidjax.data import dataset_info
 
 
@@ -34,7 +35,7 @@ def read_folds(path: Path, splits: Collection[str]) -> dict[str, list[dict]]:
         ValueError: if the file cannot be read, has another form, or names a split that does not exist.
     """
     try:
-        content = json.loads(Path(path).read_text("utf-8"))
+        content = json.loads(config_files.find(path).read_text("utf-8"))
     except OSError as error:
         raise ValueError(f"--folds {path} cannot be read: {error.strerror}.") from None
     except ValueError as error:

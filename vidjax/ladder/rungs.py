@@ -13,7 +13,6 @@ A ladder file has a function `get_ladder()` that returns a dict with the keys
 import dataclasses
 import importlib.util
 import re
-import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
+from vidjax import config_files
 from vidjax.analysis import networks
 from vidjax.evaluation import classify
 from vidjax.inference import ensemble
@@ -131,12 +131,10 @@ def read(path: Path, seeds: int | None = None) -> Ladder:
 
 def run_file(path: Path):
     """Returns what the get_ladder() of a file returns. Raises a ValueError if the file fails or does not define it."""
+    path = config_files.find(path)
     if path.suffix != ".py" or not path.is_file():
-        known = ", ".join(map(str, sorted(Path("configs/ladder").glob("[!_]*.py"))))
-        advice = f"choose one of {known}" if known else "run this command in the repository's directory"
-        raise ValueError(f"{path} is not a ladder file; {advice}, or give your own .py file.")
-    if "." not in sys.path:
-        sys.path.append(".")  # configs/ belongs to the repository and is not installed
+        known = ", ".join(config_files.known("configs/ladder"))
+        raise ValueError(f"{path} is not a ladder file; choose one of {known}, or give your own .py file.")
     spec = importlib.util.spec_from_file_location("ladder", path)
     module = importlib.util.module_from_spec(spec)
     try:

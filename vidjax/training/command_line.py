@@ -10,6 +10,7 @@ from absl import app
 from absl import logging as absl_logging
 
 from vidjax import config as configs
+from vidjax import config_files
 from vidjax.training import status
 
 
@@ -27,13 +28,16 @@ def say(text: str):
 
 
 def parse_flags(arguments):
-    """Parses flags like absl; an unknown --config.key, or a value of the wrong type, exits with a plain message."""
+    """Parses flags like absl; an unknown --config.key, or a value of the wrong type, exits with a plain message.
+
+    The file of --config may be one that is installed with vidjax, see `config_files`.
+    """
     try:
-        return app.parse_flags_with_usage(arguments)
+        return app.parse_flags_with_usage(config_files.in_arguments(arguments))
     except AttributeError as error:
         keys = configs.describe_keys()
         sys.exit(f"vidjax.train: the config has no key {unknown_key(error)!r}; valid keys are\n{keys}")
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         sys.exit(f"vidjax.train: {error}")
 
 

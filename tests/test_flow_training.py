@@ -1,13 +1,23 @@
 """A network of optical flow, trained on pairs with exact flow, through the one training step."""
 
+import json
+from pathlib import Path
+
+import jax
+import numpy as np
 import pytest
+from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
 from tests.runs import assert_same_run, lines_of
-from vidjax import train
-from vidjax.data import make_records
+from vidjax import step, train
+from vidjax.data import clips, make_records, pipeline
 from vidjax.data.synthetic import flow_pairs
 from vidjax.evaluation import flow_errors
+from vidjax.export import __main__ as export
+from vidjax.export import program
+from vidjax.inference import embedding, restore
+from vidjax.preprocess import preprocess
 from vidjax.report import __main__ as report
 
 
@@ -94,3 +104,66 @@ def test_arguments_of_make_records(tmp_path, capsys):
         with pytest.raises(ValueError, match=message):
             make_records.make_records(make_records.parse_args([*arguments, "--out", str(tmp_path / "out")]))
     assert flow_pairs.SIZE == (192, 256)
+
+
+@pytest.fixture(scope="module")
+def on_flow(trained, tiny_motion):
+    """A temporal stream that sees the flow of the trained network, on clips of four frames."""
+    config = tiny_settings(tiny_motion)
+    config.flow, config.flow_weights = "spynet", str(trained[0])
+    backbone = {"name": "small_cnn", "width": 1 / 4}
+    config.model = ConfigDict({"name": "stacked_flow", "num_fields": 2, "backbone": backbone})
+    config.num_epochs, config.schedule.warmup_steps = 0.5, 0
+    return config
+
+
+@pytest.fixture(scope="module")
+def temporal(on_flow, tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("temporal") / "run"
+    assert train.train(on_flow, workdir)["num_videos"] == 16
+    return restore.from_run(workdir)
+
+
+def test_a_trained_network_is_a_method_inside_another(temporal, trained, tiny_motion):
+    method = temporal.preprocess["flow"]
+    assert method == restore.LearnedFlow("spynet", str(trained[0]))
+    assert "spynet" not in str(jax.tree.map(np.shape, temporal.params))  # it is not a parameter of the run
+    example = pipeline.open_records(tiny_motion, ["test"])[0]
+    video = np.stack([clips.decoder(example)(i) for i in range(4)])[None]
+    flow_network = restore.from_run(trained[0])
+    found = preprocess({"video": video}, temporal.preprocess)["video"]  # (1, 3, 32, 32, 2)
+    for i in range(3):
+        pair = {"video": video[:, i : i + 2]}
+        expected = step.eval_step(
+            flow_network.params, flow_network.model_state, pair, model=flow_network.model, spec=flow_network.preprocess
+        )
+        np.testing.assert_allclose(20 * found[:, i], expected[:, 0].clip(-20, 20), atol=1e-4)
+    np.testing.assert_allclose(method(video[0]), 20 * found[0], atol=1e-4)
+
+
+def test_a_run_with_a_network_of_flow_is_exported_and_moved(temporal, trained, tmp_path, monkeypatch):
+    json.dumps([export.make_manifest(temporal, program.of_clips(temporal), "stablehlo"), embedding.digest_of(temporal)])
+    workdir = Path(temporal.name.partition(",")[0])
+    content = json.loads((workdir / "config.json").read_text())
+    content["config"]["flow_weights"] = trained[0].name
+    content["started_in"] = str(trained[0].parent)
+    (workdir / "config.json").write_text(json.dumps(content))
+    monkeypatch.chdir(tmp_path)
+    assert restore.from_run(workdir).preprocess["flow"].weights == str(trained[0])
+
+
+@pytest.mark.parametrize(
+    ("flow", "weights", "message"),
+    [
+        ("spynet", "", "config.flow spynet is a network: set config.flow_weights to a name of vidjax.weights, a file"),
+        ("tvl1", "x", "config.flow_weights x is for the networks raft_large, .*, not for 'tvl1'"),
+        ("", "x", "config.flow_weights x is for the networks"),
+        ("raft_small", "{run}", "holds the network spynet, not raft_small"),
+        ("raft_small", "torchvision_raft", "'torchvision_raft' is neither the name of weights nor a file"),
+    ],
+)
+def test_weights_that_do_not_fit(on_flow, trained, tmp_path, flow, weights, message):
+    config = ConfigDict(on_flow.to_dict())
+    config.flow, config.flow_weights = flow, weights.format(run=trained[0])
+    with pytest.raises(ValueError, match=message):
+        train.train(config, tmp_path / "run")

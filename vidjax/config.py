@@ -28,7 +28,10 @@ KEYS = {
     "augment": "crop, flip, colour: augmentation of training clips; affine, rand_augment, erase, mixup, cutmix: of "
     "batches, on the device; repeat: clips of the same video in a row, each with its own draws; 0 for one",
     "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
-    "flow": "optical flow for the model: stored (in the records) or a method (computed on the device); empty for none",
+    "flow": "optical flow for the model: stored (in the records), or a method or a network (computed on the device); "
+    "empty for none",
+    "flow_weights": "weights of the network of config.flow, which is frozen: a name of vidjax.weights, a file or a "
+    "work directory; empty for other methods",
     "model": "name and arguments of the model",
     "init_from": "initial weights: a name of vidjax.weights, a file or a work directory; empty to initialise randomly",
     "inflation": "how init_from inflates 2-D kernels to 3-D: repeat or centre",
@@ -55,6 +58,7 @@ KEYS = {
     "mesh": "fsdp: number of devices over which the parameters are split",
     "num_threads": "threads that read and decode clips; 0 for one per core",
 }
+FLOWS = (*flow.METHODS, *models.FLOW_NETWORKS)  # computed on the device
 CLIP_AUGMENT = ("crop", "flip", "colour")  # the arguments of `clips.train_clip` among `config.augment`
 VALIDATION_METRICS = (
     "loss",
@@ -93,8 +97,9 @@ def check(config: ConfigDict):
         raise ValueError("config.target = 'flow' needs config.flow = '' and config.clip.size = (height, width).")
     if config.target != "flow" and "eval_size" in config.clip:
         raise ValueError("config.clip.eval_size is for config.target = 'flow': remove it.")
-    if config.flow not in ("", "stored", *flow.METHODS):
-        raise ValueError(f"Unknown flow {config.flow!r}; choose '', stored, {', '.join(flow.METHODS)}.")
+    if config.flow not in ("", "stored", *FLOWS):
+        raise ValueError(f"Unknown flow {config.flow!r}; choose '', stored, {', '.join(FLOWS)}.")
+    check_flow_weights(config.flow, config.flow_weights)
     if config.augment.get("crop", "random") not in clips.CROPS:
         raise ValueError(f"Unknown crop {config.augment.crop!r}; choose one of {', '.join(clips.CROPS)}.")
     _check_arguments("loss", config.loss, losses.LOSSES[config.loss.name], extra=["name"])
@@ -125,8 +130,7 @@ def check(config: ConfigDict):
         )
     if models.needs_flow(config.model.get("name")) and not config.flow:
         raise ValueError(
-            f"{config.model.name} sees optical flow: set config.flow to 'stored' or to a method "
-            f"({', '.join(flow.METHODS)})."
+            f"{config.model.name} sees optical flow: set config.flow to 'stored' or to a method ({', '.join(FLOWS)})."
         )
     if models.needs_flow(config.model.get("name")) and config.clip.get("sampling") == "segments":
         raise ValueError(
@@ -147,6 +151,24 @@ def check(config: ConfigDict):
     _check_keep_best(config)
     _check_arguments("eval", config.eval, clips.cut_views, extra=["batch_size", "protocol"])
     check_protocol(config)
+
+
+def check_flow_weights(method: str, weights: str, of: str = "config.flow"):
+    """Raises a ValueError for a network of optical flow without weights, or weights without a network.
+
+    Args:
+        of: what the error message calls the method; the weights are "{of}_weights".
+    """
+    if method in models.FLOW_NETWORKS and not weights:
+        raise ValueError(
+            f"{of} {method} is a network: set {of}_weights to a name of vidjax.weights, a file, or the work directory "
+            "of a run."
+        )
+    if weights and method not in models.FLOW_NETWORKS:
+        raise ValueError(
+            f"{of}_weights {weights} is for the networks {', '.join(models.FLOW_NETWORKS)}, not for {method!r}: empty "
+            f"it, or set {of} to a network."
+        )
 
 
 def _check_augment(config: ConfigDict):
@@ -401,7 +423,8 @@ def differences(
 def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
     """Reads the config, the labels and the inputs of a run, see `write`.
 
-    A relative `config.dataset` that exists only where the run was started is returned as an absolute path.
+    A relative `config.dataset` that exists only where the run was started is returned as an absolute path, and so is
+    `config.flow_weights`.
 
     Raises:
         ValueError: if the directory holds no readable `config.json`.
@@ -411,9 +434,10 @@ def read(workdir: Path) -> tuple[ConfigDict, list[str], dict]:
         raise ValueError(f"{workdir} is not a work directory: it has no config.json. Train with vidjax.train first.")
     content = read_json(path, ("config", "labels", "inputs"))
     config = ConfigDict(content["config"])
-    if "dataset" in config:
-        there, here = _dataset_places(content)
-        config.dataset = str(there) if there.is_dir() and there.resolve() != here.resolve() else config.dataset
+    for name in ("dataset", "flow_weights"):
+        if config.get(name):
+            there, here = _places(content, name)
+            config[name] = str(there) if there.exists() and there.resolve() != here.resolve() else config[name]
     return config, content["labels"], content["inputs"]
 
 
@@ -424,7 +448,7 @@ def check_dataset(workdir: Path):
     """
     config, _, _ = read(workdir)
     if not Path(config.dataset).is_dir():
-        places = _dataset_places(read_json(Path(workdir) / "config.json"))
+        places = _places(read_json(Path(workdir) / "config.json"), "dataset")
         tried = " and ".join(dict.fromkeys(map(str, places)))
         raise ValueError(
             f"No dataset at {tried}, on which {workdir} was trained. Make the records again or, if they were moved, "
@@ -432,10 +456,10 @@ def check_dataset(workdir: Path):
         )
 
 
-def _dataset_places(content: dict) -> tuple[Path, Path]:
-    """The path of a run's dataset, relative to the directory in which the run was started and to the current one."""
-    dataset = content["config"]["dataset"]
-    return Path(content.get("started_in", ""), dataset), Path.cwd() / dataset
+def _places(content: dict, name: str) -> tuple[Path, Path]:
+    """A path in a run's config, relative to the directory in which the run was started and to the current one."""
+    path = content["config"][name]
+    return Path(content.get("started_in", ""), path), Path.cwd() / path
 
 
 def read_json(path: Path, keys: Sequence[str] = ()) -> dict:

@@ -22,6 +22,11 @@ def sees_flow(spec: Spec) -> bool:
     return "flow" in spec or is_of_flow(spec)
 
 
+def described(spec: Spec) -> Spec:
+    """The spec as JSON can hold it: with the name of a method of optical flow that is a function."""
+    return {**spec, "flow": str(spec["flow"])} if "flow" in spec else spec
+
+
 def preprocess(inputs: dict[str, jax.Array], spec: Spec, dtype=jnp.float32) -> dict[str, jax.Array]:
     """Normalises the `video` of a batch, and its `flow`: (x - mean) / std.
 
@@ -29,7 +34,8 @@ def preprocess(inputs: dict[str, jax.Array], spec: Spec, dtype=jnp.float32) -> d
         inputs: model inputs by name; `video` is uint8 (B, T, H, W, C), `flow` uint8 (B, T, H, W, 2); others are
             returned unchanged.
         spec: "mean" and "std", C numbers each, of the video that the network sees, in units of 0..255. If "flow" is a
-            name in `flow.METHODS`, the optical flow between the augmented frames is computed here: (B, T - 1, H, W, 2).
+            method, see `flow.of_video`, the optical flow between the augmented frames is computed here:
+            (B, T - 1, H, W, 2).
             A network with two channels sees flow as its `video`; one with three channels sees `video` and `flow`.
         dtype: dtype of the normalised video and flow; the arithmetic is float32 or better.
 

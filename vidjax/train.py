@@ -24,6 +24,7 @@ from vidjax.checkpoint import Checkpoints, check_space
 from vidjax.data import clips, pipeline
 from vidjax.evaluation import predictions, result_file
 from vidjax.evaluation.evaluator import Evaluator
+from vidjax.inference import restore
 from vidjax.inference.start_from import start_from
 from vidjax.training import command_line, distributed, interrupts, metrics_log, profiling, setup, status, timing
 from vidjax.training.command_line import say
@@ -83,7 +84,7 @@ def train(config: ConfigDict, workdir: Path, profile_steps: tuple[int, int] | No
         else:
             state = jax.jit(init, out_shardings=shardings, compiler_options=COMPILE_QUICKLY)()
             if config.init_from:
-                of_model = {"model": model, "batch": blank, "spec": configs.spec_of(config), "labels": labels}
+                of_model = {"model": model, "batch": blank, "spec": restore.spec_of(config), "labels": labels}
                 state = start_from(config.init_from, state, inflation=config.inflation, **of_model)
             position = {"step": 0, "seconds": 0.0}
         start_step = last_saved = position["step"]

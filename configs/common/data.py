@@ -127,7 +127,7 @@ def shared(dataset: str, **clip) -> ConfigDict:
     config.augment = ConfigDict({"crop": "random", "flip": False, "colour": 0.0})
     config.augment.update({"affine": 0.0, "rand_augment": (), "erase": 0.0, "mixup": 0.0, "cutmix": 0.0, "repeat": 0})
     config.preprocess = ConfigDict(MINUS_ONE_TO_ONE)
-    config.flow = ""
+    config.flow, config.flow_weights = "", ""
     config.init_from, config.inflation = "", "repeat"
     config.freeze = ()
     config.target = "clip"

@@ -11,6 +11,7 @@ from vidjax import step
 from vidjax.analysis import costs
 from vidjax.analysis.networks import Inputs
 from vidjax.analysis.receptive_rules import Field
+from vidjax.inference import restore
 from vidjax.preprocess import preprocess
 
 
@@ -18,7 +19,7 @@ def layers_of(config: ConfigDict, inputs: Inputs, num_classes: int) -> tuple[lis
     """Returns `costs.layers_of` for a config's model, and the shapes of its float inputs by name."""
     model = configs.model_from(config, num_classes)
     # Networks get preprocessed videos. Without a mask, all frames count
-    seen = jax.eval_shape(functools.partial(preprocess, spec=configs.spec_of(config), dtype=config.dtype), inputs)
+    seen = jax.eval_shape(functools.partial(preprocess, spec=restore.spec_of(config), dtype=config.dtype), inputs)
     floats = {name: jax.ShapeDtypeStruct(x.shape, config.dtype) for name, x in seen.items() if name in costs.AXES}
     words = {name: x for name, x in inputs.items() if name == "tokens"}
     return *costs.layers_of(model, step.model_inputs(model, floats | words)), floats

@@ -15,6 +15,7 @@ from vidjax.analysis.training_step import training_step
 from vidjax.bench import summary
 from vidjax.data import clips
 from vidjax.evaluation import outputs
+from vidjax.inference import restore
 
 SECONDS = 3.0  # minimum measuring time of each
 ROUNDS = 5  # minimum number of calls; the maximum is ten times as many
@@ -42,7 +43,7 @@ def bench_step(workdir: Path) -> dict:
     compiled = prepared.update.lower(state, batch).compile()
     memory = step_memory.memory_of(compiled, prepared, config)
     shardings = prepared.shardings.params, prepared.shardings.model_state
-    forward = outputs.make_eval_fn(prepared.model, configs.spec_of(config), prepared.mesh, shardings)
+    forward = outputs.make_eval_fn(prepared.model, restore.spec_of(config), prepared.mesh, shardings)
     forward_ms = timed(lambda: forward(state.params, state.model_state, {}, batch))
 
     states = [state]

@@ -13,6 +13,7 @@ from vidjax import losses, sharding
 from vidjax.data import pipeline
 from vidjax.evaluation import flow_errors, outputs, reconstructions, split_metrics
 from vidjax.evaluation.outputs import Outputs
+from vidjax.inference import restore
 from vidjax.progress_bar import progress_bar
 
 # What draws pictures of a network's outputs, by the loss of the run
@@ -29,7 +30,7 @@ class Evaluator:
 
     def __init__(self, model: nn.Module, config: ConfigDict, mesh: Mesh, shardings: tuple):
         self._config, self._mesh = config, mesh
-        arguments = model, configs.spec_of(config), mesh, shardings
+        arguments = model, restore.spec_of(config), mesh, shardings
         outputs_of = flow_errors if config.loss.name in losses.FLOW_LOSSES else outputs
         self._eval_fn = outputs_of.make_eval_fn(*arguments)
         self._pictures = PICTURES.get(config.loss.name)

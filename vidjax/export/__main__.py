@@ -35,6 +35,7 @@ from vidjax.evaluation.run_outputs import open_run
 from vidjax.export import exported, formats, model_card, program, torch_names
 from vidjax.inference import clip_logits, embedding, restore, stream, views
 from vidjax.models.stateful import plain
+from vidjax.preprocess import described
 from vidjax.progress_bar import progress_bar
 
 FORMATS = (*formats.WRITERS, "safetensors")
@@ -139,7 +140,7 @@ def make_manifest(run: restore.Trained, writes: program.Program, format: str) ->
         "state": list(writes.state),
         "clip": run.clip,
         "inputs": run.inputs,
-        "preprocess": run.preprocess,
+        "preprocess": described(run.preprocess),
         "num_params": sum(x.size for path, x in writes.variables.items() if path.startswith("params/")),
         "versions": {"vidjax": vidjax.__version__, "jax": jax.__version__},
     }

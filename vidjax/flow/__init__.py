@@ -2,11 +2,14 @@
 
     flow = METHODS["tvl1"](first, second)    # grey frames (..., H, W) -> (..., H, W, 2), pixels
     flow = of_video(video, "farneback")      # uint8 (B, T, H, W, 3) -> (B, T - 1, H, W, 2)
+    flow = of_video(video, learned)          # the same, by a trained network: see `vidjax.inference.learned_flow`
 
 flow[..., 0] is u, to the right, flow[..., 1] is v, down: the displacement of a point from the first frame to the
 second. There is one file per method. `vidjax.flow.opencv` has OpenCV's methods with the same calls. The command is
 `python -m vidjax.flow --help`.
 """
+
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -21,12 +24,12 @@ NORMALISED = {"mean": [127.5] * 2, "std": [127.5] * 2}  # of levels; networks se
 LARGEST = 20.0  # pixels; 8-bit flow clips u and v to this, as MediaPipe, DMVR and I3D do
 
 
-def of_video(video: jax.Array, method: str = "tvl1", **settings) -> jax.Array:
+def of_video(video: jax.Array, method: str | Callable = "tvl1", **settings) -> jax.Array:
     """Optical flow from each frame of a video to the next.
 
     Args:
         video: (..., T, H, W, 3), RGB, 0..255, uint8 or float.
-        method: a name in METHODS.
+        method: a name in METHODS, which sees grey frames; or a function of the video that returns its flow.
         settings: keyword settings of the method.
 
     Returns:
@@ -35,12 +38,14 @@ def of_video(video: jax.Array, method: str = "tvl1", **settings) -> jax.Array:
     Raises:
         ValueError: for an unknown method, a video of one frame, or one that is not RGB.
     """
-    if method not in METHODS:
+    if not callable(method) and method not in METHODS:
         raise ValueError(f"Unknown optical flow {method!r}; choose one of {', '.join(METHODS)}.")
     if video.ndim < 4 or video.shape[-1] != 3:
         raise ValueError(f"A video must have the shape (..., T, H, W, 3), not {video.shape}.")
     if video.shape[-4] < 2:
         raise ValueError("Optical flow needs two frames or more; the video has one.")
+    if callable(method):
+        return method(video, **settings)
     grey = to_grey(video)
     return METHODS[method](grey[..., :-1, :, :], grey[..., 1:, :, :], **settings)
 

@@ -14,6 +14,7 @@ from vidjax import checksums
 from vidjax.data import clips
 from vidjax.inference import clip_logits, restore
 from vidjax.models.videomae_pretrain import VideoMAEPretrain
+from vidjax.preprocess import described
 
 DISTANCES = ("euclidean", "cosine")
 Distance = str | Callable[[np.ndarray, np.ndarray], np.ndarray]  # (A, D), (B, D) -> (A, B)
@@ -109,14 +110,16 @@ def digest_of(run: restore.Trained) -> str:
 
     The same network has the same digest as an embedder, on any number of devices, and in another directory.
     """
-    described = {
+    method = run.preprocess.get("flow")
+    of_flow = method.variables() if isinstance(method, restore.LearnedFlow) else {}
+    content = {
         "model": run.config.model.to_dict() if run.config else None,  # parameters tell published networks apart
-        "preprocess": dict(run.preprocess),
+        "preprocess": described(run.preprocess),
         "clip": dict(run.clip),
         "inputs": {name: run.inputs.get(name, 0) for name in ("fps", "short_side")},
-        "arrays": checksums.checksums_of(jax.device_put({"params": run.params, **run.model_state})),
+        "arrays": checksums.checksums_of(jax.device_put({"params": run.params, **run.model_state, "flow": of_flow})),
     }
-    return hashlib.sha256(json.dumps(described, sort_keys=True, default=list).encode()).hexdigest()[:16]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()[:16]
 
 
 def distances(a: np.ndarray, b: np.ndarray, distance: Distance = "euclidean") -> np.ndarray:

@@ -1,10 +1,15 @@
-"""Loads trained networks, from a work directory or from published weights."""
+"""Loads trained networks, from a work directory or from published weights.
+
+A network of optical flow that is loaded can be a method of `vidjax.flow`, inside another network: see `find_flow`.
+"""
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 from flax import traverse_util
@@ -15,7 +20,7 @@ from vidjax import config as configs
 from vidjax import models, sharding, step
 from vidjax.best_checkpoint import open_best_or_last
 from vidjax.data import clips
-from vidjax.preprocess import Spec
+from vidjax.preprocess import Spec, preprocess
 from vidjax.weights import load as weights
 from vidjax.weights.table import Text
 
@@ -35,6 +40,7 @@ class Trained:
         multi_label: whether classes are independent (sigmoid) or exclusive (softmax).
         config: config of the run; None for published weights.
         step: step of the checkpoint; None for published weights.
+        network: name of the model in `models.MODELS`.
         text: the tower for texts, of published weights that compare videos with texts.
     """
 
@@ -50,6 +56,7 @@ class Trained:
     multi_label: bool = False
     config: ConfigDict | None = None
     step: int | None = None
+    network: str = ""
     text: Text | None = None
 
     def classifier_paths(self) -> set[str]:
@@ -79,7 +86,7 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
     config, labels, inputs = configs.read(workdir)
     mesh = sharding.make_mesh(**config.mesh)
     model = configs.model_from(config, len(labels))
-    clip, spec = configs.clip_of(config), configs.spec_of(config)
+    clip, spec = configs.clip_of(config), spec_of(config)
     batch = clips.blank_batch(inputs, clip, config.batch_size)  # a stateful model's state has the batch size
     abstract = abstract_variables(model, batch, spec)
     shardings = sharding.state_shardings(mesh, abstract)
@@ -99,6 +106,7 @@ def from_run(workdir: Path, at_step: int | None = None) -> Trained:
         multi_label=config.loss.name == "sigmoid",
         config=config,
         step=at_step,
+        network=config.model.name,
     )
 
 
@@ -120,6 +128,7 @@ def from_weights(source: str) -> Trained:
         clip=entry.clip,
         inputs=entry.inputs,
         multi_label=entry.multi_label,
+        network=entry.model["name"],
         text=entry.text,
     )
 
@@ -147,3 +156,74 @@ def classifier_paths(model: nn.Module, batch: dict, spec: Spec) -> set[str]:
 
     one, other = shapes(model), shapes(model.clone(num_classes=model.num_classes + 1))
     return {path for path, x in one.items() if x.shape != other[path].shape}
+
+
+# --------------------------------------------------------------------------------------------------------- optical flow
+
+
+def spec_of(config: ConfigDict) -> Spec:
+    """`configs.spec_of`, with the method of optical flow loaded if it is a network. Errors: see `find_flow`."""
+    spec = configs.spec_of(config)
+    if spec.get("flow") in models.FLOW_NETWORKS:
+        spec["flow"] = find_flow(spec["flow"], config.flow_weights)
+    return spec
+
+
+def find_flow(network: str, weights: str, of: str = "config.flow") -> "LearnedFlow":
+    """Loads a network of optical flow as a method.
+
+    Args:
+        network: a name in `models.FLOW_NETWORKS`.
+        weights: its weights, see `load`.
+        of: what error messages call the network, see `configs.check_flow_weights`.
+
+    Raises:
+        ValueError: if there are no weights, they cannot be loaded, or they are those of another network.
+    """
+    configs.check_flow_weights(network, weights, of)
+    _load_flow(network, weights)
+    return LearnedFlow(network, weights)
+
+
+@dataclasses.dataclass(frozen=True)
+class LearnedFlow:
+    """A trained network as a method of optical flow: a function of frames, see `flow.of_video`.
+
+    It is two names, so it can be sent to another process; every process loads the parameters once.
+
+    Attributes:
+        network: a name in `models.FLOW_NETWORKS`; weights: see `load`.
+    """
+
+    network: str
+    weights: str
+
+    def __call__(self, video: jax.Array) -> jax.Array:
+        """RGB frames (..., T, H, W, 3), 0..255 -> flow (..., T - 1, H, W, 2), pixels per frame."""
+        apply, variables = _load_flow(self.network, self.weights)
+        return apply(variables, video)
+
+    def __str__(self) -> str:
+        return self.network
+
+    def variables(self) -> dict:
+        """Returns the parameters and the model state."""
+        return _load_flow(self.network, self.weights)[1]
+
+
+@functools.cache
+def _load_flow(network: str, weights: str) -> tuple[Callable, dict]:
+    """Returns the jitted (variables, video) -> flow, and the variables."""
+    trained = load(weights)
+    if trained.network != network:
+        raise ValueError(f"{weights} holds the network {trained.network}, not {network}.")
+    variables = {"params": trained.params, **trained.model_state}
+    variables = jax.tree.map(lambda x: jnp.asarray(np.asarray(x)), variables)  # part of programs on any mesh
+
+    @jax.jit
+    def apply(variables, video):
+        frames = preprocess({"video": video.reshape(-1, *video.shape[-4:])}, trained.preprocess, trained.model.dtype)
+        found, _ = trained.model.apply(variables, frames["video"])
+        return found.reshape(*video.shape[:-4], *found.shape[1:])
+
+    return apply, variables

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from vidjax import batch_augment, compile_options, losses, sharding, step
 from vidjax import config as configs
+from vidjax.inference import restore
 
 
 def check_batch_sizes(config: ConfigDict, mesh: Mesh):
@@ -58,5 +59,5 @@ def make_update(
 
 
 def _shared(config: ConfigDict, model: nn.Module, tx: optax.GradientTransformation) -> dict:
-    spec, freeze = configs.spec_of(config), tuple(config.freeze)
+    spec, freeze = restore.spec_of(config), tuple(config.freeze)
     return {"model": model, "spec": spec, "tx": tx, "freeze": freeze, "ema_decay": config.ema_decay}

@@ -10,13 +10,14 @@ from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
 from tests.runs import assert_same_run, lines_of
-from vidjax import step, train
-from vidjax.data import clips, make_records, pipeline
-from vidjax.data.synthetic import flow_pairs
+from vidjax import flow, step, train
+from vidjax.data import clips, flow_files, make_records, pipeline, video
+from vidjax.data.synthetic import flow_pairs, motion
 from vidjax.evaluation import flow_errors
 from vidjax.export import __main__ as export
 from vidjax.export import program
-from vidjax.inference import embedding, restore
+from vidjax.flow import __main__ as flow_command
+from vidjax.inference import embedding, restore, views
 from vidjax.preprocess import preprocess
 from vidjax.report import __main__ as report
 
@@ -153,17 +154,58 @@ def test_a_run_with_a_network_of_flow_is_exported_and_moved(temporal, trained, t
 
 
 @pytest.mark.parametrize(
-    ("flow", "weights", "message"),
+    ("method", "weights", "message"),
     [
         ("spynet", "", "config.flow spynet is a network: set config.flow_weights to a name of vidjax.weights, a file"),
-        ("tvl1", "x", "config.flow_weights x is for the networks raft_large, .*, not for 'tvl1'"),
-        ("", "x", "config.flow_weights x is for the networks"),
+        (
+            "tvl1",
+            "x",
+            "config.flow_weights x is for networks, not for 'tvl1': remove it, or set config.flow to one",
+        ),
+        ("", "x", "config.flow_weights x is for networks, not for ''"),
         ("raft_small", "{run}", "holds the network spynet, not raft_small"),
         ("raft_small", "torchvision_raft", "'torchvision_raft' is neither the name of weights nor a file"),
     ],
 )
-def test_weights_that_do_not_fit(on_flow, trained, tmp_path, flow, weights, message):
+def test_weights_that_do_not_fit(on_flow, trained, tmp_path, method, weights, message):
     config = ConfigDict(on_flow.to_dict())
-    config.flow, config.flow_weights = flow, weights.format(run=trained[0])
+    config.flow, config.flow_weights = method, weights.format(run=trained[0])
     with pytest.raises(ValueError, match=message):
         train.train(config, tmp_path / "run")
+
+
+def test_records_store_the_flow_of_a_network(trained, tmp_path, monkeypatch):
+    """The clips of a plain file have the same flow as its record."""
+    arguments = ["motion", "--motion_videos", "8", "0", "0", "--short_side", "32", "--format", "png", "--workers", "1"]
+    with_flow = ["--flow", "spynet", "--flow_weights", str(trained[0])]
+    make_records.make_records(make_records.parse_args([*arguments, *with_flow, "--out", str(tmp_path / "data")]))
+    source = pipeline.open_records(tmp_path / "data", ["train"])
+    assert (source.info.inputs["flow"], source.info.inputs["flow_weights"]) == ("spynet", str(trained[0]))
+    clip = {"num_frames": 3, "size": 32, "resize": 0}
+    stored = clips.eval_clips(source[0], source.info, num_views=1, num_crops=1, streams=("video", "flow"), **clip)
+    method = restore.stored_flow(source.info.inputs)
+    levels = flow.to_levels(method(stored["video"][0]))
+    np.testing.assert_allclose(stored["flow"][0, :2], levels, atol=0.51)
+    of_file = views.read_views(source[0].media_id, {**clip, "streams": ("flow",)}, source.info.inputs, 1)["flow"]
+    np.testing.assert_array_equal(of_file, stored["flow"])
+    for wrong, message in (
+        (["--flow", "spynet"], "spynet is of a network: give its weights too"),
+        (["--flow", "raft_small", *with_flow[2:]], "holds the network spynet, not raft_small"),
+        (["--flow", "tvl1", *with_flow[2:]], "--flow_weights .* is for networks, not for 'tvl1': remove it"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            make_records.make_records(make_records.parse_args([*arguments, *wrong, "--out", str(tmp_path / "x")]))
+
+
+def test_the_flow_of_a_video_file(trained, tmp_path, monkeypatch, capsys):
+    video.write_video(tmp_path / "clip.mp4", motion.clip(0, 0, num_frames=3, size=32), 8.0)
+    arguments = [str(tmp_path / "clip.mp4"), "--out", str(tmp_path / "fields"), "--method", "spynet"]
+    monkeypatch.setattr("sys.argv", ["flow", *arguments, "--weights", str(trained[0])])
+    flow_command.main()
+    frames = video.read_video(tmp_path / "clip.mp4").frames
+    found = flow_files.read_flo(tmp_path / "fields" / "000001.flo")
+    expected = restore.find_flow("spynet", str(trained[0]))(frames)[1]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    monkeypatch.setattr("sys.argv", ["flow", *arguments])
+    with pytest.raises(SystemExit, match="--method spynet is a network: set --weights to a name of vidjax.weights"):
+        flow_command.main()

@@ -18,6 +18,7 @@ CORE = (
     *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
     *("eval_protocols", "checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),
 )
+COMMAND_FILES = ("data.make_records",)  # commands in packages of libraries
 COMMANDS = (
     "__main__",
     "train",
@@ -71,7 +72,7 @@ def imports_of(path: Path, everywhere: bool = True) -> set[str]:
 
 def layer_of(name: str) -> int:
     """The place of a module in `LAYERS`; a package's command is one of the commands."""
-    top = "__main__" if name.endswith(".__main__") else name.partition(".")[0]
+    top = "__main__" if name.endswith(".__main__") or name in COMMAND_FILES else name.partition(".")[0]
     return next(i for i, layer in enumerate(LAYERS) if top in layer)
 
 

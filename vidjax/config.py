@@ -153,21 +153,25 @@ def check(config: ConfigDict):
     check_protocol(config)
 
 
-def check_flow_weights(method: str, weights: str, of: str = "config.flow"):
+FLOW_OPTIONS = ("config.flow", "config.flow_weights")
+
+
+def check_flow_weights(method: str, weights: str, options: tuple[str, str] = FLOW_OPTIONS):
     """Raises a ValueError for a network of optical flow without weights, or weights without a network.
 
     Args:
-        of: what the error message calls the method; the weights are "{of}_weights".
+        options: what error messages call the method and the weights.
     """
+    networks = ", ".join(models.FLOW_NETWORKS)
     if method in models.FLOW_NETWORKS and not weights:
         raise ValueError(
-            f"{of} {method} is a network: set {of}_weights to a name of vidjax.weights, a file, or the work directory "
-            "of a run."
+            f"{options[0]} {method} is a network: set {options[1]} to a name of vidjax.weights, a file, or the work "
+            "directory of a run."
         )
     if weights and method not in models.FLOW_NETWORKS:
         raise ValueError(
-            f"{of}_weights {weights} is for the networks {', '.join(models.FLOW_NETWORKS)}, not for {method!r}: empty "
-            f"it, or set {of} to a network."
+            f"{options[1]} {weights} is for networks, not for {method!r}: remove it, or set {options[0]} to one of "
+            f"{networks}."
         )
 
 

@@ -58,7 +58,10 @@ def make_records(args: argparse.Namespace):
         inputs["caption_length"] = dataset.caption_length
     if args.flow:
         inputs["flow"] = args.flow
-    encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, args.flow, args.folder_fps)
+    if args.flow_weights:
+        inputs["flow_weights"] = args.flow_weights
+    flow = _flow_of(args)
+    encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, flow, args.folder_fps)
     tasks = shards.plan(items, out, args.num_shards, encoding, labels)
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
     if datasets.kind_of(args.sources) in ("table", "folder"):
@@ -116,6 +119,15 @@ def _folds_of(args: argparse.Namespace, dataset: Dataset) -> dict[str, list[dict
     splits = sorted({item.split for item in dataset.items})
     left_out = {"leave_one_out": leave_one_out(splits)} if (args.split_by or args.num_folds) and len(splits) > 1 else {}
     return dataset.folds | left_out | (read_folds(args.folds, splits) if args.folds else {})
+
+
+def _flow_of(args: argparse.Namespace) -> flow_images.Method:
+    """Returns the method of --flow; loads it if it is a network. Errors: see `restore.find_flow`."""
+    if not args.flow_weights:
+        return args.flow
+    from vidjax.inference import restore  # only here: other records need no networks
+
+    return restore.find_flow(args.flow, args.flow_weights, ("--flow", "--flow_weights"))
 
 
 def _check_same_arguments(out: Path, arguments: dict):
@@ -180,8 +192,13 @@ def parse_args(argv=None) -> argparse.Namespace:
         "--flow",
         metavar="METHOD",
         default="",
-        help=f"also store optical flow, as PNG: {methods}; "
-        "for videos of many sizes use opencv_*: the others compile once per size",
+        help=f"also store optical flow, as PNG: {methods}, or a network with --flow_weights "
+        f"({', '.join(flow_images.NETWORKS)}); for videos of many sizes use opencv_*: the others compile once per size",
+    )
+    add(
+        "--flow_weights",
+        metavar="WEIGHTS",
+        help="weights of the network of --flow: a name of vidjax.weights, a file, or the work directory of a run",
     )
     add("--num_shards", type=int, help=f"shards per split; by default one per {shards.VIDEOS_PER_SHARD} videos")
     add("--workers", type=int, default=os.cpu_count(), help="processes on this machine")

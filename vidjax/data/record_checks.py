@@ -53,7 +53,7 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError(
             f"--motion_videos {' '.join(map(str, args.motion_videos))}: give numbers of videos, not all 0."
         )
-    if args.flow:
+    if args.flow and not args.flow_weights:
         flow_images.find_method(args.flow)
     if args.frame_folders and kind != "folder":
         raise ValueError(f"--frame_folders is for a folder of class folders; the source is {args.source}.")
@@ -74,7 +74,7 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError(f"--photographs is for the source flow, not {args.source}.")
     if args.source == "flow" and not all(32 <= side <= LARGEST for side in args.pair_size):
         raise ValueError(f"--pair_size {' '.join(map(str, args.pair_size))}: give 32 to {LARGEST} pixels.")
-    if kind in ("flow", "flow_dataset") and (args.fps or args.flow or args.label_fraction):
+    if kind in ("flow", "flow_dataset") and (args.fps or args.flow or args.flow_weights or args.label_fraction):
         raise ValueError(f"--fps, --flow and --label_fraction are for videos; the source is {args.source}.")
     if args.source in ("motion", "coloured") and args.horizontal_flip:
         raise ValueError(f"--horizontal_flip is fixed for the source {args.source}: remove it.")

@@ -52,7 +52,7 @@ class Encoding:
     short_side: int  # pixels; 0 keeps the source's size
     format: str  # "jpeg" or "png"
     quality: int  # of JPEG, 1..100
-    flow: str = ""  # method of the optical flow to store, "" for none
+    flow: flow_images.Method = ""  # of the optical flow to store, "" for none
     folder_fps: float = frame_folder.FPS  # frame rate of folders of numbered images
 
     def image(self, frame: np.ndarray) -> bytes:
@@ -91,10 +91,10 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
                 shape = augment.resized_shape(*shape, encoding.short_side)
             images.append(encoding.image(augment.resize(frame, *shape)))
             if encoding.flow:
-                grey = flow_images.to_grey(frame, encoding.short_side)
+                seen = flow_images.seen_by(encoding.flow, frame, encoding.short_side)
                 if before is not None:
-                    flow.append(flow_images.to_png(flow_images.between(before, grey, encoding.flow)))
-                before = grey
+                    flow.append(flow_images.to_png(flow_images.between(before, seen, encoding.flow)))
+                before = seen
             num_bytes += len(images[-1]) + (len(flow[-1]) if flow else 0)
             if num_bytes > MOST_BYTES:
                 raise ValueError(

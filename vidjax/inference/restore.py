@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 from vidjax import config as configs
 from vidjax import models, sharding, step
 from vidjax.best_checkpoint import open_best_or_last
-from vidjax.data import clips
+from vidjax.data import clips, flow_images
 from vidjax.preprocess import Spec, preprocess
 from vidjax.weights import load as weights
 from vidjax.weights.table import Text
@@ -169,20 +169,26 @@ def spec_of(config: ConfigDict) -> Spec:
     return spec
 
 
-def find_flow(network: str, weights: str, of: str = "config.flow") -> "LearnedFlow":
+def find_flow(network: str, weights: str, options: tuple[str, str] = configs.FLOW_OPTIONS) -> "LearnedFlow":
     """Loads a network of optical flow as a method.
 
     Args:
         network: a name in `models.FLOW_NETWORKS`.
         weights: its weights, see `load`.
-        of: what error messages call the network, see `configs.check_flow_weights`.
+        options: what error messages call the two, see `configs.check_flow_weights`.
 
     Raises:
         ValueError: if there are no weights, they cannot be loaded, or they are those of another network.
     """
-    configs.check_flow_weights(network, weights, of)
+    configs.check_flow_weights(network, weights, options)
     _load_flow(network, weights)
     return LearnedFlow(network, weights)
+
+
+def stored_flow(inputs: dict) -> flow_images.Method:
+    """The method of the flow that records store; `inputs` is that of `DatasetInfo`. Errors: see `find_flow`."""
+    weights = inputs.get("flow_weights")
+    return find_flow(inputs["flow"], weights) if weights else inputs["flow"]
 
 
 @dataclasses.dataclass(frozen=True)

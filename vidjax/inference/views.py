@@ -25,8 +25,8 @@ def read_views(
 
     Args:
         clip: `num_frames`, `frame_stride`, `size`, `resize`, `sampling`, `streams`, see `clips.cut_views`.
-        inputs: `fps` and `short_side` of the training videos, 0 to keep those of the file; `flow`, the method of their
-            stored optical flow.
+        inputs: `fps` and `short_side` of the training videos, 0 to keep those of the file; `flow` (and
+            `flow_weights`), the method of their stored optical flow.
         num_views: number of clips; by default enough to cover the video, at most 10.
         flow: whether optical flow is computed from the clips, on the device.
         folder_fps: frame rate of a folder of frames, which has none of its own.
@@ -105,13 +105,13 @@ def _frames_of(
     if stream == "video":
         yield from (x for x, _ in video.iterate_frames(path, short_side=short_side, only=wanted, **settings))
         return
-    needed = sorted(wanted | {index + 1 for index in wanted})
+    needed, method = sorted(wanted | {index + 1 for index in wanted}), restore.stored_flow(inputs)
     before = None
     for index, (frame, _) in zip(needed, video.iterate_frames(path, only=set(needed), **settings), strict=False):
-        grey = flow_images.to_grey(frame, short_side)
+        seen = flow_images.seen_by(method, frame, short_side)
         if index - 1 in wanted:
-            yield flow_images.between(before, grey, inputs["flow"])
-        before = grey
+            yield flow_images.between(before, seen, method)
+        before = seen
 
 
 def until_damage(frames: Iterator) -> Iterator:

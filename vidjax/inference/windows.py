@@ -155,11 +155,11 @@ def _end(count: int, hop: float, seconds: float) -> float:
 
 
 def _keep(run: Network, frame: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns what a network's clips need of a frame, uint8 (H, W, 3): its crop, or a grey image for stored flow."""
+    """Returns what a network's clips need of a frame, uint8 (H, W, 3): its crop, or what the method of flow sees."""
     short_side, kept = run.inputs.get("short_side", 0), {}
     for stream in run.clip.get("streams", ("video",)):
         if stream == "flow":
-            kept[stream] = flow_images.to_grey(frame, short_side)
+            kept[stream] = flow_images.seen_by(restore.stored_flow(run.inputs), frame, short_side)
             continue
         resized = frame
         if short_side:
@@ -188,7 +188,8 @@ def _views_of_kept(
     for stream in run.clip.get("streams", ("video",)):
         if stream == "flow":
             pairs = [(frames[i][stream], frames[i + 1][stream]) for i in needed]
-            images = [_crop(run, flow_images.between(*pair, run.inputs["flow"])) for pair in pairs]
+            method = restore.stored_flow(run.inputs)
+            images = [_crop(run, flow_images.between(*pair, method)) for pair in pairs]
         else:
             images = [frames[i][stream] for i in needed]
         result[stream] = np.stack(images)[places.reshape(indices.shape)]

@@ -1,8 +1,10 @@
 """A network of optical flow, trained on pairs with exact flow, through the one training step."""
 
+import dataclasses
 import json
 from pathlib import Path
 
+import cv2
 import jax
 import numpy as np
 import pytest
@@ -10,10 +12,12 @@ from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
 from tests.runs import assert_same_run, lines_of
-from vidjax import flow, step, train
-from vidjax.data import clips, flow_files, make_records, pipeline, video
+from vidjax import config as configs
+from vidjax import evaluate, flow, step, train
+from vidjax.data import clips, dataset_info, flow_files, make_records, pipeline, records, video
+from vidjax.data import flow_pairs as flow_pairs_of
 from vidjax.data.synthetic import flow_pairs, motion
-from vidjax.evaluation import flow_errors
+from vidjax.evaluation import flow_errors, flow_methods
 from vidjax.export import __main__ as export
 from vidjax.export import program
 from vidjax.flow import __main__ as flow_command
@@ -209,3 +213,40 @@ def test_the_flow_of_a_video_file(trained, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["flow", *arguments])
     with pytest.raises(SystemExit, match="--method spynet is a network: set --weights to a name of vidjax.weights"):
         flow_command.main()
+
+
+def test_other_records_are_evaluated_whole(trained, pairs, tmp_path, monkeypatch):
+    """The errors of frames of two sizes are those of the method alone."""
+    source = pipeline.open_records(pairs, ["test"])
+    examples = [source[0], cropped(source[1], 24, 40)]
+    records.write_shard(records.shard_path(tmp_path / "other", "test", 0, 1), map(records.encode, examples))
+    dataset_info.write(tmp_path / "other", source.info, complete=True)
+    arguments = ["--workdir", str(trained[0]), "--dataset", str(tmp_path / "other"), "--out", str(tmp_path / "x.json")]
+    monkeypatch.setattr("sys.argv", ["evaluate", *arguments])
+    evaluate.main()
+    found = json.loads((tmp_path / "x.json").read_text())
+    method = restore.find_flow("spynet", str(trained[0]))
+    expected = flow_methods.measure(method, pipeline.open_records(tmp_path / "other", ["test"]))
+    assert found["num_videos"] == 2 and expected["num_params"] == 2 * 240_050
+    for name in ("epe", "epe_2_8", "fl_all"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-4)
+
+
+def cropped(example, height, width):
+    """The upper left part of a pair."""
+    frames, true_flow, mask = flow_pairs_of.read_pair(example)
+    images = [cv2.imencode(".png", frame[:height, :width, ::-1])[1].tobytes() for frame in frames]
+    field = flow_files.to_png(true_flow[:height, :width], mask[:height, :width])
+    return dataclasses.replace(example, images=images, true_flow=[field], height=height, width=width)
+
+
+def test_whole_frames_in_batches(pairs):
+    source = pipeline.open_records(pairs, ["test"])
+    batches = list(pipeline.eval_batches(source, {"size": ()}, batch_size=1))
+    assert [batch["video"].shape for batch in batches] == 2 * [(1, 1, 2, 32, 64, 3)]
+    with pytest.raises(ValueError, match="one pair at a time, not 2: use one device"):
+        pipeline.eval_batches(source, {"size": ()}, batch_size=2)
+    config = of_flow(tiny_settings(pairs))
+    config.clip.eval_size = ()
+    with pytest.raises(ValueError, match=r"config.clip.eval_size = \(\) is for frames of any size"):
+        configs.check(config)

@@ -24,7 +24,8 @@ KEYS = {
     "test_splits": "splits of the final evaluation",
     "fold": "fold of the dataset, such as set1/0 or split1, which sets these splits; empty to keep them",
     "clip": "num_frames, frame_stride, size, resize, sampling, num_chunks: the clip that the model sees; for true flow "
-    "size and eval_size, (height, width) of crops in training and of whole frames in evaluation",
+    "size and eval_size, (height, width) of crops in training and of frames in evaluation; eval_size = () for frames "
+    "of any size, with eval.batch_size = 1",
     "augment": "crop, flip, colour: augmentation of training clips; affine, rand_augment, erase, mixup, cutmix: of "
     "batches, on the device; repeat: clips of the same video in a row, each with its own draws; 0 for one",
     "preprocess": "mean, std: per channel of the frames, in units of 0..255; optical flow has its own",
@@ -95,6 +96,10 @@ def check(config: ConfigDict):
         raise ValueError(f"config.target = 'flow' and the losses {', '.join(losses.FLOW_LOSSES)} need each other.")
     if config.target == "flow" and (config.flow or isinstance(config.clip.get("size", 0), int)):
         raise ValueError("config.target = 'flow' needs config.flow = '' and config.clip.size = (height, width).")
+    if config.target == "flow" and not config.clip.get("eval_size", 1) and config.eval.batch_size > 1:
+        raise ValueError(
+            "config.clip.eval_size = () is for frames of any size, one pair at a time: set eval.batch_size = 1."
+        )
     if config.target != "flow" and "eval_size" in config.clip:
         raise ValueError("config.clip.eval_size is for config.target = 'flow': remove it.")
     if config.flow not in ("", "stored", *FLOWS):
@@ -359,6 +364,13 @@ def with_protocol(config: ConfigDict, name: str | None = None) -> ConfigDict:
     config.eval.protocol = name or config.eval.protocol
     protocol = eval_protocols.of(config.eval)
     config.eval.num_views, config.eval.num_crops = protocol.num_views, protocol.num_crops
+    return config
+
+
+def with_whole_frames(config: ConfigDict) -> ConfigDict:
+    """The config of a run on true flow, that evaluates frames of any size, one pair at a time."""
+    config = ConfigDict(config.to_dict())
+    config.clip.eval_size, config.eval.batch_size = (), 1
     return config
 
 

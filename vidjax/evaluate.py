@@ -8,7 +8,8 @@ python -m vidjax.evaluate --weights NAME --dataset DIR [--templates FILE]
 python -m vidjax.evaluate --workdir W --one_shot 20x1 [--within superclass] [--across '_(\\d+)\\.']
 
 The metrics go to W/result.json, or to the file of `--out`. With `--dataset` a run is evaluated on other records, whose
-classes are matched by name, see `other_records`; these metrics go to W/result_OTHER.json.
+classes are matched by name, see `other_records`; these metrics go to W/result_OTHER.json. Optical flow is evaluated on
+the whole frames of other records, whatever their size.
 
 Published weights are evaluated likewise, and their metrics go to result_NAME_DIR.json. Networks that compare videos
 with texts, such as clip_vit_b32, take the class names of the records as texts ("zero-shot").
@@ -66,6 +67,8 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     if args.protocol is not None:
         run = dataclasses.replace(run, config=configs.with_protocol(run.config, args.protocol))
         configs.check_protocol(run.config)
+    if args.dataset and run.config.get("target") == "flow":
+        run = dataclasses.replace(run, config=configs.with_whole_frames(run.config))
     splits, views = list(args.splits or run.config.test_splits), views_of(run, views)
     more = {}
     if args.dataset:

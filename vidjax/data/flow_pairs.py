@@ -109,11 +109,14 @@ def eval_pair(
 ) -> clips.Clip:
     """The pair in a size, height and width: larger frames are cropped to their centre, smaller ones padded.
 
+    Args:
+        size: () keeps that of the frames.
+
     Returns:
         video uint8 (1, 2, H, W, 3), target float32 (H, W, 2), weight float32 (H, W), 0 for unknown flow and padding.
     """
     frames, flow, mask = read_pair(example)
-    height, width = size
+    height, width = size or mask.shape
     top, left = (max(0, (side - wanted) // 2) for side, wanted in zip(mask.shape, (height, width), strict=True))
     window = slice(top, top + height), slice(left, left + width)
     frames, flow, mask = frames[:, *window], flow[window], mask[window]

@@ -180,12 +180,15 @@ def eval_batches(
 ) -> Iterator[Batch]:
     """Yields this process's rows of one pass over the records, each record once and in order.
 
-    The last batch is padded with clips of weight 0, so that all processes get equally many batches of one shape.
+    The last batch is padded with clips of weight 0, so that all processes get equally many batches of one shape. Only
+    pairs of the size () have their own shapes, and batches of one.
 
-    Args: see `train_batches`, but `clip_arguments` are those of `clips.eval_clips` or `feature_clips.eval_features`.
+    Args: see `train_batches`, but `clip_arguments` are those of `clips.eval_clips`, `feature_clips.eval_features` or
+        `flow_pairs.eval_pair`.
 
     Raises:
-        ValueError: if the batch does not divide over the processes, or there are chunks and several views or crops.
+        ValueError: if the batch does not divide over the processes, there are chunks and several views or crops, or
+            the size is () in batches of more than one.
     """
 
     def load(position: int, out: np.ndarray) -> Batch:
@@ -194,6 +197,12 @@ def eval_batches(
         clip = load(0, out)
         return {**clip, "weight": np.zeros_like(clip["weight"])}
 
+    if not clip_arguments.get("size", 1):
+        if batch_size > 1:
+            raise ValueError(f"Frames of any size are evaluated one pair at a time, not {batch_size}: use one device.")
+        cut, clip_arguments = _cutter(source.info, clip_arguments, EVAL)
+        pairs = grain.MapDataset.range(len(source)).map(lambda i: {name: x[None] for name, x in load(i, None).items()})
+        return iter(pairs.to_iter_dataset(grain.ReadOptions(num_threads=num_threads or os.cpu_count())))
     blank = clips.blank_batch(source.info.inputs, clip_arguments, 1)
     num_clips = clip_arguments.get("num_views", 1) * clip_arguments.get("num_crops", 1)
     is_chunked, num_chunks = chunking(clip_arguments)

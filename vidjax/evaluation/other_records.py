@@ -46,6 +46,8 @@ def open_other(run: restore.Trained, directory: Path, splits: Sequence[str]) -> 
         raise ValueError("--dataset is for runs that classify videos or frames; this run writes captions or forecasts.")
     found = pipeline.open_records(directory, splits)
     run_outputs.check_inputs(run, found.info.inputs)
+    if run.config.get("target") == "flow":  # without classes
+        return Other(found, [], {}, [])
     per_frame, ours = run.config.get("target") == "frame", [label.strip() for label in run.labels]
     classes, notes = match(found.info.labels, ours)
     notes += different_inputs(run.inputs, found.info.inputs)

@@ -56,7 +56,7 @@ def _listed(labels: Sequence[str]) -> str:
 
 def check_inputs(run: restore.Trained, inputs: dict):
     """Raises a ValueError if records hold other inputs than the run was trained on."""
-    names = ["prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length"]
+    names = ["prefix", "width", "layer", "source", "clip", "target", "scaler", "caption_length", "true_flow"]
     names += ["flow"] if run.config.get("flow") == "stored" else []
     there, trained_on = ([of.get(name) for name in names] for of in (inputs, run.inputs))
     if there != trained_on:

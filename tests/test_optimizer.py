@@ -22,7 +22,7 @@ def test_steps_count_from_the_first_step_whatever_the_warmup():
 
 
 def test_schedule_errors():
-    with pytest.raises(ValueError, match="choose cosine, steps or constant"):
+    with pytest.raises(ValueError, match="choose cosine, linear, steps or constant"):
         optimizer.make_schedule("exponential", learning_rate=1.0, total_steps=10)
     with pytest.raises(ValueError, match="warmup_steps = 10 must be below the 10 steps of the run: lower it"):
         optimizer.make_schedule("cosine", learning_rate=1.0, total_steps=10, warmup_steps=10)

@@ -43,7 +43,7 @@ KEYS = {
     "prototypical, siamese for embeddings, or flow_sequence, flow_pyramid) and its arguments: label_smoothing, "
     "class_weights, smoothing, margin, mining, gamma, weights",
     "optimizer": "name (sgd or adamw), momentum, nesterov, beta2, weight_decay, clip_norm, layer_decay",
-    "schedule": "name (cosine, steps or constant), learning_rate, warmup_steps, boundaries, factor",
+    "schedule": "name (cosine, linear, steps or constant), learning_rate, warmup_steps, boundaries, factor",
     "accumulate": "parts in which a batch is processed, to save memory; BatchNorm normalises each part by itself",
     "ema_decay": "decay of the moving average of the parameters, which evaluation then uses; 0 for none",
     "dtype": "compute type: float32 or bfloat16",

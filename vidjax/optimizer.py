@@ -18,10 +18,10 @@ def make_schedule(
     boundaries: Sequence[float] = (),
     factor: float = 0.1,
 ) -> optax.Schedule:
-    """Learning rate by step: a linear warm-up from 0, then a cosine, a step or a constant schedule.
+    """Learning rate by step: a linear warm-up from 0, then a cosine, a linear, a step or a constant schedule.
 
     Args:
-        name: "cosine" (to 0 at `total_steps`; Loshchilov and Hutter, 2017), "steps" or "constant".
+        name: "cosine" (to 0 at `total_steps`; Loshchilov and Hutter, 2017), "linear" (likewise), "steps" or "constant".
         learning_rate: rate at the end of the warm-up.
         warmup_steps: length of the warm-up, in steps.
         boundaries: for "steps": when to multiply the rate by `factor`, as fractions of `total_steps`.
@@ -36,13 +36,15 @@ def make_schedule(
         )
     if name == "cosine":
         course = optax.cosine_decay_schedule(learning_rate, total_steps - warmup_steps)
+    elif name == "linear":
+        course = optax.linear_schedule(learning_rate, 0.0, total_steps - warmup_steps)
     elif name == "steps":
         places = {round(share * total_steps) - warmup_steps: factor for share in boundaries}
         course = optax.piecewise_constant_schedule(learning_rate, places)
     elif name == "constant":
         course = optax.constant_schedule(learning_rate)
     else:
-        raise ValueError(f"Unknown schedule {name!r}; choose cosine, steps or constant.")
+        raise ValueError(f"Unknown schedule {name!r}; choose cosine, linear, steps or constant.")
     if not warmup_steps:
         return course
     return optax.join_schedules([optax.linear_schedule(0.0, learning_rate, warmup_steps), course], [warmup_steps])

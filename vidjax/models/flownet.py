@@ -90,7 +90,7 @@ class FlowNet(nn.Module):
                 flow = deconv(2, name=f"upsampled_flow{level}_to_{below}")(flow)
                 x = leaky_relu(deconv(layers.scaled(channels, self.width), name=f"deconv{below}")(x))
                 x = jnp.concatenate([skips.pop(), x, flow], -1)
-        whole = jax.image.resize(flows[-1], (len(flow), *(4 * n for n in flow.shape[1:3]), 2), "bilinear")
+        whole = jax.image.resize(flows[-1], (flow.shape[0], *(4 * n for n in flow.shape[1:3]), 2), "bilinear")
         flows = [x.reshape(batch, frames - 1, *x.shape[1:]) for x in (*flows, whole)]
         scales = [2**level for level in (6, 5, 4, 3, 2, 0)]
         *flows, whole = (x[:, :, : -(-height // s), : -(-width // s)] for x, s in zip(flows, scales, strict=True))

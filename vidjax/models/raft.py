@@ -314,7 +314,7 @@ class RAFT(nn.Module):
 
         height, width = hidden.shape[1:3]
         start = jnp.stack(jnp.meshgrid(*map(partial(jnp.arange, dtype=precise), (width, height))), -1)  # (h, w, 2)
-        start = jnp.broadcast_to(start, (len(hidden), height, width, 2))
+        start = jnp.broadcast_to(start, (hidden.shape[0], height, width, 2))
         update = nn.scan(
             Update,
             variable_broadcast="params",

@@ -31,6 +31,7 @@ FUNCTIONS = {  # of x (B, 5, 6, 4)
     "dynamic slice": lambda x: jax.lax.dynamic_slice_in_dim(x, 3 + (x.sum() > 1e9).astype(jnp.int32), 2, 1),
     "2-D convolution": lambda x: conv(x, (3, 2), (2, 1), ((1, 1), (0, 1))),
     "dilated convolution": lambda x: conv(x, (2, 2), (1, 1), ((1, 0), (0, 0)), rhs_dilation=(2, 1)),
+    "transposed convolution": lambda x: conv(x, (4, 3), (1, 1), ((2, 2), (1, 0)), lhs_dilation=(2, 3)),
     "3-D convolution": lambda x: conv(x[..., None], (3, 3, 2), (1, 2, 1), ((1, 1), (0, 1), (0, 0))),
     "max-pool": lambda x: nn.max_pool(x[:, :, None], (2, 1, 3), (1, 1, 2), ((0, 1), (0, 0), (1, 1))),
     "average pool": lambda x: nn.avg_pool(x, (2, 2), (2, 2), "VALID"),

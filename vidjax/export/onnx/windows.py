@@ -22,7 +22,10 @@ def slice_(graph, equation, x):
 
 
 def rev(graph, equation, x):
-    axes = equation.params["dimensions"]
+    return reversed_(graph, x, equation.params["dimensions"])
+
+
+def reversed_(graph, x, axes):
     starts, ends, steps = ([value] * len(axes) for value in (-1, np.iinfo(np.int64).min, -1))
     return graph.add("Slice", x, *(graph.ints(*values) for values in (starts, ends, axes, steps)))
 
@@ -52,8 +55,10 @@ def dot_general(graph, equation, a, b):
 
 def conv_general_dilated(graph, equation, x, kernel):
     params = equation.params
-    if any(size != 1 for size in params["lhs_dilation"]) or params["batch_group_count"] != 1:
-        raise Unsupported("the operation 'conv_general_dilated' with a dilated input (a transposed convolution)")
+    if params["batch_group_count"] != 1:
+        raise Unsupported("the operation 'conv_general_dilated' with groups of the batch")
+    if any(size != 1 for size in params["lhs_dilation"]):
+        return transposed_conv(graph, equation, x, kernel)
     numbers = params["dimension_numbers"]
     before, after = zip(*params["padding"], strict=True)
     y = graph.add(
@@ -64,6 +69,27 @@ def conv_general_dilated(graph, equation, x, kernel):
         pads=[*before, *after],
         dilations=params["rhs_dilation"],
         group=params["feature_group_count"],
+    )
+    return permuted(graph, y, inverse(numbers.out_spec))
+
+
+def transposed_conv(graph, equation, x, kernel):
+    """Lowers a convolution of an input with zeros between its pixels: the transpose of one with the reversed kernel."""
+    params, numbers = equation.params, equation.params["dimension_numbers"]
+    outputs, inputs, *space = numbers.rhs_spec
+    sizes = [equation.invars[1].aval.shape[i] for i in space]
+    pads = [
+        size - 1 - pad for side in zip(*params["padding"], strict=True) for size, pad in zip(sizes, side, strict=True)
+    ]
+    others = (*params["window_strides"], *params["rhs_dilation"], params["feature_group_count"])
+    if any(value != 1 for value in others) or min(pads) < 0:
+        raise Unsupported("the operation 'conv_general_dilated' with a dilated input and strides, dilation or groups")
+    y = graph.add(
+        "ConvTranspose",
+        permuted(graph, x, numbers.lhs_spec),
+        permuted(graph, reversed_(graph, kernel, space), [inputs, outputs, *space]),
+        strides=params["lhs_dilation"],
+        pads=pads,
     )
     return permuted(graph, y, inverse(numbers.out_spec))
 

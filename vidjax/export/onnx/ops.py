@@ -298,6 +298,7 @@ LOWERINGS = {
     "closed_call": called("call_jaxpr"),
     "remat": called("jaxpr"),
     "checkpoint": called("jaxpr"),
+    "remat2": called("jaxpr"),
     "custom_jvp_call": called("call_jaxpr"),
     "custom_vjp_call": called("call_jaxpr"),
     "reshape": reshape,

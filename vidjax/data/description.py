@@ -102,8 +102,9 @@ def _describe_record(example: records.Example, split: str, info: dataset_info.Da
         features = example.features[prefix]
         content, length, size, fps = [features.tobytes()], len(features), (1, features.shape[1]), 0.0
     else:
-        content, length, size = example.images, len(example.images), (example.width, example.height)
-        fps = example.fps
+        is_encoded = isinstance(example.images, records.EncodedVideo)
+        content = [example.images.data] if is_encoded else example.images
+        length, size, fps = len(example.images), (example.width, example.height), example.fps
     digest = hashlib.sha256()
     for part in content:
         digest.update(hashlib.sha256(part).digest())

@@ -1,7 +1,7 @@
 """Read the labels of records without their frames, to find invalid labels before a long run starts."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +12,7 @@ from vidjax.data import pipeline, records, targets
 
 SECONDS = 10.0  # time limit of a scan; loading checks the records that the scan does not reach
 CONTEXT, FEATURE_LISTS = 1, 2  # field numbers of a SequenceExample
-KEY = 1  # field number of the key in an entry of its feature lists
+KEY = 1  # field number of the key in an entry of its context or feature lists
 
 
 def check(source: pipeline.Records, *, multi_label: bool, per_frame: bool, seconds: float = SECONDS):
@@ -59,25 +59,27 @@ def of_record(shard: Path, offset: int) -> records.Example:
             file.seek(offset + records.HEADER_BYTES)
             for number, start, length in fields(file, end):
                 if number == CONTEXT:
-                    proto.context.MergeFromString(read_at(file, start, length))
+                    is_wanted = lambda key: key != records.ENCODED_VIDEO  # noqa: E731
+                    proto.context.MergeFromString(entries_in(file, start + length, is_wanted))
                 elif number == FEATURE_LISTS:
-                    proto.feature_lists.MergeFromString(frame_labels_in(file, start + length))
+                    is_wanted = lambda key: key == targets.FRAME_LABELS  # noqa: E731
+                    proto.feature_lists.MergeFromString(entries_in(file, start + length, is_wanted))
         return records.decode(proto.SerializeToString())
     except Exception:  # protobuf's DecodeError differs between implementations
         return records.decode(records.read_record(shard, offset))  # raises an error with the reason
 
 
-def frame_labels_in(file: BinaryIO, end: int) -> bytes:
-    """Reads the frame labels' entry, with its tag, of a FeatureLists message that starts here; b"" if there is none."""
-    before = file.tell()
+def entries_in(file: BinaryIO, end: int, is_wanted: Callable[[str], bool]) -> bytes:
+    """Reads the entries with wanted keys, with their tags, of a Features or FeatureLists message from here to `end`."""
+    before, found = file.tell(), []
     for _, start, length in fields(file, end):
         after = start + length
         for number, key_start, key_length in fields(file, after):
-            if number == KEY and read_at(file, key_start, key_length) == targets.FRAME_LABELS.encode():
-                return read_at(file, before, after - before)
-            break  # skip the value, which is large and follows the key
+            if number == KEY and is_wanted(read_at(file, key_start, key_length).decode()):
+                found.append(read_at(file, before, after - before))
+            break  # skip the value, which may be large and follows the key
         before = after
-    return b""
+    return b"".join(found)
 
 
 def fields(file: BinaryIO, end: int) -> Iterator[tuple[int, int, int]]:

@@ -22,7 +22,7 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, dataset_info, few_labels, flow_images, frame_folder, record_checks, records, shards
+from vidjax.data import beam, dataset_info, few_labels, flow_images, frame_folder, mp4, record_checks, records, shards
 from vidjax.data.folds import leave_one_out, read_folds
 from vidjax.data.sources import class_counts, datasets, flow_datasets, protocols
 from vidjax.data.sources.datasets import say
@@ -31,6 +31,7 @@ from vidjax.data.synthetic import flow_pairs
 
 # arguments that may differ between runs; `sources` may not
 MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad", "folds")
+QUALITIES = {"jpeg": 90, "png": 90, "mp4": mp4.QUALITY}  # by format; PNG has no quality
 
 
 def make_records(args: argparse.Namespace):
@@ -49,6 +50,8 @@ def make_records(args: argparse.Namespace):
         raise ValueError(f"Options after -- need --runner beam: {' '.join(args.beam_options)}.")
     dataset = datasets.find(args)
     items, labels = dataset.items, dataset.labels
+    if args.format == "mp4":
+        record_checks.check_no_images(items)
     if args.label_fraction is not None:
         items = few_labels.of_items(items, args.label_fraction, args.seed)
     if dataset.caption_length is None and labels:
@@ -185,8 +188,19 @@ def parse_args(argv=None) -> argparse.Namespace:
     )
     add("--fps", type=float, default=0.0, help="frames per second to resample to; 0 keeps the source's frames")
     add("--short_side", type=int, default=256, help="pixels to resize the short side to; 0 keeps the source's size")
-    add("--format", choices=("jpeg", "png"), default="jpeg", help="format of the stored frames")
-    add("--quality", type=int, default=90, help="JPEG quality, 1 to 100")
+    add(
+        "--format",
+        choices=tuple(QUALITIES),
+        default="jpeg",
+        help="format of the stored frames; mp4 (H.264) takes about a tenth of the bytes, but clips with a stride of "
+        "several frames take longer to decode; docs/datasets.md compares them",
+    )
+    add(
+        "--quality",
+        type=int,
+        default=argparse.SUPPRESS,
+        help="of JPEG, 1 (worst) to 100 (default: 90); of mp4, x264's rate factor, 0 (best) to 51 (default: 23)",
+    )
     methods = ", ".join(flow_images.METHODS)
     add(
         "--flow",
@@ -275,6 +289,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     end = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:end])
     args.beam_options = argv[end + 1 :]
+    args.quality = getattr(args, "quality", QUALITIES[args.format])
     args.sources, args.source = args.source, " ".join(args.source)
     return args
 

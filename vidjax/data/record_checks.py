@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vidjax.data import flow_images
+from vidjax.data import flow_images, frame_folder
 from vidjax.data.sources import splits
 from vidjax.data.sources.items import Item
 
@@ -37,7 +37,7 @@ def check_arguments(args: argparse.Namespace, kind: str):
     ranges = {
         "fps": (0, 1000, "frames per second; 0 keeps those of the source"),
         "short_side": (0, LARGEST, "pixels; 0 keeps the size of the source"),
-        "quality": (1, 100, "of JPEG"),
+        "quality": (0, 51, "of mp4; 0 is best") if args.format == "mp4" else (1, 100, "of JPEG"),
         "workers": (1, 4096, "processes"),
         "folder_fps": (0.001, 1000, "frames per second of folders of images"),
         "max_bad": (0, 1, "the share of videos that may be unreadable"),
@@ -76,6 +76,8 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError(f"--pair_size {' '.join(map(str, args.pair_size))}: give 32 to {LARGEST} pixels.")
     if kind in ("flow", "flow_dataset") and (args.fps or args.flow or args.flow_weights or args.label_fraction):
         raise ValueError(f"--fps, --flow and --label_fraction are for videos; the source is {args.source}.")
+    if kind in ("flow", "flow_dataset") and args.format == "mp4":
+        raise ValueError(f"--format mp4 is for videos; the source is {args.source}: give --format png or jpeg.")
     if args.source in ("motion", "coloured") and args.horizontal_flip:
         raise ValueError(f"--horizontal_flip is fixed for the source {args.source}: remove it.")
 
@@ -114,6 +116,17 @@ def check_labels(labels: Sequence[str]):
             label.encode()
         except UnicodeEncodeError:
             raise ValueError(f"The name of the class {label!r} is not valid UTF-8: rename its folder.") from None
+
+
+def check_no_images(items: Sequence[Item]):
+    """Checks that no item is an image, which would gain nothing from an encoded video.
+
+    Raises:
+        ValueError: if one is.
+    """
+    for item in items:
+        if Path(item.path).suffix.lower() in frame_folder.IMAGES:
+            raise ValueError(f"--format mp4 is for videos, but {item.path} is an image: give --format jpeg or png.")
 
 
 def check_files(items: Sequence[Item], max_bad: float):

@@ -27,6 +27,7 @@ FOOTER_BYTES = 4  # checksum of the data
 FEATURES, FEATURE_TIMES = "/feature/floats", "/feature/timestamp"  # MediaSequence's keys, after a prefix
 FLOW = "FORWARD_FLOW/image/"
 TRUE_FLOW = "FORWARD_FLOW/target/"
+ENCODED_VIDEO = "clip/encoded_media_bytes"
 SATURATION = 20.0  # pixels: flow at level 255 unless a record stores another value; as in `vidjax.flow.to_levels`
 
 
@@ -40,11 +41,22 @@ class IndexedSegment(NamedTuple):
 
 
 @dataclasses.dataclass(frozen=True)
+class EncodedVideo:
+    """The frames of a video in one MP4, in place of one picture per frame; `vidjax.data.mp4` decodes them."""
+
+    data: bytes
+    num_frames: int
+
+    def __len__(self) -> int:
+        return self.num_frames
+
+
+@dataclasses.dataclass(frozen=True)
 class Example:
     """One labelled video (or an image: a video of one frame), with its frames still compressed.
 
     Attributes:
-        images: one JPEG or PNG per frame; empty if there are only features.
+        images: one JPEG or PNG per frame, or an `EncodedVideo`; empty if there are only features.
         labels: class indices; several for multi-label datasets, word indices for captions.
         label_names: names of the labels.
         media_id: source of the video, for readers.
@@ -62,7 +74,7 @@ class Example:
             `flow_files.from_png`; or empty.
     """
 
-    images: Sequence[bytes]
+    images: Sequence[bytes] | EncodedVideo
     labels: Sequence[int]
     label_names: Sequence[str] = ()
     media_id: str = ""
@@ -112,8 +124,12 @@ def encode(example: Example) -> bytes:
     for prefix, images in pictures.items():
         encoded = proto.feature_lists.feature_list[prefix + "encoded"].feature
         timestamps = proto.feature_lists.feature_list[prefix + "timestamp"].feature
-        for i, image in enumerate(images):
-            encoded.add().bytes_list.value.append(image)
+        if isinstance(images, EncodedVideo):
+            context[ENCODED_VIDEO].bytes_list.value.append(images.data)
+        else:
+            for image in images:
+                encoded.add().bytes_list.value.append(image)
+        for i in range(len(images)):
             seconds = example.start + (i / example.fps if example.fps else 0.0)
             timestamps.add().int64_list.value.append(round(seconds * 1e6))
     if example.frame_labels:
@@ -182,8 +198,11 @@ def decode(data: bytes) -> Example:
         return lists[key].feature if key in lists else ()
 
     start = first("clip/start/timestamp", "int64_list", 0)
+    images = Images(steps("image/encoded"))
+    if not images and (encoded := first(ENCODED_VIDEO, "bytes_list", b"")):
+        images = EncodedVideo(encoded, len(steps("image/timestamp")))
     return Example(
-        images=Images(steps("image/encoded")),
+        images=images,
         labels=numbers("clip/label/index"),
         label_names=texts("clip/label/text") or texts("clip/label/string"),
         media_id=to_text(first("clip/media_id", "bytes_list", b"")),

@@ -15,7 +15,7 @@ import cv2
 import jax
 import numpy as np
 
-from vidjax.data import augment, feature_files, flow_images, flow_pairs, frame_folder, records, video
+from vidjax.data import augment, feature_files, flow_images, flow_pairs, frame_folder, mp4, records, video
 from vidjax.data.sources import tfds, untrimmed
 from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
@@ -50,8 +50,8 @@ class Encoding:
 
     fps: float  # 0 keeps the source's frames
     short_side: int  # pixels; 0 keeps the source's size
-    format: str  # "jpeg" or "png"
-    quality: int  # of JPEG, 1..100
+    format: str  # "jpeg", "png" or "mp4"
+    quality: int  # of JPEG, 1 (worst) to 100; of mp4, 0 (best) to 51; PNG ignores it
     flow: flow_images.Method = ""  # of the optical flow to store, "" for none
     folder_fps: float = frame_folder.FPS  # frame rate of folders of numbered images
 
@@ -62,6 +62,26 @@ class Encoding:
         if not ok:
             raise ValueError(f"a frame of shape {frame.shape} could not be compressed")
         return data.tobytes()
+
+    def start(self, fps: float) -> "Pictures | mp4.Writer":
+        """Returns an object that compresses the frames of one video."""
+        return mp4.Writer(fps, self.quality) if self.format == "mp4" else Pictures(self.image)
+
+
+class Pictures:
+    """Compresses frames one by one: what `mp4.Writer` is for MP4."""
+
+    def __init__(self, compress: Callable[[np.ndarray], bytes]):
+        self._compress, self._images, self.num_bytes = compress, [], 0
+
+    def add(self, frame: np.ndarray):
+        """Compresses a frame, uint8 (H, W, 3) RGB."""
+        self._images.append(self._compress(frame))
+        self.num_bytes += len(self._images[-1])
+
+    def finish(self) -> list[bytes]:
+        """Returns one picture per frame."""
+        return self._images
 
 
 def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[records.Example, str | None]:
@@ -77,32 +97,34 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
         return feature_files.read_example(item, labels), None
     if item.pair is not None:
         return flow_pairs.read_example(item, encoding.image), None
-    images, flow, before, warning, fps, shape, num_bytes = [], [], None, None, encoding.fps, (0, 0), 0
+    flow, before, warning, fps, shape, flow_bytes = [], None, None, encoding.fps, (0, 0), 0
     if item.path.startswith("tfds:"):
         frames = tfds.read_video(item.path)
     else:
         fps = encoding.fps or video.frame_rate(item.path, folder_fps=encoding.folder_fps)
         part = {"start": item.start, "end": item.end, "folder_fps": encoding.folder_fps}
         frames = (frame for frame, _ in video.iterate_frames(item.path, fps=encoding.fps or None, **part))
+    compressed = encoding.start(fps)
     try:
-        for frame in frames:
+        for count, frame in enumerate(frames, 1):
             shape = frame.shape[:2]
             if encoding.short_side:
                 shape = augment.resized_shape(*shape, encoding.short_side)
-            images.append(encoding.image(augment.resize(frame, *shape)))
+            compressed.add(augment.resize(frame, *shape))
             if encoding.flow:
                 seen = flow_images.seen_by(encoding.flow, frame, encoding.short_side)
                 if before is not None:
                     flow.append(flow_images.to_png(flow_images.between(before, seen, encoding.flow)))
+                    flow_bytes += len(flow[-1])
                 before = seen
-            num_bytes += len(images[-1]) + (len(flow[-1]) if flow else 0)
-            if num_bytes > MOST_BYTES:
+            if compressed.num_bytes + flow_bytes > MOST_BYTES:
                 raise ValueError(
-                    f"{item.path}: its first {len(images)} frames take more than the 2 GiB that a record holds; lower "
+                    f"{item.path}: its first {count} frames take more than the 2 GiB that a record holds; lower "
                     "--short_side, --fps or --quality, or list parts of the video with start and end in a CSV."
                 )
     except video.DamagedVideo as damage:
         warning = str(damage)
+    images = compressed.finish()
     if not images:
         raise ValueError(f"{item.path}: no frame between {item.start} s and {item.end} s")
     if encoding.flow and len(images) < 2:

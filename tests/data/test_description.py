@@ -7,8 +7,8 @@ from tests.data.test_make_records import make
 from vidjax.data import dataset_info, description, pipeline, records, video
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
+@pytest.fixture(scope="module", params=["jpeg", "mp4"])
+def dataset(request, tmp_path_factory):
     """Videos a and b of two lengths and sizes; c is a copy of a in another split, with another class."""
     folder = tmp_path_factory.mktemp("described")
     grey = np.full((6, 16, 24, 3), 90, np.uint8)
@@ -18,7 +18,7 @@ def dataset(tmp_path_factory):
     (folder / "d.mp4").write_bytes(b"no video")
     rows = "a.mp4,left,train\nb.mp4,right,train\nc.mp4,right,test\nd.mp4,left,test\n"
     (folder / "labels.csv").write_text("path,label,split\n" + rows)
-    options = "--short_side", 0, "--horizontal_flip", "left:right", "--max_bad", 0.5
+    options = "--short_side", 0, "--horizontal_flip", "left:right", "--max_bad", 0.5, "--format", request.param
     make(folder / "labels.csv", "--out", folder / "out", *options)
     return folder / "out"
 

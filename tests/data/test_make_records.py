@@ -371,12 +371,19 @@ def test_errors_come_before_anything_is_written(folder, tmp_path):
         (("--quality", 0), "--quality 0: give 1 to 100"),
         (("--horizontal_flip", "left:right"), "give unchanged, forbidden or CLASS:CLASS,... of a, b"),
         (("--split_by", "person"), "--split_by is for a CSV or list"),
+        (("--format", "mp4", "--quality", 90), "--quality 90: give 0 to 51"),
     ):
         with pytest.raises(ValueError, match=message):
             make(folder, "--out", tmp_path / "out", *arguments)
     (tmp_path / "videos.csv").write_text("path,label\nnone.mp4,a\nnothing.mp4,b\n")
     with pytest.raises(ValueError, match="2 of 2 videos do not exist, more than --max_bad 0.01 allows"):
         make(tmp_path / "videos.csv", "--out", tmp_path / "out")
+    for name in "ab":
+        (tmp_path / "images" / name).mkdir(parents=True)
+        cv2.imwrite(str(tmp_path / "images" / name / "cat.png"), np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match="--format mp4 is for videos, but .*cat.png is an image: give --format jpeg"):
+        no_split = "--test_fraction", 0, "--val_fraction", 0
+        make(tmp_path / "images", "--out", tmp_path / "out", "--format", "mp4", *no_split)
     assert not (tmp_path / "out").exists()
 
 

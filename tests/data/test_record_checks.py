@@ -13,6 +13,8 @@ from vidjax.data.sources.items import Item
         ("folder", ("--fps", "nan"), "--fps nan: give 0 to 1000"),
         ("folder", ("--short_side", "-5"), "--short_side -5: give 0 to 16384"),
         ("folder", ("--quality", "101"), "--quality 101: give 1 to 100"),
+        ("folder", ("--format", "mp4", "--quality", "90"), "--quality 90: give 0 to 51 .of mp4; 0 is best"),
+        ("flow", ("--format", "mp4"), "--format mp4 is for videos; the source is flow: give --format png or jpeg"),
         ("folder", ("--workers", "0"), "--workers 0: give 1 to"),
         ("folder", ("--max_bad", "5"), "--max_bad 5: give 0 to 1"),
         ("folder", ("--num_shards", "0"), "--num_shards 0: give 1 to"),

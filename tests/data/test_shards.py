@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidjax.data import records, shards, video
+from vidjax.data import clips, mp4, records, shards, video
 from vidjax.data.sources.items import Item
 
 AS_THEY_ARE = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
@@ -45,6 +45,21 @@ def test_a_shard_holds_what_can_be_read_and_names_the_rest(items, tmp_path):
     assert (len(example.images), example.labels, example.media_id) == (3, [1], str(tmp_path / "good.mp4"))
     problems = records.read_details(task.path)["problems"]
     assert problems["damaged"] == [] and problems["skipped"][0][0] == str(tmp_path / "bad.mp4")
+
+
+def test_encoded_videos_with_stored_flow(tmp_path):
+    frames = np.random.default_rng(0).integers(60, 90, (14, 33, 48, 1), dtype=np.uint8).repeat(3, -1)
+    for name, length in (("long", 14), ("one", 1)):
+        video.write_video(tmp_path / f"{name}.mp4", frames[:length], 10)
+    encoding = dataclasses.replace(AS_THEY_ARE, format="mp4", quality=mp4.QUALITY, short_side=25)
+    item = Item(str(tmp_path / "long.mp4"), ("a",))
+    example, warning = shards.read_example(item, dataclasses.replace(encoding, flow="opencv_dis"), ["a"])
+    assert (len(example.images), len(example.flow), warning) == (14, 13, None)
+    assert isinstance(example.images, records.EncodedVideo) and example.flow[0].startswith(b"\x89PNG")
+    for stream, channels in (("video", 3), ("flow", 2)):
+        assert clips.decoder(example, stream)(12).shape == (25, 35, channels)
+    example, _ = shards.read_example(Item(str(tmp_path / "one.mp4"), ("a",)), encoding, ["a"])
+    assert abs(clips.decoder(example)(0).astype(int).mean() - frames[0].mean()) < 2
 
 
 def test_a_shard_is_done_until_something_that_it_is_made_from_changes(items, tmp_path):

@@ -2,7 +2,7 @@
 
 python -m vidjax.bench device --out device.json [--minutes 9] [--quick]
 python -m vidjax.bench models [--vs torch] [--networks i3d c3d] [--dtypes bfloat16] [--out bench.json]
-python -m vidjax.bench pipeline [--out bench.json]
+python -m vidjax.bench pipeline [--records data/jpeg data/mp4] [--out bench.json]
 python -m vidjax.bench recurrent [--out bench.json]
 python -m vidjax.bench stream [--frames 100000] [--out bench.json]
 python -m vidjax.bench flow [--methods tvl1 opencv_tvl1] [--out bench.json]
@@ -45,6 +45,8 @@ def measure(module, args: argparse.Namespace) -> dict:
             return module.bench_device(args.out, args.minutes, args.quick)
         case "models":
             return module.bench_models(args.networks, args.dtypes, args.batch_size, args.rounds, bool(args.vs))
+        case "pipeline" if args.records:
+            return module.bench_records(args.records, args.rounds, args.clips)
         case "pipeline":
             memory = module.bench_memory(args.memory_clips) if args.memory_clips else {}
             return module.bench_pipeline(args.rounds, args.clips) | memory
@@ -89,6 +91,13 @@ def main():
     of_models.add_argument("--batch_size", type=int, help="clips per batch (default: 2 on CPUs, else 32)")
     of_pipeline = section("pipeline", "records -> batches, against a plain tf.data pipeline", 5)
     of_pipeline.add_argument("--clips", type=int, default=800, help="clips per round")
+    of_pipeline.add_argument(
+        "--records",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="compare these datasets instead, per second of processor time",
+    )
     of_pipeline.add_argument("--memory_clips", type=int, default=0, help="also record memory over this many clips")
     section("recurrent", "a scanned LSTM, against flax.linen.RNN and PyTorch", 20)
     of_stream = section("stream", "time and memory along a stream of frames, and the speed-up of skipping frames", 10)

@@ -1,8 +1,8 @@
-"""The input pipeline, against tf.data: clips of 16 frames of 224x224 from 340x256 JPEG."""
+"""The input pipeline, against tf.data: clips of 16 frames of 224x224 from 340x256 JPEG; or on given records."""
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import cv2
@@ -15,6 +15,7 @@ from vidjax.data import dataset_info, pipeline, records
 
 NUM_FRAMES, CROP, HEIGHT, WIDTH, VIDEO_FRAMES = 16, 224, 256, 340, 64
 BATCH_SIZE = 8
+STRIDES = (1, 2, 4)
 
 
 def write_videos(directory: Path, num_videos: int = 48):
@@ -94,6 +95,30 @@ def bench_pipeline(rounds: int, clips: int) -> dict:
     if "tf.data" in rates:
         result["ratio"] = summary([a / b for a, b in zip(rates["vidjax"], rates["tf.data"], strict=True)])
     return result
+
+
+def bench_records(directories: Sequence[Path], rounds: int, clips: int) -> dict:
+    """Compares datasets of records, such as the same videos as JPEG and as MP4.
+
+    Returns:
+        Bytes per video; and clips per second of processor time, which other work on the machine hardly affects, of 16
+        frames at each of `STRIDES`, 56x56 out of a short side of 64. Datasets have the names of their directories.
+    """
+    sources = {path.name: pipeline.open_records(path, records.find_splits(path)) for path in directories}
+    rates = {(name, stride): [] for stride in STRIDES for name in sources}
+    for seed in tqdm(range(rounds), "rounds"):
+        for (name, stride), values in rates.items():
+            clip = {"num_frames": NUM_FRAMES, "frame_stride": stride, "size": 56, "resize": 64}
+            steps = {"batch_size": BATCH_SIZE, "num_steps": clips // BATCH_SIZE, "seed": seed, "num_threads": 1}
+            started = time.process_time()
+            for _ in pipeline.train_batches(sources[name], clip, **steps):
+                pass
+            values.append(clips // BATCH_SIZE * BATCH_SIZE / (time.process_time() - started))
+    num_bytes = {
+        f"{name} bytes per video": sum(shard.stat().st_size for shard in {x for x, _ in source.places}) // len(source)
+        for name, source in sources.items()
+    }
+    return num_bytes | {f"{name} stride {stride}": summary(values) for (name, stride), values in rates.items()}
 
 
 def bench_memory(clips: int) -> dict:

@@ -118,16 +118,21 @@ def test_batches_are_those_of_the_same_frames_as_png(decoded, example, tmp_path)
 def test_what_is_not_such_a_video_names_the_record(example, frames, tmp_path):
     data = example.images.data
     for encoded, why in (
-        (records.EncodedVideo(data[:-300], 30), "is damaged, or is not MP4 of H.264"),
-        (records.EncodedVideo(data[:-3000], 30), "cannot be read: Invalid data"),
+        (records.EncodedVideo(data[:-300], 30), "is damaged, or is not H.264"),
+        (records.EncodedVideo(data[:-3000], 30), "cannot be read as MP4: Invalid data"),
         (records.EncodedVideo(data, 29), "has 30 frames, but the record has 29 timestamps"),
     ):
         with pytest.raises(ValueError, match=f"The video in the record of 'a.mp4' {why}.*; remake the record"):
             clips.decoder(example_of(encoded, frames))
     video.write_video(tmp_path / "b.mp4", frames, 10, all_intra=False)
     encoded = records.EncodedVideo((tmp_path / "b.mp4").read_bytes(), 30)
-    with pytest.raises(ValueError, match="is damaged, or is not MP4 of H.264, yuv420p, without B-frames, but .*True"):
+    with pytest.raises(ValueError, match="is damaged, or is not H.264, yuv420p, without B-frames, but .*True"):
         clips.decoder(example_of(encoded, frames))
+
+
+def test_frames_that_are_too_large_for_x264_are_an_error_of_their_video():
+    with pytest.raises(ValueError, match="frames of 16500x2 pixels cannot be encoded as mp4"):
+        encode(np.zeros((1, 2, 16500, 3), np.uint8))
 
 
 def test_a_video_without_frames_is_empty():

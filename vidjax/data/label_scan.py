@@ -59,11 +59,11 @@ def of_record(shard: Path, offset: int) -> records.Example:
             file.seek(offset + records.HEADER_BYTES)
             for number, start, length in fields(file, end):
                 if number == CONTEXT:
-                    is_wanted = lambda key: key != records.ENCODED_VIDEO  # noqa: E731
-                    proto.context.MergeFromString(entries_in(file, start + length, is_wanted))
+                    found = entries_in(file, start + length, lambda key: key != records.ENCODED_VIDEO)
+                    proto.context.MergeFromString(found)
                 elif number == FEATURE_LISTS:
-                    is_wanted = lambda key: key == targets.FRAME_LABELS  # noqa: E731
-                    proto.feature_lists.MergeFromString(entries_in(file, start + length, is_wanted))
+                    found = entries_in(file, start + length, lambda key: key == targets.FRAME_LABELS)
+                    proto.feature_lists.MergeFromString(found)
         return records.decode(proto.SerializeToString())
     except Exception:  # protobuf's DecodeError differs between implementations
         return records.decode(records.read_record(shard, offset))  # raises an error with the reason

@@ -32,7 +32,7 @@ class Writer:
 
     def __init__(self, fps: float, quality: int = QUALITY):
         """Takes frames per second, 0 if they are unknown, and x264's rate factor: 0 is best, 51 worst."""
-        self._rate = Fraction(fps or containers.FALLBACK_FPS).limit_denominator(1001)
+        self._rate = Fraction(fps or containers.FALLBACK_FPS).limit_denominator(1001) or 1  # for players only
         self._options = OPTIONS | {"crf": str(quality)}
         self._file, self._container, self._length = io.BytesIO(), None, 0
 
@@ -42,20 +42,22 @@ class Writer:
         return self._file.tell()
 
     def add(self, frame: np.ndarray):
-        """Encodes a frame, uint8 (H, W, 3) RGB. Odd sides are made even by repeating the last row or column."""
+        """Encodes a frame, uint8 (H, W, 3) RGB. Odd sides are made even by repeating the last row or column.
+
+        Raises:
+            ValueError: if x264 cannot encode frames of this size.
+        """
         height, width = frame.shape[:2]
         frame = np.pad(frame, ((0, height % 2), (0, width % 2), (0, 0)), "edge")
         if self._container is None:
             self._open(*frame.shape[:2])
-        self._write(self._stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        self._write(av.VideoFrame.from_ndarray(frame, format="rgb24"))
         self._length += 1
 
     def finish(self) -> records.EncodedVideo:
         """Returns the video; an empty one if there are no frames."""
         if self._container is not None:
-            self._write(self._stream.encode())
-            for packet in self._filter.filter(None):
-                self._container.mux(packet)
+            self._write(None)
             self._container.close()
         return records.EncodedVideo(self._file.getvalue(), self._length)
 
@@ -66,10 +68,13 @@ class Writer:
         self._stream.height, self._stream.width, self._stream.pix_fmt = height, width, "yuv420p"
         self._filter = av.bitstream.BitStreamFilterContext(NO_MESSAGES, self._stream)
 
-    def _write(self, packets):
-        for packet in packets:
-            for kept in self._filter.filter(packet):
-                self._container.mux(kept)
+    def _write(self, frame: av.VideoFrame | None):
+        try:
+            for packet in self._stream.encode(frame):  # None: those still in the encoder
+                self._container.mux(self._filter.filter(packet))
+        except av.error.FFmpegError as error:
+            size = f"{self._stream.width}x{self._stream.height}"
+            raise ValueError(f"frames of {size} pixels cannot be encoded as mp4: {error.strerror}") from None
 
 
 class Reader:
@@ -84,18 +89,19 @@ class Reader:
         self._data, self._name = example.images.data, example.media_id
         self._height, self._width = example.height or None, example.width or None
         try:
-            with av.open(io.BytesIO(self._data)) as container:
-                stream = containers.video_stream(container)
-                index = [(x.pos, x.size, x.is_keyframe) for x in stream.index_entries] if stream else []
-                codec = stream.codec_context if stream else None
-                found = (codec.name, codec.pix_fmt, codec.has_b_frames) if codec else None
-                extradata = codec.extradata if codec else None
-        except (av.error.FFmpegError, OSError) as error:
-            raise self._error(f"cannot be read: {error.strerror}") from None
+            with av.open(io.BytesIO(self._data), format="mp4") as container:  # other formats may name other files
+                (stream,) = container.streams
+                codec = stream.codec_context
+                found, extradata = (codec.name, codec.pix_fmt, codec.has_b_frames), codec.extradata
+                index = [(x.pos, x.size, x.is_keyframe) for x in stream.index_entries]
+        except av.error.FFmpegError as error:
+            raise self._error(f"cannot be read as MP4: {error.strerror}") from None
+        except (ValueError, AttributeError):
+            raise self._error("has to be one video stream in MP4, without others") from None
         self._packets = [slice(start, start + size) for start, size, _ in index]
         self._keys = [i for i, (_, _, is_key) in enumerate(index) if is_key]
         if found != ("h264", "yuv420p", False) or self._keys[:1] != [0]:
-            raise self._error(f"is damaged, or is not MP4 of H.264, yuv420p, without B-frames, but {found}")
+            raise self._error(f"is damaged, or is not H.264, yuv420p, without B-frames, but {found}")
         if len(index) != len(example.images):
             raise self._error(f"has {len(index)} frames, but the record has {len(example.images)} timestamps")
         self._decoder = av.CodecContext.create("h264", "r")

@@ -27,7 +27,7 @@ FOOTER_BYTES = 4  # checksum of the data
 FEATURES, FEATURE_TIMES = "/feature/floats", "/feature/timestamp"  # MediaSequence's keys, after a prefix
 FLOW = "FORWARD_FLOW/image/"
 TRUE_FLOW = "FORWARD_FLOW/target/"
-ENCODED_VIDEO = "clip/encoded_media_bytes"
+ENCODED_VIDEO = "clip/encoded_media_bytes"  # MediaSequence's key, in place of image/encoded
 SATURATION = 20.0  # pixels: flow at level 255 unless a record stores another value; as in `vidjax.flow.to_levels`
 
 

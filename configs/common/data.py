@@ -64,7 +64,7 @@ DATASETS = {
         "small": {"num_frames": 16, "frame_stride": 3, "size": 64, "resize": (72, 72)},
         "full": {"num_frames": 16, "frame_stride": 3, "size": 112, "resize": (128, 128)},
     },
-    # I3D's features, five steps per video: README.md, "Features"
+    # I3D's features, five steps per video: docs/weights.md, "Features"
     "ut_interaction_i3d": {"small": {"num_frames": 5}},
     # VGG16's convolutional features of 16 frames: python -m vidjax.features --weights vgg16_imagenet --records
     # data/ut_interaction --num_frames 16 --sampling segments --resize 224 224 --out data/ut_interaction_vgg16

@@ -232,7 +232,7 @@ def main():
     network.add_argument("--workdir", type=Path, help="work directory of a trained run")
     network.add_argument("--weights", metavar="NAME|FILE", help="published weights, or a weight file")
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
-    parser.add_argument("--format", required=True, choices=FORMATS, help="see README, 'Export'")
+    parser.add_argument("--format", required=True, choices=FORMATS, help="see docs/export.md")
     parser.add_argument("--out", type=Path, required=True, help="a new directory, or an earlier export to replace")
     parser.add_argument("--stream", action="store_true", help="export the step over a stream of frames, with its state")
     parser.add_argument("--embedder", action="store_true", help="leave the classifier out; return embeddings")

@@ -97,7 +97,7 @@ class Parser(Exception):
 
 @functools.cache
 def parser_of(module: str) -> argparse.ArgumentParser:
-    """The argparse parser of a command; None for one with absl's flags."""
+    """The argparse parser of a command."""
 
     def caught(parser, *_, **__):
         raise Parser(parser)
@@ -175,6 +175,12 @@ def check_command(words: list[str], monkeypatch):
         configs.check(summary.override(summary.find_config(args.network), unknown))
     else:
         assert not unknown, f"Unknown arguments {unknown}."
+
+
+def test_help_names_a_command_as_users_type_it():
+    for name, (module, _) in vidjax_command.COMMANDS.items():
+        if not absl_flags(module):
+            assert parser_of(module).prog in (f"vidjax {name}", f"python -m {module}")
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=name_of)

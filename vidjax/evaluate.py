@@ -156,7 +156,9 @@ def evaluate_one_shot(args: argparse.Namespace, views: dict):
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Evaluates a trained run and writes result.json; fuses several runs.")
+    parser = argparse.ArgumentParser(
+        prog="vidjax evaluate", description="Evaluates a trained run and writes result.json; fuses several runs."
+    )
     add = parser.add_argument
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, nargs="+", help="directory of the run, or of the runs to fuse")

@@ -256,6 +256,7 @@ def step_middles(indices: np.ndarray, num_steps: int) -> np.ndarray:
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
+        prog="vidjax features",
         description="Stores a layer of a frozen network as records, and trains the classic baseline on it.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

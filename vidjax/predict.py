@@ -72,7 +72,7 @@ def top_classes(run: restore.Trained, probabilities: np.ndarray, count: int) -> 
 
 
 def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description="Predicts the most probable classes of videos.")
+    parser = argparse.ArgumentParser(prog="vidjax predict", description="Predicts the most probable classes of videos.")
     add = parser.add_argument
     add("videos", nargs="*", metavar="VIDEO|DIR", help="a file that FFmpeg reads, GIF included; a folder of numbered "
         "images, which is one video; or a directory: all videos in it")  # fmt: skip

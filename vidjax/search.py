@@ -50,7 +50,7 @@ def search(texts: Sequence[str], tower: zero_shot.TextTower, embeddings: np.ndar
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description="Finds videos by a text, over stored features.")
+    parser = argparse.ArgumentParser(prog="vidjax search", description="Finds videos by a text, over stored features.")
     add = parser.add_argument
     add("texts", nargs="+", metavar="TEXT", help="one or several descriptions")
     add("--features", type=Path, required=True, metavar="DIR", help="records that vidjax.features wrote")

@@ -44,6 +44,7 @@ def override(config: ConfigDict, arguments: list[str]) -> ConfigDict:
 
 def parse_args(argv=None) -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(
+        prog="vidjax summary",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="--config.key=value changes a setting of the config, like in vidjax.train.",

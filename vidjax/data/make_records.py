@@ -155,6 +155,7 @@ def _say_what_is_rewritten(tasks: list[shards.Task]):
 
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
+        prog="vidjax make-records",
         description="Videos -> TFRecord shards, in parallel. Run the command again to write the missing shards.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

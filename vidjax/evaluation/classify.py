@@ -228,6 +228,7 @@ def folds_of(args: argparse.Namespace) -> list[Fold]:
 
 def main():
     parser = argparse.ArgumentParser(
+        prog="vidjax classify",
         description="Trains and tests a classifier on stored features, pooled over time.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )

@@ -70,7 +70,9 @@ def fuse_folds(workdirs: Sequence[Path], *, fusion: str = "scores", weights: Seq
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Fuses the runs of several cross-validations fold by fold.")
+    parser = argparse.ArgumentParser(
+        prog="vidjax crossval-fusion", description="Fuses the runs of several cross-validations fold by fold."
+    )
     parser.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="of vidjax.crossval; two or more")
     ensemble.add_arguments(parser, ensemble.FUSIONS)
     parser.add_argument("--out", type=Path, help="JSON file for the metrics")

@@ -227,7 +227,9 @@ def video_clips(run: restore.Trained, paths: list[str]) -> Iterator[dict]:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Exports a network for other software and verifies its outputs.")
+    parser = argparse.ArgumentParser(
+        prog="vidjax export", description="Exports a network for other software and verifies its outputs."
+    )
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="work directory of a trained run")
     network.add_argument("--weights", metavar="NAME|FILE", help="published weights, or a weight file")

@@ -207,7 +207,9 @@ def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
 
 
 def parse_args(argv=None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="vidjax ladder", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("ladder", type=Path, help="a file of configs/ladder/")
     add("--workdir", type=Path, required=True, help="directory of the runs and the table; use it again to continue")

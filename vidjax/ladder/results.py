@@ -55,7 +55,7 @@ def markdown(columns: dict[str, list[str]]) -> str:
 
 def main():
     description = "Prints the results of runs as a Markdown table, and the names of their files."
-    parser = argparse.ArgumentParser(description=description)
+    parser = argparse.ArgumentParser(prog="vidjax results", description=description)
     parser.add_argument("workdirs", nargs="+", type=Path, metavar="WORKDIR", help="directory of a finished run")
     args = parser.parse_args()
     try:

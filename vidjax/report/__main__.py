@@ -96,7 +96,9 @@ def check_out(out: Path):
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="vidjax report", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     add = parser.add_argument
     add("workdirs", nargs="+", type=Path, metavar="W", help="directory of a ladder, a run or a cross-validation")
     add("--out", type=Path, default=Path("report.html"), help="file of the page (default: report.html)")

@@ -39,7 +39,9 @@ def describe(name: str) -> str:
 
 
 def main():
-    parser = argparse.ArgumentParser(description="Lists, describes and downloads published weights.")
+    parser = argparse.ArgumentParser(
+        prog="vidjax weights", description="Lists, describes and downloads published weights."
+    )
     commands = parser.add_subparsers(dest="command")
     for command, meaning in (("show", "describe an entry"), ("get", "download an entry into $VIDJAX_CACHE")):
         commands.add_parser(command, help=meaning).add_argument("name", help="as listed by `python -m vidjax.weights`")

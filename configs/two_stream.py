@@ -12,8 +12,8 @@ minutes, temporal 100.0 % in 3.1, fused by scores, logits or SVM 100.0 %, joint 
 streams cannot exceed 50 % and 25 %: spatial 48.5 %, temporal 23.3 %, fused 100.0 %, joint 100.0 %. On UT-Interaction,
 set 1, fold 0, six videos: spatial 5 of 6 in 1.2 minutes, temporal 4 in 3.4, fused 5.
 
-AlexNet's features of UT-Interaction, of frames and (cross-modality) of flow, for the whole protocol (docs/two_streams.md;
-records made with `--flow opencv_dis`):
+AlexNet's features of UT-Interaction, of frames and (cross-modality) of flow, for the whole protocol (records made
+with `--flow opencv_dis`; docs/two_streams.md has the results):
 
     python -m vidjax.features --weights alexnet_imagenet --records data/ut_interaction --num_frames 16
         --sampling segments --resize 224 224 --out data/ut_interaction_alexnet

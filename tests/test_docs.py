@@ -159,7 +159,7 @@ def parse_flags(names, arguments: list[str]) -> flags.FlagValues:
     return values
 
 
-def check_command(words: list[str], monkeypatch):
+def check_command(words: list[str]):
     """Raises an error unless the command's flags, choices and configs exist."""
     if (found := resolve(words)) is None:
         return
@@ -188,7 +188,7 @@ def test_commands_of_blocks_have_valid_arguments(block, monkeypatch):
     monkeypatch.chdir(ROOT)
     for words in block.commands():
         try:
-            check_command(words, monkeypatch)
+            check_command(words)
         except SystemExit:
             raise AssertionError(f"{name_of(block)}: {' '.join(words)} does not parse; see the output.") from None
         for path in [word for word in words if re.match(r"(configs|launch|tests)/", word)]:

@@ -176,7 +176,7 @@ def write_records(series: Series, out: Path, *, window: int, horizon: int, log: 
 
 def main(argv: Sequence[str] | None = None):
     parser = argparse.ArgumentParser(
-        prog="vidjax series", description="Write a series of numbers as records for forecasting."
+        prog="vidjax series", description="Writes a series of numbers as records for forecasting."
     )
     parser.add_argument("source", help="airline, steps, or a CSV file whose last column is the series")
     parser.add_argument("--out", type=Path, required=True, help="directory of the records")

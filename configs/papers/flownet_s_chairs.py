@@ -6,8 +6,8 @@
 Published: end-point error 2.71 on the test pairs of FlyingChairs, 4.50 on Sintel clean and 5.45 on final, with a
 shorter schedule (Fischer et al., ICCV 2015, table 2). Not measured.
 Recipe: 1.2 million steps of 8 pairs; the learning rate halves at 400,000, 600,000, 800,000 and 1,000,000 (Ilg et al.,
-section 3). Loss weights, crops and weight decay are those of ClementPinard/FlowNetPytorch, main.py, which adds the decay
-to the gradient of Adam; here it is decoupled (AdamW).
+section 3). Loss weights, crops and weight decay are those of ClementPinard/FlowNetPytorch, main.py, which adds the
+decay to the gradient of Adam; here it is decoupled (AdamW).
 """
 
 from configs.common import data

@@ -39,7 +39,7 @@ def test_the_licence_of_the_weights_that_it_started_from(tiny_trained):
 
 def test_limits_name_the_optical_flow():
     run = network_of("frame_pool", **RESNET)
-    manifest = {"format": "onnx", "state": [], "embedder": {}}
+    manifest = {"format": "onnx", "state": [], "embedder": {}, "output": "logits"}
     lines = model_card.limits(dataclasses.replace(run, inputs={"fps": 12.5}), manifest)
     assert "read at 12.5 frames per second" in lines and "Clips must have the length in `model.json`" in lines
     spec = {**run.preprocess, "flow": "farneback"}

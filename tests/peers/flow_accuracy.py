@@ -1,6 +1,8 @@
 """Measures optical flow: against exact truth, against OpenCV, and against the flow that DeepMind published.
 
     python tests/peers/flow_accuracy.py [--out accuracy.json]         needs vidjax and its test data, takes a while
+    python tests/peers/flow_accuracy.py --records DIR      only writes the pairs of 1. as records, in colour, for
+                                                           vidjax.evaluation.flow_methods; true to 1/64 pixel
 
 1. Real frames and the same ones moved by a known affine motion: mean end-point error, pixels. 8 bits, 256x256, cut out
    of larger ones so that whatever comes into sight is real too. The second frame is resampled by Lanczos of 8x8 pixels
@@ -17,13 +19,15 @@ The test data is where VIDJAX_TEST_DATA says.
 import argparse
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vidjax import flow
-from vidjax.data import video
+from vidjax.data import dataset_info, flow_files, records, video
+from vidjax.data.sources import flow_datasets
 from vidjax.flow import opencv
 
 SIZE = 256  # pixels, of the frames whose motion is known
@@ -93,15 +97,35 @@ def to_grey(frame: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
 
 
-def large_picture(path: Path, index: int) -> np.ndarray:
-    """The middle of a frame in grey, enlarged where it is too small."""
-    picture, needed = to_grey(video.read_video(path).frames[index]), SIZE + 2 * MARGIN
-    if min(picture.shape) < needed:
-        scale = needed / min(picture.shape)
-        size = [max(needed, round(side * scale)) for side in picture.shape]
+def large_picture(path: Path, index: int, colours: Callable = to_grey) -> np.ndarray:
+    """The middle of a frame, by default in grey, enlarged where it is too small."""
+    picture, needed = colours(video.read_video(path).frames[index]), SIZE + 2 * MARGIN
+    shape = picture.shape[:2]
+    if min(shape) < needed:
+        scale = needed / min(shape)
+        size = [max(needed, round(side * scale)) for side in shape]
         picture = cv2.resize(picture, size[::-1], interpolation=cv2.INTER_CUBIC)
-    top, left = ((side - needed) // 2 for side in picture.shape)
+    top, left = ((side - needed) // 2 for side in picture.shape[:2])
     return picture[top : top + needed, left : left + needed]
+
+
+def write_records(data: Path, out: Path):
+    """Writes the pairs of known motion as records, in colour."""
+
+    def examples():
+        for path, index in FRAMES.items():
+            picture = large_picture(data / path, index, colours=lambda frame: frame)
+            for motion, (matrix, shift) in motions().items():
+                moved = [moved_pair(picture[..., channel], matrix, shift) for channel in range(3)]
+                frames, truth = [np.stack(images, -1) for images in list(zip(*moved, strict=True))[:2]], moved[0][2]
+                pngs = [cv2.imencode(".png", frame[..., ::-1])[1].tobytes() for frame in frames]
+                field = flow_files.to_png(truth.astype(np.float32), np.ones(truth.shape[:2], bool))
+                size = {"height": SIZE, "width": SIZE}
+                yield records.encode(records.Example(pngs, (), media_id=f"{path} {motion}", true_flow=[field], **size))
+
+    out.mkdir(parents=True, exist_ok=True)
+    records.write_shard(records.shard_path(out, "test", 0, 1), examples())
+    dataset_info.write(out, dataset_info.DatasetInfo([], "unchanged", inputs=flow_datasets.INPUTS), complete=True)
 
 
 def pyrlk(first: np.ndarray, second: np.ndarray):
@@ -251,10 +275,13 @@ def print_correlations(rows: list[dict]):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="a .json file for all the figures")
+    parser.add_argument("--records", type=Path, help="a directory for the pairs of known motion as records")
     args = parser.parse_args()
     if "VIDJAX_TEST_DATA" not in os.environ:
         parser.error("set VIDJAX_TEST_DATA to the directory of the test data")
     data = Path(os.environ["VIDJAX_TEST_DATA"])
+    if args.records:
+        return write_records(data, args.records)
     parts = {
         "published": (against_published, print_correlations),
         "opencv": (against_opencv, print_differences),

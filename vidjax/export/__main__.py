@@ -7,9 +7,10 @@
 
 An exported network takes any number of uint8 clips and returns logits. With --embedder, which leaves out the
 classifier, or from a run with a metric loss, it returns embeddings for `vidjax gallery add --exported DIR`. It includes
-preprocessing, and optical flow if training computed it. The command runs the exported files in their own runtime on
-test clips of the run, or on the videos of --clips, and deletes them if their outputs differ from those of the
-checkpoint. DIR also gets `labels.txt`, `model.json` (see `vidjax.export.exported`) and a model card, `README.md`.
+preprocessing, and optical flow if training computed it. A network of optical flow returns `flow`, in pixels. The
+command runs the exported files in their own runtime on test clips of the run, or on the videos of --clips, and deletes
+them if their outputs differ from those of the checkpoint. DIR also gets `labels.txt`, `model.json` (see
+`vidjax.export.exported`) and a model card, `README.md`.
 """
 
 import argparse
@@ -79,7 +80,7 @@ def export(
     partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))
     partial.chmod(0o755)
     try:
-        manifest = make_manifest(run, writes, format) | {"embedder": embedder or {}}
+        manifest = make_manifest(run, writes, format, embeds=bool(embedder)) | {"embedder": embedder or {}}
         if format == "safetensors":
             manifest["verified"] = torch_names.write(run, writes.variables, names, partial / "model.safetensors")
         else:
@@ -121,7 +122,7 @@ def check_place(out: Path):
             raise ValueError(f"{out} exists and is not an exported network; choose a new directory.") from None
 
 
-def make_manifest(run: restore.Trained, writes: program.Program, format: str) -> dict:
+def make_manifest(run: restore.Trained, writes: program.Program, format: str, *, embeds: bool = False) -> dict:
     """Returns the content of model.json without the result of the comparison."""
     length = writes.length if format != "onnx" else None
     multiple, least = length or (1, 1)
@@ -131,6 +132,7 @@ def make_manifest(run: restore.Trained, writes: program.Program, format: str) ->
         "format": format,
         "source": run.name,
         "model": type(plain(run.model)).__name__,
+        "output": program.output_of(run, embeds),
         "labels": run.labels,
         "multi_label": run.multi_label,
         "arrays": {
@@ -184,7 +186,7 @@ def _over_clips(run, network: exported.Exported, directory: Path, batches) -> It
         if network.embedder:
             yield network(inputs)["embedding"], embedding.pooled(ours)
         else:
-            yield network(inputs)["logits"], ours
+            yield network(inputs)[program.output_of(run)], ours
 
 
 def _over_streams(run, network: exported.Exported, directory: Path, batches) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -267,7 +269,7 @@ def main():
         else:
             raise ValueError("Published weights have no test split; set the videos to compare on, --clips VIDEO ...")
         embedder = None
-        is_embedder = args.embedder or not clip_logits.returns_logits(run)
+        is_embedder = args.embedder or not (clip_logits.returns_logits(run) or program.output_of(run) == "flow")
         if args.stream and is_embedder:
             raise ValueError(f"{run.name} returns embeddings: export it without --stream.")
         if args.format != "safetensors" and is_embedder:

@@ -6,6 +6,8 @@ The headings follow Mitchell et al., "Model Cards for Model Reporting" (FAT* 201
 import json
 from pathlib import Path
 
+import numpy as np
+
 from vidjax import metrics
 from vidjax.inference import restore
 from vidjax.weights.table import WEIGHTS
@@ -46,16 +48,24 @@ def card(run: restore.Trained, manifest: dict, command: str) -> str:
 
 
 def title(run: restore.Trained, manifest: dict) -> str:
-    return f"{manifest['model']}: " + ("embeddings" if manifest["embedder"] else f"{len(run.labels)} classes")
+    returned = {"embedding": "embeddings", "flow": "optical flow", "logits": f"{len(run.labels)} classes"}
+    return f"{manifest['model']}: {returned[manifest['output']]}"
 
 
 def description(run: restore.Trained, manifest: dict) -> str:
     clip, names = run.clip, ", ".join(run.labels[:10]) + (", ..." if len(run.labels) > 10 else "")
-    seen = "features" if "prefix" in run.inputs else f"{clip['size']}x{clip['size']} pixels"
-    kind = "A network that embeds videos" if manifest["embedder"] else "A video classifier"
+    height, width = np.broadcast_to(clip.get("size", 0), 2)
+    seen = "features" if "prefix" in run.inputs else f"{height}x{width} pixels"
+    kind = "A video classifier"
     returned = f"Its classes are {names} (`labels.txt`, in the order of the logits)."
-    if manifest["embedder"]:
+    if manifest["output"] == "embedding":
+        kind = "A network that embeds videos"
         returned = f"It returns vectors, to compare by their {manifest['embedder']['distance']} distance."
+    if manifest["output"] == "flow":
+        kind = "A network of optical flow"
+        returned = (
+            "It returns the displacement of each pixel from a frame to the next, to the right and down, in pixels."
+        )
     return (
         f"{kind} with {manifest['num_params']:,} parameters. It takes clips of {clip['num_frames']} frames "
         f"at stride {clip.get('frame_stride', 1)}, {seen}. {returned} `model.json` "
@@ -82,17 +92,17 @@ def use(manifest: dict) -> str:
     )
     first = ', **numpy.load("state.npz")' if manifest["state"] else ""
     text = RUNTIMES[manifest["format"]].replace("{inputs}", f"{{{inputs}{first}}}")
-    text = text.replace("{output}", "embedding" if manifest["embedder"] else "logits")
+    text = text.replace("{output}", manifest["output"])
     if manifest["state"]:
         text += "\n\nThe outputs `next_state_0`, ... are the state for the next frames."
     elif manifest["embedder"]:
         text += "\n\nWith vidjax: `vidjax gallery add FILE --class NAME VIDEO --exported .`"
-    else:
+    elif manifest["output"] == "logits":
         text += "\n\nWith vidjax: `python -m vidjax.predict VIDEO --exported .`"
     if "prefix" in manifest["inputs"]:
         layer, source = manifest["inputs"]["layer"], manifest["inputs"]["source"]
         return f"{text}\n\nIt takes features of layer {layer!r} of {source}."
-    after = "" if manifest["embedder"] else " Apply softmax for probabilities."
+    after = "" if manifest["output"] != "logits" else " Apply softmax for probabilities."
     return f"{text}\n\nPass uint8 RGB videos, 0..255; the network normalises them.{after}"
 
 
@@ -121,7 +131,7 @@ def limits(run: restore.Trained, manifest: dict) -> str:
     lines = [
         "It was not tested on other kinds of videos (camera, place, people, frame rate) than its training data.",
     ]
-    if not manifest["embedder"]:
+    if manifest["output"] == "logits":
         lines.insert(0, "It assigns every video to one of its classes; it has no class for other videos.")
     if fps := run.inputs.get("fps"):
         lines.append(f"It was trained on videos read at {fps:g} frames per second.")

@@ -1,6 +1,6 @@
 """A trained network as a pure function of arrays, ready for export.
 
-    program.function(variables, {"video": uint8 clips}) -> {"logits": float32}, or {"embedding": float32}
+    program.function(variables, {"video": uint8 clips}) -> {"logits": float32}, or "embedding", or "flow"
 
 The function includes preprocessing. The parameters are an argument, so that they can be stored in a separate file. The
 batch size is free, and so is the length of clips if the model allows it.
@@ -18,6 +18,7 @@ from jax import export
 from vidjax import step
 from vidjax.data import clips
 from vidjax.inference import restore, stream
+from vidjax.models import FLOW_NETWORKS
 from vidjax.models.backend import traced_for
 from vidjax.models.stateful import plain
 
@@ -64,7 +65,7 @@ class Program(NamedTuple):
 
 
 def of_clips(run: restore.Trained, *, embeds: bool = False) -> Program:
-    """Returns the network on whole clips: `video`, `flow`, or `features` with `frame_mask` -> float32 `logits`.
+    """Returns the network on whole clips: `video`, `flow`, or `features` with `frame_mask` -> its output, float32.
 
     Args:
         embeds: the network is an embedder, see `embedding.embedder_of`; it returns an `embedding` (B, D), the mean of
@@ -75,16 +76,19 @@ def of_clips(run: restore.Trained, *, embeds: bool = False) -> Program:
     """
     if "caption_length" in run.inputs:
         raise ValueError(f"{run.name} writes captions word by word, so it is not a function of the video alone.")
-    model = plain(run.model).clone(dtype=np.float32)
+    model, output = plain(run.model).clone(dtype=np.float32), output_of(run, embeds)
 
     def function(variables: Arrays, inputs: Arrays) -> Arrays:
         params, model_state = _nested(variables)
         outputs = step.eval_step(params, model_state, inputs, model=model, spec=run.preprocess)
-        if not embeds:
-            return {"logits": outputs}
-        return {"embedding": outputs.mean(axis=tuple(range(1, outputs.ndim - 1)))}
+        return {output: outputs.mean(axis=tuple(range(1, outputs.ndim - 1))) if embeds else outputs}
 
     return _with_free_length(Program(function, _flat(run), _shapes(clips.blank_batch(run.inputs, run.clip, 1))))
+
+
+def output_of(run: restore.Trained, embeds: bool = False) -> str:
+    """Returns the name of the output: embedding, flow (of networks of optical flow, in pixels) or logits."""
+    return "embedding" if embeds else "flow" if run.network in FLOW_NETWORKS else "logits"
 
 
 def of_stream(run: restore.Trained) -> Program:

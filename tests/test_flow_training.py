@@ -250,3 +250,11 @@ def test_whole_frames_in_batches(pairs):
     config.clip.eval_size = ()
     with pytest.raises(ValueError, match=r"config.clip.eval_size = \(\) is for frames of any size"):
         configs.check(config)
+
+
+def test_an_exported_network_returns_flow(trained, pairs, tmp_path):
+    pytest.importorskip("onnxruntime")
+    run = restore.from_run(trained[0])
+    manifest = export.export(run, "onnx", tmp_path / "onnx", export.record_clips(run, 2))
+    assert manifest["output"] == "flow" and manifest["verified"]["clips"] == 2
+    assert "It returns the displacement of each pixel" in (tmp_path / "onnx/README.md").read_text()

@@ -14,6 +14,11 @@ def test_cosine_with_warmup():
     np.testing.assert_allclose([schedule(s) for s in (0, 5, 10, 60, 110)], [0, 0.5, 1, 0.5, 0], atol=1e-6)
 
 
+def test_linear_with_warmup():
+    schedule = optimizer.make_schedule("linear", learning_rate=1.0, total_steps=110, warmup_steps=10)
+    np.testing.assert_allclose([schedule(s) for s in (0, 5, 10, 60, 85, 110)], [0, 0.5, 1, 0.5, 0.25, 0], atol=1e-6)
+
+
 def test_steps_count_from_the_first_step_whatever_the_warmup():
     schedule = optimizer.make_schedule(
         "steps", learning_rate=1.0, total_steps=100, warmup_steps=10, boundaries=(0.5, 0.8), factor=0.1

@@ -29,3 +29,21 @@ def test_levels_between_frames_and_their_png():
     decoded = cv2.imdecode(np.frombuffer(flow_images.to_png(levels), np.uint8), cv2.IMREAD_COLOR_RGB)
     np.testing.assert_array_equal(decoded[..., :2], levels)
     assert not decoded[..., 2].any()
+
+
+def test_a_method_may_be_a_function_of_rgb_frames():
+    frames = np.random.default_rng(0).integers(0, 256, (2, 12, 16, 3), np.uint8)
+
+    def reds(video):
+        assert video.shape == (2, 12, 16, 3)
+        return np.stack([video[:1, ..., 0], video[1:, ..., 0]], -1) / 100.0
+
+    first, second = (flow_images.seen_by(reds, frame) for frame in frames)
+    levels = flow_images.between(first, second, reds)
+    np.testing.assert_allclose(levels, 127.5 + 127.5 / 20 * frames[..., 0].transpose(1, 2, 0) / 100, atol=0.51)
+    assert flow_images.seen_by(reds, frames[0], 6).shape == (6, 8, 3)
+    assert flow_images.seen_by("opencv_dis", frames[0], 6).shape == (6, 8)
+    with pytest.raises(ValueError, match=r"frames of one size, not \(12, 16\) and \(6, 8\)"):
+        flow_images.between(first, flow_images.seen_by(reds, frames[0], 6), reds)
+    with pytest.raises(ValueError, match="raft_small is of a network: give its weights too"):
+        flow_images.find_method("raft_small")

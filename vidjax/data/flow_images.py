@@ -50,9 +50,15 @@ def seen_by(method: Method, frame: np.ndarray, short_side: int = 0) -> np.ndarra
 
 def of_pairs(method: Method) -> Callable:
     """Returns the function (first, second) -> flow (H, W, 2) of two frames as `seen_by` returns them."""
-    if callable(method):
-        return lambda first, second: method(np.stack([first, second]))[0]
-    return find_method(method)
+    if not callable(method):
+        return find_method(method)
+
+    def of_pair(first, second):
+        if first.shape != second.shape:
+            raise ValueError(f"Optical flow needs frames of one size, not {first.shape[:2]} and {second.shape[:2]}.")
+        return method(np.stack([first, second]))[0]
+
+    return of_pair
 
 
 def between(first: np.ndarray, second: np.ndarray, method: Method) -> np.ndarray:

@@ -61,9 +61,9 @@ def make_records(args: argparse.Namespace):
         inputs["caption_length"] = dataset.caption_length
     if args.flow:
         inputs["flow"] = args.flow
+    flow = _flow_of(args)
     if args.flow_weights:
         inputs["flow_weights"] = args.flow_weights
-    flow = _flow_of(args)
     encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, flow, args.folder_fps)
     tasks = shards.plan(items, out, args.num_shards, encoding, labels)
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
@@ -125,9 +125,14 @@ def _folds_of(args: argparse.Namespace, dataset: Dataset) -> dict[str, list[dict
 
 
 def _flow_of(args: argparse.Namespace) -> flow_images.Method:
-    """Returns the method of --flow; loads it if it is a network. Errors: see `restore.find_flow`."""
+    """Returns the method of --flow; loads it if it is a network, and makes a path of weights absolute.
+
+    Errors: see `restore.find_flow`.
+    """
     if not args.flow_weights:
         return args.flow
+    if os.path.exists(args.flow_weights):
+        args.flow_weights = os.path.abspath(args.flow_weights)
     from vidjax.inference import restore  # only here: other records need no networks
 
     return restore.find_flow(args.flow, args.flow_weights, ("--flow", "--flow_weights"))

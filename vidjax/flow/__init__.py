@@ -2,7 +2,7 @@
 
     flow = METHODS["tvl1"](first, second)    # grey frames (..., H, W) -> (..., H, W, 2), pixels
     flow = of_video(video, "farneback")      # uint8 (B, T, H, W, 3) -> (B, T - 1, H, W, 2)
-    flow = of_video(video, learned)          # the same, by a trained network: see `vidjax.inference.learned_flow`
+    flow = of_video(video, learned)          # the same, by a trained network: see `restore.find_flow`
 
 flow[..., 0] is u, to the right, flow[..., 1] is v, down: the displacement of a point from the first frame to the
 second. There is one file per method. `vidjax.flow.opencv` has OpenCV's methods with the same calls. The command is

@@ -23,6 +23,15 @@ MOTION = {
     "small": {"num_frames": 12, "frame_stride": 2, "size": 48, "resize": 48},
     "full": {"num_frames": 16, "frame_stride": 1, "size": 64, "resize": 0},
 }
+SIGHT = {  # frames and their side: videos of configs/ladder/sight.py, which says how they are made
+    "direction": (16, 32),
+    "form": (12, 48),
+    "gap": (192, 16),
+    "speed": (16, 32),
+    "count": (48, 16),
+    "small": (12, 48),
+    "order": (24, 16),
+}
 DATASETS = {
     # 8 classes, 24 frames of 64x64 at 12 frames/s: python -m vidjax.data.make_records motion --out data/motion
     "motion": MOTION,
@@ -85,6 +94,10 @@ DATASETS = {
     "steps": {"small": {"num_frames": 3}},
     # python -m vidjax.data.synthetic.series airline --log --out data/airline
     "airline": {"small": {"num_frames": 12}},
+    **{
+        f"sight_{dial}": {"small": {"num_frames": num_frames, "frame_stride": 1, "size": size, "resize": 0}}
+        for dial, (num_frames, size) in SIGHT.items()
+    },
 }
 
 

@@ -4,8 +4,8 @@
     python -m vidjax.data.make_records SOURCE --out DIR --runner beam -- --runner=FlinkRunner --flink_master=HOST:8081
 
 SOURCE is a folder of class folders, a CSV (`path,label` or `path,caption`, optionally `split,start,end` in seconds),
-one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, `captions` or `flow` (pairs of frames with exact
-optical flow); or a published dataset:
+one or several lists (`path label`), `tfds:NAME`, `motion`, `coloured`, `captions`, `flow` (pairs of frames with exact
+optical flow) or `sight_DIAL`, whose videos have levels of difficulty (docs/sight.md); or a published dataset:
 
     python -m vidjax.data.make_records ucf101 --videos DIR --annotations DIR --out DIR
     python -m vidjax.data.make_records 50salads --annotations DIR --out DIR      (published features)
@@ -28,6 +28,7 @@ from vidjax.data.sources import class_counts, datasets, flow_datasets, protocols
 from vidjax.data.sources.datasets import say
 from vidjax.data.sources.items import Dataset
 from vidjax.data.synthetic import flow_pairs
+from vidjax.data.synthetic.sight.render import DIALS
 
 # arguments that may differ between runs; `sources` may not
 MAY_CHANGE = ("out", "source", "workers", "runner", "beam_options", "max_bad", "folds")
@@ -170,7 +171,8 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs="+",
         help="folder of class folders; CSV (path,label[,split,start,end,...]); one or several lists (path label) with "
         "the split in the file name, like trainlist01.txt testlist01.txt; tfds:NAME; "
-        "a synthetic dataset: motion, coloured, captions, flow; "
+        "a synthetic dataset: motion, coloured, captions, flow, "
+        f"{', '.join(f'sight_{dial}' for dial in DIALS)}; "
         f"a published dataset, with --annotations and --videos: {', '.join(protocols.PROTOCOLS)}; "
         "the drawings of Omniglot: omniglot DIR, strokes DIR (videos of the pen), trajectories DIR; "
         f"or pairs of frames with true optical flow, which keep their size: {', '.join(flow_datasets.DATASETS)}, each "
@@ -281,7 +283,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         nargs=3,
         default=(1600, 160, 480),
         metavar=("TRAIN", "VAL", "TEST"),
-        help="numbers of videos to render for motion, coloured or captions, or of pairs for flow",
+        help="numbers of videos to render for motion, coloured, captions or sight_DIAL, or of pairs for flow",
     )
     add("--photographs", type=Path, metavar="DIR", help="for flow: images for half of the textures, five or more")
     size = flow_pairs.SIZE

@@ -19,6 +19,7 @@ from vidjax.data.sources import (
 )
 from vidjax.data.sources.items import Dataset, FlowFiles, Item, words
 from vidjax.data.synthetic import captions, coloured, flow_pairs, motion
+from vidjax.data.synthetic.sight import render as sight
 
 DRAWINGS = ("omniglot", "strokes", "trajectories")  # each is followed by the folder of Omniglot
 END = "<end>"  # word 0 of a vocabulary: comes before and after each caption
@@ -85,6 +86,15 @@ def from_coloured(args: argparse.Namespace) -> Dataset:
     """Renders coloured shapes that move left or right."""
     items = [Item(str(path), (label,), split) for path, label, split in coloured.render(**_rendering(args))]
     return Dataset(items, coloured.CLASSES, coloured.REVERSED, coloured.REVERSED)
+
+
+def from_sight(args: argparse.Namespace) -> Dataset:
+    """Renders videos of one of `sight.DIALS`, such as `sight_gap`; their paths name the level."""
+    name = args.sources[0].removeprefix("sight_")
+    items = [Item(str(path), (label,), split) for path, label, split in sight.render(name=name, **_rendering(args))]
+    dial = sight.DIALS[name]
+    reversal = None if dial.time_reversal is None else list(dial.time_reversal)
+    return Dataset(items, list(dial.classes), "forbidden", reversal)
 
 
 def from_captions(args: argparse.Namespace) -> Dataset:
@@ -173,6 +183,7 @@ def from_drawings(args: argparse.Namespace) -> Dataset:
 
 
 RENDERED = {"motion": from_motion, "coloured": from_coloured, "captions": from_captions, "flow": from_flow}
+RENDERED |= {f"sight_{dial}": from_sight for dial in sight.DIALS}
 SOURCES = {**RENDERED, "protocol": from_protocol, "drawings": from_drawings, "tfds": from_tfds}
 SOURCES |= {"flow_dataset": from_flow_dataset, "table": from_tables, "folder": from_folder}
 

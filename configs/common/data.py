@@ -26,11 +26,11 @@ MOTION = {
 SIGHT = {  # frames and their side: videos of configs/ladder/sight.py, which says how they are made
     "direction": (16, 32),
     "form": (12, 48),
-    "gap": (192, 16),
+    "gap": (192, 32),
     "speed": (16, 32),
-    "count": (48, 16),
+    "count": (48, 32),
     "small": (12, 48),
-    "order": (24, 16),
+    "order": (24, 32),
 }
 DATASETS = {
     # 8 classes, 24 frames of 64x64 at 12 frames/s: python -m vidjax.data.make_records motion --out data/motion

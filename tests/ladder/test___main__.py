@@ -72,6 +72,16 @@ def test_the_plan(three, commands, tmp_path, capsys):
     out = capsys.readouterr().out
     assert not commands and re.search(r"Training: ([\d.]+) T multiply-adds in all, \1 T to do", out)
     assert re.search(r"narrow +The narrow one +2 +0 +45,036 +[\d.]+ M +[\d.]+ T", out), out
+    assert "dial" not in out and "minutes" not in out
+
+
+def test_the_plan_says_how_long_the_selected_rungs_take(tiny_motion, commands, tmp_path, capsys):
+    timed = [{**THREE[0], "minutes": 30.0, "seeds": 2}, {**THREE[1], "minutes": 45, "seeds": 2}, THREE[2]]
+    path = ladder_files.write(tmp_path, tiny_motion, timed)
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan", "--only", "n*,both"]) == 0
+    out = capsys.readouterr().out
+    assert "Time: 1.0 hours of one core in all, 1.0 to do, as measured for this file." in out  # two seeds
+    assert re.search(r"narrow .* T +60.0\n", out) and "The wide one" not in out
 
 
 def test_a_failed_rung_does_not_stop_the_others(three, commands, tmp_path, monkeypatch, capsys):

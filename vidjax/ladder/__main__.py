@@ -7,12 +7,13 @@ others. The same command continues after an interrupt: it skips finished runs an
 commands, for example one per GPU, share the runs of a WORKDIR.
 
 At the end WORKDIR holds the table as ladder.md, ladder.csv and ladder.json. `python -m vidjax.report` turns it into a
-page.
+page. Rungs whose test videos have levels also get matrix.md, matrix.csv, matrix.png, curves.png and profiles.csv.
 """
 
 import argparse
 import contextlib
 import fcntl
+import fnmatch
 import itertools
 import json
 import math
@@ -27,7 +28,7 @@ from absl import logging as absl_logging
 from vidjax import output_paths
 from vidjax.analysis import layer_table
 from vidjax.ladder import costs as ladder_costs
-from vidjax.ladder import rungs, table
+from vidjax.ladder import profiles, rungs, table
 from vidjax.ladder import runs as ladder_runs
 from vidjax.ladder.costs import Cost
 from vidjax.ladder.process import NO_WAIT, Stop, locked, reason, run_command
@@ -61,19 +62,31 @@ def is_made(directory: Path) -> bool:
 
 
 def plan(ladder: Ladder, costs: dict[str, Cost], runs: dict[str, list[Run]]) -> str:
-    """Returns the plan as a table: runs, finished runs, parameters and multiply-adds of each rung."""
-    rows, to_do = [("rung", "", "runs", "done", "parameters", "multiply-adds per clip", "in training"), ()], 0
+    """Returns the plan as a table: runs, finished runs, parameters, multiply-adds and minutes of each rung."""
+    heads = ("rung", "", "dial", "runs", "done", "parameters", "multiply-adds per clip", "in training", "minutes")
+    rows, to_do, minutes, minutes_to_do = [heads, ()], 0, 0.0, 0.0
     for name in runs:
-        cost, count = costs[name], len(runs[name])
+        cost, count, rung = costs[name], len(runs[name]), ladder.rungs[name]
         done = sum(map(is_finished, runs[name]))
         to_do += cost.training * (count - done) / count
+        minutes, minutes_to_do = minutes + rung.minutes * count, minutes_to_do + rung.minutes * (count - done)
         parameters = f"{cost.num_params:,}" if cost.num_params else ""
         per_clip = table.multiply_adds_text(cost.multiply_adds, cost.on_features)
         in_training = f"{cost.training / 1e12:.2f} T" if cost.training else ""
-        rows.append((name, ladder.rungs[name].title, str(count), str(done), parameters, per_clip, in_training))
+        of_rung = f"{rung.minutes * count:.1f}" if rung.minutes else ""
+        rows.append((name, rung.title, rung.dial, str(count), str(done), parameters, per_clip, in_training, of_rung))
     total = sum(costs[name].training for name in runs)
     last = f"Training: {total / 1e12:.1f} T multiply-adds in all, {to_do / 1e12:.1f} T to do."
-    return "\n".join([*layer_table.aligned(rows), "", last])
+    if minutes:
+        hours, to_do = minutes / 60, minutes_to_do / 60
+        last += f"\nTime: {hours:.1f} hours of one core in all, {to_do:.1f} to do, as measured for this file."
+    return "\n".join([*layer_table.aligned(without_empty(rows)), "", last])
+
+
+def without_empty(rows: list[tuple]) -> list[tuple]:
+    """Returns a table, whose second row is a rule, without columns that have only a head."""
+    kept = [i for i, head in enumerate(rows[0]) if not head or any(row[i] for row in rows[2:])]
+    return [tuple(row[i] for i in kept) if row else () for row in rows]
 
 
 def stale_rungs(ladder: Ladder, runs: dict[str, list[Run]]) -> dict[str, str]:
@@ -107,7 +120,8 @@ def run_all(ladder: Ladder, runs: dict[str, list[Run]], costs: dict[str, Cost], 
             if stop.asked:
                 return failed
             bar.update(share[run.rung])
-    first_runs = [runs[name][0] for name in runs if ladder.rungs[name].config]
+    # The dials of a network share its speed, which ladders without dials measure
+    first_runs = [runs[name][0] for name in runs if ladder.rungs[name].config and not ladder.rungs[name].dial]
     to_measure = [run for run in first_runs if is_finished(run) and not (run.place / "speed.json").exists()]
     speeds = progress_bar(to_measure, "speed", leave=False)
     for run in speeds:
@@ -180,8 +194,9 @@ def measure_speed(run: Run, stop: Stop) -> str:
 def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
     """Runs the ladder and writes the table; returns the selected rungs that failed, each with a reason."""
     ladder = rungs.read(args.ladder, args.seeds)
-    selected = list(ladder.rungs) if args.only is None else args.only.split(",")
-    if unknown := sorted(set(selected) - set(ladder.rungs)):
+    patterns = ["*"] if args.only is None else args.only.split(",")
+    selected = [name for name in ladder.rungs if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+    if unknown := [pattern for pattern in sorted(set(patterns)) if not fnmatch.filter(ladder.rungs, pattern)]:
         names = ", ".join(map(repr, unknown))
         raise ValueError(f"--only: {args.ladder} has no rung {names}; choose from {', '.join(ladder.rungs)}.")
     args.workdir.mkdir(parents=True, exist_ok=True)
@@ -203,6 +218,8 @@ def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
     finished = {name for name in runs if name not in stale and all(map(is_finished, runs[name]))}
     failures = {name: why for name, why in failures.items() if name not in finished}
     print("\n" + table.write(ladder, costs, args.workdir, untraced | failures, stale))
+    if matrix := profiles.write(args.workdir):
+        print("\n" + matrix)
     return {name: why for name, why in failures.items() if name in selected}
 
 
@@ -213,7 +230,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add = parser.add_argument
     add("ladder", type=Path, help="a file of configs/ladder/")
     add("--workdir", type=Path, required=True, help="directory of the runs and the table; use it again to continue")
-    add("--only", metavar="A,B", help="names of the rungs to run (default: all); the table lists all")
+    add("--only", metavar="A,B", help="names of the rungs to run (default: all), or patterns like 'gap-*'")
     add("--seeds", type=int, help="runs per trained rung (default: as in the file)")
     add("--plan", action="store_true", help="only print the runs and their cost")
     args = parser.parse_args(argv)

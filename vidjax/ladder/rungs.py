@@ -23,6 +23,7 @@ from ml_collections import ConfigDict
 from vidjax import config as configs
 from vidjax import config_files
 from vidjax.analysis import networks
+from vidjax.data.synthetic.sight.render import DIALS
 from vidjax.evaluation import classify
 from vidjax.inference import ensemble
 from vidjax.models.frame_pool import POOLS
@@ -46,6 +47,8 @@ class Rung:
         features: a rung whose frame features are computed, or a directory of feature records, with a slash in it;
             pool: over time, or `classify.SIZE`; classifier: one of `classify.CLASSIFIERS`.
         folds: the folds of the ladder that it is run on; None for all.
+        dial: one of `render.DIALS` if its test videos have levels; rungs with one title make a row of a matrix.
+        minutes: what one run takes, as measured for the file; 0 if unknown.
     """
 
     name: str
@@ -61,10 +64,13 @@ class Rung:
     pool: str = "mean"
     classifier: str = "svm"
     folds: Sequence[str] | None = None
+    dial: str = ""
+    minutes: float = 0.0
 
 
 # Types of attributes other than str
 KINDS = {"sees_order": bool, "seeds": int, "overrides": Mapping, "fuses": LIST, "folds": (*LIST, type(None))}
+KINDS |= {"minutes": (int, float)}
 
 
 class Ladder(NamedTuple):
@@ -179,10 +185,15 @@ def check(rung: Rung, ladder: Ladder):
     check_members(rung, ladder)
     if rung.config:
         config_of(rung)
-    valid = {"fusion": ensemble.FUSIONS, "classifier": classify.CLASSIFIERS, "pool": (*POOLS, classify.SIZE)}
+    valid = {
+        "dial": ("", *DIALS),
+        "fusion": ensemble.FUSIONS,
+        "classifier": classify.CLASSIFIERS,
+        "pool": (*POOLS, classify.SIZE),
+    }
     for key, choices in valid.items():
         if (value := getattr(rung, key)) not in choices:
-            raise ValueError(f"Unknown {key} {value!r}; choose one of {', '.join(choices)}.")
+            raise ValueError(f"Unknown {key} {value!r}; choose one of {', '.join(filter(None, choices))}.")
 
 
 def check_members(rung: Rung, ladder: Ladder):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from vidjax.analysis import layer_table
-from vidjax.ladder import results
+from vidjax.ladder import profiles, results
 from vidjax.ladder import runs as ladder_runs
 from vidjax.ladder.costs import Cost
 from vidjax.ladder.rungs import Ladder, Rung
@@ -69,12 +69,13 @@ def row(ladder: Ladder, rung: Rung, cost: Cost, workdir: Path, done: Sequence[Ru
             figures[part] |= {"seeds": len(found["top1"]), "num_videos": count}
     members = [place for run in done for place in run.needs if not rung.config]
     return {
-        **{name: getattr(rung, name) for name in ("name", "title", "group", "sees_order")},
+        **{name: getattr(rung, name) for name in ("name", "title", "group", "sees_order", "dial")},
         "parameters": cost.num_params,
         "multiply-adds": cost.multiply_adds,
         "multiply-adds a video": cost.of_video,
         "on_features": cost.on_features,
         "figures": figures,
+        "profile": profiles.profile_of(done) if rung.dial else {},
         "speed": speed_of(ladder, rung, workdir) if done else {},
         "seconds": seconds_of(done),
         "conventions": conventions_of(done),
@@ -150,7 +151,7 @@ def multiply_adds_text(number: int | None, on_features: bool) -> str:
 def columns(content: dict) -> dict[str, list[str]]:
     """Returns the cells of the table's columns as texts, by head, without empty columns."""
     rows = content["rungs"]
-    found = {"rung": [r["title"] for r in rows]}
+    found = {"rung": [r["title"] for r in rows], "dial": [r.get("dial", "") for r in rows]}
     heads = {"top1": "top1 % [95 %]", "top1_within_pairs": "within pairs %", "top1_reversed": "reversed %"}
     for part in content["parts"]:
         for name, head in heads.items():
@@ -216,8 +217,8 @@ def as_csv(content: dict) -> str:
     """Returns the table as CSV, one line per rung, in raw units: shares from 0 to 1, milliseconds, MiB."""
     lines = []
     for r in content["rungs"]:
-        line = {name: r[name] for name in ("name", "title", "group", "sees_order", "parameters", "multiply-adds")}
-        line |= {name: r[name] for name in ("multiply-adds a video", "on_features")}
+        line = {name: r[name] for name in ("name", "title", "group", "sees_order", "dial", "parameters")}
+        line |= {name: r[name] for name in ("multiply-adds", "multiply-adds a video", "on_features")}
         for part in content["parts"]:
             metrics = r["figures"].get(part, {})
             line |= {f"{name} {part}".strip(): metrics.get(name) for name in ("seeds", "num_videos")}

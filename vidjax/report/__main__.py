@@ -19,7 +19,7 @@ from pathlib import Path
 from absl import logging as absl_logging
 
 from vidjax.progress_bar import progress_bar
-from vidjax.report import page, segments
+from vidjax.report import page, profiles, segments
 from vidjax.report.entries import Entry, entries_of, files_of
 from vidjax.report.examples import examples_of, predictions_of
 from vidjax.report.pictures import charts_of, classes_of, pictures_of, timeline_of
@@ -63,11 +63,13 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> 
             if entry.row["segments"]:
                 videos, of_rung = segments_of(entry, count, out.parent)
                 notes += of_rung
-            pictures = pictures_of(entry, content["parts"])
+            pictures = profiles.of_rung(entry.row) + pictures_of(entry, content["parts"])
             rungs.append(page.rung(anchors[number - 1], number, entry.row, pictures, videos))
         files = [files_of(entry) for entry in entries]
-        charts = charts_of(content["rungs"], content["parts"])
-        sections.append(page.section(content, anchors, files, charts, rungs, out.parent))
+        seen = profiles.of_ladder(content["rungs"])
+        # The rungs of several dials are not to be compared in one chart
+        charts = [] if seen else charts_of(content["rungs"], content["parts"])
+        sections.append(page.section(content, anchors, files, charts, rungs, out.parent, seen))
     out.write_text(page.page(", ".join(content["title"] for content, _ in tables), sections))
     return list(dict.fromkeys(notes))
 

@@ -18,7 +18,7 @@ from vidjax.ladder import table as ladder_table
 from vidjax.report import segments
 from vidjax.report.examples import ROLLOUT, Example, Predictions
 
-TEXTS = ("rung", "note", "group")  # columns of `ladder.table.columns` that are not numbers
+TEXTS = ("rung", "dial", "note", "group")  # columns of `ladder.table.columns` that are not numbers
 
 
 class Html(str):
@@ -77,6 +77,7 @@ def section(
     charts: list[Html],
     rungs: list[Html],
     start: Path,
+    profiles: Sequence[Picture] = (),
 ) -> Html:
     """Returns the part of the page about a ladder: its table, charts, and details of its rungs.
 
@@ -87,13 +88,14 @@ def section(
         charts: SVG.
         rungs: details, see `rung`.
         start: directory of the page.
+        profiles: what all rungs see, see `report.profiles`.
     """
     rows, columns, published = content["rungs"], segments.columns(content), content["published"]
     numbers = list(range(1, len(rows) + 1))
     values = {"#": numbers, **sort_values(columns, rows), "files": [""] * len(rows)}
     to_details = [fill("link", address=f"#{anchor}", text=k) for anchor, k in zip(anchors, numbers, strict=True)]
     to_files = [[link(path, start, text) for path, text in of_rung.items()] for of_rung in files]
-    kinds = {"rung": "name", "note": "text", "group": "text", "files": "links"}
+    kinds = {"rung": "name", "dial": "text", "note": "text", "group": "text", "files": "links"}
     row_kinds = ["" if row["sees_order"] else "blind" for row in rows]
     return fill(
         "section",
@@ -104,6 +106,7 @@ def section(
         speed=ladder_table.speed_text(content),
         chosen=optional("chosen", text=ladder_table.chosen_text(content)),
         published=fill("published", table=published_table(published)) if published else "",
+        profiles=optional("profiles", pictures=list(map(wide_picture, profiles))),
         charts=optional("charts", charts=charts),
         rungs=rungs,
     )
@@ -202,6 +205,11 @@ def videos(found: Predictions, examples: Sequence[Example], notes: Sequence[str]
     )
 
 
+def wide_picture(picture: Picture) -> Html:
+    """Returns a picture as wide as the page."""
+    return fill("wide_picture", image=image(picture.png, picture.caption, "png"), caption=picture.caption)
+
+
 def segments_of(
     found: segments.Found, of_classes: Sequence[segments.OfClass], pictures: Sequence[Picture], start: Path
 ) -> Html:
@@ -212,7 +220,7 @@ def segments_of(
         "segments",
         who=found.who,
         count=f"{len(found.videos)} videos",
-        pictures=[fill("wide_picture", image=image(x.png, x.caption, "png"), caption=x.caption) for x in pictures],
+        pictures=list(map(wide_picture, pictures)),
         table=table(columns, values, {"class": "name"}, [""] * len(of_classes)),
         overlap=f"{100 * segments.OVERLAP:.0f}",
         files=[link(path, start, f"{path.parent.name}/{path.name}") for path in found.files],

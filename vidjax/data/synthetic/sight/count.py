@@ -14,7 +14,7 @@ CLASSES = ("1", "2", "3", "4", "5", "6")
 SHORTEST = (4, 3, 2, 1)
 
 
-def clip(label: int, shortest: float, seed: int, *, num_frames: int = 48, size: int = 16) -> np.ndarray:
+def clip(label: int, shortest: float, seed: int, *, num_frames: int = 48, size: int = 32) -> np.ndarray:
     """Renders flashes and pauses, see `Dial.clip`; begins and ends with a pause, which may be shorter."""
     rng, least, most, number = np.random.default_rng(seed), int(shortest), len(CLASSES), label + 1
     num_lit = rng.integers(most * least, num_frames - (most - 1) * least - 1)

@@ -1,4 +1,4 @@
-"""Frames with a sensor's noise: empty ones, and flashes of one colour that fill the frame."""
+"""Frames of one colour, whose brightness varies a little: empty ones and flashes."""
 
 from collections.abc import Sequence
 
@@ -9,9 +9,10 @@ EMPTY = (110, 110, 110)
 
 
 def frames(rng: np.random.Generator, colour: tuple[int, int, int], count: int, size: int) -> np.ndarray:
-    """Returns frames of one colour with new noise each: uint8 (count, size, size, 3)."""
-    noise = rng.normal(scale=8.0, size=(count, size, size, 1))
-    return np.clip(np.round(colour + noise), 0, 255).astype(np.uint8)
+    """Returns frames of one colour, each a little brighter or darker: uint8 (count, size, size, 3)."""
+    brightness = rng.normal(scale=8.0, size=(count, 1, 1, 1))
+    found = np.clip(np.round(colour + brightness), 0, 255).astype(np.uint8)  # (count, 1, 1, 3)
+    return np.tile(found, (1, size, size, 1))
 
 
 def lengths(rng: np.random.Generator, total: int, least: Sequence[int]) -> np.ndarray:

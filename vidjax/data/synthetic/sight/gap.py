@@ -21,7 +21,7 @@ GAPS = (0, 1, 2, 4, 8, 16, 32, 64)  # the smallest: a gap is up to 2 min(gap, 7)
 LENGTH, LEAD = 2, 32  # frames of a flash, and before the first
 
 
-def clip(label: int, gap: float, seed: int, *, num_frames: int = 192, size: int = 16) -> np.ndarray:
+def clip(label: int, gap: float, seed: int, *, num_frames: int = 192, size: int = 32) -> np.ndarray:
     """Renders three flashes and empty frames, see `Dial.clip`."""
     rng = np.random.default_rng(seed)
     first = rng.integers(3)

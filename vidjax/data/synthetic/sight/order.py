@@ -16,7 +16,7 @@ CLASSES = tuple("_".join(order) for order in ORDERS)
 LENGTHS = (5, 4, 3, 2, 1)
 
 
-def clip(label: int, length: float, seed: int, *, num_frames: int = 24, size: int = 16) -> np.ndarray:
+def clip(label: int, length: float, seed: int, *, num_frames: int = 24, size: int = 32) -> np.ndarray:
     """Renders four flashes, see `Dial.clip`."""
     rng, length = np.random.default_rng(seed), int(length)
     colours = {name: flashes.frames(rng, rgb, length, size) for name, rgb in flashes.COLOURS.items()}

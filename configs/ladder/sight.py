@@ -1,0 +1,79 @@
+"""What each architecture sees: one network per rung and dial, tested at every level of the dial.
+
+    python -m vidjax.ladder configs/ladder/sight.py --workdir runs/sight --plan
+    taskset -c 0 python -m vidjax.ladder configs/ladder/sight.py --workdir runs/sight [--only 'gap-*,*-c3d']
+    taskset -c 1 python -m vidjax.ladder configs/ladder/sight.py --workdir runs/sight      # shares the runs
+
+A dial is a rendered dataset in which one thing varies, and nothing else tells the class (docs/sight.md). Training
+videos are of all levels. Networks have an eighth of the published channels.
+"""
+
+from configs.common.data import SIGHT
+
+TRAIN, VAL, EPOCHS = 3200, 192, 10.0
+TEST = {"direction": 1280, "form": 1200, "gap": 1280, "speed": 1280, "count": 1200, "small": 1280, "order": 1200}
+LONG = {"gap": (1600, 4.0)}  # training videos and epochs where clips are long
+PER_RUN = 1.5  # minutes for compilation and evaluation
+FRAMES, TIME, SPACETIME = "Blind to order", "Over frames", "Space and time"
+TOKENS, STREAMS = "Transformers", "Two streams"
+SHORT = {"model.min_receptive_field": 0}  # fields shorter than the clip are wanted here
+
+# Name, title, group, config and its settings, overrides, and milliseconds per training step of 16 clips of 16x32x32 on
+# one core: estimates for --plan, by steps of docs/ladder_motion.md and docs/transformers.md in proportion to the pixels
+RUNGS = [
+    ("mean", "mean of frame features", FRAMES, "frame_pool", "pool=mean", {}, 50),
+    ("early", "early fusion", TIME, "fusion", "fusion=early", {}, 20),
+    ("slow", "slow fusion", TIME, "fusion", "fusion=slow", {}, 25),
+    ("lstm", "CNN + LSTM", TIME, "frame_rnn", "cell=lstm", {}, 50),
+    ("skip_lstm", "CNN + Skip LSTM", TIME, "skip_rnn", "cost=3e-3", {}, 60),
+    ("tcn", "CNN + causal TCN", TIME, "tcn", "", SHORT, 65),
+    ("encoder_decoder", "CNN + encoder-decoder TCN", TIME, "tcn", "kind=encoder_decoder", SHORT, 55),
+    ("conv_lstm", "ConvLSTM over pixels", SPACETIME, "conv_lstm", "", {}, 95),
+    ("c3d", "C3D", SPACETIME, "c3d", "", {}, 165),
+    ("mc3_18", "MC3-18", SPACETIME, "resnet3d", "network=mc3_18", {}, 180),
+    ("r2plus1d_18", "R(2+1)D-18", SPACETIME, "resnet3d", "network=r2plus1d_18", {}, 285),
+    ("s3d", "S3D", SPACETIME, "s3d", "", {}, 65),
+    ("i3d", "I3D", SPACETIME, "i3d", "", {}, 80),
+    ("tsm", "TSM on ResNet-18", SPACETIME, "tsm_x3d_slowfast", "network=tsm", {}, 65),
+    ("x3d", "X3D", SPACETIME, "tsm_x3d_slowfast", "network=x3d", {}, 150),
+    ("slowfast", "SlowFast-50", SPACETIME, "tsm_x3d_slowfast", "network=slowfast", {}, 150),
+    ("timesformer", "TimeSformer, divided", TOKENS, "video_transformer", "network=timesformer", {}, 500),
+    ("videomae", "ViT of VideoMAE", TOKENS, "video_transformer", "network=videomae", {}, 250),
+    ("video_swin", "Video Swin", TOKENS, "video_transformer", "network=video_swin", {}, 220),
+    ("temporal", "temporal stream", STREAMS, "two_stream", "stream=temporal", {}, 10),
+]
+
+
+def rung(dial, name, title, group, config, settings, overrides, milliseconds):
+    """A network on a dial."""
+    videos, epochs = LONG.get(dial, (TRAIN, EPOCHS))
+    num_frames, size = SIGHT[dial]
+    pixels = num_frames * size**2 / (16 * 32**2)
+    settings = ",".join(filter(None, [f"dataset=sight_{dial}", settings]))
+    return {
+        "group": group,
+        "name": f"{dial}-{name}",
+        "title": title,
+        "dial": dial,
+        "sees_order": group != FRAMES,
+        "config": f"configs/{config}.py:{settings}",
+        "overrides": {"num_epochs": epochs, **overrides},
+        "minutes": PER_RUN + videos / 16 * epochs * milliseconds * pixels / 60_000,
+    }
+
+
+def records_of(dial):
+    """The command that makes the records of a dial."""
+    videos, _ = LONG.get(dial, (TRAIN, EPOCHS))
+    counts = f"{videos} {VAL} {TEST[dial]}"
+    make = f"vidjax.data.make_records sight_{dial} --motion_videos {counts} --short_side 0 --format png"
+    return f"{make} --flow opencv_dis --out data/sight_{dial}"
+
+
+def get_ladder():
+    """The records and the rungs, dial by dial, see `vidjax.ladder.rungs`."""
+    return {
+        "title": "Sight: what each architecture sees, by dial",
+        "records": {f"data/sight_{dial}": records_of(dial) for dial in SIGHT},
+        "rungs": [rung(dial, *fields) for dial in SIGHT for fields in RUNGS],
+    }

@@ -80,7 +80,7 @@ def test_the_plan_says_how_long_the_selected_rungs_take(tiny_motion, commands, t
     path = ladder_files.write(tmp_path, tiny_motion, timed)
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan", "--only", "n*,both"]) == 0
     out = capsys.readouterr().out
-    assert "Time: 1.0 hours of one core in all, 1.0 to do, as measured for this file." in out  # two seeds
+    assert "Time: 1.0 hours of one core in all, 1.0 to do, by the estimates of the file." in out  # two seeds
     assert re.search(r"narrow .* T +60.0\n", out) and "The wide one" not in out
 
 

@@ -79,7 +79,7 @@ def plan(ladder: Ladder, costs: dict[str, Cost], runs: dict[str, list[Run]]) -> 
     last = f"Training: {total / 1e12:.1f} T multiply-adds in all, {to_do / 1e12:.1f} T to do."
     if minutes:
         hours, to_do = minutes / 60, minutes_to_do / 60
-        last += f"\nTime: {hours:.1f} hours of one core in all, {to_do:.1f} to do, as measured for this file."
+        last += f"\nTime: {hours:.1f} hours of one core in all, {to_do:.1f} to do, by the estimates of the file."
     return "\n".join([*layer_table.aligned(without_empty(rows)), "", last])
 
 

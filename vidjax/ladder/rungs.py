@@ -48,7 +48,7 @@ class Rung:
             pool: over time, or `classify.SIZE`; classifier: one of `classify.CLASSIFIERS`.
         folds: the folds of the ladder that it is run on; None for all.
         dial: one of `render.DIALS` if its test videos have levels; rungs with one title make a row of a matrix.
-        minutes: what one run takes, as measured for the file; 0 if unknown.
+        minutes: what one run takes on one core, by the estimate of the file; 0 if unknown.
     """
 
     name: str

@@ -52,7 +52,7 @@ def test_texts():
     of = profile.profile_of([rows_of({0: (20, 20), 4: (10, 20)})])
     assert profile.range_text(of, intervals=False) == "<= 2"
     assert profile.range_text(profile.profile_of([rows_of({0: (20, 20), 4: (20, 20)})])) == "all"
-    assert profile.range_text(profile.profile_of([rows_of({0: (13, 20), 4: (10, 20)})])) == "none (best 65 %)"
+    assert profile.range_text(profile.profile_of([rows_of({0: (14, 20), 4: (10, 20)})])) == "none (mean 60 %)"
 
 
 def test_videos_need_a_level():

@@ -92,10 +92,10 @@ def bootstrap(
 
 
 def range_text(profile: dict, intervals: bool = True) -> str:
-    """Says which levels are seen: `>= 12.3 [10.1, 14.0]`, `<= 8`, `0.4 to 6`, `all`, or `none (best 31 %)`."""
+    """Says which levels are seen: `>= 12.3 [10.1, 14.0]`, `<= 8`, `0.4 to 6`, `all`, or `none (mean 31 %)`."""
     levels, seen = [x["level"] for x in profile["levels"]], profile["seen"]
     if not seen:
-        return f"none (best {100 * max(x['accuracy'] for x in profile['levels']):.0f} %)"
+        return f"none (mean {100 * profile['mean']:.0f} %)"  # the best of several levels would flatter chance
     ends = [f"{x:.3g}" for x in seen]
     if intervals:
         ends = [f"{x} [{a:.3g}, {b:.3g}]" for x, (a, b) in zip(ends, profile["seen_intervals"], strict=True)]

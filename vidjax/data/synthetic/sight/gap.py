@@ -6,9 +6,9 @@ flashes, the one that is seen last would tell the order.)
 
 The law: a network that sees fewer frames at a time than the gap is at chance, whatever its training. It sees each
 flash alone, so it can at best add up what it sees of each, and tell which flash is the last because the video ends. For
-that to be exact, there are at least `LEAD` empty frames before the first flash, and each flash begins at one of eight
-frames, drawn independently, so that the phase of a stride (of 2, 4 or 8 frames) does not give away the order. It holds
-for fields of at most min(gap, LEAD) frames. Clips of both classes with the same seed have the same frames.
+that to be exact, there are at least `LEAD` empty frames before the first flash, and each flash begins at one of up to
+eight frames, drawn independently, so that the phase of a stride (of 2, 4 or 8 frames) does not give away the order. It
+holds for fields of at most min(gap, LEAD) frames. Clips of both classes with the same seed have the same frames.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ from vidjax.data.synthetic.sight import flashes
 from vidjax.data.synthetic.sight.dial import Dial
 
 CLASSES = ("blue_green_red", "blue_red_green")
-GAPS = (0, 1, 2, 4, 8, 16, 32, 64)  # the smallest: a gap is up to 2 min(gap, 7) frames longer
+GAPS = (0, 1, 2, 4, 8, 16, 32, 64)  # the smallest: a gap may be up to 14 frames longer
 LENGTH, LEAD = 2, 32  # frames of a flash, and before the first
 
 

@@ -23,7 +23,7 @@ from configs import (
 )
 from configs.common import data
 from vidjax import config as configs
-from vidjax import losses, models, optimizer
+from vidjax import config_checks, losses, models, optimizer
 from vidjax.data import dataset_info
 from vidjax.data.folds import read_folds
 
@@ -31,7 +31,7 @@ from vidjax.data.folds import read_folds
 @pytest.mark.parametrize("path", sorted(Path("configs").glob("*.py")), ids=lambda path: path.stem)
 def test_every_config_is_valid(path):
     config = importlib.import_module(f"configs.{path.stem}").get_config()
-    configs.check(config)
+    config_checks.check(config)
     has_no_classes = config.loss.name in losses.WITHOUT_CLASSES
     assert configs.model_from(config, 5).num_classes == (None if has_no_classes else 5)
     schedule = optimizer.make_schedule(**config.schedule, total_steps=1000)
@@ -63,14 +63,14 @@ def test_finetune_transformer_keeps_the_best_where_there_is_validation():
 @pytest.mark.parametrize("model", ["i3d", "frame_pool"])
 def test_the_quickstart_is_a_valid_config(model):
     config = quickstart.get_config(f"model={model}")
-    configs.check(config)
+    config_checks.check(config)
     assert configs.model_from(config, 8).num_classes == 8
 
 
 @pytest.mark.parametrize("loss", ["prototypical", "triplet", "contrastive", "siamese"])
 def test_the_losses_of_one_shot_are_valid_configs(loss):
     config = one_shot.get_config(f"loss={loss}")
-    configs.check(config)
+    config_checks.check(config)
     assert configs.model_from(config, 5).num_classes is None and config.batch_size % config.batch_classes == 0
     with pytest.raises(ValueError, match="Unknown loss 'softmax'; choose one of prototypical, triplet"):
         one_shot.get_config("loss=softmax")
@@ -151,7 +151,7 @@ def test_invalid_configs(change, message, tiny_config, tmp_path):
 def test_a_missing_key(tiny_config):
     del tiny_config.batch_size
     with pytest.raises(ValueError, match="lacks\n  batch_size: clips in a global batch"):
-        configs.check(tiny_config)
+        config_checks.check(tiny_config)
 
 
 def test_a_config_survives_writing(tiny_config, tmp_path):
@@ -269,7 +269,7 @@ def test_unknown_datasets_and_sizes():
 )
 def test_the_configs_of_sequence_models(module, argument):
     config = module.get_config(argument)
-    configs.check(config)
+    config_checks.check(config)
     configs.model_from(config, 6)
 
 
@@ -296,7 +296,7 @@ def test_settings_in_the_argument_of_a_config():
 def test_every_published_recipe_is_valid_and_marked(path):
     module = importlib.import_module(f"configs.papers.{path.stem}")
     config = module.get_config()
-    configs.check(config)
+    config_checks.check(config)
     model = configs.model_from(config, 5)
     schedule = optimizer.make_schedule(**config.schedule, total_steps=10_000_000)
     optimizer.make_optimizer(schedule=schedule, **config.optimizer)

@@ -19,8 +19,7 @@ from ml_collections import config_flags
 from tests import markdown
 from tests.markdown import ROOT, Block
 from vidjax import __main__ as vidjax_command
-from vidjax import config as configs
-from vidjax import models, summary, train
+from vidjax import config_checks, models, summary, train
 
 NOT_RUN = {  # pages without comments
     "docs/datasets.md": "needs published datasets",
@@ -165,14 +164,14 @@ def check_command(words: list[str]):
         return
     module, arguments = found
     if names := absl_flags(module):
-        configs.check(parse_flags(names, arguments).config)
+        config_checks.check(parse_flags(names, arguments).config)
         return
     cut = arguments.index("--") if "--" in arguments else len(arguments)  # the rest is Beam's
     args, unknown = parser_of(module).parse_known_args(arguments[:cut])
     if module == "vidjax.summary":
         if not args.network.startswith("configs/"):
             return
-        configs.check(summary.override(summary.find_config(args.network), unknown))
+        config_checks.check(summary.override(summary.find_config(args.network), unknown))
     else:
         assert not unknown, f"Unknown arguments {unknown}."
 

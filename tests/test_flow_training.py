@@ -12,8 +12,7 @@ from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
 from tests.runs import assert_same_run, lines_of
-from vidjax import config as configs
-from vidjax import evaluate, flow, step, train
+from vidjax import config_checks, evaluate, flow, step, train
 from vidjax.data import clips, dataset_info, flow_files, make_records, pipeline, records, video
 from vidjax.data import flow_pairs as flow_pairs_of
 from vidjax.data.synthetic import flow_pairs, motion
@@ -249,7 +248,7 @@ def test_whole_frames_in_batches(pairs):
     config = of_flow(tiny_settings(pairs))
     config.clip.eval_size = ()
     with pytest.raises(ValueError, match=r"config.clip.eval_size = \(\) is for frames of any size"):
-        configs.check(config)
+        config_checks.check(config)
 
 
 def test_an_exported_network_returns_flow(trained, pairs, tmp_path):

@@ -15,7 +15,18 @@ LEAVES = (
     "trees",
 )  # import nothing of ours, and serve every layer
 CORE = (
-    *("config", "preprocess", "step", "losses", "metrics", "optimizer", "sharding", "checkpoint", "plots"),
+    *(
+        "config",
+        "config_checks",
+        "preprocess",
+        "step",
+        "losses",
+        "metrics",
+        "optimizer",
+        "sharding",
+        "checkpoint",
+        "plots",
+    ),
     *("eval_protocols", "checksums", "compile_options", "label_fonts", "batch_augment", "best_checkpoint"),
 )
 COMMAND_FILES = ("data.make_records",)  # commands in packages of libraries

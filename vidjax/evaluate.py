@@ -33,7 +33,7 @@ import jax
 from absl import logging as absl_logging
 
 from vidjax import config as configs
-from vidjax import output_paths
+from vidjax import config_checks, output_paths
 from vidjax.data import clips, dataset_info, pipeline
 from vidjax.eval_protocols import PROTOCOLS
 from vidjax.evaluation import (
@@ -66,7 +66,7 @@ def evaluate_run(args: argparse.Namespace, views: dict) -> Evaluated:
     run = open_weights(args) if args.weights else restore.from_run(args.workdir[0], args.step)
     if args.protocol is not None:
         run = dataclasses.replace(run, config=configs.with_protocol(run.config, args.protocol))
-        configs.check_protocol(run.config)
+        config_checks.check_protocol(run.config)
     if args.dataset and run.config.get("target") == "flow":
         run = dataclasses.replace(run, config=configs.with_whole_frames(run.config))
     splits, views = list(args.splits or run.config.test_splits), views_of(run, views)

@@ -6,8 +6,7 @@ import pytest
 
 from configs import cifar10
 from tests.peers.formula import draw_tree, uniform
-from vidjax import config as configs
-from vidjax import train
+from vidjax import config_checks, train
 from vidjax.data import dataset_info, records, shards
 from vidjax.data.sources import tfds
 from vidjax.models.cifar import SmallCNN
@@ -147,7 +146,7 @@ def cifar_records(tmp_path, monkeypatch):
 
 def test_the_config_trains_on_images_of_tfds(cifar_records, tmp_path):
     config = cifar10.get_config()
-    configs.check(config)
+    config_checks.check(config)
     assert config.model.name == "small_cnn" and config.clip.num_frames == 1
     config.dataset = str(cifar_records)
     config.batch_size, config.num_epochs, config.num_threads = 10, 1.0, 2

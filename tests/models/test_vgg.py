@@ -9,6 +9,7 @@ import pytest
 from configs import c3d
 from tests.peers.formula import draw_tree, uniform
 from vidjax import config as configs
+from vidjax import config_checks
 from vidjax.models.vgg import C3D, VGG16, VGG16_3D
 
 GOLDEN = json.loads((Path(__file__).parents[1] / "peers/vgg.json").read_text())
@@ -245,7 +246,7 @@ def test_bad_input_is_refused():
 @pytest.mark.parametrize("argument", ["", "size=full"])
 def test_the_config_of_c3d(argument):
     config = c3d.get_config(argument)
-    configs.check(config)
+    config_checks.check(config)
     model = configs.model_from(config, 8)
     shape = (1, config.clip.num_frames, config.clip.size, config.clip.size, 3)
     logits, _ = jax.eval_shape(model.apply, shapes_of(model), jnp.zeros(shape))

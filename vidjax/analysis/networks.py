@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import config_files
+from vidjax import config_checks, config_files
 from vidjax.data import clips, dataset_info
 from vidjax.models import MODELS, inputs_of, needs_flow
 
@@ -56,7 +56,7 @@ def find_config(name: str) -> ConfigDict:
     if not hasattr(module, "get_config"):
         raise ValueError(f"{path} is not a config: it has no get_config().")
     config = module.get_config(*([argument] if colon else []))
-    configs.check(config)
+    config_checks.check(config)
     return config
 
 

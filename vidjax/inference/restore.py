@@ -17,7 +17,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import models, sharding, step
+from vidjax import config_checks, models, sharding, step
 from vidjax.best_checkpoint import open_best_or_last
 from vidjax.data import clips, flow_images
 from vidjax.preprocess import Spec, preprocess
@@ -169,18 +169,18 @@ def spec_of(config: ConfigDict) -> Spec:
     return spec
 
 
-def find_flow(network: str, weights: str, options: tuple[str, str] = configs.FLOW_OPTIONS) -> "LearnedFlow":
+def find_flow(network: str, weights: str, options: tuple[str, str] = config_checks.FLOW_OPTIONS) -> "LearnedFlow":
     """Loads a network of optical flow as a method.
 
     Args:
         network: a name in `models.FLOW_NETWORKS`.
         weights: its weights, see `load`.
-        options: what error messages call the two, see `configs.check_flow_weights`.
+        options: what error messages call the two, see `config_checks.check_flow_weights`.
 
     Raises:
         ValueError: if there are no weights, they cannot be loaded, or they are those of another network.
     """
-    configs.check_flow_weights(network, weights, options)
+    config_checks.check_flow_weights(network, weights, options)
     _load_flow(network, weights)
     return LearnedFlow(network, weights)
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import config_files
+from vidjax import config_checks, config_files
 from vidjax.analysis import networks
 from vidjax.data.synthetic.sight.render import DIALS
 from vidjax.evaluation import classify
@@ -248,5 +248,5 @@ def config_of(rung: Rung, seed: int = 0) -> ConfigDict:
         config.update_from_flattened_dict({"seed": seed, **rung.overrides})
     except (KeyError, TypeError) as error:
         raise ValueError(f"overrides do not fit the config: {error}") from None
-    configs.check(config)
+    config_checks.check(config)
     return configs.with_protocol(config)

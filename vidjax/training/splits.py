@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from vidjax import config as configs
-from vidjax import losses
+from vidjax import config_checks, losses
 from vidjax.data import class_batches, few_labels, label_scan, pipeline
 
 
@@ -36,11 +36,11 @@ def open_splits(config: ConfigDict) -> Splits:
             which checks many records), batches of classes are impossible (see `class_batches.make_order`), or no clip
             can be cut from the first record of a split.
     """
-    configs.check(config)
+    config_checks.check(config)
     train = pipeline.open_records(config.dataset, config.train_splits)
     val = pipeline.open_records(config.dataset, config.val_splits) if config.val_splits else None
     test = pipeline.open_records(config.dataset, config.test_splits)
-    configs.check_target(config, train.info.inputs)
+    config_checks.check_target(config, train.info.inputs)
     kinds = {"multi_label": config.loss.name == "sigmoid", "per_frame": config.target == "frame"}
     if config.label_fraction:
         train = few_labels.subset(train, config.label_fraction, config.seed)

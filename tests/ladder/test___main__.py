@@ -161,6 +161,9 @@ def test_missing_records_are_made(tiny_motion, tmp_path, commands, monkeypatch, 
     path = ladder_files.write(tmp_path, tiny_motion, of_rungs, records=records)
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W"), "--plan"]) == 0
     assert not commands and f"wide: No dataset at {tmp_path}/none" in capsys.readouterr().out
+    assert ladder.main([str(path), "--workdir", str(tmp_path / "V"), "--only", "narrow"]) == 0
+    assert ["vidjax.data.make_records", "x"] not in commands  # only what the selected rungs need
+    commands.clear()
     assert ladder.main([str(path), "--workdir", str(tmp_path / "W")]) == 1  # the command has made none
     assert commands[0] == ["vidjax.data.make_records", "x"] and "vidjax.train" in {command[0] for command in commands}
     rows = {row["name"]: row for row in json.loads((tmp_path / "W/ladder.json").read_text())["rungs"]}

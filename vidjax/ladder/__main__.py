@@ -21,6 +21,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from absl import logging as absl_logging
@@ -40,9 +41,20 @@ from vidjax.training import interrupts
 # ------------------------------------------------------------------------------------------------- before the first run
 
 
-def make_records(ladder: Ladder, workdir: Path, stop: Stop):
-    """Makes missing records and networks of `ladder.records`, one command at a time; prints failures."""
-    for directory, command in ladder.records.items():
+def needed(ladder: Ladder, names: Collection[str]) -> dict[str, str]:
+    """Returns those of `ladder.records` that rungs are trained on, or that the commands of others name."""
+    wanted = [ladder.rungs[name] for name in names]
+    wanted = {rungs.config_of(rung).dataset if rung.config else rung.features for rung in wanted}
+    found = {}
+    for directory, command in reversed(ladder.records.items()):  # what a command reads was made before it
+        if directory in wanted or any(Path(directory).name in other for other in found.values()):
+            found[directory] = command
+    return dict(reversed(found.items()))
+
+
+def make_records(records: Mapping[str, str], workdir: Path, stop: Stop):
+    """Makes missing records and networks, commands by directory, one at a time; prints failures."""
+    for directory, command in records.items():
         with locked(workdir / "records.log") as log:
             if not is_made(Path(directory)):
                 print(f"Making {directory}: python -m {command}", flush=True)
@@ -202,14 +214,15 @@ def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
     args.workdir.mkdir(parents=True, exist_ok=True)
     output_paths.check_writable(args.workdir, "--workdir")
     if not args.plan:
-        make_records(ladder, args.workdir, stop)
+        make_records(needed(ladder, selected), args.workdir, stop)
     costs, untraced = ladder_costs.costs_of(ladder)
     runs = {name: ladder_runs.runs_of(ladder, rung, args.workdir) for name, rung in ladder.rungs.items()}
     stale = stale_rungs(ladder, runs)
     print(plan(ladder, costs, {name: runs[name] for name in runs if name in selected}), flush=True)
     problems = untraced | stale
-    for name, why in problems.items():
-        print(f"{name}: {why}", flush=True)
+    for name in selected:
+        if name in problems:
+            print(f"{name}: {problems[name]}", flush=True)
     if args.plan or stop.asked:
         return {}
     to_run = {name: runs[name] for name in runs if name in selected and name not in problems}

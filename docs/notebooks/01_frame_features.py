@@ -51,7 +51,7 @@ def read_folder(folder):
     """All videos of a folder of classes; every third video of a class is for testing."""
     clips, labels, is_test, names = [], [], [], sorted(path.name for path in Path(folder).iterdir() if path.is_dir())
     for label, name in enumerate(names):
-        for number, path in enumerate(sorted(Path(folder, name).iterdir())):
+        for number, path in enumerate(sorted(Path(folder, name).glob("[!.]*"))):
             clips.append(read(path))
             labels.append(label)
             is_test.append(number % 3 == 2)

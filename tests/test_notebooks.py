@@ -30,7 +30,7 @@ SMALL = {  # what each notebook's cell of parameters is replaced by
     "07_cnn_images": {"STEPS": 10, "BATCH": 8, "FEW": 10, "MANY": 20, "WIDTH": 0.125},
     "08_one_shot": {"STEPS": 10, "CLASSES": 16, "EXAMPLES": 4, "POINTS": 8, "EPISODES": 5},
     "09_every_frame": {"TRAIN": 4, "TEST": 4, "STEPS": 10, "FRAMES": 8, "REST": 4},
-    "10_what_each_sees": {},
+    "10_what_each_sees": {"TRAIN": 32, "TEST": 24, "STEPS": 10, "GAPS": (0,)},
 }
 
 

@@ -211,9 +211,9 @@ plt.show()
 
 # %% [markdown]
 # **Look at** the distance between the curves. What Kinetics taught about movement carries over to drawn shapes,
-# although I3D has never seen any: from `Mixed_3c` on, its layers tell the eight motions far better than random ones.
-# The best layer is in the middle, not the last one, which is close to the classes of Kinetics. (48 test videos: a
-# deviation of 6 to 7 points; the two leftmost points do not differ by more than chance.)
+# although I3D has never seen any: from `Mixed_3c` on, its layers tell the eight motions far better than random ones. 48
+# test videos come with a deviation of 6 to 7 points: which of these four layers is best they do not tell, and the two
+# leftmost points do not differ by more than chance either.
 #
 # ## Fine-tuning the upper part
 #

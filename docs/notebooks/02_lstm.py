@@ -97,9 +97,8 @@ print("70, 80, 90 ->", {name: round(float(guess[-1]), 1) for name, guess in gues
 
 # %% [markdown]
 # **Look at** the right half. The absolute LSTM bends away from the diagonal where the numbers leave the range that it
-# was trained on, and in the end it hardly rises at all: its state is bounded by a tanh. The relative one has seen
-# exactly these windows before, since all of them are -20, -10, 0. What a network sees can matter more than which cell
-# it has.
+# was trained on. In the end it does not rise at all: its state is bounded by a tanh. The relative one has seen exactly
+# these windows before, since all of them are -20, -10, 0. What a network sees can matter more than which cell it has.
 #
 # ## Airline passengers
 #

@@ -173,9 +173,8 @@ for axis, name in zip(axes, NETWORKS, strict=True):
 plt.show()
 
 # %% [markdown]
-# The blue blocks of two by two on the left are the pairs: a network without order cannot leave them. What remains on
-# the right are rotations, the hardest pair: the shape turns by 150 to 300 degrees within ten frames, and has no other
-# mark than its outline and texture.
+# The blue blocks of two by two on the left are the pairs: a network without order cannot leave them. The mistakes that
+# remain on the right are rotations. They are the hardest pair: the shape turns by 150 to 300 degrees within ten frames.
 #
 # ## One clip, both ways
 

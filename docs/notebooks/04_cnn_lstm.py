@@ -259,9 +259,8 @@ plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# The first frame says nothing about the move, and the network believes something all the same: it never learnt to say
-# "not yet", because its loss asked only after the last frame. Over the second half of the video it finds the right
-# answer.
+# The first frame says nothing about the move, and the network believes something all the same. It never learnt to say
+# "not yet": its loss asked only after the last frame. Over the second half of the video it finds the right answer.
 #
 # The same by commands, for a folder of your own:
 #

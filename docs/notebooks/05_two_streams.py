@@ -29,9 +29,9 @@ METHODS = ("lucas_kanade", "horn_schunck", "farneback")  # and "tvl1", which tak
 # %% [markdown]
 # ## Optical flow, when we know the answer
 #
-# We cut the same window twice from a photograph, the second time a little to the left and above: so everything in it
-# moves by 3 pixels to the right and 2 down. Flow is that displacement (u, v) for each pixel. Its picture shows the
-# direction as a hue and the length as saturation: right is red, down is yellow, left is light blue, up is violet.
+# We cut two windows from a photograph, the second one a little to the left and above. So everything in it moves by 3
+# pixels to the right and 2 down. Flow is that displacement (u, v) for each pixel. Its picture shows the direction as a
+# hue and the length as saturation: right is red, down is yellow, left is light blue, up is violet.
 
 # %%
 photo = load_sample_image("china.jpg")
@@ -60,9 +60,9 @@ plt.show()
 
 # %% [markdown]
 # **Look at** the sky. There is almost nothing to follow in it, and Farneback's method sees no motion there: flow lives
-# on texture. Lucas and Kanade's method finds even the sky's motion, because here it is exact to the last bit of the
-# image; in a film, every frame has new noise, and no method would. Horn and Schunck's is wrong in patches where the
-# texture repeats itself or hardly exists. A single error in pixels hides where a method fails.
+# on texture. Lucas and Kanade's method finds even the sky's motion, because here both windows have the same noise. In a
+# film, every frame has new noise, and no method could. Horn and Schunck's is wrong in patches where the texture repeats
+# itself or hardly exists. A single error in pixels hides where a method fails.
 #
 # ## Flow of four motions
 
@@ -198,9 +198,9 @@ axes[1].set_xlabel("predicted")
 plt.show()
 
 # %% [markdown]
-# **Look at** the first two matrices. The spatial stream knows every colour, and of the direction no more than a coin
-# (120 tosses come with a deviation of 4.6 points); the temporal stream knows every direction, and nothing of the
-# colour. Each has exactly what the other lacks.
+# **Look at** the first two matrices. The spatial stream knows every colour, and of the direction no more than a coin:
+# 120 tosses come with a deviation of 4.6 points. The temporal stream knows every direction, and nothing of the colour.
+# Each has exactly what the other lacks.
 #
 # Now the two fusions: averaging gets 82 % right, multiplying all. Why? The spatial stream has learnt its training
 # videos by heart, directions included, and is *sure* of directions that it cannot know. In an average, the surer stream

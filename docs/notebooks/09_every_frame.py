@@ -70,8 +70,8 @@ plt.show()
 # ## Features of a frame
 #
 # Real systems store the features of a large network (notebooks 1 and 6). Here five numbers do, which a teacher can
-# read. We compute the optical flow from each frame to the next, and from it the speed, the mean motion to the right and
-# down, and how much the moving points go away from their centre (*outwards*) and around it (*turning*).
+# read. We compute the optical flow from each frame to the next. From it we take the speed, the mean motion to the right
+# and down, and how much the moving points go *outwards* from their centre and *turn* around it.
 
 
 # %%

@@ -75,9 +75,9 @@ for name, row in rows.items():
     print(f"{name:24} sees frames {seen[0]:+d} to {seen[-1]:+d}")
 
 # %% [markdown]
-# White frames have no influence at all. A causal TCN sees a window of the past that doubles its reach with each block,
-# an LSTM everything before (fainter and fainter with random parameters), and a second direction opens the future.
-# "Causal" is what a live camera needs: it has no future.
+# White frames have no influence at all. A causal TCN sees a window of the past, and each block more than doubles it. An
+# LSTM sees everything before, fainter and fainter with random parameters. A second direction opens the future. "Causal"
+# is what a live camera needs: it has no future.
 #
 # A pooled answer about the whole video can still be no more than what its windows see, added up. That is what we test
 # next.
@@ -152,7 +152,7 @@ plt.show()
 
 # %% [markdown]
 # **Look at** the two pooled networks: 4.2 % is 1 in 24. They get a bag of frames that is the same for all classes, and
-# no training can help. The LSTM reads the flashes one by one, and solves it. The TCN is in between: each of its windows
+# no training can help. The LSTM reads the flashes one by one, and solves it. The TCN is in between. Each of its windows
 # of 13 frames sees the order of the flashes that fall into it, but the mean over all windows forgets which pair came
 # first.
 #
@@ -204,8 +204,8 @@ plt.show()
 # 8. The window of 13 frames solves 2, and finds next to nothing at 8. No training changes that.
 #
 # The other half of the lesson is at 32. The TCN with 61 frames *could* see two flashes, and the LSTM could see all
-# three; neither learnt it in these 200 steps (192 test videos: read 45 to 55 % as guessing). What a network cannot see
-# is a law. What it can see it still has to learn.
+# three. Neither learnt it in these 200 steps; with 192 test videos, read 45 to 55 % as guessing. What a network cannot
+# see is a law. What it can see it still has to learn.
 #
 # Other dials (`vidjax.data.synthetic.sight`) ask for the motion of pure noise, the speed that a network can follow,
 # small things, and counting. `vidjax summary CONFIG` lists the receptive field of every layer of a network.

@@ -33,6 +33,8 @@ SMALL = {  # what each notebook's cell of parameters is replaced by
     "10_what_each_sees": {"TRAIN": 32, "TEST": 24, "STEPS": 10, "GAPS": (0,)},
 }
 
+SLOW = {"06_i3d"}  # compiles I3D and its training step: a minute
+
 
 def narrow_weights(name: str) -> restore.Trained:
     """What `restore.from_weights` returns, but narrow and random."""
@@ -68,7 +70,7 @@ def test_all_notebooks_are_tested():
     assert [path.stem for path in sources.all_sources()] == list(SMALL)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x in SLOW else x for x in SMALL])
 def test_a_notebook_runs_at_a_small_size(name, monkeypatch, tmp_path, pictures):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(restore, "from_weights", narrow_weights)

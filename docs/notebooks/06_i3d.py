@@ -35,6 +35,8 @@ TRAIN, TEST = 64, 48  # videos for fine-tuning
 FRAMES, SIZE = 16, 64
 STEPS, BATCH = 30, 8  # of fine-tuning
 
+QUICKLY = {"xla_backend_optimization_level": 0}  # for large programs that run once: compiles faster, runs slower
+
 # %% [markdown]
 # ## Inflation
 #
@@ -75,14 +77,14 @@ def flat_dict(tree):
     return traverse_util.flatten_dict(dict(tree), sep="/")
 
 
-@partial(jax.jit, static_argnums=0)
+@partial(jax.jit, static_argnums=0, compiler_options=QUICKLY)
 def run(network, variables, clip):
     return network.apply(traverse_util.unflatten_dict(variables, sep="/"), clip)[1]
 
 
-flat = flat_dict(jax.jit(flat_network.init)(jax.random.key(0), image))
+flat = flat_dict(jax.jit(flat_network.init, compiler_options=QUICKLY)(jax.random.key(0), image))
 flat = {path: x * rng.uniform(0.5, 1.5, x.shape).astype(np.float32) for path, x in flat.items()}  # statistics too
-fresh = flat_dict(jax.jit(deep_network.init)(jax.random.key(1), long_video))
+fresh = flat_dict(jax.eval_shape(deep_network.init, jax.random.key(1), long_video))  # shapes are enough
 of_image = run(flat_network, flat, image)
 
 LAYERS = ("Conv3d_1a_7x7", "Mixed_3c", "Mixed_4f", "Mixed_5c")
@@ -182,9 +184,8 @@ def layers_of_all(params, model_state, clips):
     return {name: np.concatenate([part[name] for part in parts]) for name in DEPTHS}
 
 
-random_params, random_state = jax.jit(partial(step.init_variables, model=network.model, spec=network.preprocess))(
-    0, {"video": train_clips[:1]}
-)
+initialise = partial(step.init_variables, model=network.model, spec=network.preprocess)
+random_params, random_state = jax.jit(initialise, compiler_options=QUICKLY)(0, {"video": train_clips[:1]})
 curves = {}
 for title, variables in {
     "pretrained": (network.params, network.model_state),
@@ -233,7 +234,7 @@ schedule = optimizer.make_schedule(learning_rate=1e-3, total_steps=STEPS, warmup
 tx = optimizer.make_optimizer("adamw", schedule, weight_decay=0.01, clip_norm=1.0)
 settings = {"model": tuned, "spec": network.preprocess, "tx": tx, "freeze": FREEZE}
 first = batch_of(train_clips[:BATCH], train_labels[:BATCH])
-state = jax.jit(partial(step.init_state, **settings))(0, first)
+state = jax.jit(partial(step.init_state, **settings), compiler_options=QUICKLY)(0, first)
 of_model = {"model": tuned, "batch": first, "spec": network.preprocess, "labels": list(motion.CLASSES)}
 state = start_from(WEIGHTS, state, **of_model)
 update = jax.jit(partial(step.train_step, loss_fn=losses.softmax_cross_entropy, **settings))

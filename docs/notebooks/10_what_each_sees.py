@@ -165,12 +165,12 @@ plt.show()
 # **A network whose outputs see fewer frames than the gap is at chance, whatever its training.**
 
 # %%
-figure, axes = plt.subplots(len(GAPS), 1, figsize=(8.5, 0.75 * len(GAPS)), layout="constrained")
-for axis, gap in zip(axes, GAPS, strict=True):
+figure, axes = plt.subplots(len(GAPS), 1, figsize=(8.5, 0.75 * len(GAPS)), squeeze=False, layout="constrained")
+for axis, gap in zip(axes[:, 0], GAPS, strict=True):
     axis.imshow(np.repeat(GAP.clip(0, gap, 1).mean((1, 2))[None] / 255, 8, axis=0), aspect="auto")
     axis.set(xticks=[], yticks=[])
     axis.set_ylabel(f"gap {gap}", rotation=0, ha="right", va="center", fontsize=9)
-axes[-1].set_xlabel("192 frames")
+axis.set_xlabel("192 frames")
 plt.show()
 
 # %%

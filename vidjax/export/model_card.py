@@ -10,6 +10,7 @@ import numpy as np
 
 from vidjax import metrics
 from vidjax.inference import restore
+from vidjax.models import titles
 from vidjax.weights.table import WEIGHTS
 
 RUNTIMES = {
@@ -49,7 +50,8 @@ def card(run: restore.Trained, manifest: dict, command: str) -> str:
 
 def title(run: restore.Trained, manifest: dict) -> str:
     returned = {"embedding": "embeddings", "flow": "optical flow", "logits": f"{len(run.labels)} classes"}
-    return f"{manifest['model']}: {returned[manifest['output']]}"
+    model = run.config.model.to_dict() if run.config else {"name": run.network}
+    return f"{titles.title_of(model)}: {returned[manifest['output']]}"
 
 
 def description(run: restore.Trained, manifest: dict) -> str:

@@ -1,5 +1,6 @@
 import dataclasses
 
+import av
 import numpy as np
 
 from tests.networks import RESNET, network_of
@@ -10,7 +11,9 @@ def test_labels_and_card(exported_run, tiny_trained):
     assert (exported_run / "labels.txt").read_text().split() == tiny_trained.labels
     card = (exported_run / "README.md").read_text()
     assert "of 8 videos (95 % interval" in card and "python -m vidjax.export ..." in card
-    assert "(1, 4, 40, 40, 3)" in card  # how to call it
+    assert "cv2.resize(frame, (40, 40))" in card and "[:4]" in card  # how to call it
+    assert card.startswith("# Pooled frame features on ResNet-18 (width 0.0625): 8 classes\n")
+    assert "![True and predicted classes](confusion.png)" in card and (exported_run / "confusion.png").exists()
     assert [path.name for path in exported_run.parent.iterdir()] == [exported_run.name]
 
 
@@ -18,6 +21,12 @@ def test_the_code_of_the_card_runs(exported_run, monkeypatch):
     card = (exported_run / "README.md").read_text()
     code = [line.strip() for line in card.split("## Use")[1].split("With vidjax")[0].splitlines() if line[:4] == "    "]
     monkeypatch.chdir(exported_run)
+    with av.open("video.mp4", "w") as file:
+        stream = file.add_stream("mpeg4", rate=12)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(8):
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8))))
+        file.mux(stream.encode())
     seen = {}
     exec("\n".join(code), seen)
     assert np.shape(seen["logits"]) == (1, 8)

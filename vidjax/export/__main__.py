@@ -92,6 +92,8 @@ def export(
         if format != "safetensors":
             manifest["verified"] = verify(run, partial, batches)
             (partial / exported.MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n")
+        if picture := model_card.confusion_of(run):
+            shutil.copy(picture, partial)
         (partial / "README.md").write_text(model_card.card(run, manifest, command))
     except BaseException:
         shutil.rmtree(partial)

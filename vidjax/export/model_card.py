@@ -13,6 +13,7 @@ from vidjax.inference import restore
 from vidjax.models import titles
 from vidjax.weights.table import WEIGHTS
 
+CONFUSION = "confusion.png"  # in a work directory, and beside the card
 RUNTIMES = {
     "stablehlo": """With JAX alone (`pip install jax safetensors`):
 
@@ -31,6 +32,16 @@ RUNTIMES = {
     network = onnxruntime.InferenceSession("model.onnx")
     {output} = network.run(["{output}"], {inputs})[0]""",
 }
+
+
+READ_VIDEO = """The first clip of a video file (`pip install av opencv-python-headless`):
+
+    import av, cv2, numpy
+    frames = [frame.to_ndarray(format="rgb24") for frame in av.open("video.mp4").decode(video=0)]
+    frames = frames[::{stride}][:{num_frames}]
+    video = numpy.stack([cv2.resize(frame, ({width}, {height})) for frame in frames])[None]
+
+"""
 
 
 def card(run: restore.Trained, manifest: dict, command: str) -> str:
@@ -87,13 +98,23 @@ def use(manifest: dict) -> str:
             f"Normalise videos with {json.dumps(manifest['preprocess'])}, in units of 0..255."
         )
     sizes = {"batch": 1, "time": manifest["clip"]["num_frames"]}
+    arrays = {name: x for name, x in manifest["arrays"].items() if name not in manifest["state"]}
     inputs = ", ".join(
         f'"{name}": numpy.zeros({tuple(sizes.get(size, size) for size in x["shape"])}, "{x["dtype"]}")'
-        for name, x in manifest["arrays"].items()
-        if name not in manifest["state"]
+        for name, x in arrays.items()
     )
+    before = ""
+    if list(arrays) == ["video"] and arrays["video"]["shape"][-1] == 3 and not manifest["state"]:
+        *_, height, width, _ = arrays["video"]["shape"]
+        before = READ_VIDEO.format(
+            stride=manifest["clip"].get("frame_stride", 1),
+            num_frames=manifest["clip"]["num_frames"],
+            height=height,
+            width=width,
+        )
+        inputs = '"video": video'
     first = ', **numpy.load("state.npz")' if manifest["state"] else ""
-    text = RUNTIMES[manifest["format"]].replace("{inputs}", f"{{{inputs}{first}}}")
+    text = before + RUNTIMES[manifest["format"]].replace("{inputs}", f"{{{inputs}{first}}}")
     text = text.replace("{output}", manifest["output"])
     if manifest["state"]:
         text += "\n\nThe outputs `next_state_0`, ... are the state for the next frames."
@@ -122,11 +143,18 @@ def data(run: restore.Trained) -> str:
         found = {name: result[name] for name in ("mAP", "rmse") if name in result}
         return f"{text} {json.dumps(found)}" if found else f"{text} The run has no accuracy yet."
     low, high = metrics.wilson_interval(result["top1"] * result["num_videos"], result["num_videos"])
+    picture = f"\n\n![True and predicted classes]({CONFUSION})" if confusion_of(run) else ""
     return (
         f"{text}\n\nTop-1 accuracy {100 * result['top1']:.1f} % of {result['num_videos']} videos (95 % interval "
         f"{100 * low:.1f} to {100 * high:.1f} %, Wilson), from the mean of {result.get('num_views', 1)} clips per video"
-        f"{', at step ' + str(result['steps']) if 'steps' in result else ''}."
+        f"{', at step ' + str(result['steps']) if 'steps' in result else ''}.{picture}"
     )
+
+
+def confusion_of(run: restore.Trained) -> Path | None:
+    """Returns the picture of the confusions of a finished run, or None."""
+    path = Path(run.name.rpartition(", step ")[0]) / CONFUSION
+    return path if run.config is not None and path.exists() else None
 
 
 def limits(run: restore.Trained, manifest: dict) -> str:

@@ -62,7 +62,8 @@ def card(run: restore.Trained, manifest: dict, command: str) -> str:
 def title(run: restore.Trained, manifest: dict) -> str:
     returned = {"embedding": "embeddings", "flow": "optical flow", "logits": f"{len(run.labels)} classes"}
     model = run.config.model.to_dict() if run.config else {"name": run.network}
-    return f"{titles.title_of(model)}: {returned[manifest['output']]}"
+    title = titles.title_of(model) if model["name"] else manifest["model"]
+    return f"{title}: {returned[manifest['output']]}"
 
 
 def description(run: restore.Trained, manifest: dict) -> str:

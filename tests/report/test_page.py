@@ -94,12 +94,12 @@ def test_segments_of_a_rung():
 
 
 def test_details_of_a_rung():
-    pictures = [page.Picture("AAAA", "set1: Confusion of one run")]
+    pictures = [page.Picture("AAAA", "set1: confusion of one run")]
     text = page.rung("rung-1-2", 2, ROW | {"note": "a < b"}, pictures, page.Html("VIDEOS"))
     assert text.startswith('<details id="rung-1-2"><summary>2. &lt;b&gt; ')
     assert "50.0 [25.0, 75.0], 1,234 parameters" in text and "<b>" not in text
     assert '<p class="wrong">a &lt; b</p>' in text and text.endswith("VIDEOS\n</details>")
-    assert '<img src="data:image/png;base64,AAAA" alt="set1: Confusion of one run">' in text
+    assert '<img src="data:image/png;base64,AAAA" alt="set1: confusion of one run">' in text
     of_frames = {"": {"frame accuracy %": [0.5], "edit %": [0.25], "F1@50 %": [0.125]}}
     text = page.rung("x", 1, ROW | {"segments": of_frames}, [], page.Html())
     assert "frame accuracy 50.0 %, edit 25.0 %, F1@50 12.5 %, 1,234 parameters" in text and "[25.0" not in text

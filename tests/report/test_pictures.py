@@ -32,7 +32,7 @@ def test_the_confusions_of_each_part_are_summed(tmp_path):
     captions = [picture.caption for picture in pictures.pictures_of(entry, ["set1", "set2", "set3"])]
     assert captions == ["set1: sum of the confusions of 4 runs", "set2: sum of the confusions of 4 runs"]
     assert [x.caption for x in pictures.pictures_of(Entry({}, [tmp_path / "svm/set1"]), [""])] == [
-        "Confusion of one run"
+        "confusion of one run"
     ]
 
 
@@ -71,7 +71,7 @@ def test_pictures_of_a_run_that_labels_frames(tmp_path):
     write_run(tmp_path / "run", {"a.mp4": ("bwr", "wwr")})
     entry = Entry({"segments": {"": {"edit %": [1.0]}}}, [tmp_path / "run"])
     assert [x.caption for x in pictures.pictures_of(entry, [""])] == [
-        "Confusion of one run: % of the frames of each true class"
+        "confusion of one run: % of the frames of each true class"
     ]
     assert pictures.classes_of([], "s") == []
     assert "bars end at 4" in pictures.classes_of([segments.OfClass("walk", 1, 1, [])], "s")[0].caption
@@ -103,7 +103,7 @@ def test_names_in_pictures_are_literal(tmp_path):
     content = {"top1": 1.0, "per_class": [1.0, 1.0], "confusion": np.eye(2, dtype=int), "labels": ["a", "\U000e0fff"]}
     result_file.write(tmp_path / "result.json", content, content["labels"])
     (picture,) = pictures.pictures_of(Entry({}, [tmp_path]), [""])
-    assert picture.caption == "Confusion of one run; 0: a, 1: \U000e0fff"
+    assert picture.caption == "confusion of one run; 0: a, 1: \U000e0fff"
 
 
 def label_of(charts):

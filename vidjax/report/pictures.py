@@ -50,7 +50,7 @@ def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
         counts, labels, num_runs = confusion_of(entry.places_of(part))
         if num_runs:
             caption = f"{part}: " * bool(part)
-            caption += "Confusion of one run" if num_runs == 1 else f"sum of the confusions of {num_runs} runs"
+            caption += "confusion of one run" if num_runs == 1 else f"sum of the confusions of {num_runs} runs"
             caption += legend_of(labels) if len(labels) <= plots.MOST_NAMES else ""
             draw = plots.confusion
             if entry.row.get("segments"):

@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 3 · Why the order of frames matters
 #
-# Many actions are told by one frame: a pool means swimming. Then a network may ignore time, and nobody notices. Here we
+# One frame often tells the action: a pool means swimming. Then a network may ignore time, and nobody notices. Here we
 # take videos in which *only* the order tells the class, and see what a network does that is blind to it.
 #
 # **Before you run it:** `pip install -e .` in the root of the repository. The videos are rendered.
@@ -143,7 +143,7 @@ plt.show()
 # %% [markdown]
 # **Look at** the second group. The single-frame network finds the right *pair* most of the time, and within it it
 # tosses a coin: 55 %, where 480 tosses come with a deviation of 2.3 points. Shuffling the frames changes nothing at all
-# for it. Early fusion names nine of ten, and of the reversed clips as many by their reverse, which is what we would
+# for it. Early fusion names nine of ten, and as many of the reversed clips by their reverse, which is what we would
 # want. When the frames are shuffled, it loses what it knew.
 #
 # Now imagine that all eight classes had been actions like "open" and "close" among hundreds of others: an accuracy

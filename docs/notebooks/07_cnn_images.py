@@ -158,7 +158,7 @@ for title, rows in runs.items():
 #   mistakes, too. This is overfitting.
 # - **1200 images**: both curves fall together, and the test accuracy is 96 %. More data is the best cure.
 # - **dropout**: it slows the training down, and the test *loss* is about half: the network is less sure of its
-#   mistakes. The test *accuracy* is no better.
+#   mistakes. The test *accuracy* does not rise.
 #
 # ## What it gets wrong
 #

@@ -28,6 +28,6 @@ def get_config():
         "boundaries": (1 / 3, 1 / 2, 2 / 3, 5 / 6),
         "factor": 0.5,
     }
-    config.batch_size, config.num_epochs = 8, 431.81  # 1.2 million steps of 22,232 pairs
+    config.batch_size, config.num_epochs = 8, 431.81  # 1.2 million steps of 22,232 pairs (number from memory)
     config.eval.batch_size, config.eval_every, config.checkpoint_every = 8, 10_000, 10_000
     return config

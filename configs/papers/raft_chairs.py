@@ -20,6 +20,6 @@ def get_config():
     config.augment = {"crop": "resized", "flip": True, "colour": 0.4}
     config.optimizer = {"name": "adamw", "weight_decay": 1e-4, "clip_norm": 1.0}
     config.schedule = {"name": "linear", "learning_rate": 4e-4, "warmup_steps": 5000}
-    config.batch_size, config.num_epochs = 12, 53.98  # 100,000 steps of 22,232 pairs
+    config.batch_size, config.num_epochs = 12, 53.98  # 100,000 steps of 22,232 pairs (number from memory)
     config.eval.batch_size, config.eval_every, config.checkpoint_every = 8, 5000, 5000
     return config

@@ -21,5 +21,5 @@ def get_config():
     config.val_splits, config.test_splits = (), ("test",)
     config.model.frozen_norm = True
     config.schedule.learning_rate = 1.25e-4
-    config.batch_size, config.num_epochs = 6, 7.44  # 100,000 steps of 80,604 pairs
+    config.batch_size, config.num_epochs = 6, 7.44  # 100,000 steps of 80,604 pairs (number from memory)
     return config

@@ -145,6 +145,19 @@ def test_a_trained_network_is_a_method_inside_another(temporal, trained, tiny_mo
     np.testing.assert_allclose(method(video[0]), 20 * found[0], atol=1e-4)
 
 
+def test_a_trained_network_goes_on_learning_inside_another(on_flow, trained, tmp_path):
+    config = on_flow.copy_and_resolve_references()
+    config.flow, config.flow_weights, config.init_from = "", "", str(trained[0])
+    network = restore.from_run(trained[0])
+    parts = {"network": {"name": "spynet", "num_levels": 2}, "stream": on_flow.model.to_dict()}
+    config.model = ConfigDict({"name": "flow_stream", **parts})
+    train.train(config, tmp_path / "run")
+    tuned = restore.from_run(tmp_path / "run").params["network"]
+    assert jax.tree.structure(tuned) == jax.tree.structure(network.params)
+    moved = [np.abs(a - b).max() for a, b in zip(*map(jax.tree.leaves, (tuned, network.params)), strict=True)]
+    assert 0 < max(moved) < 0.05, moved  # one step from the trained network
+
+
 def test_a_run_with_a_network_of_flow_is_exported_and_moved(temporal, trained, tmp_path, monkeypatch):
     json.dumps([export.make_manifest(temporal, program.of_clips(temporal), "stablehlo"), embedding.digest_of(temporal)])
     workdir = Path(temporal.name.partition(",")[0])

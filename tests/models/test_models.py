@@ -18,6 +18,10 @@ ARGUMENTS |= {name: {} for name in ("clip_b32", "clip_b16", "clip_l14", "videopr
 ARGUMENTS |= {name: {"width_factor": 0.5} for name in MODELS if name.startswith("x3d")}
 ARGUMENTS["clip_rnn"] = {"clip_frames": 17, "network": {"name": "r3d_18", "width": 1 / 16}}
 ARGUMENTS["stacked_flow"] = {"backbone": NARROW, "num_fields": 4}
+ARGUMENTS["flow_stream"] = {
+    "network": {"name": "flownet_s", "width": 1 / 16},
+    "stream": {"name": "stacked_flow", **ARGUMENTS["stacked_flow"]},
+}
 ARGUMENTS["two_stream"] = ARGUMENTS["two_stream_rnn"] = two_streams(NARROW, 4)
 ARGUMENTS["embedding"] = {"network": NARROW}
 ARGUMENTS["two_stream_3d"] = {"layer": "layer4", **two_streams(NARROW, 4)}
@@ -56,6 +60,7 @@ def test_every_model_keeps_the_contract(name):
         "fusion": 1,
         "clip_rnn": 1,
         "stacked_flow": 4,
+        "flow_stream": 4,
         "two_stream": 1,
         "two_stream_3d": 2,
         "two_stream_rnn": 4,

@@ -24,8 +24,10 @@ INNER = {
     "network": {"name": "r3d_18", "width": WIDTH},
     "spatial": {"name": "frame_pool", "backbone": {"name": "resnet18", "width": WIDTH}},
     "temporal": {"name": "stacked_flow", "num_fields": 4, "backbone": {"name": "resnet18", "width": WIDTH}},
+    "stream": {"name": "stacked_flow", "num_fields": 4, "backbone": {"name": "resnet18", "width": WIDTH}},
 }
 SPECIAL = {"two_stream_3d": {"layer": "layer4"}, "stacked_flow": {"num_fields": 4}, "conv_lstm": {"patch_size": 4}}
+SPECIAL |= {"flow_stream": {"network": {"name": "flownet_s", "width": WIDTH}}}
 SPECIAL |= dict.fromkeys(("raft_large", "raft_small"), {"iterations": 2})  # rounding grows with each
 SPECIAL |= {f"x3d_{size}": {"width_factor": 0.5, "depth_factor": 1.0} for size in ("xs", "s", "m")}
 SPECIAL |= {"x3d_l": {"width_factor": 0.5}}

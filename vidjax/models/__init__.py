@@ -15,6 +15,7 @@ from vidjax.models.clip import CLIP, CLIPB16, CLIPL14
 from vidjax.models.conv4 import Conv4
 from vidjax.models.conv_lstm import FrameConvLSTM
 from vidjax.models.embedding import Embedding
+from vidjax.models.flow_stream import FlowStream
 from vidjax.models.flownet import FlowNetC, FlowNetS
 from vidjax.models.forecast import Forecaster
 from vidjax.models.frame_pool import FramePool
@@ -131,6 +132,7 @@ MODELS = {
     "ms_tcn": MSTCN,
     "asformer": ASFormer,
     "stacked_flow": StackedFlow,
+    "flow_stream": FlowStream,
     "two_stream": TwoStream,
     "two_stream_3d": TwoStream3D,
     "two_stream_rnn": TwoStreamRNN,
@@ -153,6 +155,7 @@ PARTS = {  # the sub-networks of each network and the valid choices for each; No
     "ms_tcn": ON_FRAMES,
     "asformer": ON_FRAMES,
     "stacked_flow": {"backbone": (*FRAME_NETWORKS,)},
+    "flow_stream": {"network": (*FLOW_NETWORKS,), "stream": ("stacked_flow", *CLIP_NETWORKS)},
     "clip_rnn": ON_CLIPS,
     "captioner": ON_CLIPS,
     "embedding": {"network": (*FRAME_NETWORKS, *CLIP_NETWORKS, *OVER_TIME)},

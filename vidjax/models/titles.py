@@ -62,6 +62,7 @@ TITLES = {
     "ms_tcn": "MS-TCN",
     "asformer": "ASFormer",
     "stacked_flow": "Temporal stream",
+    "flow_stream": "Temporal stream with its own optical flow",
     "two_stream": "Two-stream network",
     "two_stream_3d": "Two-stream network, 3-D fusion",
     "two_stream_rnn": "Two-stream network, recurrent",

@@ -61,5 +61,5 @@ def test_frames_that_are_too_few_or_not_of_colour(model, variables):
         model.apply(variables, jnp.zeros((1, 2, 32, 32, 3)))
     with pytest.raises(ValueError, match="Optical flow is computed from red, green and blue"):
         model.apply(variables, jnp.zeros((1, 4, 32, 32, 2)))
-    with pytest.raises(ValueError, match="model.network: the network 'i3d' does not fit here; choose one of raft_large"):
+    with pytest.raises(ValueError, match="model.network: the network .i3d. does not fit here; choose one of raft"):
         make_model("flow_stream", 5, network={"name": "i3d"}, stream=STREAM)

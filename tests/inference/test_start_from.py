@@ -17,7 +17,7 @@ from tests.peers.formula import draw_as_torch
 from vidjax import models, optimizer, sharding, step
 from vidjax.data import clips
 from vidjax.inference import restore, start_from
-from vidjax.weights import importers
+from vidjax.weights import convnet_names, importers
 
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}
 
@@ -85,7 +85,7 @@ def test_an_encoder_published_without_its_head():
 def test_a_backbone_starts_from_the_network_alone(tmp_path, capsys):
     """A ResNet-18 of torchvision's names, with a classifier of other classes, under `frame_pool`."""
     names = json.loads((Path(__file__).parents[1] / "peers/names.json").read_text())["resnet18"]
-    arrays = draw_as_torch({**names, "fc.weight": (5, 512), "fc.bias": (5,)}, importers.resnet)
+    arrays = draw_as_torch({**names, "fc.weight": (5, 512), "fc.bias": (5,)}, convnet_names.resnet)
     safetensors.numpy.save_file(arrays, tmp_path / "resnet18.safetensors")
     drawn, _ = importers.translate(arrays, importers.RESNET)
     model = models.make_model("frame_pool", 3, backbone={"name": "resnet18"})

@@ -15,12 +15,12 @@ import torch
 from formula import uniform
 from from_torch import load
 
-from vidjax.weights import importers
+from vidjax.weights import convnet_names
 
 
 def flax_name(name: str) -> str | None:
-    """As `importers.pytorch_i3d`, but that the scales of the norms stay 1, as DeepMind's I3D has none."""
-    path = importers.pytorch_i3d(name)
+    """As `convnet_names.pytorch_i3d`, but that the scales of the norms stay 1, as DeepMind's I3D has none."""
+    path = convnet_names.pytorch_i3d(name)
     return None if path is None or path.endswith("/batch_norm/scale") else path
 
 

@@ -13,7 +13,7 @@ import torchvision
 from formula import uniform
 from from_torch import load, versions
 
-from vidjax.weights import importers
+from vidjax.weights import convnet_names
 
 
 def main():
@@ -23,7 +23,7 @@ def main():
     def load_googlenet():
         state = model.fc.weight  # torch's (10, 1024) is the convolution (1, 1, 1024, 10) here
         model.fc.weight = torch.nn.Parameter(state[:, :, None, None])
-        load(model, importers.googlenet)
+        load(model, convnet_names.googlenet)
         model.fc.weight = torch.nn.Parameter(model.fc.weight[:, :, 0, 0])
 
     load_googlenet()
@@ -32,7 +32,7 @@ def main():
         with torch.no_grad():
             golden[f"googlenet/{size}"] = model(images).double().numpy().round(6).tolist()
     model = torchvision.models.video.s3d(num_classes=10).eval()
-    load(model, importers.s3d)
+    load(model, convnet_names.s3d)
     video = torch.from_numpy(uniform("video", (1, 18, 224, 224, 3)).transpose(0, 4, 1, 2, 3).copy())
     with torch.no_grad():
         golden["s3d/18x224x224"] = model(video).double().numpy().round(6).tolist()

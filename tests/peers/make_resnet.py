@@ -13,7 +13,7 @@ import torchvision
 from formula import uniform
 from from_torch import load, versions
 
-from vidjax.weights import importers
+from vidjax.weights import convnet_names
 
 
 def main():
@@ -21,11 +21,15 @@ def main():
     # An even and an odd size: symmetric padding differs from TensorFlow's SAME on the first.
     for name, size in [("resnet18", 64), ("resnet18", 75), ("resnet34", 64), ("resnet50", 64)]:
         model = getattr(torchvision.models, name)(num_classes=10).eval()
-        load(model, importers.resnet)
+        load(model, convnet_names.resnet)
         images = torch.from_numpy(uniform("images", (2, size, size, 3)).transpose(0, 3, 1, 2).copy())
         with torch.no_grad():
             golden[f"{name}/{size}"] = model(images).double().numpy().round(6).tolist()
-    names = {"r3d_18": importers.video_resnet, "mc3_18": importers.video_resnet, "r2plus1d_18": importers.r2plus1d}
+    names = {
+        "r3d_18": convnet_names.video_resnet,
+        "mc3_18": convnet_names.video_resnet,
+        "r2plus1d_18": convnet_names.r2plus1d,
+    }
     for name, *shape in [("r3d_18", 9, 40, 48), ("mc3_18", 9, 40, 48), ("r2plus1d_18", 9, 40, 48)]:
         model = getattr(torchvision.models.video, name)(num_classes=10).eval()
         load(model, names[name])

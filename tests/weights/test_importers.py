@@ -56,12 +56,6 @@ def test_variables_of_deepminds_checkpoints_fit_the_models(shared_data, file, nu
     check_names(shapes, importers.KINETICS_I3D, {"name": "i3d", "num_classes": num_classes}, channels)
 
 
-def test_the_published_file_of_keras_has_older_names():
-    names = {"block4_conv2/block4_conv2_W_1:0": "conv4_2/kernel", "block4_conv2/block4_conv2_b_1:0": "conv4_2/bias"}
-    names |= {"fc2/fc2_W_1:0": "fc2/kernel", "predictions/predictions_b_1:0": "fc3/bias"}
-    assert {name: importers.keras_vgg16(name) for name in names} == names
-
-
 def test_kernels_are_transposed_and_biases_are_not():
     arrays = {"conv1.weight": uniform("x", (8, 3, 7, 5)), "bn1.weight": uniform("y", (8,)), "fc.weight": np.eye(2, 3)}
     ours, names = importers.translate(arrays, importers.RESNET)

@@ -13,7 +13,7 @@ from flax import traverse_util
 
 from tests.peers.formula import draw_as_torch, draw_tree
 from vidjax import models
-from vidjax.weights import __main__, importers
+from vidjax.weights import __main__, convnet_names
 from vidjax.weights import load as weights
 
 NAME = "i3d_kinetics400_rgb"
@@ -76,7 +76,7 @@ def resnet18(tmp_path_factory):
     """A ResNet-18 with 5 classes under torchvision's names, as if trained by a user."""
     shapes = {**NAMES["resnet18"], "fc.weight": (5, 512), "fc.bias": (5,)}
     path = tmp_path_factory.mktemp("weights") / "mine.safetensors"
-    safetensors.numpy.save_file(draw_as_torch(shapes, importers.resnet), path)
+    safetensors.numpy.save_file(draw_as_torch(shapes, convnet_names.resnet), path)
     return path
 
 

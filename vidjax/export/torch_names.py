@@ -13,7 +13,7 @@ from flax import linen as nn
 from vidjax import models, trees
 from vidjax.inference import restore
 from vidjax.models import video_swin
-from vidjax.weights import clip_names, flow_names, importers, transformer_names, video_names, videoprism
+from vidjax.weights import clip_names, convnet_names, flow_names, importers, transformer_names, video_names, videoprism
 from vidjax.weights import load as weights
 from vidjax.weights.files import Arrays
 
@@ -24,7 +24,7 @@ KINDS = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running
 # --------------------------------------------------------------------------------------------- our paths -> their names
 #
 # Each function takes one of our paths without the collection and returns the library's name. It is the inverse of the
-# function of the same name in `vidjax.weights.importers`.
+# function of the same name in `vidjax.weights.convnet_names`.
 
 
 def resnet(path: str) -> str:
@@ -51,7 +51,7 @@ def r2plus1d(path: str) -> str:
     return path
 
 
-UNITS = {unit: branch for branch, unit in importers.INCEPTION_UNITS.items()}
+UNITS = {unit: branch for branch, unit in convnet_names.INCEPTION_UNITS.items()}
 
 
 def googlenet(path: str) -> str:
@@ -70,7 +70,7 @@ def googlenet(path: str) -> str:
 
 
 S3D_STEMS = {"Conv3d_1a_7x7": "0", "Conv3d_2b_1x1": "2", "Conv3d_2c_3x3": "3"}
-S3D_BLOCKS = {block: number for number, block in importers.S3D_BLOCKS.items()}
+S3D_BLOCKS = {block: number for number, block in convnet_names.S3D_BLOCKS.items()}
 
 
 def s3d(path: str) -> str:
@@ -90,7 +90,7 @@ def s3d(path: str) -> str:
     return f"features.{place}.{int(layer == 'batch_norm')}.{KINDS[kind]}"
 
 
-PYTORCH_I3D_UNITS = {unit: name for name, unit in importers.PYTORCH_I3D_UNITS.items()}
+PYTORCH_I3D_UNITS = {unit: name for name, unit in convnet_names.PYTORCH_I3D_UNITS.items()}
 
 
 def pytorch_i3d(path: str) -> str:
@@ -104,7 +104,7 @@ def pytorch_i3d(path: str) -> str:
 
 
 def _named(path: str) -> str:
-    """Undoes `importers.misnamed`."""
+    """Undoes `convnet_names.misnamed`."""
     return path.replace("Mixed_5b/Branch_2/Conv3d_0a_3x3", "Mixed_5b/Branch_2/Conv3d_0b_3x3")
 
 
@@ -114,7 +114,7 @@ def _dotted(path: str) -> str:
 
 
 def numbered(modules: dict[str, str]) -> Callable[[str], str]:
-    """Returns a function conv2/kernel -> features.3.weight, for a table of modules by number in `importers`."""
+    """Returns a function conv2/kernel -> features.3.weight, for a table of modules by number in `convnet_names`."""
     numbers = {module: number for number, module in modules.items()}
     return lambda path: f"{numbers[path.rpartition('/')[0]]}.{KINDS[path.rpartition('/')[2]]}"
 
@@ -130,8 +130,8 @@ NAMES: dict[str, list[tuple[importers.Layout, Callable[[str], str]]]] = {
         (importers.R2PLUS1D, r2plus1d),
         (importers.S3D, s3d),
         (importers.GOOGLENET, googlenet),
-        (importers.VGG16, numbered(importers.VGG16_MODULES)),
-        (importers.ALEXNET, numbered(importers.ALEXNET_MODULES)),
+        (importers.VGG16, numbered(convnet_names.VGG16_MODULES)),
+        (importers.ALEXNET, numbered(convnet_names.ALEXNET_MODULES)),
         (importers.VIT, _from_table(transformer_names.VIT)),
         (importers.SWIN, _from_table(transformer_names.SWIN)),
         (importers.MVIT, _from_table(transformer_names.MVIT)),

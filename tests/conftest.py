@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 
 from configs.common import data
 from vidjax import train
-from vidjax.data import dataset_info, make_records, pipeline, records
+from vidjax.data import dataset_info, make_records, pipeline, records, tfrecords
 from vidjax.data.synthetic import motion
 from vidjax.export import __main__ as export
 from vidjax.inference import restore
@@ -73,7 +73,7 @@ def write_numbered(directory: Path, split: str, num_videos: int, num_frames: int
         images = [cv2.imencode(".png", frame[:, :, ::-1])[1].tobytes() for frame in frames]
         return records.encode(records.Example(images=images, labels=labels(video), media_id=f"video {video}", fps=10.0))
 
-    records.write_shard(records.shard_path(directory, split, 0, 1), map(encoded, range(num_videos)))
+    tfrecords.write_shard(tfrecords.shard_path(directory, split, 0, 1), map(encoded, range(num_videos)))
 
 
 @pytest.fixture(scope="session")
@@ -93,7 +93,7 @@ def numbered_features(tmp_path_factory) -> Path:
     examples = [
         records.Example(images=[], labels=[v % 2], features={"RGB": sequence}) for v, sequence in enumerate(sequences)
     ]
-    records.write_shard(records.shard_path(directory, "train", 0, 1), map(records.encode, examples))
+    tfrecords.write_shard(tfrecords.shard_path(directory, "train", 0, 1), map(records.encode, examples))
     inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
     dataset_info.write(directory, dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
     return directory
@@ -112,7 +112,7 @@ def frame_labels(tmp_path_factory) -> Path:
         labels = [(v + step) % 2 for step in range(10 - v)]
         examples.append(records.Example([], [v % 2], features={"RGB": sequence}, frame_labels=labels, media_id=str(v)))
     for split in ("train", "test"):
-        records.write_shard(records.shard_path(directory, split, 0, 1), map(records.encode, examples))
+        tfrecords.write_shard(tfrecords.shard_path(directory, split, 0, 1), map(records.encode, examples))
     inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
     dataset_info.write(directory, dataset_info.DatasetInfo(["a", "b"], "unchanged", inputs=inputs), complete=True)
     return directory
@@ -129,7 +129,7 @@ def tiny_motion(tmp_path_factory) -> Path:
             images = [cv2.imencode(".png", frame[:, :, ::-1])[1].tobytes() for frame in frames]
             return records.encode(records.Example(images=images, labels=[i % 8], fps=8.0, height=32, width=32))
 
-        records.write_shard(records.shard_path(directory, split, 0, 1), map(encoded, range(count)))
+        tfrecords.write_shard(tfrecords.shard_path(directory, split, 0, 1), map(encoded, range(count)))
     info = dataset_info.DatasetInfo(list(motion.CLASSES), "forbidden", list(motion.REVERSED))
     dataset_info.write(directory, info, complete=True)
     return directory

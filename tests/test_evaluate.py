@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vidjax import evaluate, metrics, train
-from vidjax.data import dataset_info, pipeline, records
+from vidjax.data import dataset_info, pipeline, records, tfrecords
 from vidjax.data.synthetic import motion
 from vidjax.evaluation import predictions, result_file
 from vidjax.evaluation.run_outputs import make_evaluator
@@ -252,7 +252,7 @@ def test_other_records(run, workdir, tiny_motion, tmp_path, monkeypatch, capsys)
     ]
     other = tmp_path / "other"
     other.mkdir()
-    records.write_shard(records.shard_path(other, "all", 0, 1), map(records.encode, examples))
+    tfrecords.write_shard(tfrecords.shard_path(other, "all", 0, 1), map(records.encode, examples))
     labels = [names[2], names[1], names[0], *names[3:]]
     dataset_info.write(other, dataset_info.DatasetInfo(labels, "forbidden"), complete=True)
     before = files_of(workdir)

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import write_numbered
 from vidjax import features, metrics, preprocess, progress_bar
-from vidjax.data import augment, dataset_info, pipeline, records, video
+from vidjax.data import augment, dataset_info, pipeline, records, tfrecords, video
 from vidjax.inference import restore
 
 
@@ -72,8 +72,8 @@ def test_shards_of_videos_that_were_written_again_are_read_again(tiny_run, tmp_p
     command(monkeypatch, *names)
     before = pipeline.open_records(tmp_path / "out", ["test"])[0]
     (shard,) = (tmp_path / "records").glob("test*.tfrecord")
-    backwards = [records.read_record(shard, offset) for offset in records.read_index(shard)[::-1]]
-    records.write_shard(shard, backwards, digest="another")
+    backwards = [tfrecords.read_record(shard, offset) for offset in tfrecords.read_index(shard)[::-1]]
+    tfrecords.write_shard(shard, backwards, digest="another")
     command(monkeypatch, *names)
     source = pipeline.open_records(tmp_path / "out", ["test"])
     assert source[0].media_id != before.media_id == source[len(source) - 1].media_id
@@ -153,7 +153,7 @@ def test_splits_that_are_folds(tmp_path, monkeypatch):
 
 def test_the_space_that_features_need(run, tiny_run, tmp_path, monkeypatch):
     """24 videos of 24 frames: in 4 clips of 7, where each frame counts once, or in 3 clips of one step each."""
-    shards = [shard for split in ("train", "val", "test") for shard in records.find_shards(tiny_run.records, split)]
+    shards = [shard for split in ("train", "val", "test") for shard in tfrecords.find_shards(tiny_run.records, split)]
     clip = {**run.clip, "num_frames": 7, "frame_stride": 1, "sampling": "cover"}
     for steps, needed in ((7, 24 * 24 * 32 * 4), (1, 24 * 4 * 32 * 4)):
         for free in (needed, needed - 1):

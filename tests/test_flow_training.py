@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from tests.conftest import tiny_settings
 from tests.runs import assert_same_run, lines_of
 from vidjax import config_checks, evaluate, flow, step, train
-from vidjax.data import clips, dataset_info, flow_files, make_records, pipeline, records, video
+from vidjax.data import clips, dataset_info, flow_files, make_records, pipeline, records, tfrecords, video
 from vidjax.data import flow_pairs as flow_pairs_of
 from vidjax.data.synthetic import flow_pairs, motion
 from vidjax.evaluation import flow_errors, flow_methods
@@ -231,7 +231,7 @@ def test_other_records_are_evaluated_whole(trained, pairs, tmp_path, monkeypatch
     """The errors of frames of two sizes are those of the method alone."""
     source = pipeline.open_records(pairs, ["test"])
     examples = [source[0], cropped(source[1], 24, 40)]
-    records.write_shard(records.shard_path(tmp_path / "other", "test", 0, 1), map(records.encode, examples))
+    tfrecords.write_shard(tfrecords.shard_path(tmp_path / "other", "test", 0, 1), map(records.encode, examples))
     dataset_info.write(tmp_path / "other", source.info, complete=True)
     arguments = ["--workdir", str(trained[0]), "--dataset", str(tmp_path / "other"), "--out", str(tmp_path / "x.json")]
     monkeypatch.setattr("sys.argv", ["evaluate", *arguments])

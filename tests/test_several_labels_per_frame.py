@@ -6,7 +6,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from vidjax import losses, models, step
-from vidjax.data import dataset_info, label_scan, pipeline, records
+from vidjax.data import dataset_info, label_scan, pipeline, records, tfrecords
 from vidjax.evaluation import split_metrics
 from vidjax.evaluation.outputs import Outputs
 
@@ -24,7 +24,7 @@ def source(tmp_path):
     example = records.Example(
         *([], [1, 2]), segments=SEGMENTS, features={"RGB": SEQUENCE}, feature_times={"RGB": [0.2, 0.6, 1.0, 1.4]}
     )
-    records.write_shard(records.shard_path(tmp_path, "train", 0, 1), [records.encode(example)])
+    tfrecords.write_shard(tfrecords.shard_path(tmp_path, "train", 0, 1), [records.encode(example)])
     inputs = {"prefix": "RGB", "width": 3, "layer": "features", "source": "made up", "clip": {}}
     dataset_info.write(tmp_path, dataset_info.DatasetInfo(LABELS, "forbidden", inputs=inputs), complete=True)
     return pipeline.open_records(tmp_path, ["train"])

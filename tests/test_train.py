@@ -17,7 +17,7 @@ import pytest
 from tests.runs import assert_same_run, assert_same_scalars, lines_of
 from vidjax import evaluate, sharding, train
 from vidjax.checkpoint import Checkpoints
-from vidjax.data import pipeline, records
+from vidjax.data import pipeline, tfrecords
 from vidjax.evaluation.evaluator import Evaluator
 from vidjax.inference import restore
 from vidjax.training import interrupts, metrics_log
@@ -191,7 +191,7 @@ def test_a_shard_that_is_deleted_while_training_is_named_and_the_run_goes_on_whe
     finished, tiny_config, tiny_motion, tmp_path_factory, tmp_path, monkeypatch
 ):
     workdir, _ = run_once(finished, tiny_config, tmp_path_factory)
-    shard = records.shard_path(tiny_motion, "train", 0, 1)
+    shard = tfrecords.shard_path(tiny_motion, "train", 0, 1)
     hidden = shard.with_suffix(".hidden")
     write = metrics_log.MetricsLog.write
 

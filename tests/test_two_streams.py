@@ -12,7 +12,7 @@ from tests.conftest import tiny_settings
 from tests.networks import two_streams
 from vidjax import evaluate, features, predict, train
 from vidjax.analysis import layer_table, networks
-from vidjax.data import make_records, pipeline, records
+from vidjax.data import make_records, pipeline, records, tfrecords
 from vidjax.inference import ensemble, restore
 from vidjax.inference.views import views_of
 
@@ -223,7 +223,7 @@ def test_records_of_flow_alone_have_no_frames(config, with_flow, tmp_path):
     source = pipeline.open_records(with_flow, ["train"])
     for split in ("train", "val", "test"):
         examples = [dataclasses.replace(source[i], images=()) for i in range(8)]
-        records.write_shard(records.shard_path(tmp_path / "data", split, 0, 1), map(records.encode, examples))
+        tfrecords.write_shard(tfrecords.shard_path(tmp_path / "data", split, 0, 1), map(records.encode, examples))
     for name in ("labels.txt", "dataset.json"):
         shutil.copy(with_flow / name, tmp_path / "data" / name)
     config.dataset = str(tmp_path / "data")

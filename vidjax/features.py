@@ -30,7 +30,7 @@ import numpy as np
 from absl import logging as absl_logging
 
 from vidjax import compile_options, output_paths, sharding, step
-from vidjax.data import augment, clips, dataset_info, pipeline, records, sampling
+from vidjax.data import augment, clips, dataset_info, pipeline, records, sampling, tfrecords
 from vidjax.evaluation import classify
 from vidjax.inference import embedding, restore
 from vidjax.models.frame_pool import POOLS
@@ -105,8 +105,8 @@ def join(features: list[np.ndarray], indices: list[np.ndarray]) -> np.ndarray:
 def tasks_of(shards: Iterable[Path], clip: dict) -> Iterator[Task]:
     """Yields all clips of all records of some shards, in order."""
     for shard in shards:
-        for offset in records.read_index(shard):
-            example = records.decode(records.read_record(shard, offset))
+        for offset in tfrecords.read_index(shard):
+            example = records.decode(tfrecords.read_record(shard, offset))
             length = clips.number_of_frames(example, clip.get("streams", ("video",)))
             yield from (Task(shard, offset, example, indices) for indices in clip_indices(length, clip))
 
@@ -186,28 +186,28 @@ def extract(
     output_paths.check_writable(out, "--out")
     out.mkdir(parents=True, exist_ok=True)
     of_features = dataclasses.replace(info, inputs=inputs, horizontal_flip="forbidden")
-    shards = [shard for split in splits for shard in records.find_shards(directory, split)]
-    missing = [shard for shard in shards if records.read_details(out / shard.name).get("source") != version_of(shard)]
+    shards = [shard for split in splits for shard in tfrecords.find_shards(directory, split)]
+    missing = [shard for shard in shards if tfrecords.read_details(out / shard.name).get("source") != version_of(shard)]
     if missing:
         check_space(out, missing, clip, steps, width)
         dataset_info.write(out, of_features, complete=False)
         features_fn = make_features_fn(run, layer)
-        count = sum(len(records.read_index(shard)) for shard in missing)
+        count = sum(len(tfrecords.read_index(shard)) for shard in missing)
         with progress_bar(description=f"{layer} of {run.name}", total=count, unit="video") as bar:
             stream = run_over(tasks_of(missing, clip), clip, features_fn, batch_size)
             for shard, of_shard in itertools.groupby(stream, key=lambda pair: pair[0].shard):
-                records.write_shard(out / shard.name, _encoded(of_shard, bar), source=version_of(shard))
+                tfrecords.write_shard(out / shard.name, _encoded(of_shard, bar), source=version_of(shard))
         for shard in missing:
-            if not records.read_index(shard):  # none of its videos could be read
-                records.write_shard(out / shard.name, [], source=version_of(shard))
-        records.remove_other_shards(out, [out / shard.name for shard in shards])
+            if not tfrecords.read_index(shard):  # none of its videos could be read
+                tfrecords.write_shard(out / shard.name, [], source=version_of(shard))
+        tfrecords.remove_other_shards(out, [out / shard.name for shard in shards])
     dataset_info.write(out, of_features, complete=True)
     return pipeline.open_records(out, splits)
 
 
 def version_of(shard: Path) -> str | int:
     """Returns what identifies the content of a shard: the digest of its sources, or its size."""
-    return records.read_details(shard).get("digest") or shard.stat().st_size
+    return tfrecords.read_details(shard).get("digest") or shard.stat().st_size
 
 
 def check_space(out: Path, shards: list[Path], clip: dict, steps: int, width: int):
@@ -216,11 +216,11 @@ def check_space(out: Path, shards: list[Path], clip: dict, steps: int, width: in
     Args:
         steps, width: shape of the layer for a clip, see `layer_shape`. A sample of records gives the number of clips.
     """
-    places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
+    places = [(shard, offset) for shard in shards for offset in tfrecords.read_index(shard)]
     sample = places[:: math.ceil(len(places) / SAMPLE)] if places else []
     total = 0
     for place in sample:
-        example = records.decode(records.read_record(*place))
+        example = records.decode(tfrecords.read_record(*place))
         indices = clip_indices(clips.number_of_frames(example, clip.get("streams", ("video",))), clip)
         total += len(np.unique(indices)) if steps == clip["num_frames"] else len(indices) * steps
     needed, free = 4 * width * total * len(places) / max(len(sample), 1), shutil.disk_usage(out).free
@@ -306,7 +306,7 @@ def main():
     try:
         output_paths.check_writable(args.out, "--out")
         dataset_info.read(args.records)
-        splits = records.find_splits(args.records)
+        splits = tfrecords.find_splits(args.records)
         folds = classify.folds_of(args) if args.classifier else []
         if args.classifier:
             classify.check_folds(args.records, folds)

@@ -4,7 +4,7 @@ import shutil
 import numpy as np
 import pytest
 
-from vidjax.data import beam, dataset_info, make_records, pipeline, records, shards, video
+from vidjax.data import beam, dataset_info, make_records, pipeline, shards, tfrecords, video
 from vidjax.data.sources.items import Item
 
 pytest.importorskip("apache_beam", reason="Beam is not installed: pip install -e '.[beam]'")
@@ -54,7 +54,7 @@ def test_every_file_is_that_of_the_local_build(arguments, folder, local, tmp_pat
 
 def test_beam_continues_a_local_build(folder, local, tmp_path):
     shutil.copytree(local, tmp_path / "out")
-    lost = records.shard_path(tmp_path / "out", "train", 1, 2)
+    lost = tfrecords.shard_path(tmp_path / "out", "train", 1, 2)
     lost.unlink()
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
     assert make(folder, tmp_path / "out", *IN_THIS_PROCESS) is None

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tests.data.test_make_records import make
-from vidjax.data import dataset_info, description, pipeline, records, video
+from vidjax.data import dataset_info, description, pipeline, records, tfrecords, video
 
 
 @pytest.fixture(scope="module", params=["jpeg", "mp4"])
@@ -63,7 +63,7 @@ def test_features(numbered_features):
 
 def test_folds_and_problems_of_a_protocol(tmp_path):
     example = records.Example(images=[b"x"], labels=[], media_id="a", fps=25, height=2, width=2)
-    records.write_shard(records.shard_path(tmp_path, "train", 0, 1), [records.encode(example)])
+    tfrecords.write_shard(tfrecords.shard_path(tmp_path, "train", 0, 1), [records.encode(example)])
     info = dataset_info.DatasetInfo(["x"], "unchanged", folds={"published": [{"train": ["train"], "test": ["test"]}]})
     dataset_info.write(tmp_path, info, complete=True, missing=["b"], doubled=["c"], misspelt=[])
     text = description.text(description.describe(tmp_path))

@@ -3,7 +3,7 @@ import pytest
 from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
 from tests.conftest import write_numbered
-from vidjax.data import dataset_info, label_scan, pipeline, records
+from vidjax.data import dataset_info, label_scan, pipeline, records, tfrecords
 
 KINDS = {"multi_label": False, "per_frame": False}
 
@@ -11,7 +11,7 @@ KINDS = {"multi_label": False, "per_frame": False}
 def dataset(directory, examples, labels=("a", "b"), **info):
     """Opens a dataset of one shard; `examples` may be bytes."""
     examples = [x if isinstance(x, bytes) else records.encode(x) for x in examples]
-    records.write_shard(records.shard_path(directory, "train", 0, 1), examples)
+    tfrecords.write_shard(tfrecords.shard_path(directory, "train", 0, 1), examples)
     dataset_info.write(directory, dataset_info.DatasetInfo(list(labels), "forbidden", **info), complete=True)
     return pipeline.open_records(directory, ["train"])
 

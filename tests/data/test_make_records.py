@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vidjax import flow
-from vidjax.data import clips, dataset_info, make_records, pipeline, records, video
+from vidjax.data import clips, dataset_info, make_records, pipeline, tfrecords, video
 from vidjax.data.folds import find_fold
 from vidjax.data.synthetic import motion
 
@@ -95,7 +95,7 @@ def test_a_second_run_reuses_and_a_lost_shard_is_made_again(folder, tmp_path):
     before = contents(tmp_path / "out")
     assert len(before) == 6  # two per split
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").glob("*.tfrecord")}
-    records.shard_path(tmp_path / "out", "train", 1, 2).unlink()
+    tfrecords.shard_path(tmp_path / "out", "train", 1, 2).unlink()
     make(*arguments)
     assert contents(tmp_path / "out") == before
     changed = [path.name for path, time in times.items() if path.stat().st_mtime_ns != time]
@@ -177,7 +177,7 @@ def test_a_smaller_split_leaves_no_shards_behind(folder, tmp_path):
     assert make(tmp_path / "videos.csv", "--out", tmp_path / "out") is None
     (tmp_path / "videos.csv").write_text("\n".join(["path,label,split", *(row for row in rows if row[-1] == "x")]))
     assert make(tmp_path / "videos.csv", "--out", tmp_path / "out") is None
-    assert records.find_splits(tmp_path / "out") == ["x"]
+    assert tfrecords.find_splits(tmp_path / "out") == ["x"]
 
 
 def test_nothing_readable_fails(tmp_path):
@@ -358,7 +358,7 @@ def test_splits_of_groups_that_look_alike(folder, tmp_path):
     rows = [f"{folder}/a/{i}.mp4,a,{person}" for i, person in enumerate(("张伟", "王芳", "a b", "a-b", "A-B"))]
     (tmp_path / "videos.csv").write_text("\n".join(["path,label,person", *rows]), encoding="utf-8")
     assert make(tmp_path / "videos.csv", "--out", tmp_path / "out", "--split_by", "person") is None
-    found = records.find_splits(tmp_path / "out")
+    found = tfrecords.find_splits(tmp_path / "out")
     assert len(found) == 5 and {"person_张伟", "person_王芳"} < set(found)
     assert all(len(pipeline.open_records(tmp_path / "out", [split])) == 1 for split in found)
 

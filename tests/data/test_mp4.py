@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
-from vidjax.data import clips, label_scan, mp4, pipeline, records, video
+from vidjax.data import clips, label_scan, mp4, pipeline, records, tfrecords, video
 
 
 def moving(num_frames=30, height=48, width=64) -> np.ndarray:
@@ -93,7 +93,7 @@ def test_the_record_has_mediasequences_key_and_a_time_per_frame(example, decoded
 
 def test_labels_are_scanned_without_the_video(example, tmp_path):
     shard = tmp_path / "train-00000-of-00001.tfrecord"
-    records.write_shard(shard, [records.encode(example)])
+    tfrecords.write_shard(shard, [records.encode(example)])
     found = label_scan.of_record(shard, 0)
     assert (found.labels, found.media_id, len(found.images)) == ([0], "a.mp4", 0)
 
@@ -104,7 +104,7 @@ def test_batches_are_those_of_the_same_frames_as_png(decoded, example, tmp_path)
     batches = {}
     for name, images in (("mp4", example.images), ("png", png)):
         encoded = records.encode(records.Example(images, [0], fps=10, height=48, width=64))
-        records.write_shard(records.shard_path(tmp_path / name, "train", 0, 1), [encoded] * 3)
+        tfrecords.write_shard(tfrecords.shard_path(tmp_path / name, "train", 0, 1), [encoded] * 3)
         clips.dataset_info.write(tmp_path / name, clips.dataset_info.DatasetInfo(["a"], "unchanged"), complete=True)
         source = pipeline.open_records(tmp_path / name, ["train"])
         train = pipeline.train_batches(source, clip | {"flip": True}, batch_size=2, num_steps=3, start_step=1)

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidjax.data import clips, mp4, records, shards, video
+from vidjax.data import clips, mp4, records, shards, tfrecords, video
 from vidjax.data.sources.items import Item
 
 AS_THEY_ARE = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
@@ -40,10 +40,10 @@ def write(task, labels=("a", "b")):
 def test_a_shard_holds_what_can_be_read_and_names_the_rest(items, tmp_path):
     (task,) = plan(items, tmp_path / "out")
     assert write(task) == 2
-    (offset,) = records.read_index(task.path)
-    example = records.decode(records.read_record(task.path, offset))
+    (offset,) = tfrecords.read_index(task.path)
+    example = records.decode(tfrecords.read_record(task.path, offset))
     assert (len(example.images), example.labels, example.media_id) == (3, [1], str(tmp_path / "good.mp4"))
-    problems = records.read_details(task.path)["problems"]
+    problems = tfrecords.read_details(task.path)["problems"]
     assert problems["damaged"] == [] and problems["skipped"][0][0] == str(tmp_path / "bad.mp4")
 
 
@@ -70,7 +70,7 @@ def test_a_shard_is_done_until_something_that_it_is_made_from_changes(items, tmp
     (tmp_path / "bad.mp4").write_bytes((tmp_path / "good.mp4").read_bytes())  # repaired
     (mended,) = shards.missing_of(plan(items, tmp_path / "out"))
     write(mended)
-    assert len(records.read_index(task.path)) == 2
+    assert len(tfrecords.read_index(task.path)) == 2
     for change in ({"items": items[1:]}, {"labels": ("b",)}, {"encoding": dataclasses.replace(AS_THEY_ARE, fps=5)}):
         assert shards.missing_of(plan(**{"items": items, "out": tmp_path / "out", **change}))
 
@@ -82,8 +82,8 @@ def test_a_changed_image_of_a_frame_folder_is_seen(tmp_path):
     items = [Item(str(tmp_path / "v"), ("a",), "train")]
     (task,) = plan(items, tmp_path / "out")
     write(task)
-    (offset,) = records.read_index(task.path)
-    example = records.decode(records.read_record(task.path, offset))
+    (offset,) = tfrecords.read_index(task.path)
+    example = records.decode(tfrecords.read_record(task.path, offset))
     assert (len(example.images), example.fps, example.end) == (2, 25, 0.08)
     slow = dataclasses.replace(AS_THEY_ARE, folder_fps=5)
     assert shards.read_example(items[0], slow, ["a"])[0].fps == 5
@@ -106,8 +106,8 @@ def test_a_video_that_does_not_fit_in_a_record_costs_itself_only(items, tmp_path
     (task,) = plan([Item(str(tmp_path / "long.mp4"), ("a",), "train"), *items], tmp_path / "out")
     monkeypatch.setattr(shards, "MOST_BYTES", 1000)
     assert write(task) == 3
-    assert len(records.read_index(task.path)) == 1
-    (path, why), _ = records.read_details(task.path)["problems"]["skipped"]
+    assert len(tfrecords.read_index(task.path)) == 1
+    (path, why), _ = tfrecords.read_details(task.path)["problems"]["skipped"]
     assert path.endswith("long.mp4") and "take more than the 2 GiB that a record holds; lower --short_side" in why
 
 

@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from tests.conftest import tiny_settings
 from vidjax import crossval
-from vidjax.data import pipeline, records
+from vidjax.data import pipeline, records, tfrecords
 from vidjax.evaluation import crossval_fusion
 from vidjax.evaluation.fused_runs import fuse_runs
 
@@ -19,7 +19,7 @@ def dataset(numbered_features, tmp_path_factory):
     source = pipeline.open_records(numbered_features, ["train"])
     for name, order in (("a", range(3)), ("b", range(3, 6))):
         examples = [records.encode(source[i]) for i in order]
-        records.write_shard(records.shard_path(directory, name, 0, 1), examples)
+        tfrecords.write_shard(tfrecords.shard_path(directory, name, 0, 1), examples)
     for name in ("labels.txt", "dataset.json"):
         shutil.copy(numbered_features / name, directory / name)
     return directory

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 import pytest
 
-from vidjax.data import dataset_info, pipeline, records
+from vidjax.data import dataset_info, pipeline, records, tfrecords
 from vidjax.data.synthetic import motion
 from vidjax.evaluation import fused_runs
 
@@ -19,7 +19,7 @@ def run_on(tiny_run, tmp_path):
         dataset = tmp_path / f"records_{name}"
         dataset.mkdir()
         examples = [dataclasses.replace(source[i], media_id=names[i]) for i in order]
-        records.write_shard(records.shard_path(dataset, "test", 0, 1), map(records.encode, examples))
+        tfrecords.write_shard(tfrecords.shard_path(dataset, "test", 0, 1), map(records.encode, examples))
         dataset_info.write(dataset, dataclasses.replace(source.info, labels=list(labels)), complete=True)
         workdir = tmp_path / name
         shutil.copytree(tiny_run.workdir, workdir)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from vidjax.data import dataset_info, records
+from vidjax.data import dataset_info, records, tfrecords
 from vidjax.evaluation import other_records
 
 RUN = ["run", "jump", "Sit", "sit"]
@@ -31,7 +31,7 @@ def dataset(directory, labels, of_videos, frame_labels=None, **inputs):
         )
         for i, of_video in enumerate(of_videos)
     ]
-    records.write_shard(records.shard_path(directory, "test", 0, 1), map(records.encode, examples))
+    tfrecords.write_shard(tfrecords.shard_path(directory, "test", 0, 1), map(records.encode, examples))
     inputs = {"prefix": "RGB", "width": 1, "fps": 12.0, **inputs}
     dataset_info.write(directory, dataset_info.DatasetInfo(labels, "unchanged", inputs=inputs), complete=True)
     return directory

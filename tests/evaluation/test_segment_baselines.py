@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import write_numbered
-from vidjax.data import dataset_info, records
+from vidjax.data import dataset_info, records, tfrecords
 from vidjax.evaluation import segment_baselines
 from vidjax.evaluation.segment_baselines import Between, Video
 
@@ -124,7 +124,7 @@ def test_the_command(tmp_path, capsys):
         images = [cv2.imencode(".png", np.full((8, 8, 3), 9 * int(x), np.uint8))[1].tobytes() for x in labels]
         frame_labels = [int(x) for x in labels]
         example = records.Example(images, [1, 2], media_id=split, fps=2.0, frame_labels=frame_labels)
-        records.write_shard(records.shard_path(tmp_path, split, 0, 1), [records.encode(example)])
+        tfrecords.write_shard(tfrecords.shard_path(tmp_path, split, 0, 1), [records.encode(example)])
     folds = {"leave_one_out": [{"train": ["a"], "test": ["b"]}, {"train": ["b"], "test": ["a"]}]}
     dataset_info.write(tmp_path, dataset_info.DatasetInfo(LABELS, "unchanged", folds=folds), complete=True)
     segment_baselines.main([str(tmp_path), "--folds", "leave_one_out", "--uncertainty", "0"])

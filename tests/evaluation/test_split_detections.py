@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from vidjax.data import dataset_info, pipeline, records
+from vidjax.data import dataset_info, pipeline, records, tfrecords
 from vidjax.evaluation import detection, split_detections
 from vidjax.evaluation.segment_rule import GRID, Rule
 from vidjax.evaluation.split_detections import Scored
@@ -80,7 +80,9 @@ def test_a_rule_in_seconds_needs_the_rate():
 
 def test_rates_of_frames_and_of_features(tmp_path):
     def rates(stride=1, inputs=None, **more):
-        records.write_shard(records.shard_path(tmp_path, "x", 0, 1), [records.encode(records.Example([], [], **more))])
+        tfrecords.write_shard(
+            tfrecords.shard_path(tmp_path, "x", 0, 1), [records.encode(records.Example([], [], **more))]
+        )
         info = dataset_info.DatasetInfo(LABELS, "forbidden", inputs=inputs or {})
         dataset_info.write(tmp_path, info, complete=True)
         return split_detections.steps_per_second(pipeline.open_records(tmp_path, ["x"]), stride)

@@ -7,7 +7,7 @@ import pytest
 from configs import cifar10
 from tests.peers.formula import draw_tree, uniform
 from vidjax import config_checks, train
-from vidjax.data import dataset_info, records, shards
+from vidjax.data import dataset_info, records, shards, tfrecords
 from vidjax.data.sources import tfds
 from vidjax.models.cifar import SmallCNN
 
@@ -139,7 +139,7 @@ def cifar_records(tmp_path, monkeypatch):
     directory.mkdir()
     for split in ("train", "test"):  # in this process: the command's workers would not know the builder
         examples = [shards.read_example(item, encoding, labels)[0] for item in items if item.split == split]
-        records.write_shard(records.shard_path(directory, split, 0, 1), map(records.encode, examples))
+        tfrecords.write_shard(tfrecords.shard_path(directory, split, 0, 1), map(records.encode, examples))
     dataset_info.write(directory, dataset_info.DatasetInfo(labels, "unchanged"), complete=True)
     return directory
 

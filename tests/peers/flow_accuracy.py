@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 
 from vidjax import flow
-from vidjax.data import dataset_info, flow_files, records, video
+from vidjax.data import dataset_info, flow_files, records, tfrecords, video
 from vidjax.data.sources import flow_datasets
 from vidjax.flow import opencv
 
@@ -124,7 +124,7 @@ def write_records(data: Path, out: Path):
                 yield records.encode(records.Example(pngs, (), media_id=f"{path} {motion}", true_flow=[field], **size))
 
     out.mkdir(parents=True, exist_ok=True)
-    records.write_shard(records.shard_path(out, "test", 0, 1), examples())
+    tfrecords.write_shard(tfrecords.shard_path(out, "test", 0, 1), examples())
     dataset_info.write(out, dataset_info.DatasetInfo([], "unchanged", inputs=flow_datasets.INPUTS), complete=True)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tests.conftest import write_numbered
-from vidjax.data import dataset_info, records
+from vidjax.data import dataset_info, records, tfrecords
 from vidjax.training.splits import open_splits
 
 
@@ -67,10 +67,10 @@ def test_configs_that_do_not_fit_the_records(config, change, message):
 def test_test_videos_without_flow_are_found_before_training(config, tmp_path):
     """dataset.json does not describe the records, and only the test records hold no flow."""
     for split in ("train", "val"):
-        shard = records.shard_path(tmp_path, split, 0, 1)
-        examples = [records.decode(records.read_record(shard, offset)) for offset in records.read_index(shard)]
+        shard = tfrecords.shard_path(tmp_path, split, 0, 1)
+        examples = [records.decode(tfrecords.read_record(shard, offset)) for offset in tfrecords.read_index(shard)]
         with_flow = [records.Example([*x.images], x.labels, flow=[x.images[0]] * 8) for x in examples]
-        records.write_shard(shard, map(records.encode, with_flow))
+        tfrecords.write_shard(shard, map(records.encode, with_flow))
     config.flow, config.model = "stored", {"name": "stacked_flow"}
     with pytest.raises(ValueError, match="The record of 'video 0' holds no optical flow"):
         open_splits(config)

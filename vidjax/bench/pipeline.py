@@ -11,7 +11,7 @@ import psutil
 from tqdm import tqdm
 
 from vidjax.bench import summary
-from vidjax.data import dataset_info, pipeline, records
+from vidjax.data import dataset_info, pipeline, records, tfrecords
 
 NUM_FRAMES, CROP, HEIGHT, WIDTH, VIDEO_FRAMES = 16, 224, 256, 340, 64
 BATCH_SIZE = 8
@@ -31,8 +31,8 @@ def write_videos(directory: Path, num_videos: int = 48):
         return records.encode(records.Example(images=images, labels=[index % 10], fps=25, height=HEIGHT, width=WIDTH))
 
     for shard in range(4):
-        path = records.shard_path(directory, "train", shard, 4)
-        records.write_shard(path, map(video, range(num_videos // 4)))
+        path = tfrecords.shard_path(directory, "train", shard, 4)
+        tfrecords.write_shard(path, map(video, range(num_videos // 4)))
     info = dataset_info.DatasetInfo([str(i) for i in range(10)], "unchanged")
     dataset_info.write(directory, info, complete=True)
 
@@ -104,7 +104,7 @@ def bench_records(directories: Sequence[Path], rounds: int, clips: int) -> dict:
         Bytes per video; and clips per second of processor time, which other work on the machine hardly affects, of 16
         frames at each of `STRIDES`, 56x56 out of a short side of 64. Datasets have the names of their directories.
     """
-    sources = {path.name: pipeline.open_records(path, records.find_splits(path)) for path in directories}
+    sources = {path.name: pipeline.open_records(path, tfrecords.find_splits(path)) for path in directories}
     rates = {(name, stride): [] for stride in STRIDES for name in sources}
     for seed in tqdm(range(rounds), "rounds"):
         for (name, stride), values in rates.items():

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidjax.data import dataset_info, pipeline, records
+from vidjax.data import dataset_info, pipeline, records, tfrecords
 from vidjax.data.sources import class_counts
 from vidjax.data.sources.items import Item
 from vidjax.data.sources.named_videos import shown
@@ -84,7 +84,7 @@ def describe(directory: Path) -> Description:
     """
     info, content, videos = dataset_info.read(directory), dataset_info.read_description(directory), []
     names = ("train", "val", "test")  # first, in this order
-    splits = sorted(records.find_splits(directory), key=lambda x: (names.index(x) if x in names else len(names), x))
+    splits = sorted(tfrecords.find_splits(directory), key=lambda x: (names.index(x) if x in names else len(names), x))
     if not splits:
         raise ValueError(f"{directory} has no TFRecord shards: make them with vidjax make-records.")
     sources = {split: pipeline.open_records(directory, [split]) for split in splits}

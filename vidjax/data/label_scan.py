@@ -8,7 +8,7 @@ from typing import BinaryIO
 import numpy as np
 from tensorflow_datasets.proto import tf_example_generated_pb2 as tf_example
 
-from vidjax.data import pipeline, records, targets
+from vidjax.data import pipeline, records, targets, tfrecords
 
 SECONDS = 10.0  # time limit of a scan; loading checks the records that the scan does not reach
 CONTEXT, FEATURE_LISTS = 1, 2  # field numbers of a SequenceExample
@@ -55,8 +55,8 @@ def of_record(shard: Path, offset: int) -> records.Example:
     try:
         with open(shard, "rb") as file:
             file.seek(offset)
-            end = offset + records.HEADER_BYTES + int.from_bytes(file.read(8), "little")
-            file.seek(offset + records.HEADER_BYTES)
+            end = offset + tfrecords.HEADER_BYTES + int.from_bytes(file.read(8), "little")
+            file.seek(offset + tfrecords.HEADER_BYTES)
             for number, start, length in fields(file, end):
                 if number == CONTEXT:
                     found = entries_in(file, start + length, lambda key: key != records.ENCODED_VIDEO)
@@ -66,7 +66,7 @@ def of_record(shard: Path, offset: int) -> records.Example:
                     proto.feature_lists.MergeFromString(found)
         return records.decode(proto.SerializeToString())
     except Exception:  # protobuf's DecodeError differs between implementations
-        return records.decode(records.read_record(shard, offset))  # raises an error with the reason
+        return records.decode(tfrecords.read_record(shard, offset))  # raises an error with the reason
 
 
 def entries_in(file: BinaryIO, end: int, is_wanted: Callable[[str], bool]) -> bytes:

@@ -22,7 +22,17 @@ import sys
 import time
 from pathlib import Path
 
-from vidjax.data import beam, dataset_info, few_labels, flow_images, frame_folder, mp4, record_checks, records, shards
+from vidjax.data import (
+    beam,
+    dataset_info,
+    few_labels,
+    flow_images,
+    frame_folder,
+    mp4,
+    record_checks,
+    shards,
+    tfrecords,
+)
 from vidjax.data.folds import leave_one_out, read_folds
 from vidjax.data.sources import class_counts, datasets, flow_datasets, protocols
 from vidjax.data.sources.datasets import say
@@ -89,15 +99,15 @@ def make_records(args: argparse.Namespace):
         beam.write_shards(tasks, encoding, labels, pipeline)
     else:
         shards.write_shards(tasks, encoding, labels, args.workers)
-    records.remove_partial(out)
+    tfrecords.remove_partial(out)
     if is_update:
-        records.remove_other_shards(out, [task.path for task in tasks])
+        tfrecords.remove_other_shards(out, [task.path for task in tasks])
 
     written = {name: 0 for name in sorted({item.split for item in items})}
     problems = {"skipped": [], "damaged": []}
     for task in tasks:
-        written[records.split_of(task.path)] += len(records.read_index(task.path))
-        for kind, entries in records.read_details(task.path)["problems"].items():
+        written[tfrecords.split_of(task.path)] += len(tfrecords.read_index(task.path))
+        for kind, entries in tfrecords.read_details(task.path)["problems"].items():
             problems[kind] += entries
     for kind in ("damaged", "skipped"):
         for path, reason in problems[kind]:

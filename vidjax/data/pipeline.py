@@ -25,7 +25,7 @@ import cv2
 import grain
 import numpy as np
 
-from vidjax.data import clips, dataset_info, feature_clips, flow_pairs, records, targets
+from vidjax.data import clips, dataset_info, feature_clips, flow_pairs, records, targets, tfrecords
 
 cv2.setNumThreads(1)  # Grain's threads use all cores; OpenCV's threads would compete with them
 
@@ -60,7 +60,7 @@ class Records:
     def __getitem__(self, index: int) -> records.Example:
         """Raises a ValueError, naming shard and record, if the record is damaged or has an invalid class index."""
         shard, offset = self.places[index]
-        example = records.decode(records.read_record(shard, offset))
+        example = records.decode(tfrecords.read_record(shard, offset))
         if self.classes is not None:
             labels, frame_labels = (
                 [self.classes[x] for x in of if x in self.classes] for of in (example.labels, example.frame_labels)
@@ -92,8 +92,8 @@ def open_records(directory: str | Path, splits: Sequence[str]) -> Records:
     """
     info = dataset_info.read(Path(directory))
     targets.check_info(info, directory)
-    shards = [shard for split in splits for shard in records.find_shards(Path(directory), split)]
-    places = [(shard, offset) for shard in shards for offset in records.read_index(shard)]
+    shards = [shard for split in splits for shard in tfrecords.find_shards(Path(directory), split)]
+    places = [(shard, offset) for shard in shards for offset in tfrecords.read_index(shard)]
     if not places:
         raise ValueError(f"The splits {list(splits)} of {directory} hold no records: choose other splits.")
     return Records(info, places)

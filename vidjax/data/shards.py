@@ -15,7 +15,7 @@ import cv2
 import jax
 import numpy as np
 
-from vidjax.data import augment, feature_files, flow_images, flow_pairs, frame_folder, mp4, records, video
+from vidjax.data import augment, feature_files, flow_images, flow_pairs, frame_folder, mp4, records, tfrecords, video
 from vidjax.data.sources import tfds, untrimmed
 from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
@@ -41,7 +41,7 @@ class Task:
 
     def is_done(self) -> bool:
         """Returns whether the shard exists and is up to date."""
-        return records.read_details(self.path).get("digest") == self.digest
+        return tfrecords.read_details(self.path).get("digest") == self.digest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +168,7 @@ def plan(items: list[Item], out: Path, num_shards: int | None, encoding: Encodin
             described = [(dataclasses.astuple(item), _stamp(Path(item.path), out)) for item in of_shard]
             content = json.dumps([dataclasses.astuple(encoding), labels, described])
             digest = hashlib.sha256(content.encode()).hexdigest()
-            tasks.append(Task(records.shard_path(out, split, i, count), of_shard, digest))
+            tasks.append(Task(tfrecords.shard_path(out, split, i, count), of_shard, digest))
     return tasks
 
 
@@ -214,7 +214,7 @@ def write_shard(task: Task, encoding: Encoding, labels: list[str], count: Callab
                 yield encoded
             count()
 
-    records.write_shard(task.path, examples(), problems=problems, digest=task.digest)
+    tfrecords.write_shard(task.path, examples(), problems=problems, digest=task.digest)
 
 
 # -------------------------------------------------------------------------------------------- one shard per task

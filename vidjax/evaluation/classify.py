@@ -22,7 +22,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
 from vidjax import metrics, output_paths
-from vidjax.data import dataset_info, feature_clips, label_scan, pipeline, records, targets
+from vidjax.data import dataset_info, feature_clips, label_scan, pipeline, records, targets, tfrecords
 from vidjax.data.folds import Fold, find_folds
 from vidjax.evaluation import result_file, split_metrics
 from vidjax.inference import ensemble
@@ -64,7 +64,7 @@ def check_folds(directory: Path, folds: Sequence[Fold]):
         ValueError: if a split is missing or empty, a fold tests on its training splits, a video does not have exactly
             one label, or all training videos of a fold have the same class.
     """
-    there = records.find_splits(directory)
+    there = tfrecords.find_splits(directory)
     for fold in folds:
         _check_apart(fold)
         for purpose, splits in (("train", fold.train_splits), ("test", fold.test_splits)):
@@ -86,7 +86,7 @@ def labels_of(directory: Path, splits: Sequence[str]) -> dict[str, list[int]]:
     """Returns the class of each video, by split. Raises a ValueError for a video without exactly one valid label."""
     info, found = dataset_info.read(directory), {}
     for split in splits:
-        places = [(shard, x) for shard in records.find_shards(directory, split) for x in records.read_index(shard)]
+        places = [(shard, x) for shard in tfrecords.find_shards(directory, split) for x in tfrecords.read_index(shard)]
         source, found[split] = pipeline.Records(info, places), []
         for number, place in enumerate(progress_bar(places, f"labels of {split}", leave=False)):
             with source.naming(number):
@@ -137,7 +137,7 @@ def describe(source: pipeline.Records, pool: str) -> tuple[Videos, list[str]]:
         descriptors=descriptors,
         sizes=sizes,
         labels=np.array([single_label(example, source.info) for example in examples]),
-        splits=np.array([records.split_of(shard) for shard, _ in source.places]),
+        splits=np.array([tfrecords.split_of(shard) for shard, _ in source.places]),
     )
     return videos, [example.media_id for example in examples]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from vidjax.data import augment, label_scan, pipeline, records
+from vidjax.data import augment, label_scan, pipeline, tfrecords
 from vidjax.data.sources import omniglot
 from vidjax.evaluation import one_shot, one_shot_plots, pairs
 from vidjax.evaluation.run_outputs import check_inputs, make_evaluator, open_run, views_of
@@ -57,7 +57,7 @@ def groups_of(source: pipeline.Records, by: str | None) -> np.ndarray | None:
     if by is None:
         return None
     if by == "split":
-        return np.array([records.split_of(shard) for shard, _ in source.places])
+        return np.array([tfrecords.split_of(shard) for shard, _ in source.places])
     examples = [label_scan.of_record(*place) for place in source.places]
     if by == "superclass":
         return np.array([source.info.labels[example.labels[0]].rpartition("/")[0] for example in examples])

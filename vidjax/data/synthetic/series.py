@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from vidjax.data import dataset_info, records
+from vidjax.data import dataset_info, records, tfrecords
 
 PREFIX, TARGET = "SERIES", "TARGET"  # prefixes of the features in a record
 FOLDS = {  # choose a network on val, then train it on all but the test values
@@ -169,7 +169,7 @@ def write_records(series: Series, out: Path, *, window: int, horizon: int, log: 
             records.Example((), (), media_id=f"{source} {i}", features={PREFIX: past[:, None], TARGET: future[:, None]})
             for i, (past, future) in enumerate(of_split)
         ]
-        records.write_shard(out / f"{name}-00000-of-00001.tfrecord", map(records.encode, examples))
+        tfrecords.write_shard(out / f"{name}-00000-of-00001.tfrecord", map(records.encode, examples))
     dataset_info.write(out, dataset_info.DatasetInfo(labels, "forbidden", inputs=inputs, folds=FOLDS), complete=True)
     return inputs
 

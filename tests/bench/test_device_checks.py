@@ -26,7 +26,7 @@ def test_every_network_takes_the_inputs(name):
 def test_a_wrong_network_is_found(monkeypatch):
     assert device_checks.check_network("small_cnn", size=32)["right"]
     wrong = lambda x, *arguments, **settings: 1.01 * jax.lax.conv_general_dilated(x, *arguments, **settings)  # noqa: E731
-    monkeypatch.setattr("vidjax.models.backend.conv", wrong)
+    monkeypatch.setattr("vidjax.models.cpu_conv.conv", wrong)
     result = device_checks.check_network("small_cnn", size=32)
     assert not result["right"] and result["forward"] > 1e-3
 

@@ -42,6 +42,10 @@ RUNGS = [
     ("video_swin", "Video Swin", TOKENS, "video_transformer", "network=video_swin", {}, 220),
     ("temporal", "temporal stream", STREAMS, "two_stream", "stream=temporal", {}, 10),
 ]
+# The middle 10 frames of a long clip may show no flash: slow fusion takes all frames there, 10 at a time
+WHOLE_CLIP = {(dial, "slow"): {"clip.num_frames": SIGHT[dial][0]} for dial in ("gap", "count", "order")}
+# Six blocks see 253 frames, three see 29: the same network with a field that covers the clips of gap
+LONG_TCN = ("tcn_long", "CNN + causal TCN, six blocks", TIME, "tcn", "", {"model.channels": (128,) * 6}, 66)
 
 
 def rung(dial, name, title, group, config, settings, overrides, milliseconds):
@@ -57,7 +61,7 @@ def rung(dial, name, title, group, config, settings, overrides, milliseconds):
         "dial": dial,
         "sees_order": group != FRAMES,
         "config": f"configs/{config}.py:{settings}",
-        "overrides": {"num_epochs": epochs, **overrides},
+        "overrides": {"num_epochs": epochs, **overrides, **WHOLE_CLIP.get((dial, name), {})},
         "minutes": PER_RUN + videos / 16 * epochs * milliseconds * pixels / 60_000,
     }
 
@@ -75,5 +79,5 @@ def get_ladder():
     return {
         "title": "Sight: what each architecture sees, by dial",
         "records": {f"data/sight_{dial}": records_of(dial) for dial in SIGHT},
-        "rungs": [rung(dial, *fields) for dial in SIGHT for fields in RUNGS],
+        "rungs": [rung(dial, *fields) for dial in SIGHT for fields in RUNGS] + [rung("gap", *LONG_TCN)],
     }

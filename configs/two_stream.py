@@ -39,7 +39,7 @@ def get_config(argument=""):
     stream, config = arg.stream, data.get_config(arg.dataset, arg.size, arg.fold)
     backbone = {"name": "resnet18", "width": 0.125}
     spatial = {"name": "frame_pool", "backbone": backbone, "dropout": 0.0}
-    temporal = {"name": "stacked_flow", "backbone": backbone, "num_fields": 10, "dropout": 0.0}
+    temporal = {"name": "stacked_flow", "backbone": backbone, "num_fields": 10, "subtract_mean": True, "dropout": 0.0}
     config.flow = "" if stream == "spatial" else "stored"
     config.clip.num_frames, config.clip.frame_stride = (1 if stream == "spatial" else 10), 1
     if stream == "spatial":

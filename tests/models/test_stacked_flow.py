@@ -24,6 +24,12 @@ def test_what_a_moving_camera_adds_is_taken_out():
     np.testing.assert_allclose(stack_fields(jnp.full((1, 2, 4, 4, 2), 0.7), 2), 0, atol=1e-6)
 
 
+def test_the_mean_is_kept_if_wanted():
+    flow = uniform("flow", (1, 4, 8, 8, 2))
+    stacks = stack_fields(flow, 2, subtract_mean=False)
+    np.testing.assert_array_equal(stacks[0, 1], np.concatenate((flow[0, 2], flow[0, 3]), axis=-1))
+
+
 def test_the_temporal_stream_is_the_papers():
     """Layers of figure 1 and channels of section 3.1; the count is by hand, see test_alexnet."""
     model = make_model("stacked_flow", 101, backbone={"name": "cnn_m_2048", "num_norms": 1})

@@ -22,11 +22,11 @@ def check_flow(flow: jax.Array):
         )
 
 
-def stack_fields(flow: jax.Array, num_fields: int = 10) -> jax.Array:
-    """Cut flow into stacks of consecutive fields, and subtract the mean over space from each field.
+def stack_fields(flow: jax.Array, num_fields: int = 10, subtract_mean: bool = True) -> jax.Array:
+    """Cut flow into stacks of consecutive fields, and if wanted subtract the mean over space from each field.
 
     Simonyan and Zisserman, section 3.1: equation 1 and "mean flow subtraction", which removes most of the camera
-    motion.
+    motion. Motion of the whole frame is lost with it.
 
     Args:
         flow: (B, T, H, W, 2); fields at the end that do not fill a stack are dropped.
@@ -45,7 +45,8 @@ def stack_fields(flow: jax.Array, num_fields: int = 10) -> jax.Array:
             f"{flow.shape[1]} fields: set config.clip.num_frames or model.num_fields."
         )
     flow = flow[:, : num_stacks * num_fields]
-    flow = flow - flow.mean((2, 3), keepdims=True)
+    if subtract_mean:
+        flow = flow - flow.mean((2, 3), keepdims=True)
     return einops.rearrange(flow, "b (n l) h w c -> b n h w (l c)", n=num_stacks)
 
 
@@ -64,6 +65,7 @@ class StackedFlow(nn.Module):
         num_classes: number of classes; 0 or None for no classifier.
         backbone: a network on single frames, without a classifier. The paper's is CNN-M-2048 with `num_norms = 1`.
         num_fields: L, the number of fields per stack.
+        subtract_mean: subtract the mean over space from each field, as in the paper.
         dropout: dropout rate of the features, in training; 0.9 in the paper.
         dtype: dtype of the computation; parameters are float32.
     """
@@ -71,6 +73,7 @@ class StackedFlow(nn.Module):
     num_classes: int | None = None
     backbone: nn.Module | None = None
     num_fields: int = 10
+    subtract_mean: bool = True
     dropout: float = 0.0
     dtype: jnp.dtype = jnp.float32
 
@@ -90,7 +93,7 @@ class StackedFlow(nn.Module):
         Raises:
             ValueError: see `stack_fields`.
         """
-        stacks = stack_fields(video, self.num_fields)  # (B, N, H, W, 2 L)
+        stacks = stack_fields(video, self.num_fields, self.subtract_mean)  # (B, N, H, W, 2 L)
         x, ends = frame_features(self.backbone, stacks, None, train=train, dtype=self.dtype)
         if not self.num_classes:
             return x, ends  # (B, N, D)

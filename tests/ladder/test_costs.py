@@ -17,7 +17,8 @@ def test_costs_of_trained_rungs_and_of_rungs_made_from_them(tiny_motion, tmp_pat
         {"name": "max", "features": "narrow"},
         {"name": "stored", "features": "data/none"},
     ]
-    costs, problems = ladder_costs.costs_of(rungs.read(ladder_files.write(tmp_path, tiny_motion, of_rungs)))
+    ladder = rungs.read(ladder_files.write(tmp_path, tiny_motion, of_rungs))
+    costs, problems = ladder_costs.costs_of(ladder, list(ladder.rungs))
     narrow, wide = costs["narrow"], costs["wide"]
     assert narrow.num_params == 45036 and narrow.of_video == 5 * narrow.multiply_adds and not narrow.on_features
     videos = len(pipeline.open_records(tiny_motion, ["train"]))
@@ -28,6 +29,8 @@ def test_costs_of_trained_rungs_and_of_rungs_made_from_them(tiny_motion, tmp_pat
     assert costs["gone"] == Cost() == costs["with_gone"] and list(problems) == ["gone"]
     assert problems["gone"].startswith("No dataset at ")
     assert costs["stored"] == Cost(on_features=True)
+    some, problems = ladder_costs.costs_of(ladder, ["max"])  # traces the network that gives the features, too
+    assert {name for name, cost in some.items() if cost.num_params} == {"narrow", "max"} and not problems
 
 
 def test_costs_on_features_and_of_folds(tmp_path, monkeypatch):
@@ -40,6 +43,6 @@ def test_costs_on_features_and_of_folds(tmp_path, monkeypatch):
     config = "configs/frame_rnn.py:dataset=ut_interaction_i3d"
     of_rungs = [{"name": "lstm", "config": config, "seeds": 3, "overrides": {"num_epochs": 2.0}}]
     path = ladder_files.write(tmp_path, tmp_path, of_rungs, folds=["set1", "set2"])
-    costs, problems = ladder_costs.costs_of(rungs.read(path))
+    costs, problems = ladder_costs.costs_of(rungs.read(path), ["lstm"])
     assert not problems and costs["lstm"].on_features
     assert costs["lstm"].training == 3 * 100 * 2 * (2 * 10 * 9) * 3  # 2 sets with 10 folds, each trained on 9 sequences

@@ -215,8 +215,9 @@ def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
     output_paths.check_writable(args.workdir, "--workdir")
     if not args.plan:
         make_records(needed(ladder, selected), args.workdir, stop)
-    costs, untraced = ladder_costs.costs_of(ladder)
     runs = {name: ladder_runs.runs_of(ladder, rung, args.workdir) for name, rung in ladder.rungs.items()}
+    in_table = [name for name in runs if name in selected or any(map(is_finished, runs[name]))]
+    costs, untraced = ladder_costs.costs_of(ladder, in_table)
     stale = stale_rungs(ladder, runs)
     print(plan(ladder, costs, {name: runs[name] for name in runs if name in selected}), flush=True)
     problems = untraced | stale

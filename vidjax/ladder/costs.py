@@ -1,6 +1,6 @@
 """Computes the cost of the rungs of a ladder before anything runs, by tracing their networks on shapes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,15 +30,24 @@ class Cost(NamedTuple):
     on_features: bool = False
 
 
-def costs_of(ladder: Ladder) -> tuple[dict[str, Cost], dict[str, str]]:
-    """Returns the cost of each rung, and the reasons why rungs could not be traced, such as missing records."""
-    costs, problems = {}, {}
-    for name, rung in progress_bar(ladder.rungs.items(), "costs", leave=False):
+def costs_of(ladder: Ladder, names: Collection[str]) -> tuple[dict[str, Cost], dict[str, str]]:
+    """Traces rungs and their members.
+
+    Args:
+        names: the rungs to trace; the cost of the others is unknown.
+
+    Returns:
+        The cost of each rung, and the reasons why rungs could not be traced, such as missing records.
+    """
+    rungs_of = [ladder.rungs[name] for name in names]
+    traced = {*names, *(member for rung in rungs_of for member in (*rung.fuses, rung.features))}
+    costs, problems = dict.fromkeys(ladder.rungs, Cost()), {}
+    for name, rung in progress_bar([item for item in ladder.rungs.items() if item[0] in traced], "costs", leave=False):
         if rung.config:
             try:
                 costs[name] = cost_of_training(ladder, rung)
             except (ValueError, TypeError) as error:
-                costs[name], problems[name] = Cost(), " ".join(str(error).split())
+                problems[name] = " ".join(str(error).split())
         else:
             members = [costs[member] for member in rung.fuses or [rung.features] if member in costs]
             sums = (total([getattr(cost, field) for cost in members]) for field in Cost._fields[:3])

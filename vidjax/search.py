@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidjax.data import pipeline
-from vidjax.data.records import find_splits
+from vidjax.data.tfrecords import find_splits
 from vidjax.inference import zero_shot
 from vidjax.models.clip import unit
 from vidjax.progress_bar import progress_bar

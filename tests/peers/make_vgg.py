@@ -16,7 +16,7 @@ from formula import uniform
 from from_torch import load, versions
 from torch import nn
 
-from vidjax.weights.importers import kind_of
+from vidjax.weights.convnet_names import kind_of
 
 VGG16 = [64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M"]
 C3D = [64, "M", 128, "M", 256, 256, "M", 512, 512, "M", 512, 512, "M"]

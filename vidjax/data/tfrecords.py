@@ -112,7 +112,7 @@ def read_index(shard: Path) -> list[int]:
 
 
 def read_details(shard: Path) -> dict:
-    """Returns the `details` of `write_shard` and the index; {} if there is no index that fits the shard."""
+    """Returns the index with the `details` of `write_shard`; {} if the index is missing or stale."""
     try:
         index = json.loads(index_path(shard).read_text())
         return index if index["bytes"] == shard.stat().st_size else {}
@@ -167,7 +167,7 @@ def find_shards(directory: Path, split: str) -> list[Path]:
     """Returns the shards of a split in order, with or without `.tfrecord` after `-00000-of-00010`.
 
     Raises:
-        ValueError: if there are no shards (lists the splits that exist), or some are missing.
+        ValueError: if the split has no shards (lists the splits that exist), or if shards are missing.
     """
     shards = [(match, path) for match, path in _all_shards(directory) if match[1] == split]
     if not shards:

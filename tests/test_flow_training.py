@@ -101,6 +101,8 @@ def test_arguments_of_make_records(tmp_path, capsys):
     for arguments, message in [
         (["motion", "--photographs", str(tmp_path)], "--photographs is for the source flow"),
         (["flow", "--pair_size", "8", "64"], "--pair_size 8 64: give 32 to"),
+        (["motion", "--pair_speed", "0.5"], "--pair_speed is for the source flow"),
+        (["flow", "--pair_speed", "0"], "--pair_speed is 0; give a factor above 0 and up to 1"),
         (["flow", "--fps", "12"], "--fps, --flow and --label_fraction are for videos"),
         (["sintel"], "Give sintel and its folder"),
         (["sintel", str(tmp_path / "none")], "is not a directory"),

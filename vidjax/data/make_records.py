@@ -298,6 +298,7 @@ def parse_args(argv=None) -> argparse.Namespace:
     add("--photographs", type=Path, metavar="DIR", help="for flow: images for half of the textures, five or more")
     size = flow_pairs.SIZE
     add("--pair_size", type=int, nargs=2, default=size, metavar=("HEIGHT", "WIDTH"), help="for flow: pixels")
+    add("--pair_speed", type=float, default=1.0, metavar="FACTOR", help="for flow: factor on all motion, up to 1")
     add("--pen_only", action="store_true", help="for strokes: show the pen without ink, and nothing while it is lifted")
     real_time = "for strokes: 12 frames per second, not 24 per drawing; for trajectories: seconds, not 0 to 1"
     add("--real_time", action="store_true", help=real_time)

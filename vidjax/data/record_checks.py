@@ -74,6 +74,10 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError(f"--photographs is for the source flow, not {args.source}.")
     if args.source == "flow" and not all(32 <= side <= LARGEST for side in args.pair_size):
         raise ValueError(f"--pair_size {' '.join(map(str, args.pair_size))}: give 32 to {LARGEST} pixels.")
+    if args.pair_speed != 1 and args.source != "flow":
+        raise ValueError(f"--pair_speed is for the source flow, not {args.source}.")
+    if not 0 < args.pair_speed <= 1:
+        raise ValueError(f"--pair_speed is {args.pair_speed:g}; give a factor above 0 and up to 1.")
     if kind in ("flow", "flow_dataset") and (args.fps or args.flow or args.flow_weights or args.label_fraction):
         raise ValueError(f"--fps, --flow and --label_fraction are for videos; the source is {args.source}.")
     if kind in ("flow", "flow_dataset") and args.format == "mp4":

@@ -61,6 +61,14 @@ def test_lengths_of_displacements_have_a_heavy_tail():
     assert np.mean(np.array(shifts) > 25) > 0.05 and max(shifts) < 66.7
 
 
+def test_slower_pairs_show_the_same_layers(pairs):
+    """A tenth of the speed: the first frame is the same, and displacements are about a tenth."""
+    slow = flow_pairs.pair(1, size=SIZE, speed=0.1, photometric=0)
+    assert (slow.first == pairs[1].first).all()
+    fast, slow = (np.linalg.norm(flow, axis=-1).mean() for flow in (pairs[1].flow, slow.flow))
+    assert 0.08 < slow / fast < 0.12
+
+
 def test_photometric_changes_leave_the_flow_alone(pairs):
     changed = flow_pairs.pair(1, size=SIZE)
     assert (changed.flow == pairs[1].flow).all() and (changed.second != pairs[1].second).any()
@@ -71,7 +79,6 @@ def test_render_writes_pairs_and_keeps_them(tmp_path):
     for i in range(5):
         photographs.append(tmp_path / f"{i}.png")
         cv2.imwrite(str(photographs[-1]), np.full((40, 50, 3), 40 * i, np.uint8))
-    assert flow_pairs.list_photographs(tmp_path) == photographs
     arguments = {"num_videos": {"train": 1, "test": 1}, "size": (32, 48), "photographs": photographs, "num_workers": 1}
     found = flow_pairs.render(tmp_path / "videos", **arguments)
     assert [(folder.name, split) for folder, split in found] == [("00000", "train"), ("00000", "test")]
@@ -81,13 +88,3 @@ def test_render_writes_pairs_and_keeps_them(tmp_path):
     before = (folder / "first.png").stat().st_mtime_ns
     flow_pairs.render(tmp_path / "videos", **arguments)
     assert (folder / "first.png").stat().st_mtime_ns == before
-
-
-def test_photographs_must_be_images(tmp_path):
-    with pytest.raises(ValueError, match="has 0 images; give five or more"):
-        flow_pairs.list_photographs(tmp_path)
-    with pytest.raises(ValueError, match="is not a directory"):
-        flow_pairs.list_photographs(tmp_path / "none")
-    (tmp_path / "bad.png").write_text("no image")
-    with pytest.raises(ValueError, match="bad.png is not an image"):
-        flow_pairs.read_photograph(tmp_path / "bad.png")

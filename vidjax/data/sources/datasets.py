@@ -18,7 +18,7 @@ from vidjax.data.sources import (
     untrimmed,
 )
 from vidjax.data.sources.items import Dataset, FlowFiles, Item, words
-from vidjax.data.synthetic import captions, coloured, flow_pairs, motion
+from vidjax.data.synthetic import captions, coloured, flow_pairs, flow_textures, motion
 from vidjax.data.synthetic.sight import render as sight
 
 DRAWINGS = ("omniglot", "strokes", "trajectories")  # each is followed by the folder of Omniglot
@@ -108,8 +108,9 @@ def from_captions(args: argparse.Namespace) -> Dataset:
 
 def from_flow(args: argparse.Namespace) -> Dataset:
     """Renders pairs of frames with exact optical flow, see `flow_pairs`."""
-    photographs = flow_pairs.list_photographs(args.photographs)
-    pairs = flow_pairs.render(size=tuple(args.pair_size), photographs=photographs, **_rendering(args))
+    photographs = flow_textures.list_photographs(args.photographs)
+    options = {"size": tuple(args.pair_size), "speed": args.pair_speed, "photographs": photographs}
+    pairs = flow_pairs.render(**options, **_rendering(args))
     files = [(*(str(folder / name) for name in flow_pairs.FILES), split) for folder, split in pairs]
     return flow_datasets.of_pairs(
         Item(first, (), split, pair=FlowFiles(second, flow)) for first, second, flow, split in files

@@ -2,7 +2,7 @@
 
 As in FlyingChairs (Dosovitskiy et al., "FlowNet", ICCV 2015, section 4), whose generator was never published, each
 layer moves by a random affine map. Here a smooth non-rigid map is added, and lengths of displacements are drawn from a
-distribution with a heavy tail. Textures are smooth noise, stripes and patches, or photographs.
+distribution with a heavy tail.
 """
 
 import dataclasses
@@ -17,12 +17,12 @@ import numpy as np
 from scipy import ndimage
 
 from vidjax.data import flow_files
+from vidjax.data.synthetic import flow_textures
 from vidjax.data.synthetic.motion import in_parallel
 
 SIZE = (192, 256)  # height and width: half of FlyingChairs'
 MARGIN = 16  # pixels that a foreground layer may stick out of the frame
 FILES = ("first.png", "second.png", "flow.png")
-IMAGES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".webp")
 
 
 class Pair(NamedTuple):
@@ -106,19 +106,27 @@ class Layer(NamedTuple):
         return ndimage.map_coordinates(self.coverage, places, order=1)
 
 
-def pair(seed, *, size: tuple[int, int] = SIZE, photographs: Sequence[Path] = (), photometric: float = 1.0) -> Pair:
+def pair(
+    seed,
+    *,
+    size: tuple[int, int] = SIZE,
+    photographs: Sequence[Path] = (),
+    speed: float = 1.0,
+    photometric: float = 1.0,
+) -> Pair:
     """Renders a pair as a pure function of its arguments.
 
     Args:
         size: height and width in pixels.
         photographs: images to take half of the textures from.
+        speed: factor on all motion.
         photometric: strength of the changes of brightness, contrast, blur and noise between the frames; 0 for none.
     """
     rng = np.random.default_rng(seed)
     height, width = size
     points = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).astype(float)
-    layers = [_background(rng, size, photographs)]
-    layers += [_foreground(rng, size, photographs, layers[0].motion) for _ in range(rng.integers(3, 11))]
+    layers = [_background(rng, size, photographs, speed)]
+    layers += [_foreground(rng, size, photographs, speed, layers[0].motion) for _ in range(rng.integers(3, 11))]
     first, owner = _compose(layers, points, moved=False)
     second, _ = _compose(layers, points, moved=True)
     end = np.empty_like(points)
@@ -149,24 +157,31 @@ def _compose(layers: Sequence[Layer], points: np.ndarray, *, moved: bool) -> tup
 # ------------------------------------------------------------------------------------------------------------- layers
 
 
-def _background(rng: np.random.Generator, size: tuple[int, int], photographs: Sequence[Path]) -> Layer:
-    colours = _texture(rng, size, photographs)
-    return Layer(colours, None, np.zeros(2), _motion(rng, size, np.array(size[::-1]) / 2, 1 / 80))
+def _background(rng: np.random.Generator, size: tuple[int, int], photographs: Sequence[Path], speed: float) -> Layer:
+    colours = flow_textures.texture(rng, size, photographs)
+    return Layer(colours, None, np.zeros(2), _motion(rng, size, np.array(size[::-1]) / 2, 1 / 80, speed))
 
 
-def _foreground(rng: np.random.Generator, size: tuple[int, int], photographs: Sequence[Path], ground: Motion) -> Layer:
+def _foreground(
+    rng: np.random.Generator, size: tuple[int, int], photographs: Sequence[Path], speed: float, ground: Motion
+) -> Layer:
     side = int(size[0] * np.exp(rng.uniform(np.log(0.12), np.log(0.6))))
     middle = rng.uniform(-MARGIN, np.array(size[::-1]) + MARGIN)
-    own = _motion(rng, size, middle, 1 / 40)
+    own = _motion(rng, size, middle, 1 / 40, speed)
     if rng.random() < 0.7:  # moves with the ground, in addition to its own motion
         own = dataclasses.replace(own, shift=own.shift + ground(middle) - middle)
-    return Layer(_texture(rng, (side, side), photographs), _shape(rng, side), middle - side / 2, own)
+    return Layer(
+        flow_textures.texture(rng, (side, side), photographs), flow_textures.shape(rng, side), middle - side / 2, own
+    )
 
 
-def _motion(rng: np.random.Generator, size: tuple[int, int], centre: np.ndarray, share: float) -> Motion:
-    """Draws a motion whose shift has a log-normal length of the median `share` of the height."""
-    angle, turn, stretch = rng.uniform(0, 2 * np.pi), rng.laplace(0, 0.03), np.exp(rng.laplace(0, 0.02, 2))
-    length = min(size[0] / 3, share * size[0] * rng.lognormal(0, 1.2))
+def _motion(
+    rng: np.random.Generator, size: tuple[int, int], centre: np.ndarray, share: float, speed: float = 1.0
+) -> Motion:
+    """Draws a motion whose shift has a log-normal length of the median `speed * share` of the height."""
+    angle, turn = rng.uniform(0, 2 * np.pi), speed * rng.laplace(0, 0.03)
+    stretch = np.exp(speed * rng.laplace(0, 0.02, 2))
+    length = speed * min(size[0] / 3, share * size[0] * rng.lognormal(0, 1.2))
     cos, sin = np.cos(turn), np.sin(turn)
     matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag(stretch)
     waves = np.zeros((2, 5))
@@ -175,83 +190,12 @@ def _motion(rng: np.random.Generator, size: tuple[int, int], centre: np.ndarray,
         directions = rng.uniform(0, 2 * np.pi, 2)
         waves[:, 2:4] = (2 * np.pi / length_of_wave * np.stack([np.cos(directions), np.sin(directions)])).T
         waves[:, 4] = rng.uniform(0, 2 * np.pi, 2)
-        steepest = rng.uniform(0, 0.08, 2)  # the largest derivative of the wave: far below 1, so that it has an inverse
+        steepest = speed * rng.uniform(
+            0, 0.08, 2
+        )  # the largest derivative of the wave: far below 1, so that it has an inverse
         directions = rng.uniform(0, 2 * np.pi, 2)
         waves[:, :2] = (steepest * length_of_wave / 2 / np.pi * np.stack([np.cos(directions), np.sin(directions)])).T
     return Motion(matrix, length * np.array([np.cos(angle), np.sin(angle)]), centre, waves)
-
-
-def _shape(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Draws the coverage, 0 to 1, (side, side), of a polygon or of a smooth blob, sometimes with a hole."""
-    large = 4 * side  # drawn larger, then averaged
-    corners = int(rng.integers(3, 9))
-    if rng.random() < 0.5:
-        angles = np.sort(rng.uniform(0, 2 * np.pi, corners))
-        radii = rng.uniform(0.5, 1, corners)
-    else:
-        angles = np.linspace(0, 2 * np.pi, 64, endpoint=False)
-        harmonics = rng.normal(0, 0.25, (4, 2)) / np.arange(1, 5)[:, None]
-        turns = np.arange(1, 5)[:, None] * angles
-        radii = np.clip(0.75 + (harmonics[:, :1] * np.cos(turns) + harmonics[:, 1:] * np.sin(turns)).sum(0), 0.2, 1)
-    outline = large / 2 + 0.47 * large * radii[:, None] * np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    coverage = np.zeros((large, large), np.uint8)
-    cv2.fillPoly(coverage, [np.rint(outline).astype(np.int32)], 255)
-    if rng.random() < 0.15:
-        place, radius = rng.uniform(0.35, 0.65, 2) * large, rng.uniform(0.05, 0.15) * large
-        cv2.circle(coverage, tuple(map(int, place)), int(radius), 0, cv2.FILLED)
-    return cv2.resize(coverage, (side, side), interpolation=cv2.INTER_AREA) / 255.0
-
-
-def _texture(rng: np.random.Generator, size: tuple[int, int], photographs: Sequence[Path]) -> np.ndarray:
-    """Draws a texture, 0..255; returns its cubic spline coefficients, float (h, w, 3)."""
-    if len(photographs) and rng.random() < 0.5:
-        texture = _photograph(rng, size, photographs[rng.integers(len(photographs))])
-    else:
-        texture = _drawn(rng, size)
-    # Without the finest detail, so that a cubic spline shows the texture between its pixels as well
-    texture = cv2.GaussianBlur(texture, (0, 0), 0.7)
-    return np.stack([ndimage.spline_filter(x, mode="mirror") for x in np.moveaxis(texture, -1, 0)], axis=-1)
-
-
-def _drawn(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Draws noise at several scales, stripes, or patches of two textures: float32 (h, w, 3)."""
-    texture = np.broadcast_to(rng.uniform(30, 225, 3), (*size, 3)).astype(np.float32)
-    for cells in np.unique(np.geomspace(3, max(4, min(size) / 3), int(rng.integers(2, 5))).astype(int)):
-        shape = cells, max(2, cells * size[1] // size[0]), 3
-        strength = rng.uniform(5, 45)
-        noise = rng.normal(0, strength, shape) * rng.uniform(0, 1, 3) + rng.normal(0, strength, (*shape[:2], 1))
-        texture = texture + cv2.resize(noise.astype(np.float32), size[::-1], interpolation=cv2.INTER_CUBIC)
-    if rng.random() < 0.4:
-        y, x = np.mgrid[: size[0], : size[1]]
-        angle, wave = rng.uniform(0, np.pi), rng.uniform(5, 40)
-        stripes = np.sin(2 * np.pi / wave * (x * np.cos(angle) + y * np.sin(angle)))
-        texture = texture + (stripes[..., None] * rng.uniform(-60, 60, 3)).astype(np.float32)
-    if rng.random() < 0.4:
-        cells = int(rng.integers(4, 12))
-        field = cv2.resize(rng.normal(size=(cells, cells)), size[::-1], interpolation=cv2.INTER_CUBIC)
-        texture = texture + np.where(field > 0, 1, -1).astype(np.float32)[..., None] * rng.uniform(-50, 50, 3)
-    return texture.clip(0, 255).astype(np.float32)
-
-
-def _photograph(rng: np.random.Generator, size: tuple[int, int], path: Path) -> np.ndarray:
-    """A random part of a photograph at `size`: float32 (h, w, 3)."""
-    image = read_photograph(path)
-    sides = np.array(image.shape[:2])
-    scale = min(sides / size)
-    part = np.minimum(sides, np.array(size) * max(scale * rng.uniform(0.4, 1), min(1, scale))).astype(int)
-    top, left = (int(rng.integers(rest + 1)) for rest in sides - part)
-    image = image[top : top + part[0], left : left + part[1]]
-    image = cv2.resize(image, size[::-1], interpolation=cv2.INTER_AREA if part[0] > size[0] else cv2.INTER_CUBIC)
-    return (image[:, ::-1] if rng.random() < 0.5 else image).astype(np.float32)
-
-
-@functools.lru_cache(64)
-def read_photograph(path: Path) -> np.ndarray:
-    """Reads an image, uint8 (H, W, 3) RGB. Raises a ValueError if it is not one."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        raise ValueError(f"{path} is not an image that OpenCV can read: remove it from --photographs.")
-    return image
 
 
 def _photometric(rng: np.random.Generator, first: np.ndarray, second: np.ndarray, strength: float):
@@ -268,22 +212,6 @@ def _photometric(rng: np.random.Generator, first: np.ndarray, second: np.ndarray
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-def list_photographs(directory: Path | None) -> list[Path]:
-    """Lists the images in a directory, at any depth.
-
-    Raises:
-        ValueError: if there are fewer than five, so that tests cannot have their own.
-    """
-    if directory is None:
-        return []
-    if not directory.is_dir():
-        raise ValueError(f"--photographs {directory} is not a directory.")
-    found = sorted(path.resolve() for path in directory.rglob("*") if path.suffix.lower() in IMAGES)
-    if len(found) < 5:
-        raise ValueError(f"--photographs {directory} has {len(found)} images; give five or more ({', '.join(IMAGES)}).")
-    return found
-
-
 def render(
     directory: Path,
     *,
@@ -291,6 +219,7 @@ def render(
     seed: int = 0,
     size: tuple[int, int] = SIZE,
     photographs: Sequence[Path] = (),
+    speed: float = 1.0,
     num_workers: int = 2,
 ) -> list[tuple[Path, str]]:
     """Renders `directory/SPLIT/00000/first.png`, second.png and flow.png in parallel; pairs that exist are kept.
@@ -298,6 +227,7 @@ def render(
     Args:
         num_videos: number of pairs per split.
         photographs: every fifth one is for the splits other than train.
+        speed: factor on all motion.
 
     Returns:
         (folder, split) of each pair.
@@ -310,14 +240,14 @@ def render(
             folder = Path(directory) / split / f"{i:05d}"
             pairs.append((folder, split))
             if not (folder / FILES[-1]).exists():
-                tasks.append((folder, (seed, zlib.crc32(split.encode()), i), size, own))
+                tasks.append((folder, (seed, zlib.crc32(split.encode()), i), size, own, speed))
     in_parallel(_render_one, tasks, num_workers)
     return pairs
 
 
 def _render_one(task):
-    folder, seed, size, photographs = task
-    rendered = pair(seed, size=size, photographs=photographs)
+    folder, seed, size, photographs, speed = task
+    rendered = pair(seed, size=size, photographs=photographs, speed=speed)
     folder.mkdir(parents=True, exist_ok=True)
     for name, frame in zip(FILES, rendered[:2], strict=False):
         cv2.imwrite(str(folder / name), frame[..., ::-1])

@@ -40,3 +40,10 @@ def test_pictures_of_several_rows(draw, row):
     file = io.BytesIO()
     draw([row, {**row, "title": "C3D"}, {**row, "dial": "speed"}], file)
     assert cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR).std() > 1
+
+
+def test_the_legend_of_many_rungs_on_one_dial_fits(row):
+    file = io.BytesIO()
+    profile_plots.curves([{**row, "title": f"a network of a long name {i}"} for i in range(12)], file)
+    image = cv2.imdecode(np.frombuffer(file.getvalue(), np.uint8), cv2.IMREAD_COLOR)
+    assert (image[:, [0, -1]] == 255).all()  # nothing is cut off at the sides

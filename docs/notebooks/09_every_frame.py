@@ -2,7 +2,7 @@
 # # 9 · Labelling every frame
 #
 # A long video holds many actions. We want to know *when* each happens: one label per frame. We compare a classifier of
-# single frames with networks over time, and learn why the accuracy of frames is not enough.
+# single frames with networks over time, and learn why per-frame accuracy is not enough.
 #
 # **Before you run it:** `pip install -e .` in the root of the repository. The videos are rendered.
 
@@ -28,8 +28,8 @@ SIZE = 32
 # %% [markdown]
 # ## Videos with several motions
 #
-# Each video shows four motions of random classes, with rests of random length between them. A label belongs to each
-# frame: one of eight motions, or rest.
+# Each video shows four motions of random classes, with rests of random length between them. Each frame has a label: one
+# of eight motions, or rest.
 
 # %%
 NAMES = [*motion.CLASSES, "rest"]
@@ -69,9 +69,10 @@ plt.show()
 # %% [markdown]
 # ## Features of a frame
 #
-# Real systems store the features of a large network (notebooks 1 and 6). Here five numbers do, which a teacher can
-# read. We compute the optical flow from each frame to the next. From it we take the speed, the mean motion to the right
-# and down, and how much the moving points go *outwards* from their centre and *turn* around it.
+# Real systems store the features of a large network (notebooks 1 and 6). Here five numbers are enough, and we can
+# interpret each of them. We compute the optical flow from each frame to the next. From the flow we compute the speed,
+# the mean motion to the right and down, and how much the moving points go *outwards* from their centre and *turn*
+# around it.
 
 
 # %%
@@ -115,8 +116,8 @@ legend(figure, np.unique(y["test"][0]))
 plt.show()
 
 # %% [markdown]
-# Follow one coloured bar upwards: which feature tells this motion? The spikes are cuts, where one clip ends and the
-# next one begins with its rest: there the flow means nothing.
+# Follow one coloured bar upwards: which feature identifies this motion? The spikes are cuts, where one clip ends and
+# the rest before the next clip begins: there the flow is meaningless.
 #
 # ## Four labellers
 #
@@ -124,7 +125,7 @@ plt.show()
 # |---|---|
 # | single frames | one frame: a linear classifier |
 # | LSTM | this frame and all before it |
-# | LSTM, both ways | the whole video |
+# | LSTM, both ways (bidirectional) | the whole video |
 # | MS-TCN | the whole video; a second stage of dilated convolutions corrects the first |
 
 # %%
@@ -165,12 +166,13 @@ for name, model in NETWORKS.items():
 # %% [markdown]
 # ## Accuracy is not enough
 #
-# Besides the accuracy of frames, the field measures *segments*, runs of equal labels:
+# Besides per-frame accuracy, it is common to measure *segments*, that is, consecutive frames with the same label:
 #
 # - **edit**: is the order of segments right, whatever their length?
 # - **F1@50**: a predicted segment counts if it covers a true one of its class by half or more (intersection over
 #   union).
-# - **segments per true one**: 1 is right; more means that motions are cut into pieces.
+# - **segments per true one**: predicted segments divided by true segments. 1 is right; more means that motions are cut
+#   into pieces.
 
 # %%
 rows = {name: segments.segment_metrics(list(labels), list(y["test"])) for name, labels in predicted.items()}
@@ -197,10 +199,10 @@ for axis, (key, title) in zip(axes, keys.items(), strict=True):
 plt.show()
 
 # %% [markdown]
-# **Look at** the first row. Single frames get three of four frames right, and yet cut the motions into pieces: 1.7
-# segments for each true one, and an F1@50 of 56 %. Someone who counts events would be badly served by this accuracy.
-# The networks over time label more frames correctly, but above all they make whole segments. Among themselves they
-# differ by a few points, on 16 videos and with one seed.
+# **Look at** the first row. The classifier of single frames labels three of four frames correctly, yet it cuts the
+# motions into pieces: 1.7 segments for each true one, and an F1@50 of 56 %. Anyone who counts events would be misled by
+# its accuracy. The networks over time label more frames correctly, but above all they produce whole segments. They
+# differ from each other by a few points only, on 16 videos and with one seed.
 
 # %%
 figure, axes = plt.subplots(3, 1, figsize=(10, 5.6), sharex=True, layout="constrained")
@@ -212,9 +214,10 @@ legend(figure, range(9))
 plt.show()
 
 # %% [markdown]
-# Single frames (second row of each video) take the slow beginning of a growing shape for rest, name nonsense at the
-# cuts, and change their mind within a motion. The LSTM often begins a motion late: it has to see some of it before it
-# is sure, and cannot know what comes. The networks that see the whole video are nearer to the true ends.
+# The classifier of single frames (second row of each video) labels the slow beginning of a growing shape as rest, makes
+# random mistakes at the cuts, and changes its label within a motion. The LSTM often begins a motion late: it has to see
+# part of the motion before it is confident, and cannot see the future. The boundaries of the networks that see the
+# whole video are closer to the true ones.
 #
 # With your own videos: a CSV with `path,start,end,label` in seconds, `vidjax make-records segments.csv --untrimmed`,
 # `vidjax features`, `vidjax train --config configs/segmentation.py:model=ms_tcn`, and `vidjax detect film.mp4`, which
@@ -222,7 +225,7 @@ plt.show()
 #
 # ## Exercises
 #
-# 1. Smooth the labels of single frames with a running majority over 7 frames. How close does it come to the networks,
-#    in accuracy and in segments? Which motions does it lose?
-# 2. The LSTM sees only the past. At which end of a motion are its mistakes, and how many frames of delay would you have
-#    to allow it (shift its labels and measure again)?
+# 1. Smooth the labels of the single-frame classifier with a running majority over 7 frames. How close does it come to
+#    the networks, in accuracy and in segments? Which motions does it lose?
+# 2. The LSTM sees only the past. At which end of a motion are its mistakes? How many frames of delay would it need?
+#    (Shift its labels and measure again.)

@@ -2,8 +2,8 @@
 # # 10 · What each architecture can see
 #
 # An accuracy says how good a network is on one dataset. It does not say *why*. Here we ask directly: from which frames
-# can an output get information at all, and what follows from that, whatever the training? We use datasets with one
-# *dial*, made so that the answer is known.
+# can an output get information at all, and what follows from that, whatever the training? We use datasets in which we
+# vary one property, the *dial*, and in which we know what a network must see.
 #
 # **Before you run it:** `pip install -e .` in the root of the repository. The videos are rendered.
 
@@ -75,11 +75,11 @@ for name, row in rows.items():
     print(f"{name:24} sees frames {seen[0]:+d} to {seen[-1]:+d}")
 
 # %% [markdown]
-# White frames have no influence at all. A causal TCN sees a window of the past, and each block more than doubles it. An
-# LSTM sees everything before, fainter and fainter with random parameters. A second direction opens the future. "Causal"
-# is what a live camera needs: it has no future.
+# White frames have no influence at all. A causal TCN sees a window of the past, and each block more than doubles the
+# window. An LSTM sees all earlier frames, but with random parameters their influence fades with the distance. A
+# bidirectional LSTM also sees the future. A live camera needs a causal network, because future frames do not exist yet.
 #
-# A pooled answer about the whole video can still be no more than what its windows see, added up. That is what we test
+# If the outputs are pooled over the whole video, the result is still only a sum of what each window sees. We test this
 # next.
 #
 # ## The order of four flashes
@@ -151,16 +151,16 @@ plt.legend(fontsize=8)
 plt.show()
 
 # %% [markdown]
-# **Look at** the two pooled networks. 1 in 24 is 4.2 %, and 192 guesses come with a deviation of 1.4 points. They get a
-# bag of frames that says nothing about the class, and no training can help. The LSTM reads the flashes one by one, and
-# solves it. The TCN is in between. Each of its windows of 13 frames sees the order of the flashes that fall into it,
-# but the mean over all windows forgets which pair came first.
+# **Look at** the two pooled networks. Chance, 1 in 24, is 4.2 %, and 192 guesses have a standard deviation of 1.4
+# points. The pooled networks see a bag of frames that says nothing about the class, and no training can help. The LSTM
+# reads the flashes one by one, and solves the task. The TCN is in between. Each of its windows of 13 frames sees the
+# order of the flashes that fall into it, but the mean over all windows loses which pair came first.
 #
 # ## How far back: the gap
 #
 # The second dataset: three flashes, and the class is their *cyclic* order, blue-green-red or blue-red-green. The dial
 # is the number of empty frames between them. The flashes come at random times and the cycle begins with any colour, so
-# seeing one flash says nothing, not even the last one. Now the law:
+# a single flash says nothing about the class, not even the last one. This gives a law:
 #
 # **A network whose outputs see fewer frames than the gap is at chance, whatever its training.**
 
@@ -199,21 +199,21 @@ plt.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
 plt.show()
 
 # %% [markdown]
-# **Look at** where each curve meets 50 %; 192 guesses come with a deviation of 3.6 points. The dial gives the smallest
-# gap. The flashes begin at random, so that a gap may be up to 14 frames longer (4 for the dial at 2). The window of 5
-# frames still bridges some gaps of 2, and none of 8. The window of 13 frames solves 2, and finds nothing at 8. No
-# training could change the first at 8, nor the second at 32.
+# **Look at** where each curve meets 50 %; 192 guesses have a standard deviation of 3.6 points. The dial sets the
+# smallest gap. The flashes begin at random times, so a gap may be up to 14 frames longer (4 at dial 2). The window of 5
+# frames still bridges some gaps at dial 2, and none at dial 8. The window of 13 frames solves dial 2, and is at chance
+# at dial 8. No training could help the first at dial 8, nor the second at dial 32.
 #
-# The other half of the lesson is the window of 61 frames. At a gap of 32 it *could* see two flashes at a time, and in
-# these 200 steps it learnt nothing. The LSTM, which could see all three, learnt part of it. What a network cannot see
-# is a law. What it can see it still has to learn.
+# The other half of the lesson is the window of 61 frames. At dial 32 it *could* see two flashes at a time, but in these
+# 200 steps it learned nothing. The LSTM, which could see all three, learned part of the task. What a network cannot
+# see, no training can teach it. What it can see, it still has to learn.
 #
-# Other dials (`vidjax.data.synthetic.sight`) ask for the motion of pure noise, the speed that a network can follow,
-# small things, and counting. `vidjax summary CONFIG` lists the receptive field of every layer of a network.
+# Other datasets with dials (`vidjax.data.synthetic.sight`) test the motion of pure noise, the speed that a network can
+# follow, small objects, and counting. `vidjax summary CONFIG` lists the receptive field of every layer of a network.
 #
 # ## Exercises
 #
-# 1. Does the LSTM miss the rest at the largest gap because it *cannot* see, or because it did not *learn*? Train it
-#    longer, or first on a small gap and then on larger ones. Do the same with the TCN that sees 61 frames.
+# 1. At the largest gap, the LSTM makes mistakes. Is this because it *cannot* see, or because it did not *learn*? Train
+#    it longer, or first on a small gap and then on larger ones. Do the same with the TCN that sees 61 frames.
 # 2. What is the smallest number of TCN blocks that can solve a gap of 32? Work it out from the receptive field (each
 #    block doubles the dilation), then try it.

@@ -86,17 +86,19 @@ def line_of(segment: Segment) -> str:
 def parse_args(argv=None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="vidjax detect",
-        description="Finds the activities in untrimmed videos with a network that labels every frame, or clips.",
+        description="Finds activities in untrimmed videos, with a network that labels frames or a clip classifier.",
     )
     add = parser.add_argument
     add("videos", nargs="*", metavar="VIDEO", help="video files")
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="directory of the run")
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
+    network.add_argument("--weights", metavar="NAME|FILE", help="a name listed by `vidjax weights`, or a weights file")
     add("--stream", metavar="VIDEO|camera", help="print each segment when it ends; for causal networks on frames")
     add("--rule", choices=segment_rule.HOW, help="runs of the most probable class; runs above a threshold (default if "
         "there is one); or one class per video, in the parts that are not background (Montes et al.)")  # fmt: skip
-    add("--threshold", type=float, help="least probability of a class, or with montes of any activity (default: 0.2)")
+    add(
+        "--threshold", type=float, help="smallest probability of a class, or with montes of any activity (default: 0.2)"
+    )
     add("--smooth", type=float, metavar="SECONDS", help="standard deviation of a Gaussian over time, or with montes "
         "half the window of a mean (default: 0)")  # fmt: skip
     add("--min_seconds", type=float, help="shorter segments are left out (default: 0)")

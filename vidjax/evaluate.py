@@ -162,7 +162,7 @@ def main():
     add = parser.add_argument
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, nargs="+", help="directory of the run, or of the runs to fuse")
-    network.add_argument("--weights", metavar="NAME|FILE", help="published weights, with --dataset")
+    network.add_argument("--weights", metavar="NAME|FILE", help="published weights or a weights file; needs --dataset")
     add("--templates", type=Path, metavar="FILE", help="texts around a class, one per line with {} in its place, for "
         f"--weights that compare videos with texts (default: {zero_shot.TEMPLATE!r})")  # fmt: skip
     add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json or sentencepiece.model (default: published)")
@@ -179,9 +179,9 @@ def main():
     groups = "split|superclass|REGEX"
     add("--within", metavar=groups, help="the classes of an episode come from one group, such as an alphabet")
     add("--across", metavar=groups, help="a query is from another group than its supports, such as a drawer")
-    add("--orders", action="store_true", help="also shuffle the frames, and play queries backwards")
+    add("--orders", action="store_true", help="with --one_shot: also shuffle the frames, and play queries backwards")
     add("--choose_rule", action="store_true", help="choose the rule from scores to segments on validation splits")
-    add("--out", type=Path, help="JSON file for the metrics; predictions and the confusion matrix go beside it")
+    add("--out", type=Path, help="JSON file for the metrics; predictions and the confusion matrix go next to it")
     args = parser.parse_args()
     args.workdir = args.workdir or []
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended

@@ -261,7 +261,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     network = parser.add_mutually_exclusive_group(required=True)
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
+    network.add_argument("--weights", metavar="NAME|FILE", help="a name listed by `vidjax weights`, or a weights file")
     network.add_argument("--workdir", type=Path, help="directory of a trained run")
     add = parser.add_argument
     add("--records", type=Path, required=True, help="directory of video records")
@@ -274,7 +274,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         "--resize",
         type=positive,
         nargs="+",
-        help="short side, or height and width, before the crop",
+        help="resize the short side to one number, or to height and width, before the crop",
     )
     add("--sampling", choices=("cover", "segments"), default="cover",
         help="consecutive clips that cover the whole video, or one clip with frames spread over it")  # fmt: skip

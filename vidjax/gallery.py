@@ -69,11 +69,13 @@ def parse_args(argv=None) -> argparse.Namespace:
         if name != "list":
             of_command.add_argument("--class", dest="name", metavar="NAME", required=True, help="name of the class")
     add_parser = commands.choices["add"]
-    add_parser.add_argument("videos", nargs="+", metavar="VIDEO|DIR", help="examples; of a directory all videos in it")
+    add_parser.add_argument(
+        "videos", nargs="+", metavar="VIDEO|DIR", help="example videos; a directory stands for all videos in it"
+    )
     network = add_parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, help="directory of a run")
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
-    network.add_argument("--exported", type=Path, metavar="DIR", help="directory that vidjax.export --embedder wrote")
+    network.add_argument("--weights", metavar="NAME|FILE", help="a name listed by `vidjax weights`, or a weights file")
+    network.add_argument("--exported", type=Path, metavar="DIR", help="directory written by `vidjax export --embedder`")
     add_parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
     add_parser.add_argument("--folder_fps", type=float, default=frame_folder.FPS,
         help="frame rate of image folders (default: %(default)g)")  # fmt: skip

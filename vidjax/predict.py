@@ -79,8 +79,8 @@ def parse_args() -> argparse.Namespace:
     add("--stream", metavar="VIDEO|camera", help="print one line per second; camera:1 is the second camera")
     network = parser.add_mutually_exclusive_group(required=True)
     network.add_argument("--workdir", type=Path, nargs="+", help="directory of a run, or of several runs to fuse")
-    network.add_argument("--weights", metavar="NAME|FILE", help="see `python -m vidjax.weights`; or a weights file")
-    network.add_argument("--exported", type=Path, metavar="DIR", help="directory that vidjax.export wrote")
+    network.add_argument("--weights", metavar="NAME|FILE", help="a name listed by `vidjax weights`, or a weights file")
+    network.add_argument("--exported", type=Path, metavar="DIR", help="directory written by `vidjax export`")
     add("--classes", nargs="+", metavar="TEXT", help="classes in words, for --weights clip_vit_b32 and others that "
         "compare videos with texts")  # fmt: skip
     add("--templates", type=Path, metavar="FILE", help="texts around a class, one per line with {} in its place; their "
@@ -94,9 +94,9 @@ def parse_args() -> argparse.Namespace:
     add("--top", type=int, default=5, help="number of classes to print (default: 5)")
     add("--num_views", type=int, help="clips per video or window (default: enough to cover it, at most 10)")
     add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of image folders (default: %(default)g)")
-    add("--gallery", type=Path, metavar="FILE", help="classes known by examples, see `python -m vidjax.gallery`")
-    add("--reject", action="store_true", help="a video that is far from all classes of the gallery is unknown")
-    add("--beams", type=int, default=4, help="beams of the search for captions (default: 4)")
+    add("--gallery", type=Path, metavar="FILE", help="classes given by examples, see `vidjax gallery`")
+    add("--reject", action="store_true", help="call a video unknown if it is far from all classes of the gallery")
+    add("--beams", type=int, default=4, help="beam width for captions (default: 4)")
     ensemble.add_arguments(parser, ensemble.AVERAGES)
     add("--json", action="store_true", help="print a JSON object per video, window, or second of a stream")
     args = parser.parse_args()

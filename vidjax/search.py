@@ -50,11 +50,13 @@ def search(texts: Sequence[str], tower: zero_shot.TextTower, embeddings: np.ndar
 
 
 def main(argv=None):
-    parser = argparse.ArgumentParser(prog="vidjax search", description="Finds videos by a text, over stored features.")
+    parser = argparse.ArgumentParser(prog="vidjax search", description="Finds videos by a text, in stored features.")
     add = parser.add_argument
     add("texts", nargs="+", metavar="TEXT", help="one or several descriptions")
-    add("--features", type=Path, required=True, metavar="DIR", help="records that vidjax.features wrote")
-    add("--weights", metavar="NAME|FILE", help="network of the texts (default: the one that made the features)")
+    add("--features", type=Path, required=True, metavar="DIR", help="records written by `vidjax features`")
+    add(
+        "--weights", metavar="NAME|FILE", help="network that embeds the texts (default: the one that made the features)"
+    )
     add("--tokenizer", type=Path, metavar="FILE", help="tokenizer.json or sentencepiece.model (default: published)")
     add("--splits", nargs="+", help="splits to search (default: all)")
     add("--top", type=int, default=5, help="number of videos to print per text (default: 5)")

@@ -66,27 +66,35 @@ def measure(module, args: argparse.Namespace) -> dict:
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="python -m vidjax.bench",
-        description="Measures speed ratios in one run. Stop other work first: benchmarks use all cores.",
+        prog="vidjax bench",
+        description="Measures speed and memory on this machine. Stop other work first: benchmarks use all cores.",
     )
     sections = parser.add_subparsers(dest="section", required=True)
 
     def section(name: str, help: str, rounds: int | None = None) -> argparse.ArgumentParser:
         of_section = sections.add_parser(name, help=help)
         if rounds:
-            of_section.add_argument("--rounds", type=int, default=rounds, help="number of alternations")
+            of_section.add_argument(
+                "--rounds", type=int, default=rounds, help="number of rounds; each measures both sides"
+            )
         of_section.add_argument("--out", type=Path, help="JSON file for the results")
         return of_section
 
-    of_device = section("device", "everything about this device: correctness, speed, memory, profile; can be stopped")
+    of_device = section(
+        "device", "everything about this device: correctness, speed, memory, profile; can be interrupted"
+    )
     of_device.set_defaults(out=Path("device.json"))
-    of_device.add_argument("--minutes", type=float, default=0, help="start no item after this time; 0: no limit")
+    of_device.add_argument(
+        "--minutes", type=float, default=0, help="start no item after this many minutes; 0: no limit"
+    )
     of_device.add_argument("--quick", action="store_true", help="check the command itself, with tiny networks")
     of_models = section("models", "forward pass and training step of published networks, against PyTorch", 5)
     of_models.add_argument("--vs", choices=["torch"], help="compare with PyTorch: pip install torch torchvision")
-    of_models.add_argument("--networks", nargs="+", metavar="NAME", help="default: the 3-D ones, 16 frames")
     of_models.add_argument(
-        "--dtypes", nargs="+", choices=["float32", "bfloat16"], help="default: CPUs float32, else both"
+        "--networks", nargs="+", metavar="NAME", help="networks to measure (default: the 3-D ones, with 16 frames)"
+    )
+    of_models.add_argument(
+        "--dtypes", nargs="+", choices=["float32", "bfloat16"], help="default: float32 on CPUs, else both"
     )
     of_models.add_argument("--batch_size", type=int, help="clips per batch (default: 2 on CPUs, else 32)")
     of_pipeline = section("pipeline", "records -> batches, against a plain tf.data pipeline", 5)
@@ -98,7 +106,9 @@ def main():
         metavar="DIR",
         help="compare these datasets instead, per second of processor time",
     )
-    of_pipeline.add_argument("--memory_clips", type=int, default=0, help="also record memory over this many clips")
+    of_pipeline.add_argument(
+        "--memory_clips", type=int, default=0, help="also record the memory while reading this many clips"
+    )
     section("recurrent", "a scanned LSTM, against flax.linen.RNN and PyTorch", 20)
     of_stream = section("stream", "time and memory along a stream of frames, and the speed-up of skipping frames", 10)
     of_stream.add_argument("--frames", type=int, default=10000, help="length of the stream")

@@ -263,7 +263,7 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar="FILE",
         help="class names for the numbers in a list: one per line, or `1 NAME`",
     )
-    add("--frame_folders", action="store_true", help="read folders of numbered images as videos; else detect them")
+    add("--frame_folders", action="store_true", help="require folders of numbered images (default: detect them)")
     add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of folders of numbered images")
     add("--test_fraction", type=float, default=0.2, help="share of each class drawn for test if no split is given")
     add("--val_fraction", type=float, default=0.1, help="share of each class drawn for val if no split is given")
@@ -295,15 +295,15 @@ def parse_args(argv=None) -> argparse.Namespace:
         metavar=("TRAIN", "VAL", "TEST"),
         help="numbers of videos to render for motion, coloured, captions or sight_DIAL, or of pairs for flow",
     )
-    add("--photographs", type=Path, metavar="DIR", help="for flow: images for half of the textures, five or more")
+    add("--photographs", type=Path, metavar="DIR", help="for flow: five or more images, for half of the textures")
     size = flow_pairs.SIZE
-    add("--pair_size", type=int, nargs=2, default=size, metavar=("HEIGHT", "WIDTH"), help="for flow: pixels")
-    add("--pair_speed", type=float, default=1.0, metavar="FACTOR", help="for flow: factor on all motion, up to 1")
+    add("--pair_size", type=int, nargs=2, default=size, metavar=("HEIGHT", "WIDTH"), help="for flow: frame size")
+    add("--pair_speed", type=float, default=1.0, metavar="FACTOR", help="for flow: factor on the speed, up to 1")
     add("--pen_only", action="store_true", help="for strokes: show the pen without ink, and nothing while it is lifted")
     real_time = "for strokes: 12 frames per second, not 24 per drawing; for trajectories: seconds, not 0 to 1"
     add("--real_time", action="store_true", help=real_time)
-    add("--concatenate", type=int, default=1, help="motion clips per video; above 1, with one label per frame")
-    add("--background", type=int, default=0, help="with --concatenate: frames without motion between clips, on average")
+    add("--concatenate", type=int, default=1, help="motion clips per video; above 1: one label per frame")
+    add("--background", type=int, default=0, help="with --concatenate: mean number of still frames between clips")
     argv = sys.argv[1:] if argv is None else list(argv)
     end = argv.index("--") if "--" in argv else len(argv)
     args = parser.parse_args(argv[:end])

@@ -73,7 +73,9 @@ def main():
     parser = argparse.ArgumentParser(
         prog="vidjax crossval-fusion", description="Fuses the runs of several cross-validations fold by fold."
     )
-    parser.add_argument("workdirs", type=Path, nargs="+", metavar="WORKDIR", help="of vidjax.crossval; two or more")
+    parser.add_argument(
+        "workdirs", type=Path, nargs="+", metavar="WORKDIR", help="work directories of `vidjax crossval`, two or more"
+    )
     ensemble.add_arguments(parser, ensemble.FUSIONS)
     parser.add_argument("--out", type=Path, help="JSON file for the metrics")
     args = parser.parse_args()

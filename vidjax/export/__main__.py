@@ -240,10 +240,12 @@ def main():
     parser.add_argument("--step", type=int, help="step of the checkpoint (default: the last)")
     parser.add_argument("--format", required=True, choices=FORMATS, help="see docs/export.md")
     parser.add_argument("--out", type=Path, required=True, help="a new directory, or an earlier export to replace")
-    parser.add_argument("--stream", action="store_true", help="export the step over a stream of frames, with its state")
+    parser.add_argument(
+        "--stream", action="store_true", help="export the per-frame step of a causal network, with its state"
+    )
     parser.add_argument("--embedder", action="store_true", help="leave the classifier out; return embeddings")
     parser.add_argument("--names", choices=("vidjax", *torch_names.NAMES), default="vidjax",
-        help="names of the arrays in a safetensors file")  # fmt: skip
+        help="library whose parameter names a safetensors file gets")  # fmt: skip
     parser.add_argument("--clips", nargs="+", metavar="VIDEO", help="videos to compare on (default: the test split)")
     parser.add_argument("--num_clips", type=int, default=20, help="test clips to compare on (default: 20)")
     args = parser.parse_args()

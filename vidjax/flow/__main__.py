@@ -59,14 +59,16 @@ def of_grey(flow_of: Callable) -> Callable:
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="python -m vidjax.flow",
+        prog="vidjax flow",
         description="Shows the optical flow of a video in colours: the hue is the direction, white is no motion.",
     )
     parser.add_argument("video", help="a video file")
     names = f"{', '.join(flow_images.METHODS)}; default: tvl1; or with --weights {', '.join(flow_images.NETWORKS)}"
     parser.add_argument("--method", default="tvl1", help=names)
     parser.add_argument(
-        "--weights", default="", help="of a network: a name of vidjax.weights, a file, or the work directory of a run"
+        "--weights",
+        default="",
+        help="weights of a network: a name listed by `vidjax weights`, a file, or a run's directory",
     )
     parser.add_argument(
         "--out",
@@ -79,7 +81,7 @@ def main():
         "--short_side", type=int, default=0, help="resize the short side to this many pixels; default: that of the file"
     )
     parser.add_argument(
-        "--largest", type=float, help="length in pixels of the full colour; default: the 99th percentile"
+        "--largest", type=float, help="flow length in pixels that is drawn in full colour; default: the 99th percentile"
     )
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about read-only use, which is intended

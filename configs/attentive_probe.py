@@ -1,4 +1,4 @@
-"""Attentive probing: a frozen encoder's features once, then a pooler and a classifier on them.
+"""Attentive probing: trains an attentive pooler and a classifier on the stored features of a frozen encoder.
 
     python -m vidjax.features --weights videoprism_b --records data/mine --layer tokens --num_frames 16 \\
         --sampling segments --resize 288 288 --out data/mine_videoprism

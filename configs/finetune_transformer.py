@@ -1,4 +1,4 @@
-"""VideoMAE, pretrained on Kinetics-400, fine-tuned on few videos by the authors' recipe.
+"""VideoMAE, pretrained on Kinetics-400, fine-tuned on few videos with the authors' recipe.
 
     python -m vidjax.train --config configs/finetune_transformer.py:dataset=mine,network=videomae_s --workdir runs/mine
 

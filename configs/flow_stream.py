@@ -1,4 +1,4 @@
-"""The temporal stream on optical flow from a network inside it, which learns with it (Zhu et al., ACCV 2018).
+"""A temporal stream that contains its own flow network; both are trained together (Zhu et al., ACCV 2018).
 
     python -m vidjax.train --config configs/optical_flow.py:network=flownet_s --workdir runs/flownet_s
     python -m vidjax.train --config configs/flow_stream.py --config.init_from=runs/flownet_s --workdir runs/flow_stream

@@ -1,4 +1,4 @@
-"""Frame features of a 2-D network, pooled over time, and a linear classifier: blind to the order of frames.
+"""A linear classifier on frame features of a 2-D network, pooled over time: blind to the order of frames.
 
     python -m vidjax.train --config configs/frame_pool.py:pool=max --workdir runs/max
     python -m vidjax.train --config configs/frame_pool.py:dataset=ut_interaction_i3d,fold=set1/0 --workdir runs/head

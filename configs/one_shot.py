@@ -1,4 +1,4 @@
-"""Embeddings that tell classes apart that were not trained on, by four losses over the pairs of a batch.
+"""Embeddings for classes that were not in the training set, trained with one of four losses.
 
     python -m vidjax.train --config configs/one_shot.py --workdir runs/one_shot
     python -m vidjax.train --config configs/one_shot.py:loss=siamese --workdir runs/siamese

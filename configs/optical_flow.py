@@ -1,4 +1,4 @@
-"""Optical flow learned from pairs of frames with true flow, at a laptop's size.
+"""Small networks that learn optical flow from pairs of frames with true flow.
 
     python -m vidjax.data.make_records flow --pair_size 128 192 --format png --out data/flow
     python -m vidjax.train --config configs/optical_flow.py:network=flownet_s --workdir runs/flownet_s

@@ -1,4 +1,4 @@
-"""The convolutional networks between I3D and transformers, of a laptop's size: TSM, X3D, SlowFast and SlowOnly.
+"""TSM, X3D, SlowFast and SlowOnly at laptop size: the convolutional networks between I3D and transformers.
 
     python -m vidjax.train --config configs/tsm_x3d_slowfast.py:network=tsm --workdir runs/tsm
 

@@ -1,4 +1,4 @@
-"""Two-stream I3D (Carreira and Zisserman, CVPR 2017): one I3D on frames and one on flow, with summed logits.
+"""Two-stream I3D (Carreira and Zisserman, CVPR 2017): one I3D on frames and one on flow, whose logits are added.
 
     python -m vidjax.data.make_records motion --short_side 0 --flow opencv_dis --out data/motion
     python -m vidjax.train --config configs/two_stream_i3d.py:stream=rgb --workdir runs/i3d_rgb

@@ -1,4 +1,4 @@
-"""Video transformers of a laptop's size, trained from random weights.
+"""Video transformers at laptop size, trained from scratch.
 
     python -m vidjax.train --config configs/video_transformer.py:network=timesformer --workdir runs/timesformer
 

@@ -1,4 +1,4 @@
-"""VideoMAE's pretraining: reconstruct nine tenths of a clip from the rest, without labels.
+"""VideoMAE's pretraining: reconstructs the masked part of a clip from the rest, without labels.
 
     python -m vidjax.train --config configs/videomae_pretrain.py --workdir runs/pretrain
     python -m vidjax.train --config configs/video_transformer.py:network=videomae --config.init_from=runs/pretrain \\

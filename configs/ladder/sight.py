@@ -13,36 +13,36 @@ from configs.common.data import SIGHT
 TRAIN, VAL, EPOCHS = 3200, 192, 8.0
 TEST = {"direction": 1280, "form": 1200, "gap": 1280, "speed": 1280, "count": 1200, "small": 1280, "order": 1200}
 LONG = {"gap": (1600, 4.0)}  # training videos and epochs where clips are long
-PER_RUN = 1.5  # minutes for compilation and evaluation, a guess
+PER_RUN = 0.4  # minutes for compilation and evaluation
 FRAMES, TIME, SPACETIME = "Blind to order", "Over frames", "Space and time"
 TOKENS, STREAMS = "Transformers", "Two streams"
 SHORT = {"model.min_receptive_field": 0}  # fields shorter than the clip are wanted here
 MEAN_KEPT = {"model.subtract_mean": False}  # what moves as a whole is lost with the mean of the flow
 
 # Name, title, group, config and its settings, overrides, and milliseconds per training step of 16 clips of 16x32x32 on
-# one core, for --plan: C3D and the mean are measured, all others estimated from the steps in docs/ladder_motion.md and
-# docs/transformers.md in proportion to the pixels, or guessed (TSM, SlowFast)
+# one core, for --plan. Fusions, recurrent networks, TCNs, C3D, I3D, TSM and temporal streams are measured, all others
+# estimated from the steps in docs/ladder_motion.md and docs/transformers.md in proportion to the pixels, or guessed
 RUNGS = [
-    ("mean", "mean of frame features", FRAMES, "frame_pool", "pool=mean", {}, 50),
-    ("early", "early fusion", TIME, "fusion", "fusion=early", {}, 20),
-    ("slow", "slow fusion", TIME, "fusion", "fusion=slow", {}, 25),
-    ("lstm", "CNN + LSTM", TIME, "frame_rnn", "cell=lstm", {}, 50),
-    ("skip_lstm", "CNN + Skip LSTM", TIME, "skip_rnn", "cost=3e-3", {}, 60),
-    ("tcn", "CNN + causal TCN", TIME, "tcn", "", SHORT, 65),
-    ("encoder_decoder", "CNN + encoder-decoder TCN", TIME, "tcn", "kind=encoder_decoder", SHORT, 55),
+    ("mean", "mean of frame features", FRAMES, "frame_pool", "pool=mean", {}, 47),
+    ("early", "early fusion", TIME, "fusion", "fusion=early", {}, 15),
+    ("slow", "slow fusion", TIME, "fusion", "fusion=slow", {}, 17),
+    ("lstm", "CNN + LSTM", TIME, "frame_rnn", "cell=lstm", {}, 47),
+    ("skip_lstm", "CNN + Skip LSTM", TIME, "skip_rnn", "cost=3e-3", {}, 53),
+    ("tcn", "CNN + causal TCN", TIME, "tcn", "", SHORT, 49),
+    ("encoder_decoder", "CNN + encoder-decoder TCN", TIME, "tcn", "kind=encoder_decoder", SHORT, 52),
     ("conv_lstm", "ConvLSTM over pixels", SPACETIME, "conv_lstm", "", {}, 95),
     ("c3d", "C3D", SPACETIME, "c3d", "", {}, 190),
     ("mc3_18", "MC3-18", SPACETIME, "resnet3d", "network=mc3_18", {}, 180),
     ("r2plus1d_18", "R(2+1)D-18", SPACETIME, "resnet3d", "network=r2plus1d_18", {}, 285),
     ("s3d", "S3D", SPACETIME, "s3d", "", {}, 65),
-    ("i3d", "I3D", SPACETIME, "i3d", "", {}, 80),
-    ("tsm", "TSM on ResNet-18", SPACETIME, "tsm_x3d_slowfast", "network=tsm", {}, 65),
+    ("i3d", "I3D", SPACETIME, "i3d", "", {}, 115),
+    ("tsm", "TSM on ResNet-18", SPACETIME, "tsm_x3d_slowfast", "network=tsm", {}, 43),
     ("slowfast", "SlowFast-50", SPACETIME, "tsm_x3d_slowfast", "network=slowfast", {}, 150),
     ("timesformer", "TimeSformer, divided", TOKENS, "video_transformer", "network=timesformer", {}, 500),
     ("videomae", "ViT of VideoMAE", TOKENS, "video_transformer", "network=videomae", {}, 250),
     ("video_swin", "Video Swin", TOKENS, "video_transformer", "network=video_swin", {}, 220),
-    ("temporal", "temporal stream", STREAMS, "two_stream", "stream=temporal", {}, 10),
-    ("temporal_raw", "temporal stream, mean kept", STREAMS, "two_stream", "stream=temporal", MEAN_KEPT, 10),
+    ("temporal", "temporal stream", STREAMS, "two_stream", "stream=temporal", {}, 12),
+    ("temporal_raw", "temporal stream, mean kept", STREAMS, "two_stream", "stream=temporal", MEAN_KEPT, 12),
 ]
 # The middle 10 frames of a long clip may show no flash: slow fusion takes all frames there, 10 at a time
 WHOLE_CLIP = {(dial, "slow"): {"clip.num_frames": SIGHT[dial][0]} for dial in ("gap", "count", "order")}

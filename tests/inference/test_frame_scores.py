@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -143,6 +144,21 @@ def test_a_classifier_of_clips_scores_the_frames_of_its_windows(length, film, mo
         expected = dict.fromkeys((0, 18), classify([*range(19), *range(5)]))
     for frame, value in expected.items():
         np.testing.assert_allclose(scores[frame], value, atol=1e-5)
+
+
+@pytest.mark.parametrize("note", ["", ", the best val_top1"])
+def test_the_network_of_features_is_the_checkpoint_that_made_them(note, monkeypatch):
+    inputs = {
+        "prefix": "RGB",
+        "layer": "layer2",
+        "source": f"runs/a, step 40{note}",
+        "clip": {**CLIP, "sampling": "cover"},
+    }
+    opened = []
+    run = restore.Trained("name", None, {}, {}, sharding.make_mesh(), LABELS, SPEC, CLIP, {})
+    monkeypatch.setattr(restore, "from_run", lambda *place: opened.append(place) or run)
+    frame_scores.encoder_of(inputs, lambda *_: None)
+    assert opened == [(Path("runs/a"), 40)]
 
 
 def test_what_is_refused():

@@ -199,7 +199,8 @@ def encoder_of(inputs: dict, make_features_fn: Callable) -> Encoder | None:
             f"The features of {source or 'this run'} are not those of consecutive clips of frames: store them with "
             "vidjax features without --sampling and --frame_stride."
         )
-    workdir, comma, number = source.rpartition(", step ")
+    workdir, comma, rest = source.rpartition(", step ")
+    number = rest.partition(",")[0]  # "40, the best val_top1" of a run with keep_best
     run = restore.from_run(Path(workdir), int(number)) if comma else restore.from_weights(source)
     return Encoder(make_features_fn(run, inputs["layer"]), clip["num_frames"], run.mesh.size)
 

@@ -146,6 +146,29 @@ def test_a_classifier_of_clips_scores_the_frames_of_its_windows(length, film, mo
         np.testing.assert_allclose(scores[frame], value, atol=1e-5)
 
 
+@pytest.mark.parametrize("num_frames", [8, 24])
+def test_a_layer_with_a_step_per_frame_gives_each_frame_once(num_frames, film, monkeypatch):
+    """As in the stored features: clips begin at 0, 8 and 11, but frames 11 to 15 are not repeated."""
+    clip = {**CLIP, "num_frames": num_frames}
+    encoder = frame_scores.Encoder(lambda x: x.mean((2, 3, 4))[..., None], num_frames, 1)
+    inputs = {"prefix": "RGB", "clip": clip, "videos": {"fps": 0, "short_side": 0}}
+    run, seen = restore.Trained("name", None, {}, {}, None, LABELS, SPEC, clip, inputs), []
+    monkeypatch.setattr(
+        frame_scores, "_compiled", lambda run: lambda batch: seen.append(batch) or np.repeat(batch["features"], 3, 2)
+    )
+    scores, _ = frame_scores.of_video(run, film, encoder)
+    frames = video.read_video(film).frames
+    clips = features.clip_indices(19, {**clip, "sampling": "cover"})
+    stored = features.join([encoder([frames[indices]])[0] for indices in clips], list(clips))
+    assert len(stored) == len(scores) == seen[0]["frame_mask"].sum() == 19
+    np.testing.assert_allclose(seen[0]["features"][0, :19], stored)
+
+
+def test_a_short_video_wraps_around_like_the_stored_features():
+    encoder = frame_scores.Encoder(lambda clips: clips, 5, 2)
+    assert encoder([np.array([1, 2, 3])]).tolist() == [[1, 2, 3, 1, 2]]
+
+
 @pytest.mark.parametrize("note", ["", ", the best val_top1"])
 def test_the_network_of_features_is_the_checkpoint_that_made_them(note, monkeypatch):
     inputs = {

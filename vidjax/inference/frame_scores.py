@@ -176,8 +176,8 @@ class Encoder(NamedTuple):
     batch_size: int
 
     def __call__(self, clips: Sequence[np.ndarray]) -> np.ndarray:
-        """Up to B clips (n, H, W, C), n <= N -> features (clips, T', D); a shorter clip repeats its last frame."""
-        filled = [clip[np.minimum(np.arange(self.num_frames), len(clip) - 1)] for clip in clips]
+        """Up to B clips (n, H, W, C), n <= N -> features (clips, T', D); a shorter clip wraps around."""
+        filled = [clip[np.arange(self.num_frames) % len(clip)] for clip in clips]
         filled += filled[-1:] * (self.batch_size - len(clips))
         return np.asarray(self.features_fn(np.stack(filled)))[: len(clips)]
 
@@ -212,13 +212,30 @@ def _of_features(run: restore.Trained, encoder: Encoder, frames: Iterable[np.nda
         clips += [(start, len(clip), x) for (start, clip), x in zip(group, features, strict=True)]
     if not clips:
         return np.zeros((0, len(run.labels)), np.float32)
+    num_steps = len(clips[0][2])  # of a clip
+    if num_steps == encoder.num_frames:
+        clips = each_frame_once(clips)
     sequence = np.concatenate([features for *_, features in clips])  # (L, D)
     missing = -len(sequence) % MULTIPLE
     mask = np.arange(len(sequence) + missing) < len(sequence)
     batch = {"features": np.pad(sequence, ((0, missing), (0, 0)))[None], "frame_mask": mask[None].astype(np.float32)}
     scores, mean = run.probabilities(_compiled(run)(batch))[0], Mean(len(run.labels))
-    for number, (start, length, features) in enumerate(clips):
-        of_clip = scores[number * len(features) : (number + 1) * len(features)]
-        steps = np.arange(length) * len(features) // encoder.num_frames  # the step of each frame
-        mean.add(start, of_clip[steps], np.ones(length))
+    first = 0  # step of the clip
+    for start, length, features in clips:
+        steps = first + np.arange(length) * num_steps // encoder.num_frames  # the step of each frame
+        mean.add(start, scores[steps], np.ones(length))
+        first += len(features)
     return mean.result()
+
+
+def each_frame_once(clips: Sequence[tuple[int, int, np.ndarray]]) -> list[tuple[int, int, np.ndarray]]:
+    """Cuts clips that have a feature per frame to the frames that no earlier clip holds, like `features.join`.
+
+    Args:
+        clips: first frame, number of frames, and features (T', D) of each clip.
+    """
+    kept, covered = [], 0
+    for start, length, features in clips:
+        kept.append((covered, start + length - covered, features[covered - start : length]))
+        covered = start + length
+    return kept

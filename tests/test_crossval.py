@@ -31,6 +31,10 @@ def test_each_fold_and_seed_is_a_run_of_its_own(config, numbered_features, tmp_p
 
     monkeypatch.setattr(crossval.train, "train", lambda *a: pytest.fail("what is finished is trained again"))
     assert crossval.run(config, folds, tmp_path, num_seeds=2) == result
+    config.optimizer.weight_decay = 0.5
+    with pytest.raises(ValueError, match=r"seed_0.fold_0 holds a run of another config:\n  optimizer: .*0.01.*0.5"):
+        crossval.run(config, folds, tmp_path, num_seeds=2)
+    config.optimizer.weight_decay = 0.01
     monkeypatch.setattr(crossval.train, "train", lambda *a: None)  # interrupted
     assert crossval.run(config, folds, tmp_path, num_seeds=3) is None
 

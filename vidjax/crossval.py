@@ -20,6 +20,7 @@ from absl import app, flags
 from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
+from vidjax import config as configs
 from vidjax import output_paths, train
 from vidjax.data.folds import Fold, find_folds
 from vidjax.evaluation import fold_results
@@ -80,16 +81,30 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
 
 
 def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int):
-    """Raises a ValueError that names the fold if the splits or labels of an unfinished fold cannot be used."""
+    """Raises a ValueError that names the fold if the splits or labels of an unfinished fold cannot be used.
+
+    Also raises one if a run that exists is of another config or another fold.
+    """
     output_paths.check_writable(workdir, "--workdir")
     for number, fold in enumerate(folds):
-        places = [workdir / f"seed_{seed}" / f"fold_{number}" / "result.json" for seed in range(num_seeds)]
-        if all(place.exists() for place in places):
+        places = [workdir / f"seed_{seed}" / f"fold_{number}" for seed in range(num_seeds)]
+        for seed, place in enumerate(places):
+            check_same(place, of_fold(config, fold, seed))
+        if all((place / "result.json").exists() for place in places):
             continue
         try:
             splits.open_splits(of_fold(config, fold, 0))
         except ValueError as error:
             raise ValueError(f"Fold {number}, trained on {fold[0]} and tested on {fold[1]}: {error}") from None
+
+
+def check_same(place: Path, config: ConfigDict):
+    """Raises a ValueError if a directory holds a run of another config; the result of a finished one would be used."""
+    if not (path := place / "config.json").exists():
+        return
+    before = configs.read_json(path, ["config"])
+    if lines := configs.differences(before["config"], config, started_in=before.get("started_in", "")):
+        raise ValueError(f"{place} holds a run of another config:{''.join(lines)}\nUse another --workdir.")
 
 
 def main(argv):

@@ -65,3 +65,11 @@ def test_accuracies_of_all_folds_are_weighted_by_their_videos(config, tmp_path):
     result = crossval.run(config, [([], [])] * 2, tmp_path, num_seeds=1)
     assert (result["top1"], result["mean"], result["deviation"], result["num_videos"]) == ([0.6], 0.6, 0.0, 5)
     assert result["mean_of_folds"] == 0.75
+
+
+@pytest.mark.parametrize("loss", ["triplet", "reconstruction", "flow_sequence"])
+def test_a_loss_without_an_accuracy_is_refused_before_training(loss, config, tmp_path, monkeypatch):
+    monkeypatch.setattr(crossval.train, "train", lambda *given: pytest.fail("it has begun"))
+    config.loss = ConfigDict({"name": loss})
+    with pytest.raises(ValueError, match=f"config.loss.name = '{loss}' has no accuracy to pool"):
+        crossval.run(config, [(["train"], ["train"])], tmp_path, num_seeds=1)

@@ -21,7 +21,7 @@ from absl import logging as absl_logging
 from ml_collections import ConfigDict, config_flags
 
 from vidjax import config as configs
-from vidjax import output_paths, train
+from vidjax import losses, output_paths, train
 from vidjax.data.folds import Fold, find_folds
 from vidjax.evaluation import fold_results
 from vidjax.training import command_line, compile_cache, distributed, interrupts, splits, status
@@ -83,8 +83,12 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
 def check_folds(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int):
     """Raises a ValueError that names the fold if the splits or labels of an unfinished fold cannot be used.
 
-    Also raises one if a run that exists is of another config or another fold.
+    Also raises one if a loss has no accuracy, or if a run that exists is of another config or another fold.
     """
+    if config.loss.name in losses.WITHOUT_CLASSES:
+        raise ValueError(
+            f"config.loss.name = {config.loss.name!r} has no accuracy to pool over folds: train each fold."
+        )
     output_paths.check_writable(workdir, "--workdir")
     for number, fold in enumerate(folds):
         places = [workdir / f"seed_{seed}" / f"fold_{number}" for seed in range(num_seeds)]

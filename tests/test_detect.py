@@ -74,6 +74,13 @@ def test_a_timeline_with_the_truth(known, film, tmp_path, monkeypatch, capsys): 
     assert (tmp_path / "t.png").stat().st_size > 1000 and f"Wrote {tmp_path / 't.png'}" in capsys.readouterr().out
 
 
+def test_the_truth_of_two_videos_with_one_file_name(tmp_path):
+    (tmp_path / "truth.csv").write_text("path,start,end,label\na/1.mp4,0,1,wave\nb/1.mp4,2,3,clap\n")
+    found = detect.truth_of(tmp_path / "truth.csv", ["a/1.mp4", "data/b/1.mp4", "a/2.mp4"])
+    labels = {video: segments[0].label for video, segments in found.items()}
+    assert labels == {"a/1.mp4": "wave", "data/b/1.mp4": "clap"}
+
+
 def test_a_stream_prints_each_segment_when_it_ends(known, film, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setattr(frame_scores, "of_stream", lambda run, frames: (x for x, _ in zip(SCORES, frames)))  # noqa: B905
     command(monkeypatch, "--stream", film)

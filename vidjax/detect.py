@@ -17,6 +17,7 @@ a probability of 0.3 by default. Segments of a rule with a threshold may overlap
 """
 
 import argparse
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -130,9 +131,22 @@ def parse_args(argv=None) -> argparse.Namespace:
 
 
 def truth_of(path: Path, videos: list[str]) -> dict[str, list[Segment]]:
-    """Returns the true segments of the videos, which a CSV names by path or file name."""
-    named = {Path(name).name: segments for name, segments in segment_files.read_csv(path).items()}
-    return {video: named[Path(video).name] for video in videos if Path(video).name in named}
+    """Returns the true segments of the videos, which a CSV names by path or file name.
+
+    If it has several videos of one file name, the one in the folders that agree most is taken.
+    """
+    named, found = segment_files.read_csv(path), {}
+    for video in videos:
+        name = max(named, key=lambda name: common_end(name, video))
+        if common_end(name, video):
+            found[video] = named[name]
+    return found
+
+
+def common_end(a: str, b: str) -> int:
+    """Counts the equal parts at the end of two paths: the file name, then folders."""
+    parts = zip(reversed(Path(a).parts), reversed(Path(b).parts), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], parts))
 
 
 def main():

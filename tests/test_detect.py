@@ -84,7 +84,7 @@ def test_the_truth_of_two_videos_with_one_file_name(tmp_path):
 def test_a_stream_prints_each_segment_when_it_ends(known, film, monkeypatch, capsys):  # noqa: F811
     monkeypatch.setattr(frame_scores, "of_stream", lambda run, frames: (x for x, _ in zip(SCORES, frames)))  # noqa: B905
     command(monkeypatch, "--stream", film)
-    assert capsys.readouterr().out.splitlines() == ["     0.50      1.50  0.70  a", "     1.50      1.80  0.60  b"]
+    assert capsys.readouterr().out.splitlines() == ["     0.50      1.50  0.70  a", "     1.50      1.90  0.60  b"]
     monkeypatch.setattr(restore, "from_run", lambda _: dataclasses.replace(known, inputs={"prefix": "RGB"}))
     with pytest.raises(SystemExit, match="sees stored features: --stream needs a network that sees frames"):
         command(monkeypatch, "--stream", film)

@@ -62,22 +62,25 @@ def rule_of(run: restore.Trained, args: argparse.Namespace) -> segment_rule.Rule
 def streamed(run: restore.Trained, source: str, min_seconds: float) -> Iterator[Segment]:
     """Yields each segment when it ends, from a causal network that sees a file or a camera frame by frame."""
     frames = stream.read_frames(source, run.clip, run.inputs)
-    times, label, start, total, count, time = [], None, 0.0, 0.0, 0, 0.0
+    times, label, start, total, count, time, duration = [], None, 0.0, 0.0, 0, 0.0, 0.0
 
     def images():
         for frame, seconds in frames:
             times.append(seconds)
             yield frame
 
+    def ended(end: float) -> Iterator[Segment]:
+        if label is not None and run.labels[label] != BACKGROUND and end - start >= min_seconds - 1e-6:
+            yield Segment(start, end, run.labels[label], total / count)
+
     for scores in frame_scores.of_stream(run, images()):
-        time, best = times.pop(0), int(scores.argmax())  # with a look-ahead several frames wait for their scores
+        best, before, time = int(scores.argmax()), time, times.pop(0)  # with a look-ahead several frames wait
+        duration = time - before
         if best != label:
-            if label is not None and run.labels[label] != BACKGROUND and time - start >= min_seconds:
-                yield Segment(start, time, run.labels[label], total / count)
+            yield from ended(time)
             label, start, total, count = best, time, 0.0, 0
         total, count = total + float(scores[best]), count + 1
-    if label is not None and run.labels[label] != BACKGROUND and time - start >= min_seconds:
-        yield Segment(start, time, run.labels[label], total / count)
+    yield from ended(time + duration)  # the last frame lasts as long as the one before it
 
 
 def line_of(segment: Segment) -> str:

@@ -90,6 +90,17 @@ def test_a_stream_prints_each_segment_when_it_ends(known, film, monkeypatch, cap
         command(monkeypatch, "--stream", film)
 
 
+def test_a_stream_of_a_damaged_file_ends_with_a_warning(known, monkeypatch, capsys):
+    def frames(*_):
+        yield from ((np.zeros((32, 32, 3), np.uint8), i / 10) for i in range(7))
+        raise video.DamagedVideo("a.mp4: cut short.")
+
+    monkeypatch.setattr(detect.stream, "read_frames", frames)
+    monkeypatch.setattr(frame_scores, "of_stream", lambda run, frames: (SCORES[i] for i, _ in enumerate(frames)))
+    command(monkeypatch, "--stream", "a.mp4", "--min_seconds", 0.2)
+    assert capsys.readouterr() == ("     0.50      0.70  0.70  a\n", "warning: a.mp4: cut short.\n")
+
+
 def test_several_labels_per_frame_give_segments_that_overlap(known, film, monkeypatch, capsys):  # noqa: F811
     scores = np.repeat([[0.9, 0.1, 0.1], [0.9, 0.6, 0.1], [0.9, 0.6, 0.7], [0.1, 0.4, 0.7]], [5, 5, 5, 4], 0)
     monkeypatch.setattr(frame_scores, "of_video", lambda *_: (scores, 10.0))

@@ -29,7 +29,7 @@ from vidjax.data import burn_in, segment_files, subtitles
 from vidjax.data.segment_files import Segment
 from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.evaluation import segment_rule, timeline
-from vidjax.inference import frame_scores, restore, stream
+from vidjax.inference import frame_scores, restore, stream, views
 
 MANY = {".json": segment_files.write_json, ".csv": segment_files.write_csv}  # any number of videos
 ONE = {".txt": segment_files.write_text, ".srt": subtitles.write_srt, ".vtt": subtitles.write_vtt}
@@ -61,7 +61,7 @@ def rule_of(run: restore.Trained, args: argparse.Namespace) -> segment_rule.Rule
 
 def streamed(run: restore.Trained, source: str, min_seconds: float) -> Iterator[Segment]:
     """Yields each segment when it ends, from a causal network that sees a file or a camera frame by frame."""
-    frames = stream.read_frames(source, run.clip, run.inputs)
+    frames = views.until_damage(stream.read_frames(source, run.clip, run.inputs))
     times, label, start, total, count, time, duration = [], None, 0.0, 0.0, 0, 0.0, 0.0
 
     def images():

@@ -53,8 +53,23 @@ def draw_episodes(
     """
     if ways < 2 or shots < 1 or number < 1:
         raise ValueError(f"{number} episodes of {ways} ways and {shots} shots: need 1, 2 and 1 or more.")
-    supports = {}  # possible query -> the rows that its supports are drawn from
-    queries = {}  # class -> possible queries
+    queries, supports = possible_queries(labels, shots, across)
+    pools = _pools(labels, np.array(list(queries), int), ways, shots, within, across)
+    for i in range(number):
+        rng = np.random.default_rng((seed, i))
+        classes = rng.choice(pools[rng.integers(len(pools))], ways, replace=False)
+        query = np.array([rng.choice(queries[label]) for label in classes.tolist()])
+        yield Episode(np.stack([rng.choice(supports[row], shots, replace=False) for row in query]), query)
+
+
+def possible_queries(
+    labels: np.ndarray, shots: int, across: np.ndarray | None
+) -> tuple[dict[int, list[int]], dict[int, np.ndarray]]:
+    """Returns the possible queries of each class, and for each of them the rows that its supports are drawn from.
+
+    A class with too few examples has none. For the arguments see `draw_episodes`.
+    """
+    queries, supports = {}, {}
     for label in np.unique(labels).tolist():
         rows = np.flatnonzero(labels == label)
         for row in rows:
@@ -62,12 +77,7 @@ def draw_episodes(
             if len(others) >= shots:
                 supports[row] = others
                 queries.setdefault(label, []).append(row)
-    pools = _pools(labels, np.array(list(queries), int), ways, shots, within, across)
-    for i in range(number):
-        rng = np.random.default_rng((seed, i))
-        classes = rng.choice(pools[rng.integers(len(pools))], ways, replace=False)
-        query = np.array([rng.choice(queries[label]) for label in classes.tolist()])
-        yield Episode(np.stack([rng.choice(supports[row], shots, replace=False) for row in query]), query)
+    return queries, supports
 
 
 def _pools(labels, classes, ways, shots, within, across) -> list[np.ndarray]:
@@ -155,11 +165,13 @@ def accuracy_by_ways(
 ) -> dict[str, dict]:
     """Returns the accuracy of episodes with more and more classes of all groups, at last with all classes.
 
+    Classes with too few examples for `shots` and a query are left out.
+
     Args:
         counts: numbers of classes; those that the data do not have are left out.
         settings: `number`, `seed` and `across`, see `draw_episodes`.
     """
-    whole = len(np.unique(labels))
+    whole = len(possible_queries(labels, shots, settings.get("across"))[0])
     episodes = lambda ways: draw_episodes(labels, ways, shots, **settings)  # noqa: E731
     ways = [*(count for count in counts if count < whole), whole]
     return {str(n): accuracy(*predict(embeddings, labels, episodes(n), distance)) for n in ways}

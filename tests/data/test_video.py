@@ -70,6 +70,16 @@ def test_colours_are_rgb(tmp_path):
     np.testing.assert_allclose(video.read_video(tmp_path / "red.mp4").frames.mean((0, 1, 2)), [200, 0, 0], atol=6)
 
 
+def test_an_error_leaves_no_file_behind(tmp_path):
+    def frames():
+        yield from np.random.default_rng(0).integers(0, 256, (60, 64, 64, 3), np.uint8)
+        raise ValueError("no more frames")
+
+    with pytest.raises(ValueError, match="no more frames"):
+        video.write_video(tmp_path / "a.mp4", frames(), 10.0)
+    assert not list(tmp_path.iterdir())
+
+
 def test_odd_sizes_are_made_even(tmp_path):
     video.write_video(tmp_path / "odd.mp4", grey(LEVELS, 33, 47), 10)
     assert video.read_video(tmp_path / "odd.mp4").frames.shape[1:3] == (34, 48)

@@ -226,11 +226,14 @@ def write_video(
         options = {"qp": str(quality), "g": "1", "bf": "0", "preset": "veryfast"}
     else:
         options = {"crf": str(quality)}
-    with av.open(str(partial), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
-        stream.codec_context.thread_count = 1
-        (stream.height, stream.width, _), stream.pix_fmt = first.shape, "yuv420p"
-        for frame in itertools.chain([first], frames):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
-        container.mux(stream.encode())
-    os.replace(partial, path)
+    try:
+        with av.open(str(partial), "w", format="mp4") as container:
+            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001), options=options)
+            stream.codec_context.thread_count = 1
+            (stream.height, stream.width, _), stream.pix_fmt = first.shape, "yuv420p"
+            for frame in itertools.chain([first], frames):
+                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+            container.mux(stream.encode())
+        os.replace(partial, path)
+    finally:  # also after an error of `frames`, or Ctrl-C
+        partial.unlink(missing_ok=True)

@@ -83,6 +83,11 @@ def test_an_error_changes_nothing(made, tiny_run, tmp_path):
     assert made.read_bytes() == before
 
 
+def test_a_frame_rate_that_is_refused(capsys):
+    assert refused("add", "g", "--class", "a", "folder", "--workdir", "w", "--folder_fps", 0) == 2
+    assert "--folder_fps 0.0 must be more than 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

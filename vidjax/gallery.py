@@ -82,6 +82,8 @@ def parse_args(argv=None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.command == "add" and not args.workdir and args.step is not None:
         parser.error("--step is for --workdir.")
+    if args.command == "add" and not 0 < args.folder_fps < float("inf"):
+        parser.error(f"--folder_fps {args.folder_fps} must be more than 0.")
     return args
 
 

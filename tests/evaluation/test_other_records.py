@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import numpy as np
@@ -59,6 +60,14 @@ def test_videos_of_one_class(tmp_path):
         "Left out, because the run does not know the class: swim, 4 videos (2.mp4, 3.mp4, 4.mp4, ...).",
         f"Classes of the run without a video in {tmp_path}: Sit, sit.",
     ]
+
+
+@pytest.mark.parametrize(("flip", "found"), [("unchanged", "unchanged"), ([1, 0], "forbidden")])
+def test_clips_may_be_mirrored_if_that_changes_no_class(flip, found, tmp_path):
+    place = dataset(tmp_path, ["jump", "run"], [[0], [1]])
+    info = dataclasses.replace(dataset_info.read(place), horizontal_flip=flip)
+    dataset_info.write(place, info, complete=True)
+    assert other_records.open_other(run_of(), place, ["test"]).source.info.horizontal_flip == found
 
 
 def test_videos_of_several_classes(tmp_path):

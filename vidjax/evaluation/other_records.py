@@ -86,7 +86,8 @@ def open_other(run: restore.Trained, directory: Path, splits: Sequence[str]) -> 
         notes.append(f"Classes of the run without a video in {directory}: {', '.join(absent)}.")
     same = found.info.labels == ours
     pairs = found.info.time_reversal if same else None
-    info = dataclasses.replace(found.info, labels=ours, horizontal_flip="forbidden", time_reversal=pairs)
+    flip = found.info.horizontal_flip if found.info.horizontal_flip == "unchanged" else "forbidden"  # else of theirs
+    info = dataclasses.replace(found.info, labels=ours, horizontal_flip=flip, time_reversal=pairs)
     return Other(pipeline.Records(info, kept, classes), notes, left_out, absent)
 
 

@@ -173,6 +173,7 @@ def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
         ([], "one of the arguments --workdir --weights --exported is required"),
         (["--workdir", "w", "--top", "0"], "--top 0 must be more than 0"),
         (["--workdir", "w", "--num_views", "-1"], "--num_views -1 must be more than 0"),
+        (["--weights", "i3d_kinetics400_rgb", "--step", "4"], "--step is for --workdir"),
         (["--workdir", "w", "--folder_fps", "nan"], "--folder_fps nan must be more than 0"),
     ],
 )

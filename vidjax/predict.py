@@ -124,8 +124,10 @@ def _check(args: argparse.Namespace):
         raise ValueError("--fusion and --fusion_weights need several runs: --workdir W1 W2 ...")
     if len(args.networks) > 1 and (args.stream or args.step is not None):
         raise ValueError("--stream and --step are for one --workdir.")
-    if args.exported and (args.stream or args.step is not None):
-        raise ValueError("--stream and --step are for --workdir, not --exported.")
+    if args.exported and args.stream:
+        raise ValueError("--stream is for --workdir, not --exported.")
+    if args.step is not None and not args.workdir:
+        raise ValueError("--step is for --workdir, whose checkpoints have steps.")
     if args.gallery and len(args.networks) > 1:
         raise ValueError("--gallery is for one network, the one that made the gallery.")
     if args.reject and not args.gallery:

@@ -56,6 +56,11 @@ def test_a_file_is_downloaded_once_from_the_index_in_pips_configuration(file, se
     assert not (tmp_path / "setup_was_run").exists()
 
 
+def test_users_who_share_a_cache_may_read_its_files(file, tmp_path):
+    (tmp_path / "other").touch()
+    assert fetch(file).stat().st_mode == (tmp_path / "other").stat().st_mode
+
+
 def test_a_corrupted_download_is_removed(file, served, tmp_path):
     data = bytearray(served.read_bytes())
     data[100] ^= 1

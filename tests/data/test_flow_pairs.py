@@ -83,11 +83,14 @@ def test_evaluation_crops_or_pads(steps):
     assert flow_pairs.eval_pair(steps, INFO, size=(2, 2))["target"].tolist() == [[[2, -1], [3, -1]], [[2, -2], [3, -2]]]
 
 
-def test_unknown_and_very_long_flow_does_not_count():
+def test_unknown_flow_does_not_count_and_very_long_flow_only_in_evaluation():
     flow = np.zeros((2, 3, 2), np.float32)
     flow[0, 0] = 300, 300  # 424 pixels
     mask = np.array([[True, True, True], [False, True, True]])
-    clip = flow_pairs.eval_pair(example_of(np.zeros((2, 2, 3, 3), np.uint8), flow, mask), INFO, size=(2, 3))
+    example = example_of(np.zeros((2, 2, 3, 3), np.uint8), flow, mask)
+    clip = flow_pairs.eval_pair(example, INFO, size=(2, 3))
+    assert clip["weight"].tolist() == [[1, 1, 1], [0, 1, 1]]  # as in the evaluation of Sintel and KITTI
+    clip = flow_pairs.train_pair(example, np.random.default_rng(0), INFO, size=(2, 3))
     assert clip["weight"].tolist() == [[0, 1, 1], [0, 1, 1]]
 
 

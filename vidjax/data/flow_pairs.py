@@ -11,7 +11,7 @@ import numpy as np
 from vidjax.data import augment, clips, dataset_info, flow_files, records
 from vidjax.data.sources.items import Item
 
-LARGEST = 400.0  # pixels: longer flow does not count (RAFT, section 3.4 of its train.py)
+LARGEST = 400.0  # pixels: longer flow does not count in training (MAX_FLOW of RAFT's train.py)
 TURN, STRETCH = 17.0, 0.2  # of `draw_affine`: degrees, and the largest logarithm of the aspect to the base 2
 
 
@@ -47,7 +47,7 @@ def read_image(path: str) -> np.ndarray:
 
 
 def read_pair(example: records.Example) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Decodes a record: frames uint8 (2, H, W, 3), flow float32 (H, W, 2), and whether it is known and counts, (H, W).
+    """Decodes a record: frames uint8 (2, H, W, 3), flow float32 (H, W, 2), and whether it is known, (H, W).
 
     Raises:
         ValueError: if the record is not a pair, or damaged.
@@ -59,7 +59,7 @@ def read_pair(example: records.Example) -> tuple[np.ndarray, np.ndarray, np.ndar
         )
     frame_at = clips.decoder(example)
     flow, mask = flow_files.from_png(example.true_flow[0], f"The flow of {example.media_id!r}")
-    return np.stack([frame_at(0), frame_at(1)]), flow, mask & (np.linalg.norm(flow, axis=-1) < LARGEST)
+    return np.stack([frame_at(0), frame_at(1)]), flow, mask
 
 
 def train_pair(
@@ -84,9 +84,11 @@ def train_pair(
         out: array that receives the frames.
 
     Returns:
-        video uint8 (2, H, W, 3), target float32 (H, W, 2), pixels, and weight float32 (H, W), 0 where it is unknown.
+        video uint8 (2, H, W, 3), target float32 (H, W, 2), pixels, and weight float32 (H, W), 0 where it is unknown or
+        longer than `LARGEST`.
     """
     frames, flow, mask = read_pair(example)
+    mask &= np.linalg.norm(flow, axis=-1) < LARGEST
     height, width = mask.shape
     mirrored = (flip and rng.random() < 0.5, flip and rng.random() < 0.1)  # both are drawn if `flip`
     linear = np.diag(np.where(mirrored, -1.0, 1.0))

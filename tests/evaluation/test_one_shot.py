@@ -101,7 +101,7 @@ def test_accuracy_falls_with_the_number_of_classes():
     assert found["2"]["accuracy"] > found["4"]["accuracy"] > found["6"]["accuracy"]
 
 
-def test_a_class_with_a_single_example_is_no_way():
+def test_a_class_with_a_single_example_has_no_query():
     found = one_shot.accuracy_by_ways(np.eye(5), np.array([0, 0, 1, 1, 2]), 1, counts=(3,), number=2)
     assert list(found) == ["2"]  # class 2 has nothing to learn from beside a query
 

@@ -119,6 +119,13 @@ def test_errors_of_the_command(arguments, message, tiny_run, tmp_path, monkeypat
     assert not (tmp_path / "out").exists()
 
 
+def test_weights_have_no_steps(tmp_path, monkeypatch):
+    arguments = ["--weights", "i3d_kinetics400_rgb", "--step", "4", "--format", "safetensors", "--out", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["export", *arguments])
+    with pytest.raises(SystemExit, match="--step is for --workdir"):
+        main()
+
+
 def test_the_command(tiny_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         sys,

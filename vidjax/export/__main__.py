@@ -257,6 +257,8 @@ def main():
             raise ValueError("--stream does not apply to --format safetensors; the weights are the same without it.")
         if args.embedder and (args.stream or args.format == "safetensors"):
             raise ValueError("--embedder goes with --format stablehlo, savedmodel or onnx, and without --stream.")
+        if args.step is not None and not args.workdir:
+            raise ValueError("--step is for --workdir, whose checkpoints have steps.")
         if args.num_clips < 1:
             raise ValueError(f"--num_clips must be 1 or more; got {args.num_clips}.")
         check_place(args.out)

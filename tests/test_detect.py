@@ -101,6 +101,16 @@ def test_a_stream_of_a_damaged_file_ends_with_a_warning(known, monkeypatch, caps
     assert capsys.readouterr() == ("     0.50      0.70  0.70  a\n", "warning: a.mp4: cut short.\n")
 
 
+def test_ctrl_c_ends_a_stream(known, monkeypatch, capsys):
+    def segments(*_):
+        yield segment_files.Segment(0.5, 1.5, "a", 0.7)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(detect, "streamed", segments)
+    command(monkeypatch, "--stream", "camera")
+    assert capsys.readouterr().out == "     0.50      1.50  0.70  a\n"
+
+
 def test_several_labels_per_frame_give_segments_that_overlap(known, film, monkeypatch, capsys):  # noqa: F811
     scores = np.repeat([[0.9, 0.1, 0.1], [0.9, 0.6, 0.1], [0.9, 0.6, 0.7], [0.1, 0.4, 0.7]], [5, 5, 5, 4], 0)
     monkeypatch.setattr(frame_scores, "of_video", lambda *_: (scores, 10.0))

@@ -17,6 +17,7 @@ a probability of 0.3 by default. Segments of a rule with a threshold may overlap
 """
 
 import argparse
+import contextlib
 import itertools
 import sys
 from collections.abc import Iterator
@@ -170,8 +171,9 @@ def main():
                 raise ValueError(f"{run.name} sees stored features: --stream needs a network that sees frames.")
             if segment_rule.read(args.workdir):
                 print(f"note: --stream does not use {segment_rule.FILE}: it prints the most probable classes.")
-            for segment in streamed(run, args.stream, args.min_seconds or 0.0):
-                print(line_of(segment), flush=True)
+            with contextlib.suppress(KeyboardInterrupt):  # the way to stop a camera
+                for segment in streamed(run, args.stream, args.min_seconds or 0.0):
+                    print(line_of(segment), flush=True)
             return
         rule = rule_of(run, args)
         encoder = frame_scores.encoder_of(run.inputs, features.make_features_fn)

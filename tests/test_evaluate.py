@@ -72,11 +72,21 @@ def test_a_protocol_by_name(run, workdir, monkeypatch, capsys, tmp_path):
         (["--step", "9"], r"No checkpoint of step 9"),
         (["--splits", "holdout"], "No split 'holdout'"),
         (["--protocol", "charades"], "'charades' is for videos with several labels"),
+        (["--lake_runs", "omniglot", "--num_views", "3"], "--num_views does not go with --lake_runs"),
+        (["--one_shot", "2x1", "--choose_rule"], "exclude each other: give one at a time"),
     ],
 )
 def test_errors_of_the_command(run, workdir, arguments, message, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["evaluate", "--workdir", str(workdir), *arguments])
     with pytest.raises(SystemExit, match=message):
+        evaluate.main()
+
+
+def test_templates_are_refused_for_weights_with_classes(run, workdir, monkeypatch):
+    monkeypatch.setattr(restore, "from_weights", lambda name: run)
+    arguments = ["--weights", "i3d_kinetics400_rgb", "--dataset", run.config.dataset, "--templates", "t.txt"]
+    monkeypatch.setattr(sys, "argv", ["evaluate", *arguments, "--out", str(workdir / "out.json")])
+    with pytest.raises(SystemExit, match="--templates and --tokenizer do not go with .*, which has classes of its own"):
         evaluate.main()
 
 

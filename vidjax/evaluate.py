@@ -99,6 +99,8 @@ def open_weights(args: argparse.Namespace) -> restore.Trained:
         labels = dataset_info.read(args.dataset).labels
         templates = zero_shot.read_templates(args.templates) if args.templates else (zero_shot.TEMPLATE,)
         run = zero_shot.with_classes(run, labels, templates, args.tokenizer)
+    elif args.templates or args.tokenizer:
+        raise ValueError(f"--templates and --tokenizer do not go with {run.name}, which has classes of its own.")
     return dataclasses.replace(run, config=config_of_weights(run, args.dataset))
 
 
@@ -226,6 +228,11 @@ def check_arguments(args: argparse.Namespace):
         raise ValueError("--templates and --tokenizer need --weights of a network that compares videos with texts.")
     if args.choose_rule and (len(args.workdir) > 1 or args.dataset or args.out):
         raise ValueError("--choose_rule is for one --workdir and its own records, without --dataset and --out.")
+    if bool(args.choose_rule) + bool(args.one_shot) + bool(args.lake_runs) > 1:
+        raise ValueError("--choose_rule, --one_shot and --lake_runs exclude each other: give one at a time.")
+    for name in ("dataset", "splits", "num_views", "num_crops", "out"):
+        if args.lake_runs and getattr(args, name) is not None:
+            raise ValueError(f"--{name} does not go with --lake_runs, which compares single images and only prints.")
     if (args.one_shot or args.lake_runs) and len(args.workdir) > 1:
         raise ValueError("--one_shot and --lake_runs are for one --workdir.")
     for name in ("episodes", "within", "across", "orders"):

@@ -135,7 +135,7 @@ def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
     """Evaluates and fuses several runs."""
     weights, fusion = ensemble.weights_of(args, len(args.workdir)), args.fusion or "scores"
     fused = fuse_runs(args.workdir, splits=args.splits, views=views, fusion=fusion, weights=weights)
-    kind = {"multi_label": fused.multi_label, "pairs": fused.pairs}
+    kind = {"multi_label": fused.multi_label, "charades": fused.charades, "pairs": fused.pairs}
     result = split_metrics.fused_metrics(fused.scores, fused.backwards, fused.target, **kind)
     result |= {"splits": fused.results[0]["splits"], "fusion": fusion, "weights": weights}
     result |= {"runs": fused.results, "labels": fused.labels}

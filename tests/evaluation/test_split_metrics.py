@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -67,7 +69,17 @@ def test_metrics_of_fused_scores_have_neither_loss_nor_clips():
     assert np.isclose(found["top1"], 2 / 3) and found["top1_reversed"] == 0
     assert "loss" not in found and "top1_clip" not in found
     assert "top1_reversed" not in split_metrics.fused_metrics(scores, None, TARGET)
-    assert "mAP" in split_metrics.fused_metrics(scores, None, np.eye(3)[TARGET], multi_label=True)
+
+
+def test_fused_scores_of_charades_leave_out_videos_without_a_label():
+    scores, target = np.array([[0.9], [0.8], [0.1]]), np.array([[0], [1], [0]])
+    labelled = np.array([[0, 1], [1, 0], [0, 1]])  # the first and last have the other class
+    of = functools.partial(split_metrics.fused_metrics, scores, None, multi_label=True)
+    assert of(target)["mAP"] == 0.5  # an unlabelled video comes first
+    assert of(target, charades=True)["mAP"] == 1  # only the second video counts
+    two = np.concatenate([scores, 1 - scores], axis=1)
+    found = split_metrics.fused_metrics(two, None, labelled, multi_label=True, charades=True)
+    assert found["per_class"][0] == 0.5  # all are labelled
 
 
 def test_segments_of_the_frames_that_count():

@@ -32,6 +32,12 @@ def test_views_are_averaged_first():
     np.testing.assert_allclose(ensemble.fuse([FIRST, views], [1, 1], "logits")[0, 0], ratio / (1 + ratio), rtol=1e-5)
 
 
+def test_views_are_pooled_as_the_protocol_says():
+    views = np.log([[[0.9, 0.1], [0.4, 0.6]]])  # probabilities of two views
+    np.testing.assert_allclose(ensemble.fuse([views], [1], mean="maximum"), [[0.9, 0.6]], rtol=1e-5)
+    np.testing.assert_allclose(ensemble.fuse([views], [1]), [[0.65, 0.35]], rtol=1e-5)
+
+
 def test_only_the_ratio_of_the_weights_matters():
     for fusion in ensemble.AVERAGES:
         same = [ensemble.fuse([FIRST, SECOND], weights, fusion) for weights in ([1, 1.5], [4, 6])]

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vidjax import config as configs
+from vidjax import eval_protocols
 from vidjax.data import pipeline
 from vidjax.evaluation import split_metrics
 from vidjax.evaluation.outputs import Outputs
@@ -24,6 +25,7 @@ class Fused(NamedTuple):
         target: (N,), or multi-hot (N, K).
         pairs: the reversal of each class; None if unknown.
         multi_label: whether classes are independent.
+        charades: whether average precision is Charades', see `eval_protocols.Protocol`.
         labels: class names.
         results: metrics of each run alone.
         source: the videos, from the records of the first run.
@@ -34,6 +36,7 @@ class Fused(NamedTuple):
     target: np.ndarray
     pairs: list[int] | None
     multi_label: bool
+    charades: bool
     labels: list[str]
     results: list[dict]
     source: pipeline.Records
@@ -55,7 +58,7 @@ def fuse_runs(
         fusion, weights: see `ensemble.fuse`; "svm" is `ensemble.fit_svm` on the runs' training splits.
 
     Raises:
-        ValueError: if the runs differ in labels, loss, splits or videos, or do not classify whole videos.
+        ValueError: if the runs differ in labels, loss, protocol, splits or videos, or do not classify whole videos.
     """
     views = views or {}
     for workdir in workdirs:
@@ -69,6 +72,10 @@ def fuse_runs(
         raise ValueError("Forecasts (loss squared_error) cannot be fused.")
     ensemble.check_same("loss", names, [run.config.loss.name for run in runs])
     multi_label = runs[0].multi_label
+    protocols = [eval_protocols.of(run.config.get("eval", {})) for run in runs]
+    ensemble.check_same("pooling of config.eval.protocol", names, [x.mean for x in protocols])
+    ensemble.check_same("protocol: average precision of Charades", names, [x.charades for x in protocols])
+    mean, charades = protocols[0].mean, protocols[0].charades
 
     ensemble.check_same("test splits", names, [list(splits or run.config.test_splits) for run in runs])
     splits = list(splits or runs[0].config.test_splits)
@@ -100,7 +107,8 @@ def fuse_runs(
         fuse = ensemble.fit_svm([o.logits for o in train_outputs], train_outputs[0].target)
     else:
         weights = weights or [1.0] * len(runs)
-        fuse = functools.partial(ensemble.fuse, weights=weights, fusion=fusion, multi_label=multi_label)
+        kind = {"multi_label": multi_label, "mean": mean}
+        fuse = functools.partial(ensemble.fuse, weights=weights, fusion=fusion, **kind)
 
     info, results = sources[0].info, []
     for run, source, of_run in zip(runs, sources, outputs, strict=True):
@@ -112,7 +120,10 @@ def fuse_runs(
     backwards = None if outputs[0].backwards is None else fuse([o.backwards for o in outputs])
     scores = fuse([o.logits for o in outputs])
     pairs = None if multi_label else info.time_reversal
-    return Fused(scores, backwards, outputs[0].target, pairs, multi_label, runs[0].labels, results, sources[0])
+    kind = {"pairs": pairs, "multi_label": multi_label, "charades": charades}
+    return Fused(
+        scores, backwards, outputs[0].target, **kind, labels=runs[0].labels, results=results, source=sources[0]
+    )
 
 
 def open_same(runs: Sequence[restore.Trained], splits: Sequence[str]) -> list[pipeline.Records]:

@@ -160,6 +160,7 @@ def fused_metrics(
     target: np.ndarray,
     *,
     multi_label: bool = False,
+    charades: bool = False,
     pairs: list[int] | None = None,
 ) -> dict:
     """Returns the metrics of fused scores: of whole videos only, and without a loss.
@@ -167,10 +168,11 @@ def fused_metrics(
     Args:
         scores: (N, K), higher is better; backwards: scores of the videos played backwards, or None.
         target: (N,), or multi-hot (N, K).
+        charades: see `metrics.multi_label`.
         pairs: the reversal of each class, or None.
     """
     if multi_label:
-        return metrics.multi_label(scores[:, None], target)
+        return metrics.multi_label(scores[:, None], target, charades=charades)
     result = metrics.single_label(scores[:, None], target, pairs)
     result = {name: value for name, value in result.items() if not name.endswith("_clip")}
     if backwards is not None and pairs is not None:

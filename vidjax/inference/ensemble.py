@@ -5,18 +5,26 @@ scores and by an SVM.
 """
 
 import argparse
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
 from sklearn.svm import LinearSVC
 
+from vidjax import eval_protocols
+
 AVERAGES = ("scores", "logits")
 FUSIONS = (*AVERAGES, "svm")
 
 
 def fuse(
-    logits: Sequence[np.ndarray], weights: Sequence[float], fusion: str = "scores", *, multi_label: bool = False
+    logits: Sequence[np.ndarray],
+    weights: Sequence[float],
+    fusion: str = "scores",
+    *,
+    multi_label: bool = False,
+    mean: str = "probabilities",
 ) -> np.ndarray:
     """Fuses the logits of several networks into one probability per class and video.
 
@@ -30,6 +38,7 @@ def fuse(
         fusion: "scores" averages probabilities over views, then over networks; "logits" averages logits over both and
             converts the result to probabilities.
         multi_label: uses sigmoid instead of softmax.
+        mean: how "scores" pools the views of a video, see `eval_protocols.pooled`.
 
     Returns:
         Probabilities, float32 (N, K).
@@ -41,7 +50,8 @@ def fuse(
         raise ValueError(f"Unknown fusion {fusion!r}; choose {' or '.join(AVERAGES)}.")
     squash = jax.nn.sigmoid if multi_label else jax.nn.softmax
     shares = np.asarray(weights) / np.sum(weights)
-    per_video = [np.asarray(squash(x) if fusion == "scores" else x).mean(axis=1) for x in logits]  # (N, K) each
+    pool = functools.partial(eval_protocols.pooled, mean=mean, activation=squash)
+    per_video = [pool(x) if fusion == "scores" else np.asarray(x).mean(axis=1) for x in logits]  # (N, K) each
     mixed = sum(share * x for share, x in zip(shares, per_video, strict=True))
     return np.asarray(mixed if fusion == "scores" else squash(mixed), np.float32)
 

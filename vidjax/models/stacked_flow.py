@@ -65,7 +65,8 @@ class StackedFlow(nn.Module):
         num_classes: number of classes; 0 or None for no classifier.
         backbone: a network on single frames, without a classifier. The paper's is CNN-M-2048 with `num_norms = 1`.
         num_fields: L, the number of fields per stack.
-        subtract_mean: subtract the mean over space from each field, as in the paper.
+        subtract_mean: subtract the mean over space from each field, as in the paper. Camera motion goes with it, and so
+            does a class that is motion of the whole frame (docs/sight.md).
         dropout: dropout rate of the features, in training; 0.9 in the paper.
         dtype: dtype of the computation; parameters are float32.
     """

@@ -72,6 +72,13 @@ def test_within_pairs_counts_the_direction_only():
     assert result["top1_within_pairs"] == 0.75  # one won, one tied
 
 
+def test_classes_that_are_their_own_reverse_are_in_no_pair():
+    scores = np.array([[[0.9, 0.1, 0.0]], [[0.8, 0.2, 0.0]]])
+    target = np.array([0, 2])  # class 2 is its own reverse
+    assert metrics.single_label(scores, target, pairs=[1, 0, 2])["top1_within_pairs"] == 1  # only the first counts
+    assert "top1_within_pairs" not in metrics.single_label(scores, target, pairs=[0, 1, 2])
+
+
 def test_frames_used():
     nan = np.nan
     updates = np.array([[[1, 0, 0]], [[1, 1, 0]], [[1, nan, nan]]])  # (N, V, T)

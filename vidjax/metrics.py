@@ -77,7 +77,8 @@ def single_label(
         target: int (N,).
         scores: those of the videos (N, K); the mean over their clips by default.
         pairs: the dataset's time reversal, a permutation of the classes; adds `top1_within_pairs`: how often the true
-            class scores above its time-reversed partner, where a tie counts 1/2 (chance is 1/2).
+            class scores above its time-reversed partner, where a tie counts 1/2 (chance is 1/2). Videos of classes
+            that are their own reverse are left out; nothing is added if all are.
 
     Returns:
         top1, top5 (videos, by `scores`), top1_clip, top5_clip, num_videos, per_class (hit@1 of
@@ -100,8 +101,11 @@ def single_label(
         "confusion": confusion.tolist(),
     }
     if pairs is not None:
-        own, partner = scores[np.arange(num_videos), target], scores[np.arange(num_videos), np.asarray(pairs)[target]]
-        result["top1_within_pairs"] = float(((own > partner) + 0.5 * (own == partner)).mean())
+        partners = np.asarray(pairs)[target]
+        rows = np.flatnonzero(partners != target)
+        own, partner = scores[rows, target[rows]], scores[rows, partners[rows]]
+        if len(rows):
+            result["top1_within_pairs"] = float(((own > partner) + 0.5 * (own == partner)).mean())
     return result
 
 

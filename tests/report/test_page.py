@@ -107,6 +107,11 @@ def test_details_of_a_rung():
     assert "<img" not in missing and 'class="pictures"' not in missing
 
 
+def test_details_of_a_rung_name_its_dial():
+    text = page.rung("rung_1", 1, {**ROW, "dial": "speed"}, [], page.Html(""))
+    assert "&lt;b&gt;, speed" in text
+
+
 def test_predictions_for_videos():
     row = {"number": 7, "video": "data/<x>.avi", "true": "a", "predicted": "b", "score": 0.625}
     streams = [Map("spatial", "Grad-CAM of conv4", "CCCC"), Map("temporal", "Grad-CAM of conv5", "DDDD")]

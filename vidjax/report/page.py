@@ -174,7 +174,7 @@ def rung(anchor: str, number: int, row: dict, pictures: Sequence[Picture], video
         "rung",
         anchor=anchor,
         number=number,
-        title=row["title"],
+        title=", ".join(filter(None, [row["title"], row.get("dial", "")])),
         summary=", ".join(found) or row["note"],
         note=optional("note", text=row["note"]),
         pictures=optional("pictures", figures=figures),

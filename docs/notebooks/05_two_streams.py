@@ -59,8 +59,8 @@ for axis in axes:
 plt.show()
 
 # %% [markdown]
-# **Look at** the sky. It has almost no texture to follow, and without texture there is no flow: Farneback's method sees
-# no motion there. Lucas and Kanade's method finds even the motion of the sky, but only because both windows have the
+# **Look at** the sky. It has almost no texture to follow, so Farneback's method finds no motion there. Lucas and
+# Kanade's method finds even the motion of the sky, but only because both windows have the
 # same noise. In a real video, every frame has new noise, and no method could do this. Horn and Schunck's method is
 # wrong in patches where the texture repeats or is almost absent. A single number, the error in pixels, hides where a
 # method fails.

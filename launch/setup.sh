@@ -9,6 +9,9 @@ python=${PYTHON:-python3}
   exit 1
 }
 
+# glibc asks for large pages: a training step on a CPU takes less time, see docs/speed.md
+export GLIBC_TUNABLES=${GLIBC_TUNABLES:-glibc.malloc.hugetlb=1}
+
 extras=$1
 if command -v nvidia-smi >/dev/null && nvidia-smi -L >/dev/null 2>&1; then
   extras=${extras:+$extras,}cuda

@@ -35,6 +35,18 @@ def test_signals_without_a_command_and_while_it_starts(tmp_path, monkeypatch):
     assert stop.child is None and not stop.is_running
 
 
+@pytest.mark.parametrize("own", [None, "glibc.malloc.check=1"])
+def test_commands_ask_for_large_pages(tmp_path, monkeypatch, own):
+    (tmp_path / "show.py").write_text("import os; print(os.environ['GLIBC_TUNABLES'])")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    if own:
+        monkeypatch.setenv("GLIBC_TUNABLES", own)
+    with open(tmp_path / "log", "a") as log:
+        assert process.run_command(["show"], log, process.Stop()) == 0
+    assert (tmp_path / "log").read_text().strip() == (own or "glibc.malloc.hugetlb=1")
+
+
 def test_locks_keep_others_away(tmp_path):
     path = tmp_path / "W" / "log"
     with process.locked(path) as log:

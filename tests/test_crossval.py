@@ -67,6 +67,16 @@ def test_accuracies_of_all_folds_are_weighted_by_their_videos(config, tmp_path):
     assert result["mean_of_folds"] == 0.75
 
 
+def test_folds_evaluated_in_different_ways_are_not_pooled(config, tmp_path):
+    for number, convention in enumerate(["1 clip", "10 clips"]):
+        place = tmp_path / f"seed_0/fold_{number}"
+        place.mkdir(parents=True)
+        result = {"top1": 1.0, "num_videos": 1, "convention": convention}
+        (place / "result.json").write_text(json.dumps(result))
+    with pytest.raises(ValueError, match=r"in different ways:\n  fold_0: 1 clip\n  fold_1: 10 clips\nRemove"):
+        crossval.run(config, [([], [])] * 2, tmp_path, num_seeds=1)
+
+
 @pytest.mark.parametrize("loss", ["triplet", "reconstruction", "flow_sequence"])
 def test_a_loss_without_an_accuracy_is_refused_before_training(loss, config, tmp_path, monkeypatch):
     monkeypatch.setattr(crossval.train, "train", lambda *given: pytest.fail("it has begun"))

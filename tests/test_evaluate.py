@@ -41,8 +41,10 @@ def test_the_command_prints_and_writes(run, workdir, monkeypatch, capsys):
     evaluate.main()
     out = capsys.readouterr().out
     assert "top1" in out and "8 videos of ['val'], 2 x 1 views, checkpoint of step 3" in out
-    result = json.loads((workdir / "result.json").read_text())
-    assert (result["num_videos"], result["num_views"], result["steps"]) == (8, 2, 3)
+    result = json.loads((workdir / "result_val.json").read_text())
+    assert (result["num_videos"], result["num_views"], result["splits"]) == (8, 2, ["val"])
+    assert (workdir / "result_val_predictions.csv").exists()
+    assert json.loads((workdir / "result.json").read_text())["splits"] == ["test"]
 
 
 def test_a_protocol_by_name(run, workdir, monkeypatch, capsys, tmp_path):

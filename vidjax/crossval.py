@@ -49,7 +49,7 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
         interrupted.
 
     Raises:
-        ValueError: before training, see `check_folds`.
+        ValueError: before training, see `check_folds`; after it, see `check_convention`.
     """
     check_folds(config, folds, workdir, num_seeds)
     values, used, of_folds, name, num_videos = [], [], [], "top1", 0
@@ -65,6 +65,7 @@ def run(config: ConfigDict, folds: list[Fold], workdir: Path, num_seeds: int) ->
                 name = "rmse" if "rmse" in results[-1] else "top1"
                 count = f"{results[-1]['num_videos']} videos; fold {number + 1} of {len(folds)}, seed {seed}"
                 print(f"{place}: {name} {results[-1][name]:.3f} of {count}", flush=True)
+        check_convention(workdir / f"seed_{seed}", results)
         num_videos = sum(result["num_videos"] for result in results)
         name = "rmse" if "rmse" in results[0] else "top1"
         power = 2 if name == "rmse" else 1
@@ -109,6 +110,17 @@ def check_same(place: Path, config: ConfigDict):
     before = configs.read_json(path, ["config"])
     if lines := configs.differences(before["config"], config, started_in=before.get("started_in", "")):
         raise ValueError(f"{place} holds a run of another config:{''.join(lines)}\nUse another --workdir.")
+
+
+def check_convention(place: Path, results: list[dict]):
+    """Raises a ValueError if folds were evaluated with different views or pooling, so that they cannot be pooled."""
+    found = {result.get("convention"): number for number, result in enumerate(results)}
+    if len(found) > 1:
+        lines = "".join(f"\n  fold_{number}: {convention}" for convention, number in found.items())
+        raise ValueError(
+            f"The folds of {place} were evaluated in different ways:{lines}\nRemove the result.json of those that are "
+            "to be evaluated again; the same command then does it."
+        )
 
 
 def main(argv):

@@ -7,9 +7,10 @@ python -m vidjax.evaluate --workdir W --choose_rule [--splits val]
 python -m vidjax.evaluate --weights NAME --dataset DIR [--templates FILE]
 python -m vidjax.evaluate --workdir W --one_shot 20x1 [--within superclass] [--across '_(\\d+)\\.']
 
-The metrics go to W/result.json, or to the file of `--out`. With `--dataset` a run is evaluated on other records, whose
-classes are matched by name, see `other_records`; these metrics go to W/result_OTHER.json. Optical flow is evaluated on
-the whole frames of other records, whatever their size.
+The metrics go to W/result.json, or to the file of `--out`. Those of splits that are not the run's test splits go to
+W/result_SPLIT.json. With `--dataset` a run is evaluated on other records, whose classes are matched by name, see
+`other_records`; these metrics go to W/result_OTHER.json. Optical flow is evaluated on the whole frames of other
+records, whatever their size.
 
 Published weights are evaluated likewise, and their metrics go to result_NAME_DIR.json. Networks that compare videos
 with texts, such as clip_vit_b32, take the class names of the records as texts ("zero-shot").
@@ -204,9 +205,8 @@ def main():
         if is_main and out:
             in_run = bool(args.workdir) and out == args.workdir[0] / "result.json"
             result_file.write(out, evaluated.result, evaluated.labels, merge=in_run)
-            if not in_run or evaluated.result["splits"] == list(configs.read(args.workdir[0])[0].test_splits):
-                name = result_file.beside(out, "predictions.csv").name if is_single else "predictions.csv"
-                predictions.write(out.parent, evaluated.rows, name)
+            name = result_file.beside(out, "predictions.csv").name if is_single else "predictions.csv"
+            predictions.write(out.parent, evaluated.rows, name)
     if is_main:
         show(evaluated)
 
@@ -265,8 +265,10 @@ def place_of(args: argparse.Namespace) -> Path | None:
         out = Path(f"result_{Path(args.weights).stem}_{args.dataset.resolve().name}.json")
         output_paths.check_out(out)
         return out
-    name = f"result_{args.dataset.resolve().name}.json" if args.dataset else "result.json"
-    out, remedy = args.workdir[0] / name, "name another file for the metrics, --out FILE"
+    test_splits = list(configs.read(args.workdir[0])[0].test_splits)
+    others = [args.dataset.resolve().name] if args.dataset else args.splits if args.splits != test_splits else None
+    out = args.workdir[0] / f"{'_'.join(['result', *(others or ())])}.json"
+    remedy = "name another file for the metrics, --out FILE"
     output_paths.check_writable(args.workdir[0], "--workdir", remedy)
     names = ("confusion.csv", "confusion.png", "predictions.csv", "segments.csv")
     output_paths.check_replaceable([out, *(result_file.beside(out, name) for name in names)], remedy)

@@ -181,6 +181,7 @@ def test_layers_have_steps_and_channels(run):
         (["--batch_size", "-1"], "--batch_size: -1 must be 1 or more"),
         (["--resize", "1", "2", "3"], "--resize takes one or two numbers, not 3"),
         (["--folds", "set1"], "--folds needs --classifier"),
+        (["--train_splits", "a"], "--train_splits needs --classifier"),
     ],
 )
 def test_arguments_that_are_refused(extra, message, arguments, monkeypatch, capsys):

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -61,6 +62,20 @@ def test_videos_may_follow_the_run(tiny_run, monkeypatch, capsys):
     path = tiny_run.videos["test"][0]
     assert command(monkeypatch, "--workdir", tiny_run.workdir, path) == 0
     assert str(path) in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--stream", "v.mp4", "--num_views", 2], "--num_views is for files"),
+        (["--stream", "v.mp4", "--folder_fps", 5], "--folder_fps is for files"),
+        (["v.mp4", "--beams", 0], "--beams 0 must be more than 0"),
+        (["v.mp4", "--beams", 2], "--beams is for captions, which .* does not write"),
+    ],
+)
+def test_options_that_would_be_ignored_are_refused(arguments, message, tiny_run, monkeypatch, capsys):
+    assert command(monkeypatch, *arguments, "--workdir", tiny_run.workdir) == 2
+    assert re.search(message, capsys.readouterr().err)
 
 
 def test_the_command_prints_json(tiny_run, monkeypatch, capsys):

@@ -285,8 +285,9 @@ def parse_args(argv=None) -> argparse.Namespace:
     args = parser.parse_args(argv)
     if args.classifier and not args.pool:
         parser.error("--classifier needs --pool, which reduces the features of a video to one descriptor")
-    if args.folds and not args.classifier:
-        parser.error("--folds needs --classifier")
+    for name in ("folds", "train_splits", "test_splits"):
+        if getattr(args, name) and not args.classifier:
+            parser.error(f"--{name} needs --classifier")
     if args.resize and len(args.resize) > 2:
         parser.error(f"--resize takes one or two numbers, not {len(args.resize)}")
     return args

@@ -32,6 +32,8 @@ from vidjax.inference import caption, embedding, ensemble, gallery, restore, str
 from vidjax.inference.clip_logits import make_logits_fn
 from vidjax.inference.views import views_of
 
+BEAMS = 4  # of a caption
+
 
 def predict(run: restore.Trained, logits_fn: Callable, path: str | Path, num_views: int | None = None) -> np.ndarray:
     """Returns the probability of each class, float32 (K,): the mean over the video's clips. Errors: see `views_of`."""
@@ -93,10 +95,10 @@ def parse_args() -> argparse.Namespace:
     add("--hop", type=float, metavar="SECONDS", help="step from window to window (default: the length of a window)")
     add("--top", type=int, default=5, help="number of classes to print (default: 5)")
     add("--num_views", type=int, help="clips per video or window (default: enough to cover it, at most 10)")
-    add("--folder_fps", type=float, default=frame_folder.FPS, help="frame rate of image folders (default: %(default)g)")
+    add("--folder_fps", type=float, help=f"frame rate of image folders (default: {frame_folder.FPS:g})")
     add("--gallery", type=Path, metavar="FILE", help="classes given by examples, see `vidjax gallery`")
     add("--reject", action="store_true", help="call a video unknown if it is far from all classes of the gallery")
-    add("--beams", type=int, default=4, help="beam width for captions (default: 4)")
+    add("--beams", type=int, help=f"beam width for captions (default: {BEAMS})")
     ensemble.add_arguments(parser, ensemble.AVERAGES)
     add("--json", action="store_true", help="print a JSON object per video, window, or second of a stream")
     args = parser.parse_args()
@@ -110,6 +112,7 @@ def parse_args() -> argparse.Namespace:
     except ValueError as error:
         parser.error(str(error))
     args.hop = args.hop or args.windows
+    args.folder_fps = args.folder_fps or frame_folder.FPS
     return args
 
 
@@ -138,7 +141,10 @@ def _check(args: argparse.Namespace):
         if args.stream:
             raise ValueError("--windows is for files: give videos instead of --stream.")
         windows.check(args.windows, args.windows if args.hop is None else args.hop)
-    for name in ("top", "num_views", "folder_fps"):
+    for name in ("num_views", "folder_fps", "beams"):
+        if args.stream and getattr(args, name) is not None:
+            raise ValueError(f"--{name} is for files: a stream is one clip of frames from a video or a camera.")
+    for name in ("top", "num_views", "folder_fps", "beams"):
         if (value := getattr(args, name)) is not None and not 0 < value < float("inf"):
             raise ValueError(f"--{name} {value} must be more than 0.")
 
@@ -158,6 +164,8 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
     if args.classes:
         templates = zero_shot.read_templates(args.templates) if args.templates else (zero_shot.TEMPLATE,)
         runs = [zero_shot.with_classes(runs[0], args.classes, templates, args.tokenizer)]
+    if args.beams is not None and "caption_length" not in runs[0].inputs:
+        raise ValueError(f"--beams is for captions, which {runs[0].name} does not write.")
     ensemble.check_same("labels", [r.name for r in runs], [r.labels for r in runs])
     ensemble.check_same("loss", [r.name for r in runs], ["sigmoid" if r.multi_label else "softmax" for r in runs])
     if args.windows:
@@ -180,7 +188,7 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
     if "caption_length" in runs[0].inputs:
         if len(runs) > 1:
             raise ValueError("Captions of several runs cannot be fused: give one --workdir.")
-        write = caption.make_writer(runs[0], args.beams)
+        write = caption.make_writer(runs[0], args.beams or BEAMS)
         return runs, [lambda views: dict(zip(("caption", "probability"), write(views), strict=True))]
     return runs, [make_logits_fn(run, clips_a_device(args)) for run in runs]
 

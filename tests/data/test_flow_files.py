@@ -60,6 +60,10 @@ def test_flows_that_cannot_be_written(tmp_path):
     with pytest.raises(ValueError, match="The flow is 0x4; sides must be"):
         flow_files.write_flo(tmp_path / "bad.flo", np.zeros((4, 0, 2)))
     assert not list(tmp_path.iterdir())
+    (tmp_path / "directory.flo").mkdir()
+    with pytest.raises(OSError, match="directory.flo"):
+        flow_files.write_flo(tmp_path / "directory.flo", np.zeros((4, 4, 2)))
+    assert [path.name for path in tmp_path.iterdir()] == ["directory.flo"]  # no partial file
 
 
 def test_pfm_rows_are_stored_upwards(tmp_path):

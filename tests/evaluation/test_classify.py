@@ -120,6 +120,7 @@ def test_the_command(two_splits, tmp_path, monkeypatch, capsys):
             "--train_splits and --test_splits, or --folds",
         ),
         (["--test_splits", "val"], "No videos to test on in the fold .*has no split val; there are test, train"),
+        (["--folds", "set1", "--test_splits", "test"], "--folds names all splits: remove --train_splits"),
         (["--folds", "set1"], "has no folds 'set1': it has none"),
         (["--out", "/tmp"], "--out /tmp is a directory: name a file"),
         (["--out", "/dev/null/r.json"], "--out /dev/null/r.json: the directory .*cannot be written"),

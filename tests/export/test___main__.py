@@ -106,6 +106,8 @@ def test_an_export_without_clips_to_compare_on_is_deleted(tiny_trained, tmp_path
     [
         (["--format", "onnx", "--names", "torchvision"], "--names requires --format safetensors"),
         (["--format", "safetensors", "--stream"], "--stream does not apply to --format safetensors"),
+        (["--format", "safetensors", "--clips", "a.mp4"], "--clips does not apply to --format safetensors"),
+        (["--format", "onnx", "--clips", "a.mp4", "--num_clips", "2"], "--num_clips is for clips of the test split"),
         (["--format", "stablehlo", "--num_clips", "0"], "--num_clips must be 1 or more; got 0"),
         (["--format", "stablehlo", "--stream"], "sees a clip at once"),
         (["--format", "safetensors", "--names", "torchvision"], "torchvision has no network with the parameters"),

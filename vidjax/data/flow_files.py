@@ -88,8 +88,11 @@ def write_flo(path: str | Path, flow: np.ndarray):
         raise ValueError(f"The flow is {width}x{height}; sides must be 1 to {FLO_LONGEST_SIDE}.")
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial{os.getpid()}")
-    partial.write_bytes(FLO_MAGIC + struct.pack("<ii", width, height) + flow.astype("<f4").tobytes())
-    os.replace(partial, path)
+    try:
+        partial.write_bytes(FLO_MAGIC + struct.pack("<ii", width, height) + flow.astype("<f4").tobytes())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read_pfm(path: str | Path) -> np.ndarray:

@@ -217,13 +217,21 @@ def add_split_arguments(parser: argparse.ArgumentParser):
     """Adds --folds, --train_splits and --test_splits, which `folds_of` reads."""
     add = parser.add_argument
     add("--folds", metavar="NAME", help="folds of the records, such as leave_one_out")
-    add("--train_splits", nargs="+", default=["train"], help="splits to train on, without --folds")
-    add("--test_splits", nargs="+", default=["test"], help="splits to test on, without --folds")
+    add("--train_splits", nargs="+", help="splits to train on, without --folds (default: train)")
+    add("--test_splits", nargs="+", help="splits to test on, without --folds (default: test)")
 
 
 def folds_of(args: argparse.Namespace) -> list[Fold]:
-    """Returns the folds that the arguments name. Raises a ValueError for unknown folds."""
-    return find_folds(args.records, args.folds) if args.folds else [Fold(args.train_splits, args.test_splits)]
+    """Returns the folds that the arguments name.
+
+    Raises:
+        ValueError: for unknown folds, or for folds and splits together.
+    """
+    if not args.folds:
+        return [Fold(args.train_splits or ["train"], args.test_splits or ["test"])]
+    if args.train_splits or args.test_splits:
+        raise ValueError("--folds names all splits: remove --train_splits and --test_splits.")
+    return find_folds(args.records, args.folds)
 
 
 def main():

@@ -247,7 +247,7 @@ def main():
     parser.add_argument("--names", choices=("vidjax", *torch_names.NAMES), default="vidjax",
         help="library whose parameter names a safetensors file gets")  # fmt: skip
     parser.add_argument("--clips", nargs="+", metavar="VIDEO", help="videos to compare on (default: the test split)")
-    parser.add_argument("--num_clips", type=int, default=20, help="test clips to compare on (default: 20)")
+    parser.add_argument("--num_clips", type=int, help="test clips to compare on (default: 20)")
     args = parser.parse_args()
     absl_logging.set_verbosity(absl_logging.ERROR)  # Orbax warns about reading only, which is intended
     try:
@@ -257,9 +257,13 @@ def main():
             raise ValueError("--stream does not apply to --format safetensors; the weights are the same without it.")
         if args.embedder and (args.stream or args.format == "safetensors"):
             raise ValueError("--embedder goes with --format stablehlo, savedmodel or onnx, and without --stream.")
+        if args.clips and args.format == "safetensors":
+            raise ValueError("--clips does not apply to --format safetensors, which compares the arrays themselves.")
         if args.step is not None and not args.workdir:
             raise ValueError("--step is for --workdir, whose checkpoints have steps.")
-        if args.num_clips < 1:
+        if args.num_clips is not None and (args.clips or args.format == "safetensors"):
+            raise ValueError("--num_clips is for clips of the test split: remove it, --clips or --format safetensors.")
+        if args.num_clips is not None and args.num_clips < 1:
             raise ValueError(f"--num_clips must be 1 or more; got {args.num_clips}.")
         check_place(args.out)
         output_paths.check_writable(args.out.parent, "--out: the directory")
@@ -271,7 +275,7 @@ def main():
         elif args.clips:
             batches = video_clips(run, args.clips)
         elif args.workdir:
-            batches = record_clips(run, args.num_clips)
+            batches = record_clips(run, args.num_clips or 20)
         else:
             raise ValueError("Published weights have no test split; set the videos to compare on, --clips VIDEO ...")
         embedder = None

@@ -15,7 +15,18 @@ import cv2
 import jax
 import numpy as np
 
-from vidjax.data import augment, feature_files, flow_images, flow_pairs, frame_folder, mp4, records, tfrecords, video
+from vidjax.data import (
+    augment,
+    feature_files,
+    flow_images,
+    flow_pairs,
+    frame_folder,
+    mp4,
+    records,
+    tfrecords,
+    video,
+    workers,
+)
 from vidjax.data.sources import tfds, untrimmed
 from vidjax.data.sources.items import Item
 from vidjax.progress_bar import progress_bar
@@ -226,6 +237,7 @@ def _start_worker(done):
     global _done
     _done = done
     prepare_process()
+    workers.end_with_parent()
 
 
 def _count():

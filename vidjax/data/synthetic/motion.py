@@ -14,7 +14,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidjax.data import video
+from vidjax.data import video, workers
 from vidjax.progress_bar import progress_bar
 
 CLASSES = ("clockwise", "counter_clockwise", "down", "growing", "left", "right", "shrinking", "up")
@@ -215,7 +215,7 @@ def in_parallel(render_one, tasks: list[tuple], num_workers: int):
     """Renders the files of all tasks in worker processes, with a progress bar."""
     if tasks:
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:
+        with concurrent.futures.ProcessPoolExecutor(num_workers, context, workers.end_with_parent) as pool:
             list(progress_bar(pool.map(render_one, tasks, chunksize=16), "render", len(tasks), unit="video"))
 
 

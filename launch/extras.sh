@@ -33,7 +33,7 @@ for extra in "$@"; do
     "${pip[@]}" install --dry-run --editable ".[$extra]"
     continue
   fi
-  "${pip[@]}" install --editable ".[$extra]" pytest
+  "${pip[@]}" install --no-compile --editable ".[$extra]" pytest
   "${pip[@]}" check
   "$place/venv/bin/python" -c "import ${modules[$extra]}"
   # shellcheck disable=SC2086  # word splitting: several files

@@ -1,6 +1,7 @@
 from fractions import Fraction
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -94,6 +95,14 @@ def test_resampling_drops_and_repeats(mp4):
     assert_levels(video.read_video(mp4, fps=24).frames, [level for level in LEVELS for _ in range(2)])
 
 
+def test_a_short_video_keeps_a_frame_at_a_low_rate(tmp_path):
+    (tmp_path / "a.png").write_bytes(cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1])  # lasts 1/25 s
+    for fps in (0.1, 1, 6.25, 100):
+        assert video.count_frames(tmp_path / "a.png", fps=fps) == (max(1, round(fps / 25)), None)
+    with pytest.raises(ValueError, match="no frame between 1.0 s and"):
+        video.read_video(tmp_path / "a.png", fps=1, start=1.0)
+
+
 def test_part_of_a_video(mp4):
     assert_levels(video.read_video(mp4, start=0.5, end=1.0).frames, LEVELS[6:12])
     assert_levels(video.read_video(mp4, fps=6, start=0.5, end=1.5).frames, LEVELS[6:18:2])
@@ -132,8 +141,6 @@ def test_short_side(mp4):
 
 
 def test_rotation_metadata_turns_the_frames(tmp_path):
-    import cv2
-
     frames = grey(LEVELS[:4])
     frames[:, :16] = 0  # dark at the top
     for angle in (90, -90, 180):

@@ -105,6 +105,12 @@ def test_uneven_frames_and_windows_without_any(tmp_path, capsys):
         list(windows.cut_windows(path, [network(clip)], 1, 1))
 
 
+def test_an_image_is_one_window_at_any_rate(tmp_path):
+    cv2.imwrite(str(tmp_path / "a.png"), np.zeros((32, 44, 3), np.uint8))  # lasts 1/25 s
+    (window,) = windows.cut_windows(tmp_path / "a.png", [network(inputs={"fps": 5.0})], 1, 1)
+    assert window.end == 0.04 and window.views[0]["video"].shape[:2] == (1, 4)
+
+
 def test_a_folder_of_frames(tmp_path):
     for i in range(10):
         cv2.imwrite(str(tmp_path / f"frame_{i:04}.png"), np.full((24, 24, 3), 20 * i, np.uint8))

@@ -197,8 +197,10 @@ def _resample(frames, fps: float, start: float, end: float | None):
     except DamagedVideo as error:  # raised after the last frame, which is not yielded yet
         damage = error
     if before is not None:  # the last frame lasts for its duration, within a quarter of an output frame
-        stop = before[1] + before[2] - 0.25 / fps
-        while (wanted := start + count / fps) < stop and (end is None or wanted < end - 1e-6):
+        stop = before[1] + before[2]  # without that quarter for the first output: an image is a video of one frame
+        while (wanted := start + count / fps) < stop - (0.25 / fps if count else 0) and (
+            end is None or wanted < end - 1e-6
+        ):
             yield before[0], wanted
             count += 1
     if damage:

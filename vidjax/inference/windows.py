@@ -200,11 +200,12 @@ def _select(times: np.ndarray, start: float, end: float, stop: float, fps: float
     """Indices of the frames with these times that `video.iterate_frames` yields for a part of a file, int (T,).
 
     Args:
-        stop: end of the last frame, including its duration, with a tolerance of a quarter of an output frame.
+        stop: end of the last frame, including its duration. All but the first output begin a quarter of an output frame
+            or more before it.
     """
     if not fps:
         return np.flatnonzero((times >= start - ROUNDING) & (times < end - ROUNDING))
     wanted = start + np.arange(math.ceil((end - start) * fps) + 1) / fps
-    wanted = wanted[(wanted < end - ROUNDING) & (wanted < stop - 0.25 / fps)]
+    wanted = wanted[(wanted < end - ROUNDING) & (wanted < stop - (wanted > start) * 0.25 / fps)]
     middles = (times[:-1] + times[1:]) / 2 + ROUNDING  # halfway, the earlier frame counts
     return np.searchsorted(middles, wanted, side="right")

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 
 from vidjax.data import burn_in, video
@@ -13,6 +14,15 @@ def test_labels_are_drawn_into_the_frames_of_their_segments(tmp_path):
     changed = [np.abs(frame.astype(int) - 128).max() > 60 for frame in read.frames]
     assert changed == [False] * 2 + [True] * 4 + [False] * 4
     assert np.abs(read.frames[2, :30].astype(int) - 128).max() < 20  # the label is at the bottom
+
+
+def test_a_damaged_file_gives_the_frames_that_can_be_decoded(tmp_path):
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    for number in (1, 2, 3, 5):  # frame 4 is missing
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((16, 16, 3), 128, np.uint8))
+    burn_in.write(folder, [Segment(0, 1, "walk", 0.9)], tmp_path / "b.mp4")
+    assert len(video.read_video(tmp_path / "b.mp4").frames) == 4
 
 
 def test_labels_stay_within_the_frame():

@@ -1,5 +1,6 @@
 """A copy of a video with the labels of its segments drawn into the frames."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ LARGEST_SHARE = 0.9  # of the width, for the longest label
 def write(source: Path, segments: Sequence[Segment], out: Path):
     """Writes an mp4 whose frames show the labels of the segments they are in; one frame at a time in memory.
 
+    Of a damaged file it has the frames that can be decoded.
+
     Raises:
         ValueError: if `source` is not a video.
     """
@@ -25,9 +28,10 @@ def write(source: Path, segments: Sequence[Segment], out: Path):
 
 
 def _labelled(frames: Iterator[tuple[np.ndarray, float]], segments: Sequence[Segment]) -> Iterator[np.ndarray]:
-    for frame, seconds in frames:
-        labels = [f"{x.label} {x.score:.2f}" for x in segments if x.start <= seconds < x.end]
-        yield draw(frame, labels) if labels else frame
+    with contextlib.suppress(video.DamagedVideo):  # raised after the last frame
+        for frame, seconds in frames:
+            labels = [f"{x.label} {x.score:.2f}" for x in segments if x.start <= seconds < x.end]
+            yield draw(frame, labels) if labels else frame
 
 
 def draw(frame: np.ndarray, labels: Sequence[str]) -> np.ndarray:

@@ -95,6 +95,15 @@ def test_an_export_with_other_logits_is_deleted(tiny_trained, tmp_path, monkeypa
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_network_that_returns_nan_is_not_verified(place, exported_run, tiny_trained, monkeypatch):
+    pairs = np.ones((2, 2, 1, 8), np.float32)  # theirs and ours, of two calls
+    pairs[place, 0, 0, 3] = np.nan
+    monkeypatch.setattr(export, "_over_clips", lambda *_: pairs)
+    with pytest.raises(ValueError, match="differs from its source by nan"):
+        export.verify(tiny_trained, exported_run, [])
+
+
 def test_an_export_without_clips_to_compare_on_is_deleted(tiny_trained, tmp_path):
     with pytest.raises(ValueError, match="no clip to compare on"):
         export.export(tiny_trained, "stablehlo", tmp_path / "out", [])

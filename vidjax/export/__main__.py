@@ -167,8 +167,8 @@ def verify(run: restore.Trained, directory: Path, batches: Iterator[dict]) -> di
     clips, largest, difference = 0, 0.0, 0.0
     for theirs, ours in compare(run, network, directory, batches):
         clips += len(ours)
-        largest = max(largest, float(np.abs(ours).max()))
-        difference = max(difference, float(np.abs(theirs - ours).max()))
+        largest = float(np.maximum(largest, np.abs(ours).max()))  # NaN stays NaN; Python's max would drop it
+        difference = float(np.maximum(difference, np.abs(theirs - ours).max()))
     if not clips:
         raise ValueError("There is no clip to compare on that is long enough; nothing was written.")
     tolerance = TOLERANCE[np.dtype(run.model.dtype).name]

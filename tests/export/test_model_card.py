@@ -63,3 +63,5 @@ def test_agreement_in_words():
         "largest one"
     )
     assert model_card.agreement({**manifest, "state": ["state_0"]}).startswith("on 20 steps of a stream the outputs")
+    zeros = {"verified": {**verified, "largest_logit": 0.0, "largest_difference": 0.0}, "state": []}
+    assert "at most 0, which is 0 times" in model_card.agreement(zeros)

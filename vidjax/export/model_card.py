@@ -190,7 +190,7 @@ def agreement(manifest: dict) -> str:
     verified = manifest["verified"]
     if "arrays" in verified:
         return f"{verified['arrays']} arrays, read back unchanged"
-    share = verified["largest_difference"] / verified["largest_logit"]
+    share = verified["largest_difference"] / (verified["largest_logit"] or 1)  # a new classifier may return zeros
     compared = "steps of a stream" if manifest["state"] else "clips"
     return (
         f"on {verified['clips']} {compared} the outputs differ from those of the checkpoint by at most "

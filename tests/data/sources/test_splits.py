@@ -38,6 +38,13 @@ def test_random_split_is_stratified_complete_and_repeatable():
     assert split != splits.split_randomly(items, 0.2, 0.1, seed=1)
 
 
+@pytest.mark.parametrize(("count", "fractions"), [(3, (0.5, 0.25)), (4, (0.4, 0.4)), (5, (0.7, 0.25)), (2, (0.9, 0))])
+def test_a_random_split_leaves_videos_of_each_class_to_train_on(count, fractions):
+    items = [Item(f"{label}{i}.mp4", (label,)) for label in "ab" for i in range(count)]
+    found = {(item.labels[0], item.split) for item in splits.split_randomly(items, *fractions, seed=0)}
+    assert len(found) == 2 * (2 + bool(fractions[1]))
+
+
 def test_the_random_split_of_published_tables_stays():
     items = [Item(f"{label}{i}", (label,)) for label in "ab" for i in range(6)]
     split = splits.split_randomly(items, 0.2, 0.1, 0, groups=range(12))

@@ -82,8 +82,9 @@ def split_randomly(
     for label in sorted(by_class):
         group = list(by_class[label])
         random.Random(f"{seed} {label}").shuffle(group)
-        for name, part in fractions.items():
-            count = max(1, round(part * len(by_class[label])))
+        for number, (name, part) in enumerate(fractions.items(), 1):
+            left = len(group) - (len(fractions) - number) - 1  # each later split, and train, get a video
+            count = min(left, max(1, round(part * len(by_class[label]))))
             result += [dataclasses.replace(item, split=name) for item in group[:count]]
             group = group[count:]
         result += [dataclasses.replace(item, split="train") for item in group]

@@ -82,7 +82,10 @@ def check_arguments(args: argparse.Namespace, kind: str):
         raise ValueError(f"--fps, --flow and --label_fraction are for videos; the source is {args.source}.")
     if kind in ("flow", "flow_dataset") and args.format == "mp4":
         raise ValueError(f"--format mp4 is for videos; the source is {args.source}: give --format png or jpeg.")
-    if args.source in ("motion", "coloured") and args.horizontal_flip:
+    if kind == "tfds" and args.fps:
+        raise ValueError(f"--fps {args.fps:g}: {args.source} does not tell its frame rate; remove --fps.")
+    is_fixed = kind in ("motion", "coloured", "flow", "flow_dataset") or kind.startswith("sight_")
+    if is_fixed and args.horizontal_flip:
         raise ValueError(f"--horizontal_flip is fixed for the source {args.source}: remove it.")
 
 

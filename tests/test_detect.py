@@ -136,6 +136,8 @@ def test_several_labels_per_frame_give_segments_that_overlap(known, film, monkey
         (["a.mp4", "--out", "a.xyz"], "must end in .json, .csv, .txt, .srt, .vtt, .mp4"),
         (["a.mp4", "b.mp4", "--out", "a.srt"], "--out a.srt is for one video"),
         (["a.mp4", "--truth", "a.csv"], "--truth needs --picture"),
+        (["a.mp4", "--out", "b/../a.mp4"], "a.mp4 would be replaced by the result: name another file"),
+        (["a.mp4", "--truth", "a.csv", "--picture", "a.png", "--out", "a.csv"], "a.csv would be replaced"),
     ],
 )
 def test_arguments_that_are_refused(arguments, message, monkeypatch, capsys):

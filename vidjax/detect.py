@@ -131,6 +131,10 @@ def parse_args(argv=None) -> argparse.Namespace:
         parser.error(f"--out {args.out} is for one video; give a .json or .csv file for several")
     if args.truth and not args.picture:
         parser.error("--truth needs --picture")
+    inputs = {Path(place).resolve() for place in (*args.videos, args.truth) if place}
+    for path in filter(None, (args.out, args.picture)):
+        if path.resolve() in inputs:
+            parser.error(f"{path} would be replaced by the result: name another file")
     return args
 
 

@@ -69,6 +69,15 @@ def test_safetensors_with_our_names(tiny_trained, tmp_path):
         exported.load(tmp_path / "out")
 
 
+def test_a_link_to_a_directory_stays_one(tiny_trained, tmp_path):
+    (tmp_path / "disk/out").mkdir(parents=True)
+    (tmp_path / "link").symlink_to(tmp_path / "disk/out")
+    for _ in range(2):  # also over an earlier export
+        export.export(tiny_trained, "safetensors", tmp_path / "link", [])
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "disk/out/model.json").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "link"]
+
+
 # ------------------------------------------------------------------------------------------------------------ failures
 
 

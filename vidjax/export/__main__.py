@@ -75,6 +75,7 @@ def export(
             missing, or the outputs differ by more than `TOLERANCE`.
     """
     check_place(out)
+    out = out.resolve()  # of a link, its target is replaced
     writes = program.of_stream(run) if of_stream else program.of_clips(run, embeds=bool(embedder))
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f"{out.name}.", dir=out.parent))

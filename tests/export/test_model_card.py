@@ -32,6 +32,16 @@ def test_the_code_of_the_card_runs(exported_run, monkeypatch):
     assert np.shape(seen["logits"]) == (1, 8)
 
 
+def test_several_classes_per_video():
+    run = dataclasses.replace(network_of("frame_pool", **RESNET), multi_label=True)
+    arrays = {"video": {"shape": ["batch", 8, 32, 32, 3], "dtype": "uint8"}}
+    manifest = {"format": "onnx", "output": "logits", "clip": run.clip, "arrays": arrays, "inputs": {}}
+    manifest |= {"state": [], "embedder": {}, "multi_label": True}
+    assert model_card.use(manifest).endswith("Apply sigmoid for probabilities.")
+    assert model_card.use({**manifest, "multi_label": False}).endswith("Apply softmax for probabilities.")
+    assert "It assigns every video to any number of its classes" in model_card.limits(run, manifest)
+
+
 def test_the_licence_of_the_weights_that_it_started_from(tiny_trained):
     drawn = network_of("frame_pool", **RESNET)
     assert "i3d_kinetics400_rgb" in model_card.licence(dataclasses.replace(drawn, name="i3d_kinetics400_rgb"))

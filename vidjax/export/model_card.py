@@ -126,7 +126,8 @@ def use(manifest: dict) -> str:
     if "prefix" in manifest["inputs"]:
         layer, source = manifest["inputs"]["layer"], manifest["inputs"]["source"]
         return f"{text}\n\nIt takes features of layer {layer!r} of {source}."
-    after = "" if manifest["output"] != "logits" else " Apply softmax for probabilities."
+    activation = "sigmoid" if manifest["multi_label"] else "softmax"
+    after = "" if manifest["output"] != "logits" else f" Apply {activation} for probabilities."
     return f"{text}\n\nPass uint8 RGB videos, 0..255; the network normalises them.{after}"
 
 
@@ -163,7 +164,8 @@ def limits(run: restore.Trained, manifest: dict) -> str:
         "It was not tested on other kinds of videos (camera, place, people, frame rate) than its training data.",
     ]
     if manifest["output"] == "logits":
-        lines.insert(0, "It assigns every video to one of its classes; it has no class for other videos.")
+        known = "any number" if run.multi_label else "one"
+        lines.insert(0, f"It assigns every video to {known} of its classes; it has no class for other videos.")
     if fps := run.inputs.get("fps"):
         lines.append(f"It was trained on videos read at {fps:g} frames per second.")
     if run.preprocess.get("flow"):

@@ -129,3 +129,10 @@ def test_the_embedding_of_a_stream_is_that_of_the_clip_so_far(name, tmp_path):
     for (_, outputs), length in zip(found.items(), (11, 20), strict=True):
         seen = [frame for frame, _ in stream.read_frames(str(tmp_path / "noise.mp4"), run.clip, {})][:length]
         np.testing.assert_allclose(outputs, embed_fn({"video": np.stack(seen)[None]}), rtol=1e-4, atol=1e-4)
+
+
+def test_a_video_shorter_than_the_clips_of_the_network(tmp_path):
+    video.write_video(tmp_path / "short.mp4", np.zeros((3, 32, 32, 3), np.uint8), 10.0)
+    run = networks.network_of("clip_rnn", 8, network={"name": "r3d_18", "width": 0.0625}, clip_frames=4)
+    with pytest.raises(ValueError, match=r"short.mp4 has 3 frames; drawn needs 4 for its first output"):
+        list(stream.run_on(run, str(tmp_path / "short.mp4")))

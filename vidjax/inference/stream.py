@@ -121,7 +121,8 @@ def run_on(run: restore.Trained, source: str) -> Iterator[tuple[float, np.ndarra
         network without a classifier that gives a vector per step.
 
     Raises:
-        ValueError: see `read_frames` and `init_stream`; also if the network takes features.
+        ValueError: see `read_frames` and `init_stream`; also if the network takes features, or a whole clip of frames
+            for each output and the video is shorter.
     """
     if "prefix" in run.inputs:
         raise ValueError(f"{run.name} does not see videos: it takes features.")
@@ -133,6 +134,8 @@ def run_on(run: restore.Trained, source: str) -> Iterator[tuple[float, np.ndarra
     frames = views.until_damage(read_frames(source, run.clip, run.inputs))
     while group := list(itertools.islice(frames, size)):
         if len(group) < size and hasattr(plain(run.model), "clip_frames"):
+            if outputs is None:
+                raise ValueError(f"{source} has {len(group)} frames; {run.name} needs {size} for its first output.")
             break  # an incomplete clip
         images, times = zip(*group, strict=True)
         state, outputs = step(state, jnp.asarray(np.stack(images)[None]))

@@ -87,6 +87,13 @@ def test_one_label_per_frame(tmp_path):
     assert [x.frame_labels for x in other.source] == [[1, 1]] and other.left_out == {"swim": ["1.mp4"]}
 
 
+def test_frames_of_unknown_classes_are_background_if_frames_may_have_several(tmp_path):
+    directory = dataset(tmp_path, ["background", "jump", "swim"], [[2], [1]], frame_labels=[[0, 2], [2, 1]])
+    other = other_records.open_other(run_of("sigmoid", "frame", labels=["background", "jump"]), directory, ["test"])
+    assert [x.frame_labels for x in other.source] == [[0, 0], [0, 1]]
+    assert other.notes == ["Ignored labels, which the run does not know: swim."]
+
+
 def test_records_that_do_not_fit_the_run(tmp_path):
     directory = dataset(tmp_path, ["swim"], [[0]])
     with pytest.raises(

@@ -26,6 +26,7 @@ import grain
 import numpy as np
 
 from vidjax.data import clips, dataset_info, feature_clips, flow_pairs, records, targets, tfrecords
+from vidjax.data.sources.untrimmed import BACKGROUND
 
 cv2.setNumThreads(1)  # Grain's threads use all cores; OpenCV's threads would compete with them
 
@@ -47,7 +48,8 @@ class Records:
     Attributes:
         info: description of the dataset.
         places: shard and byte offset of each record.
-        classes: maps class indices in the records to indices in `info.labels`; others are dropped. None keeps all.
+        classes: maps class indices in the records to indices in `info.labels`; others are dropped, and are background
+            in the labels of frames. None keeps all.
     """
 
     info: dataset_info.DatasetInfo
@@ -62,9 +64,11 @@ class Records:
         shard, offset = self.places[index]
         example = records.decode(tfrecords.read_record(shard, offset))
         if self.classes is not None:
-            labels, frame_labels = (
-                [self.classes[x] for x in of if x in self.classes] for of in (example.labels, example.frame_labels)
-            )
+            labels = [self.classes[x] for x in example.labels if x in self.classes]
+            # Frames keep their places: those of other classes are background, if the dataset has it
+            rest = self.info.labels.index(BACKGROUND) if BACKGROUND in self.info.labels else None
+            frame_labels = [self.classes.get(x, rest) for x in example.frame_labels]
+            frame_labels = [x for x in frame_labels if x is not None]
             kept = [x for x in example.segments if x.label in self.classes]
             segments = [x._replace(label=self.classes[x.label]) for x in kept]
             return dataclasses.replace(example, labels=labels, frame_labels=frame_labels, segments=segments)

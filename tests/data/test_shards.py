@@ -10,8 +10,8 @@ from vidjax.data.sources.items import Item
 AS_THEY_ARE = shards.Encoding(fps=0, short_side=0, format="png", quality=90)
 
 
-def plan(items, out, num_shards=None, encoding=AS_THEY_ARE, labels=("a", "b")):
-    return shards.plan(items, out, num_shards, encoding, list(labels))
+def plan(items, out, num_shards=None, encoding=AS_THEY_ARE, labels=("a", "b"), **more):
+    return shards.plan(items, out, num_shards, encoding, list(labels), **more)
 
 
 def test_plan_is_contiguous_and_even_within_a_split(tmp_path):
@@ -96,9 +96,12 @@ def test_rendered_videos_do_not_depend_on_times(tmp_path):
     path = tmp_path / "out/videos/a.mp4"
     path.parent.mkdir(parents=True)
     items = [Item(str(path), ("a",), "train")]
-    (before,) = plan(items, tmp_path / "out")
+    (before,) = plan(items, tmp_path / "out", are_made=True)
     path.touch()
-    assert plan(items, tmp_path / "out") == [before]
+    assert plan(items, tmp_path / "out", are_made=True) == [before]
+    (given,) = plan(items, tmp_path / "out")  # videos of the user that are kept beside the records
+    path.write_bytes(b"another video")
+    assert plan(items, tmp_path / "out") != [given]
 
 
 def test_a_video_that_does_not_fit_in_a_record_costs_itself_only(items, tmp_path, monkeypatch):

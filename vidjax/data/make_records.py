@@ -52,8 +52,8 @@ def make_records(args: argparse.Namespace):
         ValueError: if an argument is invalid, or too many videos cannot be read (finished shards are kept).
     """
     started = time.perf_counter()
-    out = args.out
-    record_checks.check_arguments(args, datasets.kind_of(args.sources))
+    out, source_kind = args.out, datasets.kind_of(args.sources)
+    record_checks.check_arguments(args, source_kind)
     record_checks.check_out(out)
     if args.runner == "beam":
         pipeline = beam.make_pipeline(args.beam_options, args.workers)
@@ -76,11 +76,12 @@ def make_records(args: argparse.Namespace):
     if args.flow_weights:
         inputs["flow_weights"] = args.flow_weights
     encoding = shards.Encoding(args.fps, args.short_side, args.format, args.quality, flow, args.folder_fps)
-    tasks = shards.plan(items, out, args.num_shards, encoding, labels)
+    are_made = source_kind not in ("table", "folder", "protocol", "flow_dataset")
+    tasks = shards.plan(items, out, args.num_shards, encoding, labels, are_made=are_made)
     arguments = {name: value for name, value in vars(args).items() if name not in MAY_CHANGE}
-    if datasets.kind_of(args.sources) in ("table", "folder"):
+    if source_kind in ("table", "folder"):
         arguments["sources"] = [str(Path(source).resolve()) for source in args.sources]
-    if datasets.kind_of(args.sources) in ("drawings", "flow_dataset"):
+    if source_kind in ("drawings", "flow_dataset"):
         arguments["sources"] = [args.sources[0], str(Path(args.sources[1]).resolve())]
     for name in ("videos", "annotations", "photographs"):
         arguments[name] = getattr(args, name) and getattr(args, name).resolve()

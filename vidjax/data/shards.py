@@ -167,8 +167,20 @@ def read_example(item: Item, encoding: Encoding, labels: list[str]) -> tuple[rec
     return example, warning
 
 
-def plan(items: list[Item], out: Path, num_shards: int | None, encoding: Encoding, labels: list[str]) -> list[Task]:
-    """Distributes the videos of each split over `num_shards` contiguous shards of equal size (to within one video)."""
+def plan(
+    items: list[Item],
+    out: Path,
+    num_shards: int | None,
+    encoding: Encoding,
+    labels: list[str],
+    *,
+    are_made: bool = False,
+) -> list[Task]:
+    """Distributes the videos of each split over `num_shards` contiguous shards of equal size (to within one video).
+
+    Args:
+        are_made: whether make_records itself renders or unpacks videos in `out`, whose times then do not count.
+    """
     tasks = []
     for split in sorted({item.split for item in items}):
         of_split = [item for item in items if item.split == split]
@@ -176,16 +188,18 @@ def plan(items: list[Item], out: Path, num_shards: int | None, encoding: Encodin
         bounds = [len(of_split) * i // count for i in range(count + 1)]
         for i in range(count):
             of_shard = of_split[bounds[i] : bounds[i + 1]]
-            described = [(dataclasses.astuple(item), _stamp(Path(item.path), out)) for item in of_shard]
+            described = [
+                (dataclasses.astuple(item), _stamp(Path(item.path), out if are_made else None)) for item in of_shard
+            ]
             content = json.dumps([dataclasses.astuple(encoding), labels, described])
             digest = hashlib.sha256(content.encode()).hexdigest()
             tasks.append(Task(tfrecords.shard_path(out, split, i, count), of_shard, digest))
     return tasks
 
 
-def _stamp(path: Path, out: Path) -> tuple[int, ...]:
-    """Returns sizes and modification times of a file or of a folder's images; () for rendered videos."""
-    if path.is_relative_to(out):
+def _stamp(path: Path, made_in: Path | None) -> tuple[int, ...]:
+    """Returns sizes and modification times of a file or of a folder's images; () for those below `made_in`."""
+    if made_in and path.is_relative_to(made_in):
         return ()
     files = frame_folder.numbered_images(path) if path.is_dir() else [path] if path.is_file() else []
     return tuple(number for file in files for number in (file.stat().st_size, file.stat().st_mtime_ns))

@@ -1,3 +1,5 @@
+import pathlib
+
 import pytest
 
 from vidjax.data import dataset_info
@@ -10,6 +12,21 @@ def test_info(tmp_path):
     dataset_info.write(tmp_path, info, complete=False)
     with pytest.raises(ValueError, match="run the same make_records command again"):
         dataset_info.read(tmp_path)
+
+
+def test_a_full_disk_leaves_the_description_before(tmp_path, monkeypatch):
+    info = dataset_info.DatasetInfo(["left", "right"], "unchanged")
+    dataset_info.write(tmp_path, info, complete=True)
+
+    def half(path, text, *_):
+        path.write_bytes(text.encode()[: len(text) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", half)
+    with pytest.raises(OSError, match="No space"):
+        dataset_info.write(tmp_path, info, complete=True)
+    assert dataset_info.read(tmp_path) == info
+    assert {path.name for path in tmp_path.iterdir()} == {"labels.txt", "dataset.json"}
 
 
 @pytest.mark.parametrize("label", ["", " a", "a\nb", "a\rb", "a\u2028b"])

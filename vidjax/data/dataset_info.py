@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import os
+import uuid
 from pathlib import Path
 
 
@@ -30,6 +32,8 @@ class DatasetInfo:
 def write(directory: Path, info: DatasetInfo, **details):
     """Writes `labels.txt` and `dataset.json`; `details` are `complete`, counts and the arguments of the build.
 
+    Each file is written whole or not at all: a full disk leaves the one before.
+
     Raises:
         ValueError: if a label does not fit on one line of `labels.txt`.
     """
@@ -37,9 +41,18 @@ def write(directory: Path, info: DatasetInfo, **details):
         if label != label.strip() or not label or len(label.splitlines()) > 1:
             raise ValueError(f"The label {label!r} must be one line, neither empty nor with spaces around it.")
     text = "".join(f"{label}\n" for label in info.labels)
-    (Path(directory) / "labels.txt").write_text(text, "utf-8")
+    _replace(Path(directory) / "labels.txt", text)
     content = {name: value for name, value in dataclasses.asdict(info).items() if name != "labels"} | details
-    (Path(directory) / "dataset.json").write_text(json.dumps(content, indent=2) + "\n")
+    _replace(Path(directory) / "dataset.json", json.dumps(content, indent=2) + "\n")
+
+
+def _replace(path: Path, text: str):
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_text(text, "utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
 
 
 def read(directory: Path) -> DatasetInfo:

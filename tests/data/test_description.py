@@ -53,6 +53,15 @@ def test_the_text(dataset):
     assert any(line.startswith("skipped: 1: ") for line in lines)
 
 
+def test_a_split_whose_videos_could_not_be_read(tmp_path):
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["a"], "unchanged"), complete=True)
+    example = records.Example([b"jpeg"], [0], ["a"], "v", 12.0, 8, 8)
+    tfrecords.write_shard(tfrecords.shard_path(tmp_path, "train", 0, 1), [records.encode(example)])
+    tfrecords.write_shard(tfrecords.shard_path(tmp_path, "val", 0, 1), [])
+    text = description.text(description.describe(tmp_path))
+    assert ": 1 videos, 0.1 s, 1 classes, " in text and text.endswith("splits without videos: 1: val")
+
+
 def test_features(numbered_features):
     found = description.describe(numbered_features)
     width = pipeline.open_records(numbered_features, ["train"]).info.inputs["width"]

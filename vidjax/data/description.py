@@ -51,7 +51,7 @@ class Description(NamedTuple):
     Attributes:
         directory, info: the dataset.
         videos: its records, split by split.
-        problems: names of videos in `dataset.json` by kind, see `PROBLEMS`.
+        problems: names of videos in `dataset.json` by kind, see `PROBLEMS`, and of splits without videos.
     """
 
     directory: Path
@@ -87,13 +87,16 @@ def describe(directory: Path) -> Description:
     splits = sorted(tfrecords.find_splits(directory), key=lambda x: (names.index(x) if x in names else len(names), x))
     if not splits:
         raise ValueError(f"{directory} has no TFRecord shards: make them with vidjax make-records.")
-    sources = {split: pipeline.open_records(directory, [split]) for split in splits}
+    pipeline.open_records(directory, splits)  # raises an error if there are no records at all
+    empty = [split for split in splits if not any(map(tfrecords.read_index, tfrecords.find_shards(directory, split)))]
+    sources = {split: pipeline.open_records(directory, [split]) for split in splits if split not in empty}
     with progress_bar(None, "reading records", sum(map(len, sources.values())), leave=False) as bar:
         for split, source in sources.items():
             for number in range(len(source)):
                 videos.append(_describe_record(source[number], split, info))
                 bar.update()
     found = {kind: [x if isinstance(x, str) else x[0] for x in content.get(kind, [])] for kind in PROBLEMS}
+    found["splits without videos"] = empty
     return Description(Path(directory), info, videos, {kind: names for kind, names in found.items() if names})
 
 

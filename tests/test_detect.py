@@ -79,6 +79,8 @@ def test_the_truth_of_two_videos_with_one_file_name(tmp_path):
     found = detect.truth_of(tmp_path / "truth.csv", ["a/1.mp4", "data/b/1.mp4", "a/2.mp4"])
     labels = {video: segments[0].label for video, segments in found.items()}
     assert labels == {"a/1.mp4": "wave", "data/b/1.mp4": "clap"}
+    with pytest.raises(ValueError, match="truth.csv names none of the videos, but a/1.mp4, b/1.mp4: correct its paths"):
+        detect.truth_of(tmp_path / "truth.csv", ["a/1.avi"])
 
 
 def test_a_stream_prints_each_segment_when_it_ends(known, film, monkeypatch, capsys):  # noqa: F811

@@ -142,12 +142,19 @@ def truth_of(path: Path, videos: list[str]) -> dict[str, list[Segment]]:
     """Returns the true segments of the videos, which a CSV names by path or file name.
 
     If it has several videos of one file name, the one in the folders that agree most is taken.
+
+    Raises:
+        ValueError: if it names none of them.
     """
     named, found = segment_files.read_csv(path), {}
     for video in videos:
         name = max(named, key=lambda name: common_end(name, video))
         if common_end(name, video):
             found[video] = named[name]
+    if not found:
+        raise ValueError(
+            f"--truth {path} names none of the videos, but {', '.join(list(named)[:3])}: correct its paths."
+        )
     return found
 
 

@@ -189,6 +189,7 @@ def test_a_video_without_a_frame(tiny_run, tmp_path, monkeypatch, capsys):
         (["--workdir", "w", "--top", "0"], "--top 0 must be more than 0"),
         (["--workdir", "w", "--num_views", "-1"], "--num_views -1 must be more than 0"),
         (["--weights", "i3d_kinetics400_rgb", "--step", "4"], "--step is for --workdir"),
+        (["--weights", "w", "--classes", "a", "--gallery", "g"], "--gallery and --classes both name the classes"),
         (["--workdir", "w", "--folder_fps", "nan"], "--folder_fps nan must be more than 0"),
     ],
 )

@@ -133,6 +133,8 @@ def _check(args: argparse.Namespace):
         raise ValueError("--step is for --workdir, whose checkpoints have steps.")
     if args.gallery and len(args.networks) > 1:
         raise ValueError("--gallery is for one network, the one that made the gallery.")
+    if args.gallery and args.classes:
+        raise ValueError("--gallery and --classes both name the classes: give one of them.")
     if args.reject and not args.gallery:
         raise ValueError("--reject needs a --gallery, whose examples tell what is far.")
     if args.windows is None and args.hop is not None:
@@ -166,6 +168,8 @@ def load(args: argparse.Namespace) -> tuple[list, list[Callable]]:
         runs = [zero_shot.with_classes(runs[0], args.classes, templates, args.tokenizer)]
     if args.beams is not None and "caption_length" not in runs[0].inputs:
         raise ValueError(f"--beams is for captions, which {runs[0].name} does not write.")
+    if args.num_views is not None and "caption_length" in runs[0].inputs:
+        raise ValueError(f"--num_views is for classes; {runs[0].name} writes the caption of one clip.")
     ensemble.check_same("labels", [r.name for r in runs], [r.labels for r in runs])
     ensemble.check_same("loss", [r.name for r in runs], ["sigmoid" if r.multi_label else "softmax" for r in runs])
     if args.windows:

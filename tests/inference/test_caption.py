@@ -94,6 +94,10 @@ def test_the_command(run, clip, tmp_path, monkeypatch, capsys):
     out = capsys.readouterr().out.splitlines()
     line = json.loads(out[-1])
     assert out[0] == "a.mp4" and out[1].endswith(f"%  {line['caption']}") and 0 < line["probability"] <= 1
+    monkeypatch.setattr(sys, "argv", ["predict", "a.mp4", "--workdir", "w", "--num_views", "3"])
+    with pytest.raises(SystemExit, match="2"):
+        predict.main()
+    assert "--num_views is for classes" in capsys.readouterr().err
 
 
 def test_a_caption_per_window(run, clip, tmp_path, monkeypatch, capsys):

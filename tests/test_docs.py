@@ -29,7 +29,6 @@ NOT_RUN = {  # pages without comments
 SMALL = {  # what makes a command take seconds
     "train": ["--config.num_epochs=0.3", "--config.batch_size=4", "--config.schedule.warmup_steps=0"],
     "make-records": ["--workers", "1"],
-    "export": ["--num_clips", "4"],
     "report": ["--no_maps", "--examples", "2"],
 }
 MOST_WORDS = 30  # in a sentence

@@ -1,14 +1,16 @@
 """A run with a loss over pairs, from records to result.json."""
 
+import sys
+
 import numpy as np
 import pytest
 
-from vidjax import train
+from vidjax import evaluate, train
 from vidjax.inference import restore
 from vidjax.training import metrics_log
 
 
-def test_a_run_trains_an_embedder_and_measures_retrieval(tiny_config, tmp_path):
+def test_a_run_trains_an_embedder_and_measures_retrieval(tiny_config, tmp_path, monkeypatch, capsys):
     config = tiny_config
     config.loss = {"name": "triplet", "mining": "batch_hard"}
     config.batch_classes, config.batch_size, config.num_epochs = 4, 16, 1.0  # 2 steps
@@ -27,3 +29,7 @@ def test_a_run_trains_an_embedder_and_measures_retrieval(tiny_config, tmp_path):
         and run.classifier_paths() == set()
         and run.params["embedding"]["kernel"].shape == (8, 6)
     )
+    monkeypatch.setattr(sys, "argv", ["evaluate", "--workdir", str(tmp_path)])
+    evaluate.main()
+    printed = capsys.readouterr().out
+    assert f" {100 * result['recall_at_1']:.2f} %" in printed and "\n16 videos of ['test']" in printed

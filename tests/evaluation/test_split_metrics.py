@@ -55,7 +55,7 @@ def test_embeddings_have_the_metrics_of_retrieval():
     embeddings = np.array([0.0, 1, 5, 2, 6])[:, None, None]  # (5, 1, 1); nearest are 1, 0 or 3, 6, 1, 5
     outputs = Outputs(embeddings, np.array([0, 0, 1, 1, 1]))
     found = split_metrics.metrics_of(outputs, config, DatasetInfo(["a", "b"], "forbidden"))
-    assert found == {"recall_at_1": 3 / 5, "recall_at_5": 1, "recall_at_10": 1, "num_queries": 5}
+    assert found == {"recall_at_1": 3 / 5, "recall_at_5": 1, "recall_at_10": 1, "num_queries": 5, "num_videos": 5}
 
 
 def test_played_backwards_the_partner_is_right():

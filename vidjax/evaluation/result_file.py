@@ -94,6 +94,7 @@ def shown(result: dict, decimals: int) -> dict[str, str]:
     """
     shares = ("top1", "top5", "top1_clip", "top5_clip", "mAP", "top1_within_pairs", "top1_reversed")
     shares += ("top1_verb", "top1_noun", "top1_action", "frames_used", "exact")
+    shares += ("recall_at_1", "recall_at_5", "recall_at_10")
     shares += ("within_1px", "within_3px", "within_5px", "fl_all")
     texts = {name: f"{100 * result[name]:.{decimals}f} %" for name in shares if name in result}
     errors = {name: result[name] for name in ("rmse", "mae", *EPE) if result.get(name) is not None}

@@ -29,6 +29,7 @@ def metrics_of(outputs: Outputs, config, info: dataset_info.DatasetInfo) -> dict
         result = flow_errors.metrics_of(outputs.logits[:, 0])
     elif config.loss.name in losses.EMBEDDING_LOSSES:
         result = pairs.retrieval(embedding.pooled(outputs.logits), outputs.target)
+        result["num_videos"] = len(outputs.target)
     elif outputs.weight is not None:
         result = step_metrics(outputs, config, info.time_reversal)
         if config.target == "frame":

@@ -71,6 +71,13 @@ def test_errors(clip, run, tmp_path):
     with pytest.raises(SystemExit, match="one.mp4 has one frame: optical flow needs two or more"):
         run(tmp_path / "one.mp4", "--method", "opencv_dis")
     assert not (tmp_path / "flow.mp4").exists()
+    before = (tmp_path / "one.mp4").rename(tmp_path / "flow.mp4").read_bytes()
+    with pytest.raises(SystemExit, match="--out flow.mp4 is the video itself, which would be replaced"):
+        run(tmp_path / "flow.mp4", "--method", "opencv_dis")
+    assert (tmp_path / "flow.mp4").read_bytes() == before
+    for arguments in (("--largest", 0), ("--largest", 5, "--out", tmp_path / "fields")):
+        with pytest.raises(SystemExit, match="--largest . must be above 0, and is for the colours of an .mp4"):
+            run(clip, *arguments)
 
 
 def test_help(monkeypatch, capsys):

@@ -88,6 +88,10 @@ def main():
     try:
         if args.out.suffix not in (".mp4", ""):
             raise ValueError(f"--out {args.out} is neither an .mp4 nor a directory; give one of them.")
+        if args.out.resolve() == Path(args.video).resolve():
+            raise ValueError(f"--out {args.out} is the video itself, which would be replaced: name another file.")
+        if args.largest is not None and not (args.out.suffix and args.largest > 0):
+            raise ValueError(f"--largest {args.largest:g} must be above 0, and is for the colours of an .mp4.")
         method = args.method
         if method in flow_images.NETWORKS or args.weights:
             method = restore.find_flow(method, args.weights, ("--method", "--weights"))

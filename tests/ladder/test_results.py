@@ -35,6 +35,12 @@ def test_figures_under_several_conventions_say_so(tmp_path):
 def test_a_directory_without_a_result(tmp_path, monkeypatch, capsys):
     with pytest.raises(ValueError, match="No result.json in .*nowhere"):
         results.table([tmp_path / "nowhere"])
+    (tmp_path / "folds").mkdir()
+    (tmp_path / "folds/result.json").write_text('{"top1": [0.5], "num_videos": 8}')
+    with pytest.raises(
+        ValueError, match="No result of vidjax.train in .*folds: give .* of single runs, such as seed_0"
+    ):
+        results.table([tmp_path / "folds"])
     monkeypatch.setattr(sys, "argv", ["results", str(write(tmp_path / "a", top1=1.0))])
     results.main()
     assert "result.json" in capsys.readouterr().out

@@ -4,8 +4,9 @@ python -m vidjax.ladder.results runs/a runs/b
 """
 
 import argparse
-import json
 from pathlib import Path
+
+from vidjax import config as configs
 
 PERCENT = {
     "top1": "top1 %",
@@ -14,6 +15,7 @@ PERCENT = {
     "top1_within_pairs": "within pairs %",
     "top1_reversed": "reversed %",
 }
+OF_RUN = {"model", "num_params", "steps", "seconds", "clips_per_second"}  # what vidjax.train adds to the metrics
 FILES = ("curves.png", "confusion.png", "confusion.csv", "result.json", "metrics.jsonl")
 
 
@@ -21,13 +23,19 @@ def table(workdirs: list[Path]) -> str:
     """Returns a Markdown table with one row per run, without empty columns; below it the convention that all share.
 
     Raises:
-        ValueError: if a directory has no result.json.
+        ValueError: if a directory has no result.json, or not that of a run, such as a cross-validation.
     """
     if missing := [str(workdir) for workdir in workdirs if not (workdir / "result.json").exists()]:
         raise ValueError(
             f"No result.json in {', '.join(missing)}: give the work directories of finished runs of vidjax.train."
         )
-    rows = [row(json.loads((workdir / "result.json").read_text())) for workdir in workdirs]
+    results = [configs.read_json(workdir / "result.json") for workdir in workdirs]
+    if others := [str(workdir) for workdir, of in zip(workdirs, results, strict=True) if not OF_RUN <= set(of)]:
+        raise ValueError(
+            f"No result of vidjax.train in {', '.join(others)}: give the work directories of single runs, such as "
+            "seed_0/fold_0 of a cross-validation."
+        )
+    rows = list(map(row, results))
     columns = {"run": [str(workdir) for workdir in workdirs]}
     columns |= {head: [cells[head] for cells in rows] for head in rows[0] if any(cells[head] for cells in rows)}
     common = len({*columns.get("convention", ())}) == 1
@@ -40,7 +48,7 @@ def row(result: dict) -> dict[str, str]:
     cells = {"model": result["model"], "parameters": f"{result['num_params']:,}"}
     cells |= {head: f"{100 * result[name]:.1f}" if name in result else "" for name, head in PERCENT.items()}
     speed = result["clips_per_second"]
-    cells |= {"videos": str(result["num_videos"]), "steps": str(result["steps"])}
+    cells |= {"videos": str(result.get("num_videos", "")), "steps": str(result["steps"])}
     cells |= {"clips/s": f"{speed:.1f}" if speed else "", "minutes": f"{result['seconds'] / 60:.1f}"}
     return cells | {"convention": result.get("convention", "")}
 

@@ -46,7 +46,8 @@ def check(config: ConfigDict):
     _check_arguments("schedule", config.schedule, optimizer.make_schedule)
     _check_arguments("mesh", config.mesh, sharding.make_mesh)
     _check_arguments("clip", config.clip, clips.find_frames, extra=["size", "resize", "eval_size"])
-    for key in ("batch_size", "accumulate", "eval.batch_size", "eval.num_views", "eval.num_crops"):
+    sizes = ("batch_size", "accumulate", "eval.batch_size", "eval.num_views", "eval.num_crops")
+    for key in (*sizes, "log_every", "eval_every", "checkpoint_every"):
         group, _, name = key.rpartition(".")
         if (value := (config[group] if group else config).get(name, 1)) < 1:
             raise ValueError(f"config.{key} = {value} must be 1 or more.")

@@ -26,11 +26,18 @@ def test_steps_count_from_the_first_step_whatever_the_warmup():
     np.testing.assert_allclose([schedule(s) for s in (10, 49, 51, 79, 81)], [1, 1, 0.1, 0.1, 0.01], rtol=1e-5)
 
 
+def test_two_boundaries_at_one_step_of_a_short_run():
+    schedule = optimizer.make_schedule("steps", learning_rate=1.0, total_steps=3, boundaries=(0.5, 0.6))
+    np.testing.assert_allclose([schedule(s) for s in (0, 1, 2)], [1, 1, 0.01], rtol=1e-5)
+
+
 def test_schedule_errors():
     with pytest.raises(ValueError, match="choose cosine, linear, steps or constant"):
         optimizer.make_schedule("exponential", learning_rate=1.0, total_steps=10)
     with pytest.raises(ValueError, match="warmup_steps = 10 must be below the 10 steps of the run: lower it"):
         optimizer.make_schedule("cosine", learning_rate=1.0, total_steps=10, warmup_steps=10)
+    with pytest.raises(ValueError, match=r"schedule.boundaries has \[30, 60\]: give fractions of the run"):
+        optimizer.make_schedule("steps", learning_rate=1.0, total_steps=100, boundaries=(30, 60))
 
 
 def updates(tx, params=PARAMS, gradient=None):

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import jax
@@ -27,7 +28,7 @@ def make_schedule(
         boundaries: for "steps": when to multiply the rate by `factor`, as fractions of `total_steps`.
 
     Raises:
-        ValueError: for an unknown name, or a warm-up that is not shorter than the run.
+        ValueError: for an unknown name, a warm-up that is not shorter than the run, or a boundary outside of it.
     """
     if not 0 <= warmup_steps < total_steps:
         raise ValueError(
@@ -39,7 +40,10 @@ def make_schedule(
     elif name == "linear":
         course = optax.linear_schedule(learning_rate, 0.0, total_steps - warmup_steps)
     elif name == "steps":
-        places = {round(share * total_steps) - warmup_steps: factor for share in boundaries}
+        if wrong := [share for share in boundaries if not 0 < share < 1]:
+            raise ValueError(f"schedule.boundaries has {wrong}: give fractions of the run between 0 and 1, not steps.")
+        counts = Counter(round(share * total_steps) - warmup_steps for share in boundaries)  # of one step in short runs
+        places = {place: factor**count for place, count in counts.items()}
         course = optax.piecewise_constant_schedule(learning_rate, places)
     elif name == "constant":
         course = optax.constant_schedule(learning_rate)

@@ -1,7 +1,7 @@
 import types
 
 from tests import ladder_files
-from vidjax.data import pipeline
+from vidjax.data import dataset_info, pipeline
 from vidjax.ladder import costs as ladder_costs
 from vidjax.ladder import rungs
 from vidjax.ladder.costs import Cost
@@ -46,3 +46,17 @@ def test_costs_on_features_and_of_folds(tmp_path, monkeypatch):
     costs, problems = ladder_costs.costs_of(rungs.read(path), ["lstm"])
     assert not problems and costs["lstm"].on_features
     assert costs["lstm"].training == 3 * 100 * 2 * (2 * 10 * 9) * 3  # 2 sets with 10 folds, each trained on 9 sequences
+
+
+def test_costs_of_a_config_with_a_fold(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(pipeline, "open_records", lambda dataset, splits: opened.append(splits) or splits)
+    monkeypatch.setattr(ladder_costs.networks, "find_inputs", lambda *_: ({}, 6, None))
+    network = types.SimpleNamespace(num_params=10, multiply_adds=100)
+    monkeypatch.setattr(ladder_costs.layer_table, "layers_of", lambda *_: ([network], None, None))
+    folds = {"set1": [{"train": ["a", "b"], "test": ["c"]}]}
+    dataset_info.write(tmp_path, dataset_info.DatasetInfo(["x", "y"], "unchanged", folds=folds))
+    of_rungs = [{"name": "fold", "config": "tiny:wide", "overrides": {"fold": "set1/0"}}]
+    ladder = rungs.read(ladder_files.write(tmp_path, tmp_path, of_rungs))
+    costs, problems = ladder_costs.costs_of(ladder, ["fold"])
+    assert not problems and costs["fold"].training == 3 * 100 * 3 * 2 and opened == [("a", "b")]

@@ -32,6 +32,14 @@ def test_commands_of_rungs(tiny_motion, tmp_path):
     assert pooled.needs == [Path("W/narrow/seed_0")]
 
 
+def test_a_run_of_one_fold_is_finished_with_the_splits_of_the_fold(tiny_motion, tmp_path):
+    of_rungs = [{"name": "fold", "config": "tiny:wide", "overrides": {"fold": "set1/0"}}]
+    ladder = rungs.read(ladder_files.write(tmp_path, tiny_motion, of_rungs))
+    (run,) = ladder_runs.runs_of(ladder, ladder.rungs["fold"], tmp_path)
+    ladder_files.write_result(run.place, 0.5, **{**ladder_files.TRAINED, "splits": ["c"]})
+    assert ladder_runs.is_finished(run)
+
+
 def test_commands_of_cross_validations(tmp_path):
     of_rungs = [
         {"name": "lstm", "config": "configs/frame_rnn.py:dataset=ut_interaction_i3d", "seeds": 3, "title": ""},

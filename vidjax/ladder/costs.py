@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from vidjax import config as configs
 from vidjax.analysis import layer_table, networks
 from vidjax.data import pipeline
 from vidjax.data.folds import find_folds
@@ -75,6 +76,6 @@ def cost_of_training(ladder: Ladder, rung: Rung) -> Cost:
 def splits_of(ladder: Ladder, rung: Rung, config) -> list[Sequence[str]]:
     """Returns the training splits of each run of one seed."""
     if not ladder.folds:
-        return [config.train_splits]
+        return [configs.with_fold(config).train_splits]
     names = rungs.folds_of(ladder, rung)
     return [fold.train_splits for name in names for fold in find_folds(Path(config.dataset), name)]

@@ -70,7 +70,8 @@ def _training(ladder: Ladder, rung: Rung, workdir: Path, part: str) -> Run:
         return Run(rung.name, place, [command], [], rung.seeds)
     command = ["vidjax.train", *command, f"--config.seed={part.removeprefix('seed_')}"]
     needs = [workdir / name / part for name in referred_to(rung)]
-    expects = {"splits": list(config.test_splits), **{name: config.eval.get(name, 1) for name in VIEWS}}
+    expects = {name: config.eval.get(name, 1) for name in VIEWS}
+    expects |= {} if config.fold else {"splits": list(config.test_splits)}  # a fold is known once its records are made
     return Run(rung.name, place, [command], needs, 1, expects)
 
 

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import shutil
 
 import numpy as np
@@ -75,6 +76,13 @@ def test_the_report_writes_descriptors_and_videos(numbered_features, tmp_path, c
     assert rows[0] == ["path", "label", "split"]
     assert [row[1:] for row in rows[1:]] == [["a" if v % 2 == 0 else "b", "train"] for v in range(6)]
     assert "6 x 6" in capsys.readouterr().out
+
+
+def test_the_report_keeps_the_bytes_of_paths(numbered_features, tmp_path, monkeypatch):
+    source, describe = pipeline.open_records(numbered_features, ["train"]), classify.describe
+    monkeypatch.setattr(classify, "describe", lambda *a: (describe(*a)[0], [os.fsdecode(b"caf\xe9.mp4")] * 6))
+    classify.report(source, tmp_path, "mean", None, [])
+    assert (tmp_path / "videos.csv").read_bytes().count(b"caf\xe9.mp4,") == 6
 
 
 def test_the_report_of_a_classifier(monkeypatch, tmp_path, capsys):

@@ -1,5 +1,6 @@
 import base64
 import json
+import os
 
 import cv2
 import numpy as np
@@ -87,6 +88,14 @@ def test_a_classifier_of_stored_features_shows_video_files(tmp_path):
     examples, notes = report_examples.examples_of(found, 6, with_maps=True)
     assert [bool(example.frames) for example in examples] == [True, False]
     assert len(notes) == 1 and notes[0].startswith("No frames of the videos in gone: these files are not found from")
+
+
+def test_names_of_videos_that_are_not_utf8(tmp_path):
+    name = os.fsdecode(b"caf\xe9.mp4")
+    (tmp_path / "svm").mkdir()
+    predictions.write(tmp_path / "svm", [row(0, "a", "b", 0.5, name)])
+    (found,) = report_examples.predictions_of(Entry({}, [tmp_path / "svm"])).rows
+    assert found[0]["video"] == name
 
 
 def test_how_many_are_selected():

@@ -1,5 +1,6 @@
 """Tests of texts and paths in the page; test___main__.py tests whole pages."""
 
+import os
 import re
 from pathlib import Path
 
@@ -31,6 +32,12 @@ def test_all_values_are_escaped():
         assert text.count("&lt;&amp;&quot;&gt;") >= len(names) and '<&">' not in text, name
     with pytest.raises(KeyError, match="text"):
         page.fill("note")
+
+
+def test_paths_that_are_not_utf8():
+    path = os.fsdecode(b"caf\xe9.mp4")
+    assert page.fill("note", text=path) == page.fill("note", text="caf?.mp4")
+    assert 'href="caf%E9.mp4"' in page.link(Path(path), Path("."), "video")
 
 
 def test_addresses_are_relative_to_the_page_and_quoted():

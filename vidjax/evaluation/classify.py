@@ -187,7 +187,7 @@ def report(source: pipeline.Records, out: Path, pool: str, classifier: str | Non
     """
     videos, names = describe(source, pool)
     np.save(out / f"descriptors_{pool}.npy", videos.descriptors)
-    with open(out / "videos.csv", "w", newline="") as file:
+    with open(out / "videos.csv", "w", newline="", encoding="utf-8", errors="surrogateescape") as file:
         rows = zip(names, (source.info.labels[label] for label in videos.labels), videos.splits, strict=True)
         csv.writer(file).writerows([("path", "label", "split"), *rows])
     print(f"{out / f'descriptors_{pool}.npy'}: {len(names)} x {videos.descriptors.shape[1]}, rows as in videos.csv")

@@ -70,7 +70,7 @@ def report(workdirs: Sequence[Path], out: Path, count: int, with_maps: bool) -> 
         # The rungs of several dials are not to be compared in one chart
         charts = [] if seen else charts_of(content["rungs"], content["parts"])
         sections.append(page.section(content, anchors, files, charts, rungs, out.parent, seen))
-    out.write_text(page.page(", ".join(content["title"] for content, _ in tables), sections))
+    out.write_text(page.page(", ".join(content["title"] for content, _ in tables), sections), encoding="utf-8")
     return list(dict.fromkeys(notes))
 
 

@@ -97,7 +97,7 @@ def read(place: Path) -> list[dict]:
     """Reads a predictions.csv like `predictions.read`. Raises a ValueError, with the path, if it is not valid."""
     path = place / "predictions.csv"
     try:
-        with open(path, newline="") as file:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             heads = next(csv.reader(file), [])
         if missing := [name for name in predictions.COLUMNS if name not in heads]:
             raise ValueError(f"lacks the columns {', '.join(missing)}")

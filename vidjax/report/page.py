@@ -56,10 +56,10 @@ def optional(part: str, **values) -> Html:
 
 
 def escaped(value) -> str:
-    """Returns a value as HTML; the values of a list are on separate lines."""
+    """Returns a value as HTML; the values of a list are on separate lines. Paths that are not UTF-8 get a ?."""
     if isinstance(value, list):
         return "\n".join(map(escaped, value))
-    return value if isinstance(value, Html) else html.escape(str(value))
+    return value if isinstance(value, Html) else html.escape(str(value).encode(errors="replace").decode())
 
 
 # --------------------------------------------------------------------------------------------------- parts of the page
@@ -150,7 +150,8 @@ def sort_values(columns: Mapping[str, Sequence[str]], rows: Sequence[dict]) -> d
 
 def link(path: Path, start: Path, text: str) -> Html:
     """Returns a link to a file, relative to the directory of the page, with special characters quoted."""
-    return fill("link", address=urllib.parse.quote(Path(os.path.relpath(path, start)).as_posix()), text=text)
+    address = Path(os.path.relpath(path, start)).as_posix()
+    return fill("link", address=urllib.parse.quote(os.fsencode(address)), text=text)
 
 
 def rung(anchor: str, number: int, row: dict, pictures: Sequence[Picture], videos: Html) -> Html:

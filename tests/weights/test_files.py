@@ -4,6 +4,7 @@ import pickle
 import sys
 import types
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -94,6 +95,13 @@ def test_a_pickle_holds_arrays_and_numbers_only(directory):
 def test_safetensors_are_read(directory):
     safetensors.numpy.save_file(ARRAYS, directory / "x.safetensors")
     assert_same(files.read(directory / "x.safetensors"), ARRAYS)
+
+
+def test_bfloat16_is_read_as_float32(directory):
+    safetensors.numpy.save_file({name: x.astype(jnp.bfloat16) for name, x in ARRAYS.items()}, "x.safetensors")
+    found = files.read(directory / "x.safetensors")
+    assert_same(found, ARRAYS)
+    assert {x.dtype for x in found.values()} == {np.dtype(np.float32)}
 
 
 # -------------------------------------------------------------------------------------------------------------- PyTorch

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+import jax.numpy as jnp
 import numpy as np
 import safetensors.numpy
 from flax import traverse_util
@@ -136,7 +137,8 @@ def _read_torch(path: Path) -> Arrays:
 
 
 def _read_safetensors(path: Path) -> Arrays:
-    return safetensors.numpy.load_file(path)
+    arrays = safetensors.numpy.load_file(path)
+    return {name: x.astype(np.float32) if x.dtype == jnp.bfloat16 else x for name, x in arrays.items()}
 
 
 def _read_numpy(path: Path) -> Arrays:

@@ -224,7 +224,8 @@ def test_a_read_only_run_is_an_error_before_any_work(run, workdir, tmp_path, mon
         (tmp_path, "is a directory: name a file in it"),
         (tmp_path / "none" / "x.json", "none is not a directory; create it first"),
     ]:
-        assert message in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", out)
+        for task in ((), ("--one_shot", "2x1")):
+            assert message in complaint(monkeypatch, capsys, "--workdir", workdir, "--out", out, *task)
 
     monkeypatch.setattr(restore, "from_run", restored)
     printed = command(monkeypatch, capsys, "--workdir", workdir, "--out", tmp_path / "figures.json")

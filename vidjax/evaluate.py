@@ -149,6 +149,7 @@ def evaluate_runs(args: argparse.Namespace, views: dict) -> Evaluated:
 def evaluate_one_shot(args: argparse.Namespace, views: dict):
     """Evaluates the embeddings of one run by episodes, see `one_shot_run`; prints the metrics."""
     out = args.out or args.workdir[0] / "one_shot.json"
+    output_paths.check_out(out)
     settings = {"step": args.step, "dataset": args.dataset, "splits": args.splits, "number": args.episodes or 1000}
     settings |= {"within": args.within, "across": args.across, "orders": args.orders}
     result = one_shot_run.run_one_shot(args.workdir[0], args.one_shot, out=out, **settings, **views)

@@ -139,7 +139,7 @@ def main(argv):
         sys.exit(f"vidjax.crossval: {error}")
     if result is None:
         sys.exit(interrupts.INTERRUPTED)
-    (workdir / "result.json").write_text(json.dumps(result, indent=2) + "\n")
+    output_paths.write_whole(workdir / "result.json", json.dumps(result, indent=2) + "\n")
     print(f"{fold_results.described(result)}; wrote {workdir / 'result.json'}")
 
 

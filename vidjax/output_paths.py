@@ -1,7 +1,8 @@
-"""Checks that results can be written, before the work starts."""
+"""Checks that results can be written, before the work starts; and writes them whole or not at all."""
 
 import os
 import tempfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,3 +38,13 @@ def check_replaceable(paths: Sequence[Path], remedy: str):
     for path in paths:
         if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
             raise ValueError(f"{path} cannot be written: {remedy}.")
+
+
+def write_whole(path: Path, text: str):
+    """Writes a text file. A full disk or a kill leaves the file before, and other processes never see half of one."""
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

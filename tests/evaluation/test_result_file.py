@@ -1,4 +1,5 @@
 import json
+import pathlib
 
 import numpy as np
 import pytest
@@ -22,6 +23,20 @@ def test_the_confusion_is_a_file_of_its_own(tmp_path):
     assert result_file.read_confusion(path).tolist() == COUNTS
     assert (tmp_path / "confusion.png").stat().st_size > 0
     assert RESULT["confusion"] == COUNTS  # the argument is unchanged
+
+
+def test_a_full_disk_leaves_the_result_before(tmp_path, monkeypatch):
+    path = tmp_path / "result.json"
+    result_file.write(path, {"top1": 0.5}, [])
+
+    def half(path, text, **_):
+        path.write_bytes(text.encode()[: len(text) // 2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pathlib.Path, "write_text", half)
+    with pytest.raises(OSError, match="No space"):
+        result_file.write(path, {"top1": 1.0}, [])
+    assert json.loads(path.read_text()) == {"top1": 0.5} and list(tmp_path.iterdir()) == [path]
 
 
 def test_files_of_another_result_have_its_name(tmp_path):

@@ -93,7 +93,7 @@ def main():
     if jax.process_index() > 0:
         return
     if args.out:
-        args.out.write_text(json.dumps(result, indent=2) + "\n")
+        output_paths.write_whole(args.out, json.dumps(result, indent=2) + "\n")
     for of_run in [*result["runs"], {**result, "run": f"fused, {result['fusion']}"}]:
         print(f"{of_run['run']}: {described(of_run)}")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from vidjax import config as configs
-from vidjax import plots
+from vidjax import output_paths, plots
 
 EPE = ("epe", "epe_0_2", "epe_2_8", "epe_8_16", "epe_16")  # see `flow_errors.metrics_of`
 CONFUSION = ("true", "predicted", "count", "true_label", "predicted_label")  # columns of confusion.csv
@@ -47,7 +47,7 @@ def write(path: Path, result: dict, labels: Sequence[str], *, merge: bool = Fals
     if "forecast" in result:
         plots.forecast(np.asarray(result["truth"]), np.asarray(result["forecast"]), beside(path, "forecast.png"))
     content = {**before, **result}
-    path.write_text(json.dumps(content, indent=2) + "\n")
+    output_paths.write_whole(path, json.dumps(content, indent=2) + "\n")
     return content
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from vidjax import output_paths
 from vidjax.analysis import layer_table
 from vidjax.ladder import profiles, results
 from vidjax.ladder import runs as ladder_runs
@@ -34,7 +35,8 @@ def write(
         rows.append(row(ladder, rung, costs[name], workdir, done, note_of(runs, done, problems.get(name, ""))))
     content = {"title": ladder.title, "parts": parts_of(ladder), "rungs": rows, "chosen": chosen(ladder, rows)}
     content |= {"machines": machines_of(workdir), "published": list(ladder.published)}
-    (workdir / "ladder.json").write_text(json.dumps(content, indent=2) + "\n")
+    # Several commands share a workdir, and may end at the same time
+    output_paths.write_whole(workdir / "ladder.json", json.dumps(content, indent=2) + "\n")
     (workdir / "ladder.csv").write_text(as_csv(content))
     (workdir / "ladder.md").write_text(as_markdown(content) + "\n")
     return as_markdown(content)

@@ -95,6 +95,20 @@ def test_multi_label():
     assert result["top1"] == 0.5
 
 
+@pytest.mark.parametrize("score", [0.5, 1.0, np.nan])
+def test_equal_or_missing_scores_are_at_chance(score):
+    scores, one_hot = np.full((6, 1, 3), score), np.eye(3)[[0, 0, 0, 1, 1, 2]]
+    several = metrics.multi_label(scores, one_hot)
+    assert several["per_class"] == pytest.approx([3 / 6, 2 / 6, 1 / 6]) and several["top1"] == 0
+    single = metrics.single_label(scores, one_hot.argmax(1))
+    assert single["top1"] == 0 and single["per_class"] == [0, 0, 0]
+
+
+def test_saturated_scores_hit_if_no_wrong_class_ties():
+    target, scores = np.array([[0, 1, 0], [1, 0, 0], [0, 0, 0]]), np.array([[0.0, 1, 0], [1, 1, 0], [1, 0, 0]])
+    assert metrics.multi_label(scores[:, None], target)["top1"] == pytest.approx(1 / 3)
+
+
 @pytest.mark.parametrize(
     ("right", "count", "expected"),
     [(81, 263, (0.2553, 0.3662)), (15, 148, (0.0624, 0.1605)), (0, 20, (0.0, 0.1611)), (1, 29, (0.0061, 0.1718))],

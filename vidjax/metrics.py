@@ -43,13 +43,14 @@ def average_precision(scores: np.ndarray, relevant: np.ndarray) -> float:
         relevant: bool (N,).
 
     Returns:
-        In [0, 1]; NaN if no example is relevant. Equal scores share one threshold.
+        In [0, 1]; NaN if no example is relevant. Equal scores share one threshold; a NaN counts as the lowest score.
     """
     if not relevant.any():
         return float("nan")
+    scores = np.where(np.isnan(scores), -np.inf, scores)
     order = np.argsort(-scores, kind="stable")
     hits = np.cumsum(relevant[order])
-    last_of_ties = np.append(np.diff(scores[order]) != 0, True)
+    last_of_ties = np.append(scores[order][1:] != scores[order][:-1], True)
     hits, retrieved = hits[last_of_ties], np.flatnonzero(last_of_ties) + 1
     recall = hits / relevant.sum()
     return float((np.diff(recall, prepend=0) * hits / retrieved).sum())
@@ -90,14 +91,15 @@ def single_label(
     predicted = scores.argmax(axis=-1)
     confusion = np.zeros((num_classes, num_classes), int)
     np.add.at(confusion, (target, predicted), 1)
-    counts = confusion.sum(axis=1)
+    counts, hits = confusion.sum(axis=1), np.asarray(hit_at_k(scores, target, 1))
+    of_classes = np.bincount(target, hits, num_classes) / np.maximum(counts, 1)
     result = {
-        "top1": float(hit_at_k(scores, target, 1).mean()),
+        "top1": float(hits.mean()),
         "top5": float(hit_at_k(scores, target, 5).mean()),
         "top1_clip": float(hit_at_k(clip_scores, clip_target, 1).mean()),
         "top5_clip": float(hit_at_k(clip_scores, clip_target, 5).mean()),
         "num_videos": num_videos,
-        "per_class": [float(confusion[k, k] / counts[k]) if counts[k] else None for k in range(num_classes)],
+        "per_class": [float(of_classes[k]) if counts[k] else None for k in range(num_classes)],
         "confusion": confusion.tolist(),
     }
     if pairs is not None:
@@ -172,16 +174,19 @@ def multi_label(
 
     Returns:
         mAP (mean average precision over the classes that occur), per_class (average precision, None for a class that
-        does not occur), num_videos, and top1, top5: how often one of the k highest classes is among the labels.
+        does not occur), num_videos, and top1, top5: how often one of the k highest classes is among the labels. As in
+        `hit_at_k`, a tie counts against the labels.
     """
     scores = clip_scores.mean(axis=1) if scores is None else scores  # (N, K)
     precision_of, kept = (ranked_precision, target.any(axis=1)) if charades else (average_precision, slice(None))
     per_class = [precision_of(*pair) for pair in zip(scores[kept].T, target[kept].T > 0, strict=True)]
-    ranked = np.take_along_axis(target, np.argsort(-scores, axis=1), axis=1)
+    best = np.where(target > 0, scores, -np.inf).max(axis=1, keepdims=True)
+    ahead = (~(scores < best) & ~(target > 0)).sum(axis=1)  # wrong classes; ties and NaN count as ahead
+    has_label = target.any(axis=1)
     return {
         "mAP": float(np.nanmean(per_class)),
-        "top1": float(ranked[:, :1].max(axis=1).mean()),
-        "top5": float(ranked[:, :5].max(axis=1).mean()),
+        "top1": float((has_label & (ahead < 1)).mean()),
+        "top5": float((has_label & (ahead < 5)).mean()),
         "num_videos": len(scores),
         "per_class": [None if np.isnan(value) else value for value in per_class],
     }

@@ -1,5 +1,6 @@
 import errno
 import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -17,6 +18,8 @@ def test_directories_that_cannot_be_written_to(tmp_path, monkeypatch):
     with pytest.raises(ValueError, match="--out .* is a directory: name a file in it"):
         output_paths.check_out(tmp_path)
     output_paths.check_out(tmp_path / "x.json")
+    with pytest.raises(ValueError, match="--workdir gs:/bucket/run is not a local directory; mount the bucket first"):
+        output_paths.check_writable(Path("gs://bucket/run"), "--workdir")
 
     def refusing(**given):
         raise OSError(errno.EROFS, "Read-only file system")

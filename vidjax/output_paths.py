@@ -1,6 +1,7 @@
 """Checks that results can be written, before the work starts; and writes them whole or not at all."""
 
 import os
+import re
 import tempfile
 import uuid
 from collections.abc import Sequence
@@ -8,12 +9,14 @@ from pathlib import Path
 
 
 def check_writable(directory: Path, option: str, remedy: str = "name another one, or change its permissions"):
-    """Raises a ValueError if files cannot be written to a directory, or to its nearest existing parent.
+    """Raises a ValueError if files cannot be written to a directory, or to its nearest existing parent; or for gs://...
 
     Args:
         option: option that named the directory, such as "--workdir", for the message.
         remedy: what the user should do, for the message.
     """
+    if re.match(r"[a-z]\w+:/", str(directory)):  # a path has lost one slash of gs://
+        raise ValueError(f"{option} {directory} is not a local directory; mount the bucket first.")
     place = Path(directory).absolute()
     try:
         place = next(path for path in (place, *place.parents) if path.exists())

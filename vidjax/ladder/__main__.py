@@ -211,8 +211,8 @@ def run_ladder(args: argparse.Namespace, stop: Stop) -> dict[str, str]:
     if unknown := [pattern for pattern in sorted(set(patterns)) if not fnmatch.filter(ladder.rungs, pattern)]:
         names = ", ".join(map(repr, unknown))
         raise ValueError(f"--only: {args.ladder} has no rung {names}; choose from {', '.join(ladder.rungs)}.")
-    args.workdir.mkdir(parents=True, exist_ok=True)
     output_paths.check_writable(args.workdir, "--workdir")
+    args.workdir.mkdir(parents=True, exist_ok=True)
     if not args.plan:
         make_records(needed(ladder, selected), args.workdir, stop)
     runs = {name: ladder_runs.runs_of(ladder, rung, args.workdir) for name, rung in ladder.rungs.items()}

@@ -41,6 +41,8 @@ from vidjax import config_checks
             {"eval.protocol": "10 views", "clip.sampling": "segments"},
             "protocol = '10 views' cuts 10 clips, but config.clip.sampling = 'segments' covers a video once",
         ),
+        ({"ema_decay": 1.0}, "config.ema_decay = 1.0 must be 0 or more, and below 1"),
+        ({"loss": {"name": "softmax", "label_smoothing": 10}}, "config.loss.label_smoothing = 10 must be 0 or more"),
         ({"num_epochs": -1.0}, "config.num_epochs = -1.0 must be more than 0: passes over"),
         (
             {"accumulate": 2, "clip.sampling": "chunks"},

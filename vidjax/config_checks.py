@@ -51,6 +51,12 @@ def check(config: ConfigDict):
         group, _, name = key.rpartition(".")
         if (value := (config[group] if group else config).get(name, 1)) < 1:
             raise ValueError(f"config.{key} = {value} must be 1 or more.")
+    for key, value in {
+        "ema_decay": config.ema_decay,
+        "loss.label_smoothing": config.loss.get("label_smoothing", 0),
+    }.items():
+        if not 0 <= value < 1:
+            raise ValueError(f"config.{key} = {value} must be 0 or more, and below 1.")
     if config.num_epochs <= 0:
         raise ValueError(f"config.num_epochs = {config.num_epochs} must be more than 0: {KEYS['num_epochs']}.")
     if config.loss.name in losses.EMBEDDING_LOSSES:

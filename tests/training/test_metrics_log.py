@@ -1,6 +1,8 @@
 import json
 import time
 
+import pytest
+
 from vidjax.training import metrics_log
 
 
@@ -13,6 +15,12 @@ def test_the_log_drops_lines_after_the_step_to_continue_from(tmp_path):
     log.write({"step": 4})
     assert [line["step"] for line in log.lines()] == [1, 2, 3, 4]
     assert before - 0.001 <= log.lines()[-1]["time"] <= time.time() + 0.001
+
+
+def test_a_damaged_log_is_named(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n\0\0\n')
+    with pytest.raises(ValueError, match=r"metrics.jsonl cannot be read: Expecting value.*\. Remove the damaged lines"):
+        metrics_log.MetricsLog(tmp_path / "metrics.jsonl", start_step=1)
 
 
 def test_values_that_are_not_finite():

@@ -143,7 +143,7 @@ def check_files(entry: Entry):
             if run != place and (run / "result.json").exists():
                 read_json(run / "result.json")
     if first := entry.first_training():
-        read_log(first)
+        read_metrics(first / "metrics.jsonl")
 
 
 def check_config(path: Path):
@@ -151,14 +151,6 @@ def check_config(path: Path):
     config = read_json(path, ("config", "labels", "inputs"))["config"]
     if missing := [key for key in ("dataset", "test_splits", "clip", "model") if key not in (config or ())]:
         raise ValueError(f"{path} lacks config.{', config.'.join(missing)}.")
-
-
-def read_log(run: Path) -> list[dict]:
-    """Returns the lines of a run's metrics.jsonl. Raises a ValueError, with the path, if they are not JSON."""
-    try:
-        return read_metrics(run / "metrics.jsonl")
-    except ValueError as error:
-        raise ValueError(f"{run / 'metrics.jsonl'} cannot be read: {error}") from None
 
 
 def stale(entry: Entry) -> str:

@@ -16,9 +16,10 @@ from vidjax.data.sources.untrimmed import BACKGROUND
 from vidjax.evaluation import result_file, timeline
 from vidjax.evaluation.predictions import KINDS
 from vidjax.report import segment_plots, segments
-from vidjax.report.entries import DRAWN, Entry, read_log, trainings_in
+from vidjax.report.entries import DRAWN, Entry, trainings_in
 from vidjax.report.examples import evenly
 from vidjax.report.page import Html, Picture, fill, optional
+from vidjax.training.metrics_log import read_metrics
 
 CLIP, VIDEO = "multiply-adds", "multiply-adds a video"  # keys of ladder.json
 
@@ -37,7 +38,7 @@ def pictures_of(entry: Entry, parts: Sequence[str]) -> list[Picture]:
     """
     found = []
     first = entry.first_training()
-    if first and (lines := read_log(first)):
+    if first and (lines := read_metrics(first / "metrics.jsonl")):
         found.append(Picture(as_png(plots.curves, lines), f"Loss and hit@1 of {first}"))
     if first and (path := first / "one_shot.png").exists():
         data = base64.b64encode(path.read_bytes()).decode()

@@ -40,8 +40,11 @@ class MetricsLog:
 
 
 def read_metrics(path: Path) -> list[dict]:
-    """Returns the complete lines of a `metrics.jsonl`; [] without a file."""
-    return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    """Returns the complete lines of a `metrics.jsonl`; [] without a file. Raises a ValueError if they are not JSON."""
+    try:
+        return [json.loads(line) for line in path.read_text().split("\n")[:-1]] if path.exists() else []
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read: {error}. Remove the damaged lines.") from None
 
 
 def progress_bar(total: int, initial: int, description: str) -> tqdm:

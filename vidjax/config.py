@@ -1,7 +1,6 @@
 """The keys of a config, what follows from them, and the `config.json` of a work directory."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import jax
 from ml_collections import ConfigDict
 
 import vidjax
-from vidjax import batch_augment, eval_protocols, flow, losses, models
+from vidjax import batch_augment, eval_protocols, flow, losses, models, output_paths
 from vidjax.data.folds import find_fold
 
 KEYS = {
@@ -181,9 +180,7 @@ def write(workdir: Path, config: ConfigDict, labels: list[str], inputs: dict):
             raise ValueError(f"{workdir} holds a run of another config:{''.join(differing)}\nUse another --workdir.")
     if jax.process_index() == 0:
         workdir.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")  # other processes must never see half a file
-        partial.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(partial, path)
+        output_paths.write_whole(path, json.dumps(content, indent=2) + "\n")
 
 
 def differences(

@@ -18,7 +18,7 @@ def test_a_full_disk_leaves_the_description_before(tmp_path, monkeypatch):
     info = dataset_info.DatasetInfo(["left", "right"], "unchanged")
     dataset_info.write(tmp_path, info, complete=True)
 
-    def half(path, text, *_):
+    def half(path, text, **_):
         path.write_bytes(text.encode()[: len(text) // 2])
         raise OSError(28, "No space left on device")
 

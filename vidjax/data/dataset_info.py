@@ -2,9 +2,9 @@
 
 import dataclasses
 import json
-import os
-import uuid
 from pathlib import Path
+
+from vidjax import output_paths
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,18 +41,9 @@ def write(directory: Path, info: DatasetInfo, **details):
         if label != label.strip() or not label or len(label.splitlines()) > 1:
             raise ValueError(f"The label {label!r} must be one line, neither empty nor with spaces around it.")
     text = "".join(f"{label}\n" for label in info.labels)
-    _replace(Path(directory) / "labels.txt", text)
+    output_paths.write_whole(Path(directory) / "labels.txt", text)
     content = {name: value for name, value in dataclasses.asdict(info).items() if name != "labels"} | details
-    _replace(Path(directory) / "dataset.json", json.dumps(content, indent=2) + "\n")
-
-
-def _replace(path: Path, text: str):
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        partial.write_text(text, "utf-8")
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    output_paths.write_whole(Path(directory) / "dataset.json", json.dumps(content, indent=2) + "\n")
 
 
 def read(directory: Path) -> DatasetInfo:

@@ -75,6 +75,13 @@ def test_errors(clip, run, tmp_path):
     with pytest.raises(SystemExit, match="--out flow.mp4 is the video itself, which would be replaced"):
         run(tmp_path / "flow.mp4", "--method", "opencv_dis")
     assert (tmp_path / "flow.mp4").read_bytes() == before
+    for option, value, least in (
+        ("fps", 0, "more than 0"),
+        ("fps", -1, "more than 0"),
+        ("short_side", -5, "0 or more"),
+    ):
+        with pytest.raises(SystemExit, match=f"vidjax.flow: {option} = {value} must be {least}"):
+            run(clip, "--method", "opencv_dis", f"--{option}", value)
     for arguments in (("--largest", 0), ("--largest", 5, "--out", tmp_path / "fields")):
         with pytest.raises(SystemExit, match="--largest . must be above 0, and is for the colours of an .mp4"):
             run(clip, *arguments)

@@ -78,11 +78,13 @@ def iterate_frames(
         inside it with their aspect ratio kept, on black.
 
     Raises:
-        ValueError: if the file is missing or not a video, or start or end is invalid.
+        ValueError: if the file is missing or not a video, or fps, start, end or short_side is invalid.
         DamagedVideo: after the last frame, if frames are damaged or missing or change their size.
     """
     if not start >= 0 or not (end is None or end > start):
         raise ValueError(f"{path}: start = {start} s, end = {end} s: start must be 0 or more, and end larger.")
+    if short_side < 0:
+        raise ValueError(f"short_side = {short_side} must be 0 or more.")
     frames = _decode(path, start, end, folder_fps)
     selected = _select(frames, start, end) if fps is None else _resample(frames, fps, start, end)
     size, change, damage, to_image = None, None, None, orientation.ToImage()
@@ -184,7 +186,9 @@ def _select(frames, start: float, end: float | None):
 
 
 def _resample(frames, fps: float, start: float, end: float | None):
-    """Yields the nearest frame for each time start + k / fps."""
+    """Yields the nearest frame for each time start + k / fps. Raises a ValueError unless fps is more than 0."""
+    if not fps > 0:  # else there is always another time before the next frame
+        raise ValueError(f"fps = {fps:g} must be more than 0.")
     count, before, damage = 0, None, None
     try:
         for frame, seconds, duration in frames:

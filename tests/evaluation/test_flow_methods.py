@@ -58,6 +58,7 @@ def test_networks_have_the_names_of_models():
         (["--learned", "raft_small=nowhere"], "'nowhere' is neither the name of weights nor a file"),
         (["--splits", "val"], "val"),
         (["--out", "nowhere/x.json"], "nowhere is not a directory"),
+        (["--methods", "opencv_dis", "--pairs", "0"], "--pairs 0 must be 1 or more"),
     ],
 )
 def test_errors(pairs, monkeypatch, arguments, message):

@@ -108,6 +108,8 @@ def main():
     try:
         if args.out:
             output_paths.check_out(args.out)
+        if args.pairs is not None and args.pairs < 1:
+            raise ValueError(f"--pairs {args.pairs} must be 1 or more; without it all pairs are evaluated.")
         methods = find_methods(args.methods, args.learned)
         sources = {str(directory): pipeline.open_records(directory, args.splits) for directory in args.datasets}
         for directory, source in sources.items():

@@ -147,7 +147,7 @@ def test_invalid_arguments(three, commands, tmp_path):
             SystemExit, match=f"vidjax.ladder: --only: .*ladder.py has no rung '{only}'; choose from narrow, wide, both"
         ):
             ladder.main([str(three), "--workdir", str(tmp_path / "W"), "--only", only])
-    with pytest.raises(SystemExit, match="vidjax.ladder: .*ladder.py'"):
+    with pytest.raises(SystemExit, match="vidjax.ladder: --workdir .*ladder.py cannot be written to"):
         ladder.main([str(three), "--workdir", str(three)])  # a file
     with pytest.raises(SystemExit, match="vidjax.ladder: .*none.py is not a ladder file"):
         ladder.main([str(tmp_path / "none.py"), "--workdir", str(tmp_path / "W")])

@@ -87,7 +87,7 @@ def describe(directory: Path) -> Description:
     splits = sorted(tfrecords.find_splits(directory), key=lambda x: (names.index(x) if x in names else len(names), x))
     if not splits:
         raise ValueError(f"{directory} has no TFRecord shards: make them with vidjax make-records.")
-    pipeline.open_records(directory, splits)  # raises an error if there are no records at all
+    pipeline.open_records(directory, splits)  # a ValueError if no split has records
     empty = [split for split in splits if not any(map(tfrecords.read_index, tfrecords.find_shards(directory, split)))]
     sources = {split: pipeline.open_records(directory, [split]) for split in splits if split not in empty}
     with progress_bar(None, "reading records", sum(map(len, sources.values())), leave=False) as bar:

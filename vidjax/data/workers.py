@@ -6,9 +6,9 @@ import threading
 
 
 def end_with_parent():
-    """Lets this worker end as soon as the process that started it is dead. For the `initializer` of a pool.
+    """Ends this worker when the process that started it ends. For the `initializer` of a pool.
 
-    A worker that waits for its next task would wait for ever otherwise, after a kill of the process that has the tasks.
+    Otherwise, if that process is killed, a worker that waits for its next task waits forever.
     """
     parent = multiprocessing.parent_process()
 
